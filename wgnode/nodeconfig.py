@@ -1,0 +1,251 @@
+"""What a gateway boots with: `NodeConfig` (baked in, public) and `NodeSecrets` (beside it, never in it).
+
+Compiled and validated where the mesh is deployed, loaded strictly inside the gateway. Both are canonical JSON
+with a format version: the same content always has the same bytes, hence the same digest. Standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+FORMAT = 1
+KEY_LENGTH = 32
+
+
+class ConfigError(ValueError):
+    """The blob is not a configuration of this format; nothing was loaded."""
+
+
+@dataclass(frozen=True)
+class LinkConfig:
+    """One network card of the gateway, found by its MAC address.
+
+    `addresses` are interface addresses ("172.31.255.254/30"), `gateways` the next hops of the default routes
+    (at most one a family), `proxy_arp` answers neighbours for every route that leads elsewhere.
+    """
+
+    mac: str
+    addresses: tuple[str, ...]
+    gateways: tuple[str, ...] = ()
+    proxy_arp: bool = False
+
+
+@dataclass(frozen=True)
+class PeerConfig:
+    """A peer: up to two static public keys (current, next) over one set of allowed IPs.
+
+    `endpoint` is "192.0.2.1:51820", "[2001:db8::1]:51820", "name.example:51820" (resolved by the host) or None.
+    `persistent_keepalive` is in seconds, 0 for off.
+    """
+
+    name: str
+    public_keys: tuple[bytes, ...]
+    allowed_ips: tuple[str, ...]
+    endpoint: str | None = None
+    persistent_keepalive: int = 0
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Everything a gateway needs but its secrets. `mtu` is bytes of inner packet."""
+
+    mesh: str
+    name: str
+    public_keys: tuple[bytes, ...]
+    listen_port: int
+    addresses: tuple[str, ...]
+    transit: LinkConfig
+    lan: LinkConfig
+    peers: tuple[PeerConfig, ...] = ()
+    interface: str = "wg0"
+    mtu: int = 1420
+
+    def to_json(self) -> bytes:
+        """Canonical bytes: peers by name, sorted keys, no white space."""
+        peers = {
+            peer.name: {
+                "publicKeys": [encode_key(key) for key in peer.public_keys],
+                "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
+                "endpoint": peer.endpoint,
+                "persistentKeepalive": peer.persistent_keepalive,
+            }
+            for peer in self.peers
+        }
+        return canonical(
+            {
+                "format": FORMAT,
+                "mesh": self.mesh,
+                "name": self.name,
+                "publicKeys": [encode_key(key) for key in self.public_keys],
+                "listenPort": self.listen_port,
+                "addresses": list(self.addresses),
+                "transit": _link_to_dict(self.transit),
+                "lan": _link_to_dict(self.lan),
+                "peers": peers,
+                "interface": self.interface,
+                "mtu": self.mtu,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, blob: bytes) -> NodeConfig:
+        """Raises ConfigError for anything that `to_json` would not have written."""
+        try:
+            raw = _load(blob)
+            config = cls(
+                mesh=str(raw["mesh"]),
+                name=str(raw["name"]),
+                public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
+                listen_port=int(raw["listenPort"]),
+                addresses=tuple(str(ip_interface(address)) for address in raw["addresses"]),
+                transit=_link_from_dict(raw["transit"]),
+                lan=_link_from_dict(raw["lan"]),
+                peers=tuple(_peer_from_dict(name, peer) for name, peer in raw["peers"].items()),
+                interface=str(raw["interface"]),
+                mtu=int(raw["mtu"]),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
+        if config.to_json() != blob:
+            raise ConfigError("node configuration: not in canonical form, so not written by this version")
+        return config
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical bytes, hex: what a node reports as `loaded`."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+@dataclass(frozen=True, repr=False)
+class NodeSecrets:
+    """A gateway's private keys (current, next) and, by peer's current public key, up to two pre-shared keys."""
+
+    private_keys: tuple[bytes, ...]
+    preshared_keys: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return canonical(
+            {
+                "format": FORMAT,
+                "privateKeys": [encode_key(key) for key in self.private_keys],
+                "presharedKeys": {
+                    encode_key(peer): [encode_key(key) for key in keys] for peer, keys in self.preshared_keys.items()
+                },
+            }
+        )
+
+    @classmethod
+    def from_json(cls, blob: bytes) -> NodeSecrets:
+        """Raises ConfigError, whose text never quotes the blob."""
+        try:
+            raw = _load(blob)
+            return cls(
+                private_keys=tuple(decode_key(key) for key in raw["privateKeys"]),
+                preshared_keys={
+                    decode_key(peer): tuple(decode_key(key) for key in keys)
+                    for peer, keys in raw["presharedKeys"].items()
+                },
+            )
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise ConfigError("node secrets: malformed (their content is not shown)") from None
+
+
+@dataclass(frozen=True)
+class LivePeer:
+    """A peer as a running device knows it, without what changes by itself (endpoint, counters, handshakes)."""
+
+    public_keys: tuple[bytes, ...]
+    preshared_keys: tuple[bytes, ...]
+    allowed_ips: tuple[str, ...]
+    persistent_keepalive: int
+
+
+def live_digest(public_keys: tuple[bytes, ...], listen_port: int, peers: list[LivePeer]) -> str:
+    """SHA-256, hex, over a device's configuration as it is now; pre-shared keys enter as their hashes."""
+    described = [
+        {
+            "publicKeys": [encode_key(key) for key in peer.public_keys],
+            "presharedKeys": [hashlib.sha256(key).hexdigest() for key in peer.preshared_keys],
+            "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
+            "persistentKeepalive": peer.persistent_keepalive,
+        }
+        for peer in sorted(peers, key=lambda peer: peer.public_keys)
+    ]
+    own = {"publicKeys": [encode_key(key) for key in public_keys], "listenPort": listen_port}
+    return hashlib.sha256(canonical({**own, "peers": described})).hexdigest()
+
+
+def expected_live_digest(config: NodeConfig, secrets: NodeSecrets) -> str:
+    """What `live_digest` gives on a device that runs exactly this configuration."""
+    peers = [
+        LivePeer(
+            peer.public_keys,
+            secrets.preshared_keys.get(peer.public_keys[0], ()),
+            peer.allowed_ips,
+            peer.persistent_keepalive,
+        )
+        for peer in config.peers
+    ]
+    return live_digest(config.public_keys, config.listen_port, peers)
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no white space, as UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def encode_key(key: bytes) -> str:
+    """A 32-byte key as base64, the way `wg` writes it."""
+    return base64.b64encode(key).decode()
+
+
+def decode_key(text: str) -> bytes:
+    """The 32 bytes of a base64 key. Raises ValueError without quoting the text: it may be a secret."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (ValueError, TypeError):
+        raise ValueError("a key is not valid base64") from None
+    if len(key) != KEY_LENGTH:
+        raise ValueError(f"a key has {len(key)} bytes instead of {KEY_LENGTH}")
+    return key
+
+
+def _load(blob: bytes) -> dict[str, Any]:
+    raw = json.loads(blob)
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise ValueError(f"format {raw.get('format') if isinstance(raw, dict) else None!r}, this node reads {FORMAT}")
+    return raw
+
+
+def _link_to_dict(link: LinkConfig) -> dict[str, Any]:
+    return {
+        "mac": link.mac,
+        "addresses": list(link.addresses),
+        "gateways": list(link.gateways),
+        "proxyArp": link.proxy_arp,
+    }
+
+
+def _link_from_dict(raw: dict[str, Any]) -> LinkConfig:
+    return LinkConfig(
+        mac=str(raw["mac"]),
+        addresses=tuple(str(ip_interface(address)) for address in raw["addresses"]),
+        gateways=tuple(str(gateway) for gateway in raw["gateways"]),
+        proxy_arp=bool(raw["proxyArp"]),
+    )
+
+
+def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
+    return PeerConfig(
+        name=name,
+        public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
+        allowed_ips=tuple(raw["allowedIPs"]),
+        endpoint=raw["endpoint"],
+        persistent_keepalive=int(raw["persistentKeepalive"]),
+    )

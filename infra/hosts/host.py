@@ -1,0 +1,87 @@
+"""What a resource may do to a host. The SSH implementation is real; tests have a fake one over a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class HostError(Exception):
+    """A host could not do what was asked; the text names the host, the step and what to do."""
+
+
+class HostUnreachable(HostError):
+    """No SSH connection within its time."""
+
+
+class HostKeyMismatch(HostError):
+    """The host showed a key that is not pinned; nothing was sent to it."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How to reach a host. `private_key` is OpenSSH or PEM text; None means the SSH agent."""
+
+    address: str
+    host_keys: tuple[str, ...]
+    port: int = 22
+    user: str = "root"
+    private_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A regular file's metadata; `sha256` is of its content, hex, `mode` like 0o644."""
+
+    sha256: str
+    size: int
+    mode: int
+    owner: str
+    group: str
+
+
+class Host(Protocol):
+    """A host reached as root, or as a user through `sudo -n`."""
+
+    @property
+    def name(self) -> str:
+        """For errors: "root@198.51.100.2"."""
+        ...
+
+    def run(
+        self, argv: Sequence[str], *, input: bytes = b"", check: bool = True, timeout: float = 60, secret: bool = False
+    ) -> Result:
+        """Run a command as root. Raises HostError when it exits non-zero and `check`; `secret` keeps its text out of it."""
+        ...
+
+    def stat(self, paths: Sequence[str]) -> dict[str, File]:
+        """The metadata of those paths that exist as regular files, in one round trip."""
+        ...
+
+    def read_file(self, path: str) -> bytes | None:
+        """The content, or None where there is no such file."""
+        ...
+
+    def write_file(
+        self, path: str, data: bytes, *, mode: int = 0o644, owner: str = "root", group: str = "root"
+    ) -> bool:
+        """Atomically (temporary file, fsync, rename). True if anything changed."""
+        ...
+
+    def upload(
+        self, path: str, source: str, *, mode: int = 0o644, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """A large local file, streamed; `progress` gets (bytes sent, bytes in all). Atomic as write_file is."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """A file or an empty directory; what is not there is no error."""
+        ...

@@ -1,0 +1,81 @@
+"""What a resource kind is to the provider's server: plain Python values in, plain Python values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+Properties = dict[str, Any]
+
+
+class _Unknown:
+    """The engine's placeholder, during preview, for a value that only an update will tell."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = _Unknown()
+
+
+@dataclass(frozen=True)
+class Secret:
+    """An output that the engine must encrypt in state. Inputs arrive unwrapped."""
+
+    value: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PropertyChange:
+    """One changed property by path ("rules.input-ssh"); `replace` when only a new resource can have it."""
+
+    path: str
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What differs between the recorded (or just refreshed) state and the wanted inputs; empty when nothing does."""
+
+    changes: tuple[PropertyChange, ...] = ()
+    delete_before_replace: bool = True
+
+
+class CheckError(Exception):
+    """The inputs are unusable: (property path, what is wrong and what to do) for each, all at once."""
+
+    def __init__(self, failures: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{path}: {reason}" for path, reason in failures))
+        self.failures = failures
+
+
+class Partial(Exception):
+    """The thing exists but isn't finished: the engine keeps `state`, fails the update and tries again next time."""
+
+    def __init__(self, id: str, state: Properties, inputs: Properties, reason: str) -> None:
+        super().__init__(reason)
+        self.id, self.state, self.inputs, self.reason = id, state, inputs, reason
+
+
+class Kind(Protocol):
+    """One resource kind. `state` is the outputs as last recorded; unknowns never reach anything but check and diff."""
+
+    def check(self, news: Properties, olds: Properties) -> Properties:
+        """The inputs with defaults filled in. Raises CheckError; never judges an UNKNOWN."""
+        ...
+
+    def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff: ...
+
+    def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        """(id, state). Idempotent: adopts what is already there."""
+        ...
+
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+        """(state, inputs) as they really are, or None when the thing is gone."""
+        ...
+
+    def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties: ...
+
+    def delete(self, id: str, state: Properties) -> None:
+        """Idempotent: what is already gone is no error."""
+        ...

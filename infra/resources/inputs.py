@@ -1,0 +1,71 @@
+"""What the inputs of the resources on a host have in common, and how inputs are checked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from infra.hosts.host import Connection
+from infra.provider.kind import UNKNOWN, CheckError, Properties
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Inputs(BaseModel):
+    """camelCase on the wire, snake_case here; a property that nobody knows is an error."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class ConnectionInputs(Inputs):
+    address: str
+    host_keys: list[str] = Field(min_length=1)
+    port: int = Field(22, ge=1, le=65535)
+    user: str = "root"
+    private_key: str | None = None
+    agent: bool = False
+
+
+class HostInputs(Inputs):
+    connection: ConnectionInputs
+
+
+def connection(properties: Properties) -> Connection:
+    """The connection in a resource's inputs or state."""
+    raw = ConnectionInputs.model_validate(properties["connection"])
+    return Connection(raw.address, tuple(raw.host_keys), raw.port, raw.user, raw.private_key)
+
+
+def validated(model: type[BaseModel], news: Properties) -> Properties:
+    """The inputs with defaults filled in; raises CheckError with all that is wrong, but never judges an UNKNOWN."""
+    news = {name: value for name, value in news.items() if value is not None}
+    try:
+        checked = model.model_validate(news)
+    except ValidationError as error:
+        failures = [
+            (_path(problem["loc"]), problem["msg"])
+            for problem in error.errors(include_input=False)
+            if not _is_unknown(news, problem["loc"])
+        ]
+        if failures:
+            raise CheckError(failures) from None
+        return news
+    return checked.model_dump(by_alias=True, exclude_none=True)
+
+
+def _is_unknown(value: Any, path: tuple[int | str, ...]) -> bool:
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return value is UNKNOWN
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return path.removeprefix(".")

@@ -1,0 +1,139 @@
+"""The event loop: one thread, one epoll, file descriptors with callbacks, and timers.
+
+A callback that raises ends the loop with that exception: the callbacks handle what they expect themselves.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Callback = Callable[[], None]
+LONGEST_SLEEP = 3600.0
+"""Seconds; a deadline further away than this costs one idle wake-up an hour."""
+
+
+@dataclass(order=True)
+class Timer:
+    """A callback due at `deadline`, in seconds of the loop's clock. `cancel()` may be called at any time."""
+
+    deadline: float
+    order: int
+    callback: Callback | None = field(compare=False)
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class Loop:
+    """Readers, writers and timers. `clock` is monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._epoll = select.epoll()
+        self._readers: dict[int, Callback] = {}
+        self._writers: dict[int, Callback] = {}
+        self._timers: list[Timer] = []
+        self._order = itertools.count()
+        self._running = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.add_reader(self._wake, self._woken)
+
+    def now(self) -> float:
+        return self.clock()
+
+    def add_reader(self, fd: int, callback: Callback) -> None:
+        """Call back while `fd` is readable, has an error, or was hung up (the callback's read tells which)."""
+        self._change(fd, lambda: self._readers.update({fd: callback}))
+
+    def remove_reader(self, fd: int) -> None:
+        self._change(fd, lambda: self._readers.pop(fd, None))
+
+    def add_writer(self, fd: int, callback: Callback) -> None:
+        """Call back while `fd` is writable, has an error, or was hung up."""
+        self._change(fd, lambda: self._writers.update({fd: callback}))
+
+    def remove_writer(self, fd: int) -> None:
+        self._change(fd, lambda: self._writers.pop(fd, None))
+
+    def call_later(self, delay: float, callback: Callback) -> Timer:
+        """Call back once, `delay` seconds from now."""
+        return self.call_at(self.clock() + delay, callback)
+
+    def call_at(self, deadline: float, callback: Callback) -> Timer:
+        timer = Timer(deadline, next(self._order), callback)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def run(self) -> None:
+        """Until `stop()`."""
+        self._running = True
+        while self._running:
+            self.run_once()
+
+    def run_once(self, timeout: float | None = None) -> None:
+        """One wait, at most `timeout` seconds (None: until something happens), and the callbacks it woke."""
+        for fd, events in self._epoll.poll(self._sleep(timeout)):
+            broken = events & (select.EPOLLERR | select.EPOLLHUP)
+            if events & select.EPOLLIN or broken:
+                self._readers.get(fd, _nothing)()
+            if events & select.EPOLLOUT or broken:
+                self._writers.get(fd, _nothing)()
+        self._run_timers()
+
+    def stop(self) -> None:
+        """May be called from a signal handler."""
+        self._running = False
+        os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _change(self, fd: int, change: Callable[[], object]) -> None:
+        before = self._events(fd)
+        change()
+        after = self._events(fd)
+        if before == after:
+            return
+        if not before:
+            self._epoll.register(fd, after)
+        elif after:
+            self._epoll.modify(fd, after)
+        else:
+            self._epoll.unregister(fd)
+
+    def _events(self, fd: int) -> int:
+        reading = select.EPOLLIN if fd in self._readers else 0
+        return reading | (select.EPOLLOUT if fd in self._writers else 0)
+
+    def _sleep(self, timeout: float | None) -> float:
+        while self._timers and self._timers[0].callback is None:
+            heapq.heappop(self._timers)
+        longest = LONGEST_SLEEP if timeout is None else timeout
+        if not self._timers:
+            return longest
+        return min(longest, max(0.0, self._timers[0].deadline - self.clock()))
+
+    def _run_timers(self) -> None:
+        """Only those due now: one that arms itself again at once must not starve the descriptors."""
+        now = self.clock()
+        due = []
+        while self._timers and self._timers[0].deadline <= now:
+            due.append(heapq.heappop(self._timers))
+        for timer in due:
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                callback()
+
+    def _woken(self) -> None:
+        os.eventfd_read(self._wake)
+
+
+def _nothing() -> None:
+    """For a descriptor that an earlier callback of the same wake-up has removed."""

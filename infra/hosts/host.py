@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from infra.errors import ExplainedError
 
-class HostError(Exception):
+
+class HostError(ExplainedError):
     """A host could not do what was asked; the text names the host, the step and what to do."""
 
 
@@ -59,7 +61,10 @@ class Host(Protocol):
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", check: bool = True, timeout: float = 60, secret: bool = False
     ) -> Result:
-        """Run a command as root. Raises HostError when it exits non-zero and `check`; `secret` keeps its text out of it."""
+        """Run a command as root, `timeout` in seconds.
+
+        Raises HostError when it exits non-zero and `check`; `secret` keeps what was run and said out of it.
+        """
         ...
 
     def stat(self, paths: Sequence[str]) -> dict[str, File]:

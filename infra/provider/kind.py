@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
+
+from infra.errors import ExplainedError
 
 Properties = dict[str, Any]
 
@@ -27,10 +29,15 @@ class Secret:
 
 @dataclass(frozen=True)
 class PropertyChange:
-    """One changed property by path ("rules.input-ssh"); `replace` when only a new resource can have it."""
+    """One changed property by path ("rules.input-ssh"); `replace` when only a new resource can have it.
+
+    `drift`: the path is in the outputs (what the host has), not in the inputs.
+    """
 
     path: str
     replace: bool = False
+    kind: Literal["ADD", "DELETE", "UPDATE"] = "UPDATE"
+    drift: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Diff:
     delete_before_replace: bool = True
 
 
-class CheckError(Exception):
+class CheckError(ExplainedError):
     """The inputs are unusable: (property path, what is wrong and what to do) for each, all at once."""
 
     def __init__(self, failures: list[tuple[str, str]]) -> None:
@@ -49,8 +56,11 @@ class CheckError(Exception):
         self.failures = failures
 
 
-class Partial(Exception):
-    """The thing exists but isn't finished: the engine keeps `state`, fails the update and tries again next time."""
+class Partial(ExplainedError):
+    """The thing exists but isn't finished: the engine keeps `state` and fails the update.
+
+    The next update reads it again first, so `diff` must see from `state` that it is not finished.
+    """
 
     def __init__(self, id: str, state: Properties, inputs: Properties, reason: str) -> None:
         super().__init__(reason)

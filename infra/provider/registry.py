@@ -1,0 +1,49 @@
+"""Which resource kinds there are, and the package schema made of them.
+
+Kinds load at first use, so that a stack with one kind does not pay for the imports of the others. A kind's module
+has the class named as in its token and, for tools that read schemas, a `SCHEMA` of its inputs and outputs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from functools import cache
+from importlib.metadata import version
+from typing import Any, cast
+
+from infra.provider.kind import Kind
+
+MODULES = {
+    "wgnode:index:MeshTopology": "infra.resources.mesh_topology",
+    "wgnode:index:HypervisorHost": "infra.resources.hypervisor_host",
+    "wgnode:index:NatFirewall": "infra.resources.nat_firewall",
+    "wgnode:index:ApplianceImage": "infra.resources.appliance_image",
+    "wgnode:index:Gateway": "infra.resources.gateway",
+}
+
+
+@cache
+def kind(token: str) -> Kind:
+    """The one instance of a kind. Raises KeyError for a token that is not ours."""
+    module = importlib.import_module(MODULES[token])
+    return cast(Kind, getattr(module, token.rsplit(":", 1)[1])())
+
+
+def schema() -> str:
+    """The package's schema as JSON (`pulumi package get-schema plugin/wgnode`)."""
+    resources = {token: _resource_schema(module) for token, module in MODULES.items()}
+    return json.dumps(
+        {
+            "name": "wgnode",
+            "version": version("wgnode"),
+            "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
+            "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
+            "resources": resources,
+        }
+    )
+
+
+def _resource_schema(module: str) -> dict[str, Any]:
+    loaded = importlib.import_module(module)
+    return dict(getattr(loaded, "SCHEMA", {}))

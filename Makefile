@@ -1,0 +1,59 @@
+# `make` or `make help` lists the targets. Nothing here needs a value; LAB and HOST choose for the lab targets.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
+
+LAB ?= dev
+LAB_DIR := build/lab/$(LAB)
+HOST ?= berlin
+PYTHON := .venv/bin/python
+BIN := .venv/bin
+# Programs that build file systems or network namespaces run as root, with this user's caches and PATH.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$$HOME" XDG_CACHE_HOME="$$XDG_CACHE_HOME" PATH="$$PATH" PYTHONDONTWRITEBYTECODE=1)
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11 $(if $(UPGRADE),--upgrade)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: ## what is missing: Debian packages, virtual environment, Pulumi engine
+	@tools/setup
+
+demo: setup image ## two sites on this machine, deployed by three real `pulumi up`s
+	@$(AS_ROOT) $(PYTHON) -m lab.demo up
+
+demo-down: ## remove all that the demo made
+	@$(AS_ROOT) $(PYTHON) -m lab.demo down
+
+test: setup-tests lint image ## all tests; as root or with sudo
+	@$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST)
+
+test-unit: setup ## the tests that need no root
+	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)
+
+.PHONY: setup-tests
+setup-tests:
+	@tools/setup tests
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+image: setup ## the appliance image, when out of date
+	@$(AS_ROOT) $(BIN)/wgnode image build
+
+lab-up: setup ## start the lab's hosts, without any deployment (LAB=dev)
+	@$(AS_ROOT) $(PYTHON) -m lab up --name $(LAB) --dir $(LAB_DIR)
+
+lab-down: ## stop the lab
+	@$(AS_ROOT) $(PYTHON) -m lab down --name $(LAB) --dir $(LAB_DIR)
+
+lab-shell: ## a shell on a host of the lab (HOST=berlin)
+	@$(AS_ROOT) $(PYTHON) -m lab shell $(HOST) --name $(LAB) --dir $(LAB_DIR)
+
+lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 takes newer versions
+	$(LOCK) --all-extras pyproject.toml -o requirements.lock
+	$(LOCK) tools/golang/requirements.in -o tools/golang/requirements.lock
+
+clean: ## remove what was built in this clone; caches shared with other clones stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

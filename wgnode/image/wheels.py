@@ -1,0 +1,64 @@
+"""The wheels inside the appliance: exactly the versions and hashes of requirements.lock, for its interpreter."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from wgnode.image.errors import ImageError
+
+PYTHON = "3.13"
+PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""glibc of trixie is 2.41; the newest tags that the projects build for."""
+NAMES = ("cffi", "cryptography")
+"""`cffi` because cryptography's own extension module imports `_cffi_backend`."""
+
+
+def pinned(lock_text: str, names: tuple[str, ...] = NAMES) -> str:
+    """The entries of `names` out of a requirements.lock, hashes and all. Raises ImageError."""
+    entries = []
+    for name in names:
+        match = re.search(rf"^{re.escape(name)}==\S+ \\\n(?:    --hash=\S+(?: \\)?\n)+", lock_text, re.MULTILINE)
+        if not match:
+            raise ImageError(f"requirements.lock does not pin {name} with hashes")
+        entries.append(match[0])
+    return "".join(entries)
+
+
+def fetch(requirements: str, cache: Path) -> list[Path]:
+    """The wheels of these requirements in `cache`, downloaded by pip and checked against their hashes."""
+    target = cache / hashlib.sha256(requirements.encode()).hexdigest()[:16]
+    if not target.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as work:
+            _download(requirements, Path(work))
+            shutil.copytree(work, target, ignore=shutil.ignore_patterns("requirements.txt"))
+    return sorted(target.glob("*.whl"))
+
+
+def extract(wheels: list[Path], site: Path) -> None:
+    """Python files and extension modules, without metadata."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")]
+            archive.extractall(site, names)
+
+
+def _download(requirements: str, directory: Path) -> None:
+    file = directory / "requirements.txt"
+    file.write_text(requirements)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    command += ["--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}"]
+    command += [f"--abi={abi}" for abi in ("cp313", "abi3")]
+    command += [f"--platform={platform}" for platform in PLATFORMS]
+    result = subprocess.run(
+        [*command, f"--dest={directory}", f"--requirement={file}"], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise ImageError(f"pip could not download the appliance's wheels:\n{result.stderr.strip()[-2000:]}")

@@ -1,0 +1,49 @@
+"""Meshes for the tests of the topology: plain configurations, and what is decided from them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from wgnode import recipient
+from wgnode.topology.bundle import Bundle
+from wgnode.topology.model import MeshSpec, Topology
+from wgnode.topology.plan import decide
+
+PRIVATE, PUBLIC = recipient.generate()
+SECRET = bytes(range(32))
+
+
+def two_sites() -> dict[str, Any]:
+    """berlin can be called, cabin can't."""
+    return {
+        "name": "dev",
+        "tunnel": {"v4": "10.99.0.0/24", "v6": "fd00:99::/64"},
+        "sites": {
+            "berlin": site("10.1.0.0/24", "fd00:10:1::/64", endpoint="198.51.100.2:51820"),
+            "cabin": site("10.2.0.0/24", "fd00:10:2::/64"),
+        },
+    }
+
+
+def site(*lans: str, endpoint: str | None = None) -> dict[str, Any]:
+    return {"lans": list(lans), "recipient": PUBLIC, "endpoint": endpoint}
+
+
+def private_key(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def public_key(name: str) -> bytes:
+    return X25519PrivateKey.from_private_bytes(private_key(name)).public_key().public_bytes_raw()
+
+
+def topology_of(raw: dict[str, Any], indices: dict[str, int] | None = None, epoch: int = 1) -> Topology:
+    spec = MeshSpec.from_dict(raw)
+    return decide(spec, indices or {}, {name: (public_key(name),) for name in spec.sites}, epoch)[0]
+
+
+def bundle_of(topology: Topology, name: str) -> Bundle:
+    return Bundle(topology.mesh, name, (private_key(name),), SECRET, topology.epoch)

@@ -1,0 +1,158 @@
+"""One site's node configuration and secrets, out of the mesh's topology, its own bundle and its own facts.
+
+Each site compiles its own: all of them together would be O(sites^2), 255 MB for a full mesh of 1,000.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_interface, ip_network
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
+from wgnode.topology import presharedkey, transit
+from wgnode.topology.bundle import Bundle
+from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
+from wgnode.topology.networks import Claim, overlaps
+from wgnode.topology.transit import Transit
+
+MTU = 1420
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """What a site's own stack says of its gateway. `gateway_addresses` have no prefix length: its LANs give it."""
+
+    gateway_addresses: tuple[str, ...]
+    transit: Transit = field(default_factory=Transit.of)
+    proxy_arp: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the host: network and next hop."""
+
+    to: str
+    via: str
+
+
+def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts) -> tuple[NodeConfig, NodeSecrets]:
+    """Raises TopologyError, with all problems, when the parts don't fit together."""
+    if problems := [*site_problems(topology, name, facts), *_bundle_problems(topology, name, bundle)]:
+        raise TopologyError("; ".join(problems))
+    site = topology.sites[name]
+    peers = {peer: there for peer, there in sorted(topology.sites.items()) if peer != name}
+    config = NodeConfig(
+        mesh=topology.mesh,
+        name=name,
+        public_keys=site.public_keys,
+        listen_port=topology.listen_port,
+        addresses=tuple(_with_length(topology, address) for address in site.addresses),
+        transit=LinkConfig(transit.MAC, facts.transit.guest, facts.transit.gateways),
+        lan=LinkConfig(lan_mac(topology.mesh, name), _lan_interfaces(site, facts), proxy_arp=facts.proxy_arp),
+        peers=tuple(_peer(peer, there, site.keepalive) for peer, there in peers.items()),
+        mtu=MTU,
+    )
+    preshared = {there.public_keys[0]: (_preshared_key(bundle, site, there),) for there in peers.values()}
+    return config, NodeSecrets(bundle.private_keys, preshared)
+
+
+def site_problems(topology: Topology, name: str, facts: SiteFacts) -> list[str]:
+    """What keeps a site from fitting into its mesh, before any secret is looked at."""
+    if name not in topology.sites:
+        known = ", ".join(sorted(topology.sites)) or "none"
+        return [f"site {name!r} is not in mesh {topology.mesh!r} (its sites: {known})"]
+    lans = [ip_network(lan) for lan in topology.sites[name].lans]
+    problems = [problem for text in facts.gateway_addresses for problem in _address_problems(text, lans, name)]
+    for lan in lans:
+        if not any(ip_address(text) in lan for text in facts.gateway_addresses):
+            problems.append(f"site {name!r}: the gateway has no address in lan {lan}; add one to lan.gatewayAddresses")
+    claims = [Claim(network, "transit", "", "transit network") for network in facts.transit.networks]
+    claims += [Claim(network, "", "", "tunnel prefix") for network in topology.tunnel]
+    claims += [
+        Claim(ip_network(lan), "", f"site {owner!r}", "lan") for owner, s in topology.sites.items() for lan in s.lans
+    ]
+    problems += [
+        f"site {name!r}: transit network {ours.network} overlaps {other}; choose another in gateway.transit"
+        for pair in overlaps(claims)
+        for ours, other in (pair, pair[::-1])
+        if ours.path and not other.path
+    ]
+    return problems
+
+
+def host_routes(topology: Topology, name: str, gateway_addresses: Iterable[str]) -> list[Route]:
+    """What a site's host, its LAN's router, sends to the gateway: the tunnel and the other sites' LANs.
+
+    A family in which the gateway has no address in the LAN gets no routes. Sorted, so that the same mesh always
+    gives the same list.
+    """
+    via = {ip_address(text).version: text for text in reversed(tuple(gateway_addresses))}
+    networks = {ip_network(lan) for peer, site in topology.sites.items() if peer != name for lan in site.lans}
+    ordered = sorted(
+        {*topology.tunnel, *networks}, key=lambda network: (network.version, network.network_address.packed)
+    )
+    return [Route(str(network), via[network.version]) for network in ordered if network.version in via]
+
+
+def lan_mac(mesh: str, site: str) -> str:
+    """The gateway's MAC address on its LAN: QEMU's prefix and three bytes that differ between sites."""
+    digest = hashlib.sha256(f"{mesh}/{site}".encode()).hexdigest()
+    return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
+
+
+def _peer(name: str, there: SiteTopology, keepalive: int) -> PeerConfig:
+    return PeerConfig(
+        name=name,
+        public_keys=there.public_keys,
+        allowed_ips=tuple(sorted([*(str(ip_network(address)) for address in there.addresses), *there.lans])),
+        endpoint=there.endpoint,
+        persistent_keepalive=keepalive,
+    )
+
+
+def _preshared_key(bundle: Bundle, here: SiteTopology, there: SiteTopology) -> bytes:
+    return presharedkey.derive(bundle.mesh_secret, bundle.epoch, here.public_keys[0], there.public_keys[0])
+
+
+def _with_length(topology: Topology, address: str) -> str:
+    network = next(network for network in topology.tunnel if ip_address(address) in network)
+    return f"{address}/{network.prefixlen}"
+
+
+def _lan_interfaces(site: SiteTopology, facts: SiteFacts) -> tuple[str, ...]:
+    lans = [ip_network(lan) for lan in site.lans]
+    return tuple(
+        str(ip_interface(f"{text}/{lan.prefixlen}"))
+        for text in facts.gateway_addresses
+        for lan in lans
+        if ip_address(text) in lan
+    )
+
+
+def _address_problems(text: str, lans: Sequence[Network], name: str) -> Iterator[str]:
+    address = ip_address(text)
+    lan = next((lan for lan in lans if address in lan), None)
+    if lan is None:
+        listed = ", ".join(map(str, lans))
+        yield f"site {name!r}: lan.gatewayAddresses: {text} is in none of the site's lans ({listed})"
+    elif address == lan.network_address or (address.version == 4 and address == lan.broadcast_address):
+        yield f"site {name!r}: lan.gatewayAddresses: {text} is the network or broadcast address of {lan}; take another"
+
+
+def _bundle_problems(topology: Topology, name: str, bundle: Bundle) -> Iterator[str]:
+    if (bundle.mesh, bundle.site) != (topology.mesh, name):
+        yield (
+            f"the bundle belongs to site {bundle.site!r} of mesh {bundle.mesh!r}, not to site {name!r} of mesh"
+            f" {topology.mesh!r}"
+        )
+        return
+    if bundle.epoch != topology.epoch:
+        yield f"site {name!r}: the bundle has epoch {bundle.epoch}, the topology {topology.epoch}; run up of the mesh"
+    if name in topology.sites:
+        own = tuple(X25519PrivateKey.from_private_bytes(k).public_key().public_bytes_raw() for k in bundle.private_keys)
+        if own != topology.sites[name].public_keys:
+            yield f"site {name!r}: the bundle's keys are not those of the topology; run up of the mesh stack again"

@@ -1,0 +1,135 @@
+"""The mesh as wanted (`MeshSpec`, from configuration) and as decided (`Topology`, public, shared between stacks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from wgnode.nodeconfig import decode_key, encode_key
+
+FORMAT = 1
+DEFAULT_KEEPALIVE = 25
+DEFAULT_LISTEN_PORT = 51820
+
+Network = IPv4Network | IPv6Network
+
+
+class TopologyError(ValueError):
+    """Topology, bundle and site do not fit together; the text says which and what to do."""
+
+
+@dataclass(frozen=True)
+class SiteSpec:
+    """A site as configured. `endpoint` is "host:port" or None where nobody can call it; `recipient` is public."""
+
+    lans: tuple[str, ...]
+    recipient: str
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class MeshSpec:
+    """A mesh as configured and validated (see validate.py). `keepalive` is in seconds."""
+
+    name: str
+    tunnel: tuple[Network, ...]
+    sites: Mapping[str, SiteSpec]
+    keepalive: int = DEFAULT_KEEPALIVE
+    listen_port: int = DEFAULT_LISTEN_PORT
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> MeshSpec:
+        """From validated configuration (camelCase)."""
+        return cls(
+            name=raw["name"],
+            tunnel=tuple(ip_network(raw["tunnel"][family]) for family in ("v4", "v6") if raw["tunnel"].get(family)),
+            sites={
+                name: SiteSpec(
+                    lans=tuple(str(ip_network(lan)) for lan in site["lans"]),
+                    recipient=site["recipient"].strip(),
+                    endpoint=site.get("endpoint"),
+                )
+                for name, site in raw["sites"].items()
+            },
+            keepalive=raw.get("keepalive", DEFAULT_KEEPALIVE),
+            listen_port=raw.get("listenPort", DEFAULT_LISTEN_PORT),
+        )
+
+
+@dataclass(frozen=True)
+class SiteTopology:
+    """What everybody may know of a site.
+
+    `addresses` are its own in the tunnel, one a family, without prefix length. `keepalive` is the interval in seconds
+    at which this site calls its peers: 0 for a site with an endpoint, whose firewall forwards the port whether or not
+    a connection is tracked; a site that nobody can call must keep its own mapping open.
+    """
+
+    index: int
+    addresses: tuple[str, ...]
+    public_keys: tuple[bytes, ...]
+    endpoint: str | None
+    lans: tuple[str, ...]
+    keepalive: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "addresses": list(self.addresses),
+            "publicKeys": [encode_key(key) for key in self.public_keys],
+            "endpoint": self.endpoint,
+            "lans": list(self.lans),
+            "keepalive": self.keepalive,
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> SiteTopology:
+        return cls(
+            index=int(raw["index"]),
+            addresses=tuple(str(ip_address(address)) for address in raw["addresses"]),
+            public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
+            endpoint=raw.get("endpoint"),
+            lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
+            keepalive=int(raw["keepalive"]),
+        )
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The whole mesh's public facts, as one value of size O(sites)."""
+
+    mesh: str
+    tunnel: tuple[Network, ...]
+    listen_port: int
+    epoch: int
+    sites: Mapping[str, SiteTopology]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain value that the mesh stack exports as `topology`."""
+        return {
+            "format": FORMAT,
+            "mesh": self.mesh,
+            "tunnel": {f"v{network.version}": str(network) for network in self.tunnel},
+            "listenPort": self.listen_port,
+            "epoch": self.epoch,
+            "sites": {name: site.to_dict() for name, site in sorted(self.sites.items())},
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Any) -> Topology:
+        """Raises TopologyError when the value was not written by `to_dict` of this format."""
+        if not isinstance(raw, Mapping) or raw.get("format") != FORMAT:
+            found = raw.get("format") if isinstance(raw, Mapping) else type(raw).__name__
+            raise TopologyError(f"the topology has format {found!r}, this version reads {FORMAT}")
+        try:
+            return cls(
+                mesh=str(raw["mesh"]),
+                tunnel=tuple(ip_network(network) for _, network in sorted(raw["tunnel"].items()) if network),
+                listen_port=int(raw["listenPort"]),
+                epoch=int(raw["epoch"]),
+                sites={name: SiteTopology.from_dict(site) for name, site in raw["sites"].items()},
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise TopologyError(f"the topology is damaged: {type(error).__name__}: {error}") from error

@@ -1,0 +1,66 @@
+"""Networks out of configuration: parsed with errors that help, and compared for overlaps in O(n log n)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import AddressValueError, NetmaskValueError, ip_network
+
+from wgnode.topology.model import Network
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A network that somebody claims: `path` in the configuration, `owner` and `what` for the message."""
+
+    network: Network
+    path: str
+    owner: str
+    what: str
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.owner, self.what, str(self.network)) if part)
+
+
+def parse(text: str, family: int | None = None) -> Network:
+    """Raises ValueError with what is wrong and what to do; `family` is 4 or 6, or None for either."""
+    try:
+        network = ip_network(text, strict=False)
+    except (AddressValueError, NetmaskValueError, ValueError):
+        raise ValueError(
+            f"{text!r} is not a network; write it like {'fd00:10:1::/64' if family == 6 else '10.1.0.0/24'}"
+        ) from None
+    if family and network.version != family:
+        raise ValueError(f"{text} is IPv{network.version}, IPv{family} is wanted here")
+    if "/" not in text:
+        raise ValueError(f"{text} has no prefix length; write it like {text}/{24 if network.version == 4 else 64}")
+    if str(network.network_address) != str(ip_network(text.split("/")[0]).network_address):
+        raise ValueError(f"{text} has bits set beyond its prefix; did you mean {network}?")
+    for name in ("unspecified", "loopback", "link_local", "multicast"):
+        if getattr(network, f"is_{name}"):
+            raise ValueError(f"{text} is {name.replace('_', '-')}; only unicast networks can be routed into a tunnel")
+    if network.prefixlen == 0:
+        raise ValueError(f"{text} is everything; name the networks of this site")
+    return network
+
+
+def overlaps(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
+    """Pairs (later, earlier) that share addresses: each claim with the narrowest other one that holds it.
+
+    Sorted prefixes nest, so a stack of those that are still open finds the enclosing one.
+    """
+    claims = list(claims)
+    order = {id(claim): position for position, claim in enumerate(claims)}
+    open_claims: list[Claim] = []
+    for claim in sorted(claims, key=lambda c: (c.network.version, int(c.network.network_address), c.network.prefixlen)):
+        while open_claims and not _holds(open_claims[-1].network, claim.network):
+            open_claims.pop()
+        if open_claims:
+            first, second = sorted((open_claims[-1], claim), key=lambda c: order[id(c)])
+            yield second, first
+        open_claims.append(claim)
+
+
+def _holds(outer: Network, inner: Network) -> bool:
+    same = outer.version == inner.version
+    return same and outer.network_address <= inner.network_address <= outer.broadcast_address  # type: ignore[operator]

@@ -1,0 +1,88 @@
+"""What all tests share: agreed skips, lab tests last and only as root, and the programs that set-up installed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import skips
+from tools import ROOT, engine
+from tools import wireguard_go as wireguard_go_tool
+
+VECTORS = ROOT.parent / "shared" / "vectors"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(skips.SkipsAreAgreedOn(skips.read_list(skips.LIST)), "agreed-skips")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lab tests last, so that a broken rule shows in the first minute; in one xdist worker, for they share hosts."""
+    items.sort(key=_is_lab)
+    for item in filter(_is_lab, items):
+        item.add_marker(pytest.mark.xdist_group("lab"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _is_lab(item) and os.geteuid() != 0:
+        pytest.fail(
+            "lab tests build networks and hosts and need root: sudo make test, or make test-unit", pytrace=False
+        )
+
+
+def _is_lab(item: pytest.Item) -> bool:
+    return item.get_closest_marker("lab") is not None
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The directory of published test vectors."""
+    if not VECTORS.is_dir():
+        pytest.skip(f"no published vectors at {VECTORS}")
+    return VECTORS
+
+
+@pytest.fixture(scope="session")
+def engine_bin() -> Path:
+    """The directory of the real Pulumi engine and its Python language host."""
+    directory = engine.find()
+    if directory is None:
+        pytest.fail("no Pulumi engine is installed: run make setup", pytrace=False)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def wireguard_go() -> Path:
+    """The program wireguard-go."""
+    program = wireguard_go_tool.installed()
+    if not program.exists():
+        pytest.fail("wireguard-go is not built: run tools/setup tests", pytrace=False)
+    return program
+
+
+@pytest.fixture
+def pulumi_environment(engine_bin: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Makes the environment of a Pulumi of one's own, under this test's directory: state, plugins, settings.
+
+    `pulumi_environment(NAME=value)` adds variables. The Python on PATH is the clone's, and nothing of the developer's
+    own Pulumi (login, tokens, plugins) is seen.
+    """
+
+    def make(**extra: str) -> dict[str, str]:
+        state = tmp_path / "state"
+        state.mkdir(exist_ok=True)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+        path = [str(ROOT / ".venv" / "bin"), str(engine_bin), own.get("PATH", os.defpath)]
+        return {
+            **own,
+            "PATH": os.pathsep.join(path),
+            "PULUMI_HOME": str(tmp_path / "pulumi-home"),
+            "PULUMI_BACKEND_URL": state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "for this test only",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            **extra,
+        }
+
+    return make

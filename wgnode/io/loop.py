@@ -40,7 +40,7 @@ class Loop:
         self._writers: dict[int, Callback] = {}
         self._timers: list[Timer] = []
         self._order = itertools.count()
-        self._running = False
+        self._stopped = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.add_reader(self._wake, self._woken)
 
@@ -71,10 +71,10 @@ class Loop:
         return timer
 
     def run(self) -> None:
-        """Until `stop()`."""
-        self._running = True
-        while self._running:
+        """Until `stop()`, even if that came first."""
+        while not self._stopped:
             self.run_once()
+        self._stopped = False
 
     def run_once(self, timeout: float | None = None) -> None:
         """One wait, at most `timeout` seconds (None: until something happens), and the callbacks it woke."""
@@ -88,7 +88,7 @@ class Loop:
 
     def stop(self) -> None:
         """May be called from a signal handler."""
-        self._running = False
+        self._stopped = True
         os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:

@@ -1,0 +1,151 @@
+"""`wgnode device NAME`: the node on a TUN interface of this machine, configured by `wg` through its UAPI socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import click
+
+from wgnode.io.loop import Loop
+from wgnode.io.node import new_device
+from wgnode.io.process import forbid_core_dumps
+from wgnode.io.shell import LinkFollower, Shell
+from wgnode.io.tun import Tun
+from wgnode.io.uapi_socket import Reply, UapiListener
+
+SILENT, ERROR, DEBUG = 0, 1, 2
+LOG_LEVELS = {"silent": SILENT, "error": ERROR, "verbose": DEBUG, "debug": DEBUG}
+HINTS = {
+    errno.EPERM: "run it as root, or with CAP_NET_ADMIN",
+    errno.EACCES: "run it as root, or with CAP_NET_ADMIN",
+    errno.EBUSY: "the interface is in use by another process",
+    errno.EINVAL: "an interface of that name exists and is no TUN; choose another name",
+    errno.ENOENT: "this kernel has no /dev/net/tun; try `modprobe tun`",
+    errno.EEXIST: "stop that process, or choose another name",
+}
+EPILOG = """\b
+Examples:
+  wgnode device wg0 --foreground &
+  wg set wg0 private-key /etc/wireguard/wg0.key listen-port 51820
+  wg set wg0 peer PUBLICKEY allowed-ips 10.0.0.2/32 endpoint 192.0.2.1:51820
+  ip address add 10.0.0.1/24 dev wg0
+  ip link set wg0 up
+  wg show wg0
+
+\b
+With wg-quick:
+  WG_QUICK_USERSPACE_IMPLEMENTATION=wgnode-device wg-quick up wg0
+
+\b
+Environment:
+  LOG_LEVEL  silent, error (default), or verbose
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name")
+@click.option("-f", "--foreground", is_flag=True, help="Stay attached to the terminal instead of becoming a daemon.")
+@click.option("--mtu", default=1420, show_default=True, type=click.IntRange(576, 65535), help="Of the new interface.")
+def command(name: str, foreground: bool, mtu: int) -> None:
+    """Run a WireGuard node on the TUN interface NAME, made if it does not exist.
+
+    It is configured by `wg` through /var/run/wireguard/NAME.sock, listens while the interface is up, and ends when
+    the interface or the socket is removed, or at SIGTERM or SIGINT. Exit status: 0 after a clean end, 1 when it
+    could not start.
+    """
+    log = _logger(name)
+    forbid_core_dumps()
+    try:
+        node = DeviceProcess(name, mtu, log)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(_explain(name, error)) from None
+    try:
+        if not foreground and os.environ.get("WG_PROCESS_FOREGROUND") != "1":
+            _become_daemon()
+        node.run()
+    finally:
+        node.close()
+
+
+def main() -> None:
+    """`wgnode-device NAME`, which wg-quick can call with nothing but a name."""
+    command(prog_name="wgnode-device")
+
+
+class DeviceProcess:
+    """Interface, device, sockets and UAPI of one process. Raises OSError or ValueError with nothing left behind."""
+
+    def __init__(self, name: str, mtu: int, log: Callable[[int, str], None]) -> None:
+        self.log = log
+        self.loop = Loop()
+        tun = Tun(name, mtu)
+        try:
+            self.shell = Shell(
+                self.loop,
+                new_device(mtu=mtu),
+                tun,
+                on_gone=lambda: self._end("the interface was removed"),
+                log=lambda text: log(ERROR, text),
+            )
+            self.listener = UapiListener(
+                self.loop, tun.name, self._uapi, on_removed=lambda: self._end("the socket was removed")
+            )
+        except BaseException:
+            tun.close()
+            raise
+        self.follower = LinkFollower(self.loop, self.shell)
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: self._end(signal.Signals(number).name))
+        self.log(DEBUG, f"serving {self.listener.path}")
+        self.loop.run()
+
+    def close(self) -> None:
+        self.listener.close()
+        self.follower.close()
+        self.log(DEBUG, f"dropped: {dict(self.shell.counters)}")
+        self.shell.close()
+        self.loop.close()
+
+    def _uapi(self, request: str, reply: Reply) -> None:
+        reply(self.shell.uapi(request))
+
+    def _end(self, why: str) -> None:
+        self.log(DEBUG, f"ending: {why}")
+        self.loop.stop()
+
+
+def _become_daemon() -> None:
+    """The parent leaves once everything is set up, so that a caller finds the socket at once."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1) if "LOG_LEVEL" in os.environ else (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _logger(name: str) -> Callable[[int, str], None]:
+    chosen = LOG_LEVELS.get(os.environ.get("LOG_LEVEL", "error").lower(), ERROR)
+
+    def log(level: int, text: str) -> None:
+        if level <= chosen:
+            print(f"{name}: {text}", file=sys.stderr, flush=True)
+
+    return log
+
+
+def _explain(name: str, error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    hint = HINTS.get(error.errno or 0)
+    return f"cannot run a node on {name}: {error.strerror or error}" + (f"; {hint}" if hint else "")

@@ -1,0 +1,227 @@
+"""The shell around the sans-IO device: it moves bytes between TUN, UDP and device, and arms one timer."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+from wgnode.io.loop import Loop, Timer
+from wgnode.io.netlink import LinkMonitor, Rtnetlink
+from wgnode.io.tun import Tun, TunGone
+from wgnode.io.uapi import handle
+from wgnode.io.udp import UdpSockets
+from wgnode.protocol.device import Device
+
+
+class Shell:
+    """Connects a device to its interface and sockets. It starts stopped: no socket is open before `start`.
+
+    `on_gone` is called once when the interface was deleted. Whoever calls the device directly calls `flush` after.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        device: Device,
+        tun: Tun,
+        *,
+        on_gone: Callable[[], None],
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.loop, self.device, self.tun = loop, device, tun
+        self.on_gone, self.log = on_gone, log
+        self.udp: UdpSockets | None = None
+        self._udp_counters: Counter[str] = Counter()
+        self._timer: Timer | None = None
+        self._congested = False
+        self._gone = False
+        loop.add_reader(tun.fd, self._tun_readable)
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was dropped, by kind: the device's own kinds, "tun ENOSPC", "udp ENETUNREACH"..."""
+        total = Counter(self.device.counters)
+        total.update({f"tun {kind}": number for kind, number in self.tun.counters.items()})
+        total.update({f"udp {kind}": number for kind, number in self._udp_counters.items()})
+        return total
+
+    def start(self) -> None:
+        """Link up: open the sockets on the device's port and begin. Raises OSError with nothing started."""
+        if self.device.running:
+            return
+        self._open(self.device.listen_port)
+        self.device.start(self.loop.now())
+        self.flush()
+
+    def stop(self) -> None:
+        """Link down: sessions end, the sockets are closed, the configuration stays."""
+        if not self.device.running:
+            return
+        self.device.stop(self.loop.now())
+        self.flush()
+        self._close_sockets()
+
+    def close(self) -> None:
+        """Stop for good. The loop stays usable."""
+        self.stop()
+        self.loop.remove_reader(self.tun.fd)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.tun.close()
+
+    def uapi(self, text: str) -> str:
+        """Answer one UAPI request, and do at once what it leads to."""
+        reply = handle(self.device, text, self.loop.now(), sockets=self, log=self.log)
+        self.flush()
+        return reply
+
+    def set_listen_port(self, port: int) -> None:
+        """Move to another port, 0 for a free one. Raises OSError with the old one still in use."""
+        if self.device.running:
+            self._open(port)
+        else:
+            self.device.listen_port = port
+
+    def set_fwmark(self, mark: int) -> None:
+        """Raises OSError with the old mark still in use."""
+        if self.udp is not None:
+            self.udp.set_fwmark(mark)
+        self.device.fwmark = mark
+
+    def flush(self) -> None:
+        """Carry out what the device wants: send, deliver, and wake it in time."""
+        udp = self.udp
+        for data, endpoint in self.device.datagrams_to_send():
+            if udp is not None:
+                udp.send(data, endpoint)
+        try:
+            for packet in self.device.packets_to_deliver():
+                self.tun.write(packet)
+        except TunGone:
+            self._interface_gone()
+        if udp is not None and udp.blocked != self._congested:
+            self._congestion_changed(udp.blocked)
+        self._arm()
+
+    def _open(self, port: int) -> None:
+        """The new sockets first: when there are none to be had, the old ones stay."""
+        if self.udp is not None and port == self.udp.port:
+            return
+        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters)
+        self._close_sockets()
+        self.udp = fresh
+        self.device.listen_port = fresh.port
+        for family, fd in fresh.descriptors.items():
+            self.loop.add_reader(fd, partial(self._udp_readable, fresh, family))
+
+    def _close_sockets(self) -> None:
+        if self.udp is None:
+            return
+        if self._congested:
+            self._congestion_changed(False)
+        for fd in self.udp.descriptors.values():
+            self.loop.remove_reader(fd)
+        self.udp.close()
+        self.udp = None
+
+    def _tun_readable(self) -> None:
+        now = self.loop.now()
+        try:
+            packets = self.tun.read()
+        except TunGone:
+            return self._interface_gone()
+        for packet in packets:
+            self.device.send_packet(packet, now)
+        self.flush()
+
+    def _udp_readable(self, udp: UdpSockets, family: int) -> None:
+        now = self.loop.now()
+        receive = self.device.receive_datagram
+        for data, source in udp.receive(family):
+            receive(data, source, now)
+        self.flush()
+
+    def _udp_writable(self) -> None:
+        if self.udp is not None:
+            self.udp.flush()
+            if not self.udp.blocked:
+                self._congestion_changed(False)
+
+    def _congestion_changed(self, congested: bool) -> None:
+        """A full UDP socket pauses the TUN, whose queue then fills as that of any slow interface."""
+        self._congested = congested
+        for fd in self.udp.descriptors.values() if self.udp is not None else ():
+            if congested:
+                self.loop.add_writer(fd, self._udp_writable)
+            else:
+                self.loop.remove_writer(fd)
+        if congested:
+            self.loop.remove_reader(self.tun.fd)
+        elif not self._gone:
+            self.loop.add_reader(self.tun.fd, self._tun_readable)
+
+    def _arm(self) -> None:
+        """One that fires too early costs a wake-up; moving it later at each packet would cost more."""
+        deadline = self.device.next_deadline()
+        if deadline is None or (self._timer is not None and self._timer.deadline <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(deadline, self._timer_due)
+
+    def _timer_due(self) -> None:
+        self._timer = None
+        self.device.handle_timer(self.loop.now())
+        self.flush()
+
+    def _interface_gone(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        self.loop.remove_reader(self.tun.fd)
+        self.on_gone()
+
+
+class LinkFollower:
+    """Starts and stops a shell as its interface is set up and down, and follows its MTU and its end."""
+
+    def __init__(self, loop: Loop, shell: Shell) -> None:
+        self.loop, self.shell = loop, shell
+        self._monitor = LinkMonitor()
+        with Rtnetlink() as kernel:
+            self._index = kernel.link(shell.tun.name).index
+        loop.add_reader(self._monitor.fd, self._changed)
+        self._follow()
+
+    def close(self) -> None:
+        self.loop.remove_reader(self._monitor.fd)
+        self._monitor.close()
+
+    def _changed(self) -> None:
+        try:
+            concerned = any(link.index == self._index for link, _ in self._monitor.read())
+        except OSError:  # ENOBUFS: some were lost
+            concerned = True
+        if concerned:
+            self._follow()
+
+    def _follow(self) -> None:
+        """What is now, not what a message said a while ago."""
+        with Rtnetlink() as kernel:
+            link = next((link for link in kernel.links() if link.index == self._index), None)
+        if link is None:
+            return self.shell.on_gone()
+        self.shell.device.mtu = link.mtu
+        if not link.up:
+            return self.shell.stop()
+        try:
+            self.shell.start()
+        except OSError as error:
+            self._report(error)
+
+    def _report(self, error: OSError) -> None:
+        if self.shell.log is not None:
+            hint = "; another process has that port" if error.errno == errno.EADDRINUSE else ""
+            self.shell.log(f"cannot listen on port {self.shell.device.listen_port}: {error.strerror}{hint}")

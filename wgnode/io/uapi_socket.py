@@ -1,0 +1,222 @@
+"""The UAPI socket /var/run/wireguard/NAME.sock: many clients, any number of requests on each connection.
+
+Standard library only, and no knowledge of devices: `wgnode device` answers from its own, hostd asks the gateway.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from wgnode.io.loop import Loop
+
+DIRECTORY = Path("/var/run/wireguard")
+LARGEST_REQUEST = 16 << 20
+"""Bytes."""
+MOST_CLIENTS = 64
+PIECE = 65536
+IN_DELETE, IN_MOVED_FROM, IN_DELETE_SELF, IN_MOVE_SELF = 0x200, 0x40, 0x400, 0x800
+
+Reply = Callable[[str], None]
+Handler = Callable[[str, Reply], None]
+"""Gets one whole request and answers it now or later, once; "" closes the connection without an answer."""
+
+
+class UapiListener:
+    """Serves one socket file, readable by its owner only. A stale file is replaced.
+
+    Raises FileExistsError when a process answers there already, OSError when the socket can't be made.
+    `on_removed` is called when someone else removes the file.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        name: str,
+        handler: Handler,
+        *,
+        directory: Path = DIRECTORY,
+        on_removed: Callable[[], None] | None = None,
+    ) -> None:
+        self.loop, self.handler, self.on_removed = loop, handler, on_removed
+        self.path = directory / f"{name}.sock"
+        self._clients: set[_Client] = set()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_or_unlink(self.path)
+        self._socket = _listen(self.path)
+        self._identity = self._stat()
+        loop.add_reader(self._socket.fileno(), self._accept)
+        self._watch = _watch_directory(directory) if on_removed is not None else -1
+        if self._watch >= 0:
+            loop.add_reader(self._watch, self._directory_changed)
+
+    def close(self) -> None:
+        """Disconnect everybody and remove the file, unless it is another's by now."""
+        for client in list(self._clients):
+            client.close()
+        self.loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        if self._watch >= 0:
+            self.loop.remove_reader(self._watch)
+            os.close(self._watch)
+            self._watch = -1
+        if self._stat() == self._identity:
+            self.path.unlink(missing_ok=True)
+
+    def _stat(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:  # the client has left again, or we are out of descriptors
+            return
+        if len(self._clients) >= MOST_CLIENTS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard))
+
+    def _directory_changed(self) -> None:
+        os.read(self._watch, PIECE)
+        if self._stat() != self._identity and self.on_removed is not None:
+            self.on_removed()
+
+
+class _Client:
+    """One connection. Requests are answered in order: the next is not read before the last is answered."""
+
+    def __init__(
+        self, loop: Loop, connection: socket.socket, handler: Handler, on_close: Callable[[_Client], None]
+    ) -> None:
+        self.loop, self.connection, self.handler, self.on_close = loop, connection, handler, on_close
+        self.fd = connection.fileno()
+        self.received = bytearray()
+        self.unsent = b""
+        self.busy = False
+        loop.add_reader(self.fd, self._readable)
+
+    def close(self) -> None:
+        if self.fd < 0:
+            return
+        self.loop.remove_reader(self.fd)
+        self.loop.remove_writer(self.fd)
+        self.connection.close()
+        self.fd = -1
+        self.on_close(self)
+
+    def _readable(self) -> None:
+        try:
+            data = self.connection.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data or len(self.received) + len(data) > LARGEST_REQUEST:
+            return self.close()
+        searched = max(0, len(self.received) - 1)
+        self.received += data
+        self._next(searched)
+
+    def _next(self, searched: int = 0) -> None:
+        """Hand over the next request, if it is whole."""
+        if self.busy or self.unsent or self.fd < 0:
+            return
+        length = request_length(self.received, searched)
+        if length is None:
+            return
+        request = bytes(self.received[:length])
+        del self.received[:length]
+        self.busy = True
+        self.loop.remove_reader(self.fd)
+        self.handler(request.decode("utf-8", "replace"), self._reply)
+
+    def _reply(self, text: str) -> None:
+        self.busy = False
+        if self.fd < 0:
+            return
+        if not text:
+            return self.close()
+        self.unsent = text.encode()
+        self._writable()
+
+    def _writable(self) -> None:
+        try:
+            self.unsent = self.unsent[self.connection.send(self.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return self.close()
+        if self.unsent:
+            self.loop.add_writer(self.fd, self._writable)
+        else:
+            self.loop.remove_writer(self.fd)
+            self.loop.add_reader(self.fd, self._readable)
+            self.loop.call_later(0, self._next)
+
+
+def request_length(data: bytes | bytearray, searched: int = 0) -> int | None:
+    """Bytes of the request that `data` begins with, None while it is not whole.
+
+    `searched` bytes are known to hold no blank line. A request ends with a blank line; one that can't be right is
+    whole as soon as that shows: an unknown operation at its first line, a get at its second.
+    """
+    first = data.find(b"\n")
+    if first < 0:
+        return None if len(data) <= len(b"get=1") else len(data)
+    operation = bytes(data[:first])
+    if operation == b"set=1":
+        end = data.find(b"\n\n", searched)
+        return None if end < 0 else end + 2
+    if operation == b"get=1":
+        return None if len(data) == first + 1 else (first + 2 if data[first + 1] == 0x0A else len(data))
+    return first + 1
+
+
+def _refuse_or_unlink(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:
+            pass
+    raise FileExistsError(errno.EEXIST, f"{path} belongs to a running process")
+
+
+def _listen(path: Path) -> socket.socket:
+    """A socket file that never had a wider mode than 0600."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        made.bind(str(path))
+        made.listen(MOST_CLIENTS)
+    except BaseException:
+        made.close()
+        raise
+    finally:
+        os.umask(before)
+    return made
+
+
+def _watch_directory(directory: Path) -> int:
+    """A descriptor that is readable after something was removed from the directory, -1 where inotify is missing."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    mask = IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF
+    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(directory), mask) < 0:
+        os.close(fd)
+        return -1
+    return fd

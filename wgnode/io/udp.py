@@ -1,0 +1,201 @@
+"""The outer sockets: IPv4 and IPv6 on one port.
+
+Sends never block: what a full socket buffer will not take waits in a short backlog, and the shell stops reading the
+TUN meanwhile, so that senders feel the pressure. What the network refuses is counted by errno name and dropped.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter, deque
+
+from wgnode.protocol.endpoint import Endpoint
+
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+BUFFER = 4 << 20
+"""Bytes of each socket buffer: about 30 ms at 1 Gbit/s."""
+LARGEST_DATAGRAM = 65535
+LARGEST_BACKLOG = 1024
+"""Datagrams."""
+KNOWN_SOURCES = 1024
+BATCH = 64
+PORT_ATTEMPTS = 16
+NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+class UdpSockets:
+    """Both sockets, from their making to `close`, on `port` of all addresses (0: a free one, then told by `port`).
+
+    `counters` counts datagrams that could not be sent, by errno name; pass one in to go on counting in it.
+    Raises OSError (EADDRINUSE, EACCES, EPERM for a fwmark).
+    """
+
+    def __init__(self, port: int = 0, fwmark: int = 0, counters: Counter[str] | None = None) -> None:
+        self.counters: Counter[str] = Counter() if counters is None else counters
+        self._sockets = _bind_pair(port, fwmark)
+        self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
+        self._backlog: deque[tuple[bytes, Endpoint]] = deque()
+        self._sources: dict[object, Endpoint] = {}
+
+    def close(self) -> None:
+        """The caller has stopped watching `descriptors` by now."""
+        for each in self._sockets.values():
+            each.close()
+        self._sockets = {}
+        self._backlog.clear()
+
+    def set_fwmark(self, fwmark: int) -> None:
+        """Mark of every datagram sent, for policy routing; 0 for none. Raises OSError."""
+        for each in self._sockets.values():
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
+
+    @property
+    def descriptors(self) -> dict[int, int]:
+        """File descriptor by address family."""
+        return {family: each.fileno() for family, each in self._sockets.items()}
+
+    @property
+    def blocked(self) -> bool:
+        """Whether datagrams wait for a socket to become writable."""
+        return bool(self._backlog)
+
+    def receive(self, family: int, limit: int = BATCH) -> list[tuple[bytes, Endpoint]]:
+        """Up to `limit` waiting datagrams of one family."""
+        found: list[tuple[bytes, Endpoint]] = []
+        receive = self._sockets[family].recvfrom
+        known = self._sources
+        for _ in range(limit):
+            try:
+                data, address = receive(LARGEST_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError as error:  # an ICMP error about something sent earlier
+                self._count(error)
+                continue
+            source = known.get(address)
+            if source is None:
+                source = self._remember(address)
+            found.append((data, source))
+        return found
+
+    def send(self, data: bytes, endpoint: Endpoint) -> None:
+        """Send, or keep for `flush`, or count and drop."""
+        if self._backlog or not self._try(data, endpoint):
+            self._keep(data, endpoint)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the sockets take it."""
+        while self._backlog and self._try(*self._backlog[0]):
+            self._backlog.popleft()
+
+    def _try(self, data: bytes, endpoint: Endpoint) -> bool:
+        """False when the socket's buffer is full."""
+        address, port, _ = endpoint  # replies from the address that was written to come with issue 5's pktinfo
+        try:
+            if ":" in address:
+                self._sockets[socket.AF_INET6].sendto(data, _ipv6_destination(address, port))
+            else:
+                self._sockets[socket.AF_INET].sendto(data, (address, port))
+        except BlockingIOError:
+            return False
+        except KeyError:
+            self.counters["EAFNOSUPPORT"] += 1
+        except OSError as error:
+            self._count(error)
+        return True
+
+    def _keep(self, data: bytes, endpoint: Endpoint) -> None:
+        if len(self._backlog) < LARGEST_BACKLOG:
+            self._backlog.append((data, endpoint))
+        else:
+            self.counters["EAGAIN"] += 1
+
+    def _count(self, error: OSError) -> None:
+        self.counters[errno.errorcode.get(error.errno or 0, "unknown")] += 1
+
+    def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+        """Endpoints of recent sources, so that each packet does not build one anew."""
+        if len(self._sources) >= KNOWN_SOURCES:
+            self._sources.clear()
+        text = address[0]
+        if len(address) == 4 and address[3]:
+            text = f"{text}%{address[3]}"
+        endpoint = self._sources[address] = Endpoint(text, address[1])
+        return endpoint
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """An address and port as `wg` writes them: "192.0.2.1:51820" or "[2001:db8::1]:51820". Raises ValueError.
+
+    Names are not resolved. An IPv4-mapped IPv6 address becomes the IPv4 address that it stands for.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"endpoint {text!r}: an address and a port 0..65535, please")
+    if host.startswith("[") and host.endswith("]"):
+        return Endpoint(_canonical_ipv6(host[1:-1], text), int(port))
+    try:
+        return Endpoint(socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, host)), int(port))
+    except OSError:
+        raise ValueError(f"endpoint {text!r}: {host!r} is no IPv4 address, nor an IPv6 address in brackets") from None
+
+
+def _canonical_ipv6(host: str, text: str) -> str:
+    address, percent, scope = host.partition("%")
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, address)
+    except OSError:
+        raise ValueError(f"endpoint {text!r}: {host!r} is no IPv6 address") from None
+    if packed.startswith(bytes(10) + b"\xff\xff"):
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    if percent and not scope:
+        raise ValueError(f"endpoint {text!r}: the scope after % is missing")
+    return socket.inet_ntop(socket.AF_INET6, packed) + percent + scope
+
+
+def _ipv6_destination(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    if "%" not in address:
+        return (address, port)
+    host, _, scope = address.partition("%")
+    return (host, port, 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope))
+
+
+def _bind_pair(port: int, fwmark: int) -> dict[int, socket.socket]:
+    """One socket a family, IPv6 only where the machine has it. A free port is one that is free in both."""
+    for attempt in range(PORT_ATTEMPTS):
+        first = _bind(socket.AF_INET, port, fwmark)
+        try:
+            second = _bind(socket.AF_INET6, int(first.getsockname()[1]), fwmark)
+        except OSError as error:
+            if error.errno in NO_IPV6:
+                return {socket.AF_INET: first}
+            first.close()
+            if port or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
+                raise
+        else:
+            return {socket.AF_INET: first, socket.AF_INET6: second}
+    raise AssertionError("unreachable")
+
+
+def _bind(family: socket.AddressFamily, port: int, fwmark: int) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if fwmark:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
+        for forced, ordinary in ((SO_SNDBUFFORCE, socket.SO_SNDBUF), (SO_RCVBUFFORCE, socket.SO_RCVBUF)):
+            _enlarge(made, forced, ordinary)
+        made.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _enlarge(made: socket.socket, forced: int, ordinary: int) -> None:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
+    except PermissionError:
+        made.setsockopt(socket.SOL_SOCKET, ordinary, BUFFER)

@@ -82,7 +82,14 @@ class Host(Protocol):
         ...
 
     def upload(
-        self, path: str, source: str, *, mode: int = 0o644, progress: Callable[[int, int], None] | None = None
+        self,
+        path: str,
+        source: str,
+        *,
+        mode: int = 0o644,
+        owner: str = "root",
+        group: str = "root",
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """A large local file, streamed; `progress` gets (bytes sent, bytes in all). Atomic as write_file is."""
         ...

@@ -149,7 +149,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             except ExplainedError as error:
                 context.abort(grpc.StatusCode.UNKNOWN, str(error))
             except Exception as error:
-                if context.code() is not None:  # type: ignore[attr-defined]  # already aborted
+                if context.code() is not None:  # already aborted
                     raise
                 print("".join(traceback.format_exception(error, limit=-6)), file=sys.stderr, flush=True)
                 context.abort(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")

@@ -1,0 +1,91 @@
+"""One SSH connection a host for the whole process, with at most 8 commands on it at once.
+
+sshd lets in 10 sessions a connection (MaxSessions) and starts refusing at 10 logins (MaxStartups), so resources of
+the same host share one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import paramiko
+
+from infra.hosts.host import Connection, Host
+from infra.hosts.ssh import open_transport
+from infra.hosts.ssh_host import SshHost
+
+CHANNELS = 8
+CHANNEL_TIMEOUT = 15.0  # seconds
+
+
+class _Line:
+    """The connection to one host, opened when first used and again when it broke."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._transport: paramiko.Transport | None = None
+        self._opening = threading.Lock()
+        self._slots = threading.BoundedSemaphore(CHANNELS)
+
+    @contextmanager
+    def channel(self) -> Iterator[paramiko.Channel]:
+        with self._slots:
+            channel = self._session()
+            try:
+                yield channel
+            finally:
+                channel.close()
+
+    def _session(self) -> paramiko.Channel:
+        transport = self.open()
+        try:
+            return transport.open_session(timeout=CHANNEL_TIMEOUT)
+        except (paramiko.SSHException, OSError, EOFError):  # it died since its last use, or another network cut it
+            transport.close()
+            return self.open().open_session(timeout=CHANNEL_TIMEOUT)
+
+    def open(self) -> paramiko.Transport:
+        with self._opening:
+            if self._transport is None or not self._transport.is_active():
+                self._transport = open_transport(self._connection)
+            return self._transport
+
+    def close(self) -> None:
+        with self._opening, contextlib.suppress(OSError, EOFError):
+            if self._transport is not None:
+                self._transport.close()
+                self._transport = None
+
+
+_lines: dict[Connection, _Line] = {}
+_lock = threading.Lock()
+
+
+def connect(connection: Connection) -> Host:
+    """The host behind this connection; raises HostUnreachable, HostKeyMismatch or HostError (no login)."""
+    with _lock:
+        line = _lines.setdefault(connection, _Line(connection))
+    line.open()
+    return SshHost(connection, line.channel)
+
+
+@contextmanager
+def new_connection(connection: Connection) -> Iterator[Host]:
+    """A host over a connection of its own, made now: the proof that one can still get in."""
+    line = _Line(connection)
+    try:
+        line.open()
+        yield SshHost(connection, line.channel)
+    finally:
+        line.close()
+
+
+def forget(connection: Connection) -> None:
+    """Close the pooled connection, so that the next use makes a new one."""
+    with _lock:
+        line = _lines.pop(connection, None)
+    if line is not None:
+        line.close()

@@ -1,0 +1,167 @@
+"""One SSH transport: connect, check the pinned host key before anything is sent, log in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import logging
+import socket
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+
+import paramiko
+
+from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable
+
+CONNECT_TIMEOUT = 7.0  # seconds for name and TCP, so that a host that is away fails within 10
+HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange and login of a host that did answer, which may be a slow one
+SILENCE_TIMEOUT = 20_000  # milliseconds of unacknowledged data after which a connection counts as dead
+_KEY_TYPES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+# What matters comes as an exception; paramiko would also print tracebacks of its own.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
+_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+
+
+def name_of(connection: Connection) -> str:
+    port = "" if connection.port == 22 else f":{connection.port}"
+    return f"{connection.user}@{connection.address}{port}"
+
+
+def open_transport(connection: Connection) -> paramiko.Transport:
+    """A transport that is logged in. Raises HostUnreachable, HostKeyMismatch or HostError (no login)."""
+    keys = _load_key(connection)
+    transport = paramiko.Transport(_connect(connection))
+    try:
+        _negotiate(transport, connection)
+        _check_host_key(transport.get_remote_server_key(), connection)
+        _log_in(transport, connection, keys)
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def fingerprint(key: bytes) -> str:
+    """As ssh-keygen -l prints it: "SHA256:..."."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
+
+
+def _connect(connection: Connection) -> socket.socket:
+    deadline = time.monotonic() + CONNECT_TIMEOUT
+    error: OSError = TimeoutError("timed out")
+    try:
+        for family, _, _, _, address in _resolve(connection):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(max(0.1, deadline - time.monotonic()))
+                sock.connect(address)
+            except OSError as failed:
+                sock.close()
+                error = failed
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
+            return sock
+    except OSError as failed:
+        error = failed
+    raise HostUnreachable(
+        f"host {name_of(connection)}: cannot connect to port {connection.port} ({error.strerror or error});"
+        " check that it is up, its address, and that its firewall lets this machine in"
+    )
+
+
+_Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+
+def _resolve(connection: Connection) -> list[_Address]:
+    """getaddrinfo, but not for longer than we wait to connect."""
+    resolver = ThreadPoolExecutor(1)
+    asked = resolver.submit(socket.getaddrinfo, connection.address, connection.port, type=socket.SOCK_STREAM)
+    resolver.shutdown(wait=False)
+    try:
+        return list(asked.result(CONNECT_TIMEOUT - 2))
+    except FutureTimeout:
+        raise TimeoutError("its name could not be resolved in time") from None
+
+
+def _negotiate(transport: paramiko.Transport, connection: Connection) -> None:
+    """Key exchange, asking for the pinned kinds of host key first."""
+    pinned = {_pin_parts(pin)[0] for pin in connection.host_keys}
+    options = transport.get_security_options()
+    wanted = [kind for kind in options.key_types if _family(kind) in pinned]
+    options.key_types = tuple(wanted + [kind for kind in options.key_types if kind not in wanted])
+    transport.banner_timeout = HANDSHAKE_TIMEOUT / 2
+    transport.auth_timeout = HANDSHAKE_TIMEOUT
+    try:
+        transport.start_client(timeout=HANDSHAKE_TIMEOUT)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise HostUnreachable(
+            f"host {name_of(connection)}: port {connection.port} answers, but not as an SSH server should ({error})"
+        ) from None
+
+
+def _family(kind: str) -> str:
+    return "ssh-rsa" if kind in _RSA_SIGNATURES else kind
+
+
+def _check_host_key(shown: paramiko.PKey, connection: Connection) -> None:
+    pins = [_pin_parts(pin) for pin in connection.host_keys]
+    if any(key == shown.asbytes() for _, key in pins):
+        return
+    pinned = ", ".join(f"{kind} {fingerprint(key)}" for kind, key in pins)
+    raise HostKeyMismatch(
+        f"host {name_of(connection)}: shows host key {shown.get_name()} {fingerprint(shown.asbytes())}, pinned is"
+        f" {pinned}; nothing was sent to it. If the host was reinstalled, fetch its keys with `wgnode host scan`,"
+        " compare them on its console, and pin them in the site's stack file"
+    )
+
+
+def _pin_parts(pin: str) -> tuple[str, bytes]:
+    """ "ssh-ed25519 AAAA... comment" -> (type, key)."""
+    try:
+        kind, text = pin.split()[:2]
+        return kind, base64.b64decode(text, validate=True)
+    except ValueError:
+        raise HostError(
+            f"pinned host key {pin!r} is not of the form 'ssh-ed25519 AAAA...'; see `wgnode host scan`"
+        ) from None
+
+
+def _load_key(connection: Connection) -> list[paramiko.PKey]:
+    """The given key, else those of the agent."""
+    if connection.private_key is None:
+        keys: Iterable[paramiko.PKey] = paramiko.Agent().get_keys()
+        if not (found := list(keys)):
+            raise HostError(f"host {name_of(connection)}: no private key given and no SSH agent with keys is running")
+        return found
+    for kind in _KEY_TYPES:
+        try:
+            return [kind.from_private_key(io.StringIO(connection.private_key))]
+        except paramiko.PasswordRequiredException:
+            raise HostError(
+                f"host {name_of(connection)}: its private key has a passphrase; use the agent, or a key without one"
+            ) from None
+        except (paramiko.SSHException, ValueError):
+            continue
+    raise HostError(
+        f"host {name_of(connection)}: its private key is not an Ed25519, ECDSA or RSA key in OpenSSH or PEM form"
+    )
+
+
+def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[paramiko.PKey]) -> None:
+    for key in keys:
+        try:
+            if not transport.auth_publickey(connection.user, key):
+                return
+        except paramiko.AuthenticationException:
+            continue
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise HostUnreachable(f"host {name_of(connection)}: the connection ended at login ({error})") from None
+    shown = ", ".join(fingerprint(key.asbytes()) for key in keys)
+    raise HostError(
+        f"host {name_of(connection)}: refuses the key {shown}; add its public half to"
+        f" ~{connection.user}/.ssh/authorized_keys there"
+    )

@@ -1,0 +1,122 @@
+"""A real SSH server in this process (paramiko's), which runs commands as the current user."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import paramiko
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+
+def new_key() -> tuple[str, paramiko.PKey]:
+    """(OpenSSH private key text, the same as paramiko has it)."""
+    import io
+
+    raw = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return raw.decode(), paramiko.Ed25519Key.from_private_key(io.StringIO(raw.decode()))
+
+
+@dataclass
+class SshServer:
+    """What the server did: each login tried, each command run, connections and sessions open at once."""
+
+    port: int
+    host_key: paramiko.PKey
+    allowed: paramiko.PKey
+    logins: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    transports: list[paramiko.Transport] = field(default_factory=list)
+    sessions: int = 0
+    most_sessions: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def pin(self) -> str:
+        return f"{self.host_key.get_name()} {self.host_key.get_base64()}"
+
+
+class _Server(paramiko.ServerInterface):
+    def __init__(self, record: SshServer) -> None:
+        self.record = record
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self.record.logins.append(username)
+        good = key.asbytes() == self.record.allowed.asbytes()
+        return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=_execute, args=(self.record, channel, command.decode()), daemon=True).start()
+        return True
+
+
+def _execute(record: SshServer, channel: paramiko.Channel, command: str) -> None:
+    with record.lock:
+        record.commands.append(command)
+        record.sessions += 1
+        record.most_sessions = max(record.most_sessions, record.sessions)
+    child = subprocess.Popen(
+        ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            while data := channel.recv(1 << 16):
+                child.stdin.write(data)
+            child.stdin.close()
+
+    def send(source, sink) -> None:
+        while data := source.read1(1 << 16):
+            sink(data)
+
+    threads = [
+        threading.Thread(target=feed, daemon=True),
+        threading.Thread(target=send, args=(child.stdout, channel.sendall), daemon=True),
+        threading.Thread(target=send, args=(child.stderr, channel.sendall_stderr), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join()
+    code = child.wait()
+    with record.lock:
+        record.sessions -= 1
+    channel.send_exit_status(code)
+    channel.close()
+
+
+@contextmanager
+def ssh_server(allowed: paramiko.PKey) -> Iterator[SshServer]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    record = SshServer(listener.getsockname()[1], new_key()[1], allowed)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                transport = paramiko.Transport(client)
+                transport.add_server_key(record.host_key)
+                record.transports.append(transport)
+                with contextlib.suppress(Exception):
+                    transport.start_server(server=_Server(record), event=threading.Event())
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield record
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for transport in record.transports:
+            transport.close()

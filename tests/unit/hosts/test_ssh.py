@@ -1,0 +1,198 @@
+"""The SSH host against a real SSH server on the loopback, run as the current user."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from infra.hosts import pool
+from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
+from tests.unit.hosts.ssh_server import new_key
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_a_command_gives_its_code_and_both_outputs(host):
+    result = host.run(["sh", "-c", "cat; echo err >&2; exit 3"], input=b"hello", check=False)
+    assert (result.code, result.stdout, result.stderr) == (3, "hello", "err\n")
+
+
+def test_arguments_reach_the_command_unchanged(host):
+    assert host.run(["printf", "%s|", "a b", "$HOME", "it's", ""]).stdout == "a b|$HOME|it's||"
+
+
+def test_a_failing_command_raises_with_host_command_and_what_it_said(host, server):
+    with pytest.raises(HostError, match=rf"root@127.0.0.1:{server.port}: `sh -c .*exited with 4: it is broken"):
+        host.run(["sh", "-c", "echo it is broken >&2; exit 4"])
+
+
+def test_a_secret_commands_text_stays_out_of_the_error(host):
+    with pytest.raises(HostError) as raised:
+        host.run(["sh", "-c", "echo hunter2 >&2; exit 1"], secret=True)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_command_that_takes_too_long_is_ended(host):
+    start = time.monotonic()
+    with pytest.raises(HostError, match="did not end within 1 s"):
+        host.run(["sleep", "20"], timeout=1)
+    assert time.monotonic() - start < 8
+
+
+def test_large_input_and_output_do_not_block_each_other(host):
+    data = os.urandom(6 << 20).hex().encode()
+    assert host.run(["cat"], input=data).stdout.encode() == data
+
+
+def test_a_file_is_written_only_when_content_or_metadata_differ(host, tmp_path):
+    path = str(tmp_path / "a file")
+    own = {"owner": ME, "group": str(os.getgid())}
+    assert host.write_file(path, b"one", mode=0o600, **own) is True
+    inode = os.stat(path).st_ino
+    assert host.read_file(path) == b"one"
+    assert host.write_file(path, b"two", mode=0o600, **own) is True
+    assert os.stat(path).st_ino != inode  # replaced, never written in place
+    assert host.write_file(path, b"two", mode=0o640, **own) is True
+    assert os.stat(path).st_mode & 0o777 == 0o640
+    assert os.listdir(tmp_path) == ["a file"]
+
+
+def test_an_unchanged_file_is_left_alone(host, tmp_path):
+    path = str(tmp_path / "file")
+    group = host.run(["id", "-gn"]).stdout.strip()
+    host.write_file(path, b"one", owner=ME, group=group)
+    inode = os.stat(path).st_ino
+    assert host.write_file(path, b"one", owner=ME, group=group) is False
+    assert os.stat(path).st_ino == inode
+
+
+def test_stat_tells_digest_size_mode_and_owner_of_what_exists(host, tmp_path):
+    (tmp_path / "x y").write_bytes(b"data")
+    os.chmod(tmp_path / "x y", 0o604)
+    (tmp_path / "link").symlink_to("x y")
+    found = host.stat([str(tmp_path / "x y"), str(tmp_path / "none"), str(tmp_path / "link"), str(tmp_path)])
+    assert list(found) == [str(tmp_path / "x y")]
+    file = found[str(tmp_path / "x y")]
+    assert (file.sha256, file.size, file.mode, file.owner) == (hashlib.sha256(b"data").hexdigest(), 4, 0o604, ME)
+
+
+def test_a_missing_file_reads_as_none_and_is_no_error_to_remove(host, tmp_path):
+    assert host.read_file(str(tmp_path / "none")) is None
+    host.remove(str(tmp_path / "none"))
+
+
+def test_remove_takes_files_and_empty_directories_only(host, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("x")
+    host.remove(str(tmp_path / "full"))
+    assert (tmp_path / "full" / "file").exists()
+    host.remove(str(tmp_path / "full" / "file"))
+    host.remove(str(tmp_path / "full"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_upload_reports_progress_and_arrives_whole(host, tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(1 << 20))
+    seen = []
+    with pytest.raises(HostError, match="cannot write"):
+        host.upload(str(tmp_path / "nowhere" / "target"), str(source))
+    own = {"owner": ME, "group": str(os.getgid())}
+    host.upload(str(target), str(source), progress=lambda sent, size: seen.append((sent, size)), **own)
+    assert target.read_bytes() == source.read_bytes()
+    assert seen[-1] == (1 << 20, 1 << 20)
+
+
+def test_one_connection_serves_all_and_runs_eight_commands_at_most(connection, server):
+    threads = [threading.Thread(target=lambda: pool.connect(connection).run(["sleep", "0.3"])) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.transports) == 1
+    assert server.most_sessions == 8
+
+
+def test_a_broken_connection_is_made_again(connection, host, server):
+    host.run(["true"])
+    server.transports[0].close()
+    assert host.run(["echo", "back"]).stdout == "back\n"
+    assert len(server.transports) == 2
+
+
+def test_a_new_connection_is_another_one(connection, host, server):
+    host.run(["true"])
+    with pool.new_connection(connection) as fresh:
+        fresh.run(["true"])
+    assert len(server.transports) == 2
+
+
+def test_another_host_key_is_refused_before_login(connection, server, key):
+    other = "ssh-ed25519 " + key[1].get_base64()
+    with pytest.raises(HostKeyMismatch) as raised:
+        pool.connect(replace(connection, host_keys=(other,)))
+    shown = f"SHA256:{server.host_key.fingerprint.removeprefix('SHA256:')}"
+    assert shown in str(raised.value)
+    assert "wgnode host scan" in str(raised.value)
+    assert server.logins == []
+    assert server.commands == []
+
+
+def test_any_of_several_pinned_keys_will_do(connection, server, key):
+    pins = ("ssh-ed25519 " + key[1].get_base64(), server.pin + " a comment")
+    assert pool.connect(replace(connection, host_keys=pins)).run(["true"]).code == 0
+
+
+def test_a_refused_key_is_named_with_the_way_out(connection, server):
+    stranger, _ = new_key()
+    with pytest.raises(HostError, match="authorized_keys"):
+        pool.connect(replace(connection, private_key=stranger))
+
+
+def test_a_closed_port_is_unreachable_by_name(connection):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(HostUnreachable, match=rf"root@127.0.0.1:{port}: cannot connect"):
+        pool.connect(replace(connection, port=port))
+
+
+def test_a_silent_host_is_unreachable_within_ten_seconds(connection):
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
+        port = silent.getsockname()[1]
+        fillers = []
+        for _ in range(4):  # fill the queue of connections: further ones get no answer, as in a black hole
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            fillers.append(filler)
+        start = time.monotonic()
+        with pytest.raises(HostUnreachable, match=f"root@127.0.0.1:{port}"):
+            pool.connect(replace(connection, port=port))
+        assert time.monotonic() - start < 10
+        for filler in fillers:
+            filler.close()
+
+
+def test_an_unusable_private_key_says_so(connection):
+    with pytest.raises(HostError, match="not an Ed25519, ECDSA or RSA key"):
+        pool.connect(replace(connection, private_key="nonsense"))
+
+
+def test_no_key_and_no_agent_says_so(connection, monkeypatch):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with pytest.raises(HostError, match="no SSH agent"):
+        pool.connect(replace(connection, private_key=None))
+
+
+def test_an_ordinary_user_runs_everything_through_sudo(connection, server):
+    host = pool.connect(replace(connection, user="ops"))
+    with pytest.raises(HostError):
+        host.run(["false"])
+    assert server.commands[0].startswith("sudo -n -- env ")

@@ -1,0 +1,244 @@
+"""Up, down and status. Each step looks at what is there and adds or removes the rest, so any interruption is mended
+by the next `up` or `down`; one lock for each lab name keeps two of them apart.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab import cgroup, netns, plan, rootfs, state
+from lab.errors import LabError
+from lab.plan import INTERNET, RUNNER, Site, bare, network
+from lab.process import missing_packages, run
+from lab.supervise import Spec
+
+Progress = Callable[[str], None]
+BOOT_SECONDS = 60.0
+
+
+def silent(_line: str) -> None:
+    """No progress lines."""
+
+
+def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
+    """Make or complete the lab; returns its inventory."""
+    _check_machine()
+    with state.locked(name, directory, lambda: progress(f"waiting for another command on lab {name!r}")) as lock:
+        root = rootfs.ensure(progress)
+        directory.mkdir(parents=True, exist_ok=True)
+        state.register(name, directory)
+        _ensure_runner_key(directory)
+        _ensure_network(name)
+        booted = [site for site in plan.SITES if _ensure_host(name, directory, site, root, lock, progress)]
+        for site in plan.SITES:
+            _await_host(name, directory, site, site in booted, progress)
+        inventory = _inventory(name, directory)
+        _write_known_hosts(directory, inventory)
+        state.save(directory, inventory)
+        return inventory
+
+
+def down(name: str, directory: Path, progress: Progress) -> bool:
+    """Remove all that `up` made, whatever became of it; False where there was nothing."""
+    if os.geteuid():
+        raise LabError("the lab needs root; run it with sudo")
+    with state.locked(name, directory, lambda: progress(f"waiting for another command on lab {name!r}")):
+        found = (directory / "lab.json").exists()
+        (directory / "lab.json").unlink(missing_ok=True)
+        for site in plan.SITES:
+            if cgroup.end(cgroup.of_host(name, site.name)):
+                progress(f"{site.name} stopped")
+                found = True
+        cgroup.remove_empty(name)
+        for role in plan.roles():
+            found |= netns.delete(plan.namespace(name, role))
+        found |= _remove_files(directory)
+        state.forget(name)
+        return found
+
+
+def status(name: str, directory: Path) -> dict[str, Any]:
+    """What there is of the lab right now: {"name", "dir", "up", "namespaces", "hosts": {...}}."""
+    hosts = {}
+    for site in plan.SITES:
+        running = cgroup.populated(cgroup.of_host(name, site.name))
+        answers = running and _ssh_answers(plan.namespace(name, RUNNER), site, 1.0)
+        hosts[site.name] = {"running": running, "ssh": answers, "address": bare(site.public[0]), "user": site.user}
+    namespaces = [each for each in (plan.namespace(name, role) for role in plan.roles()) if netns.exists(each)]
+    ready = (directory / "lab.json").exists() and len(namespaces) == len(plan.roles())
+    up = ready and all(host["ssh"] for host in hosts.values())
+    return {"name": name, "dir": str(directory), "up": up, "namespaces": namespaces, "hosts": hosts}
+
+
+def wait_ssh(name: str, site: Site, timeout: float) -> None:
+    """Wait until the host's SSH server greets the runner; `timeout` in seconds."""
+    deadline = time.monotonic() + timeout
+    while not _ssh_answers(plan.namespace(name, RUNNER), site, 1.0):
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"host {site.name!r} does not answer SSH on {bare(site.public[0])}; look at it from its console: "
+                f"lab shell {site.name} --console --name {name}"
+            )
+        time.sleep(0.05)
+
+
+def _check_machine() -> None:
+    if os.geteuid():
+        raise LabError("the lab needs root (network namespaces, mounts, containers); run it with sudo")
+    if missing := missing_packages():
+        raise LabError(f"packages are missing: apt-get install --no-install-recommends {' '.join(missing)}")
+
+
+def _ensure_runner_key(directory: Path) -> None:
+    directory = directory / "ssh"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    _ensure_key(directory / "id_ed25519", "wgnode lab runner")
+
+
+def _ensure_key(path: Path, comment: str) -> None:
+    """An Ed25519 key pair, both halves or none."""
+    if path.exists() and path.with_suffix(".pub").exists():
+        return
+    fresh = path.with_name(path.name + ".new")
+    for each in (fresh, fresh.with_name(fresh.name + ".pub")):
+        each.unlink(missing_ok=True)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(fresh)])
+    fresh.with_name(fresh.name + ".pub").rename(path.with_suffix(".pub"))
+    fresh.rename(path)
+
+
+def _ensure_network(name: str) -> None:
+    for role in plan.roles():
+        namespace = plan.namespace(name, role)
+        if not netns.exists(namespace):
+            # A host that outlived its namespace's name would hold the old one, unreachable for ever.
+            cgroup.end(cgroup.of_host(name, role))
+        netns.create(namespace)
+    forwarding = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+    netns.sysctl(plan.namespace(name, INTERNET), forwarding)
+    for cable in plan.cables():
+        netns.wire(cable, lambda role: plan.namespace(name, role))
+
+
+def _ensure_host(name: str, directory: Path, site: Site, root: Path, lock: int, progress: Progress) -> bool:
+    """Start the host where it is off; True where it was."""
+    group = cgroup.of_host(name, site.name)
+    if cgroup.populated(group):
+        return False
+    progress(f"booting {site.name}")
+    home = directory / "hosts" / site.name
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _ensure_key(home / "ssh_host_ed25519_key", f"root@{site.name}")
+    group.mkdir(parents=True, exist_ok=True)
+    spec = Spec(lab=name, host=site.name, directory=str(home), rootfs=str(root), cgroup=str(group))
+    _start_supervisor(spec, lock)
+    return True
+
+
+def _start_supervisor(spec: Spec, lock: int) -> None:
+    """Start the host's keeper with a session, mounts and environment of its own, and wait until it is in its cgroup."""
+    here = str(Path(__file__).parent.parent)
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": here, "LANG": "C.UTF-8"}
+    command = ["unshare", "--mount", "--propagation", "slave"]
+    command += [sys.executable, "-m", "lab.supervise", str(spec.save()), str(lock)]
+    with open(Path(spec.directory, "console.log"), "ab") as console:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environment, cwd="/",
+            start_new_session=True, pass_fds=(lock,),
+        )  # fmt: skip
+    while not cgroup.populated(Path(spec.cgroup)):
+        if process.poll() is not None:
+            raise LabError(_boot_failure(Path(spec.directory)))
+        time.sleep(0.01)
+
+
+def _await_host(name: str, directory: Path, site: Site, booted: bool, progress: Progress) -> None:
+    deadline = time.monotonic() + (BOOT_SECONDS if booted else 5.0)
+    while not _ssh_answers(plan.namespace(name, RUNNER), site, 1.0):
+        if not cgroup.populated(cgroup.of_host(name, site.name)):
+            raise LabError(_boot_failure(directory / "hosts" / site.name))
+        if time.monotonic() > deadline:
+            wait_ssh(name, site, 0)
+        time.sleep(0.05)
+    if booted:
+        progress(f"{site.name} answers SSH")
+
+
+def _boot_failure(home: Path) -> str:
+    log = home / "console.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    return f"host {home.name!r} ended while booting; the end of {log}:\n{tail}"
+
+
+def _ssh_answers(runner: str, site: Site, timeout: float) -> bool:
+    try:
+        with netns.connect(runner, bare(site.public[0]), 22, timeout) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _inventory(name: str, directory: Path) -> dict[str, Any]:
+    def describe(site: Site) -> dict[str, Any]:
+        key = (directory / "hosts" / site.name / "ssh_host_ed25519_key.pub").read_text().split()
+        return {
+            "address": bare(site.public[0]),
+            "address6": bare(site.public[1]),
+            "port": 22,
+            "user": site.user,
+            "host_keys": [" ".join(key[:2])],
+            "uplink": plan.UPLINK,
+            "lan": {
+                "interface": plan.LAN,
+                "v4": network(site.lan[0]),
+                "v6": network(site.lan[1]),
+                "host": list(site.lan),
+                "gateway": list(site.gateway),
+            },
+            "netns": plan.namespace(name, site.name),
+            "client": {
+                "netns": plan.namespace(name, site.client_role),
+                "addresses": [bare(each) for each in site.client],
+            },
+        }
+
+    return {
+        "name": name,
+        "dir": str(directory),
+        "runner": plan.namespace(name, RUNNER),
+        "internet": plan.namespace(name, INTERNET),
+        "ssh_key": str(directory / "ssh" / "id_ed25519"),
+        "management": plan.MANAGEMENT,
+        "hosts": {site.name: describe(site) for site in plan.SITES},
+    }
+
+
+def _write_known_hosts(directory: Path, inventory: dict[str, Any]) -> None:
+    lines = [f"{host['address']} {key}" for host in inventory["hosts"].values() for key in host["host_keys"]]
+    (directory / "ssh" / "known_hosts").write_text("\n".join(lines) + "\n")
+
+
+def _remove_files(directory: Path) -> bool:
+    """Remove what is ours in the lab's directory, and the directory where nothing of others is left in it."""
+    ours = [directory / each for each in ("hosts", "ssh")]
+    found = any(each.exists() for each in ours)
+    for each in ours:
+        if each.exists():
+            shutil.rmtree(each)
+    (directory / ".lab.json.new").unlink(missing_ok=True)
+    made = [directory]
+    if directory.is_relative_to(state.DEFAULT_HOME):
+        made += [state.DEFAULT_HOME, state.DEFAULT_HOME.parent]
+    for each in made:
+        try:
+            each.rmdir()
+        except OSError:
+            break
+    return found

@@ -1,0 +1,158 @@
+"""Network namespaces: made, wired, read and cleaned; the machine's own is never entered or changed.
+
+A veth pair is created directly between two namespaces, so its ends never exist in the machine's own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from lab.errors import LabError
+from lab.plan import Cable, End
+from lab.process import run
+
+T = TypeVar("T")
+DIRECTORY = Path("/run/netns")
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def exists(name: str) -> bool:
+    """True where the name is a live namespace (an interrupted `ip netns add` leaves a plain file)."""
+    path = DIRECTORY / name
+    return path.exists() and path.stat().st_dev != DIRECTORY.stat().st_dev
+
+
+def create(name: str) -> bool:
+    """Make the namespace with its loopback up; False where it was there already."""
+    made = not exists(name)
+    if made:
+        (DIRECTORY / name).unlink(missing_ok=True)
+        run(["ip", "netns", "add", name])
+    run(["ip", "-n", name, "link", "set", "lo", "up"])
+    return made
+
+
+def delete(name: str) -> bool:
+    """Remove the namespace and, with its last process, all that is in it; False where there was none."""
+    if not (DIRECTORY / name).exists():
+        return False
+    if exists(name):
+        run(["ip", "netns", "delete", name])
+    (DIRECTORY / name).unlink(missing_ok=True)
+    return True
+
+
+def inside(name: str, function: Callable[[], T]) -> T:
+    """Call `function` in a thread that has entered the namespace. A socket made there stays in that namespace."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def enter() -> None:
+        try:
+            with open(DIRECTORY / name, "rb") as handle:
+                if _libc.setns(handle.fileno(), _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), f"cannot enter network namespace {name}")
+            result.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=enter, daemon=True)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def connect(name: str, address: str, port: int, timeout: float) -> socket.socket:
+    """A TCP connection made from inside the namespace; `timeout` in seconds."""
+    return inside(name, lambda: socket.create_connection((address, port), timeout))
+
+
+def interfaces(name: str) -> set[str]:
+    return set(inside(name, lambda: [interface for _, interface in socket.if_nameindex()]))
+
+
+def sysctl(name: str, settings: dict[str, str]) -> None:
+    """Set sysctls of the namespace's own network stack."""
+
+    def write() -> None:
+        for key, value in settings.items():
+            Path("/proc/sys", key.replace(".", "/")).write_text(value, "ascii")
+
+    inside(name, write)
+
+
+def batch(name: str, commands: Iterable[str], family: str = "") -> None:
+    """Run `ip` commands inside the namespace, in one process; `family` is -4, -6 or as each command says."""
+    if text := "\n".join(commands):
+        run(["ip", *family.split(), "-n", name, "-batch", "-"], stdin=text + "\n")
+
+
+def wire(cable: Cable, name: Callable[[str], str]) -> None:
+    """Make one cable as planned, keeping what is there already; `name` maps a role to its namespace."""
+    near, far = cable
+    present = [end.interface in interfaces(name(end.role)) for end in cable]
+    if not all(present):
+        for end, there in zip(cable, present, strict=True):
+            if there:
+                run(["ip", "-n", name(end.role), "link", "delete", end.interface])
+        ends = [near.interface, "type", "veth", "peer", "name", far.interface, "netns", name(far.role)]
+        run(["ip", "-n", name(near.role), "link", "add", *ends])
+    for end in cable:
+        if end.addresses:
+            _configure(end, name(end.role))
+
+
+def _configure(end: End, namespace: str) -> None:
+    commands = [f"address replace {address} dev {end.interface} nodad" for address in end.addresses if ":" in address]
+    commands += [f"address replace {address} dev {end.interface}" for address in end.addresses if ":" not in address]
+    commands += [f"link set {end.interface} up"]
+    commands += [f"route replace default via {router} dev {end.interface}" for router in end.default_via]
+    batch(namespace, commands)
+
+
+def reset(name: str, cabled: Iterable[str]) -> None:
+    """What a power cut does to a host's network: nothing stays but its network cards, down and without addresses.
+
+    The namespace itself outlives a host's reboot; without this, tunnels, bridges, rules and sysctls would too.
+    """
+    keep = {"lo", *cabled}
+    if lost := keep - interfaces(name):
+        raise LabError(f"namespace {name} has no interface {', '.join(sorted(lost))}; run `lab up` to wire it again")
+    run(["ip", "netns", "exec", name, "nft", "flush", "ruleset"])
+    cards = [*cabled]
+    batch(name, [f"link set {card} down nomaster" for card in cards])
+    for interface in sorted(interfaces(name) - keep):
+        run(["ip", "-n", name, "link", "delete", interface], check=False)
+    batch(name, [f"address flush dev {card}" for card in ["lo", *cards]])
+    for family, tables in (("-4", {32766: "main", 32767: "default"}), ("-6", {32766: "main"})):
+        rules = [f"rule add pref {number} lookup {table}" for number, table in tables.items()]
+        batch(name, ["route flush table all", "rule flush", *rules], family)
+    batch(name, ["link set lo down", "link set lo up"])
+    defaults = {
+        f"net.ipv4.conf.{each}.{key}": "0" for each in ("all", "default") for key in ("proxy_arp", "forwarding")
+    }
+    defaults |= {f"net.ipv6.conf.{each}.forwarding": "0" for each in ("all", "default")}
+    sysctl(name, defaults)
+
+
+def processes(name: str) -> list[int]:
+    """Processes whose network namespace is this one."""
+    wanted = (DIRECTORY / name).stat().st_ino
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                if os.stat(f"/proc/{entry.name}/ns/net").st_ino == wanted:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,48 @@
+"""Running other programs: errors that say what failed, and orphans that hold the lab's lock."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from lab.errors import LabError
+
+PACKAGES = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "ping": "iputils-ping",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "mount": "mount",
+}
+
+
+def run(
+    argv: Sequence[str], *, stdin: str | None = None, check: bool = True, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` and return its output as text; a failure is a LabError with the command and what it said.
+
+    Inheritable descriptors (the lab's lock) go to the child: if this process is killed, the lock is only free once
+    everything that it started has ended, so the next `up` or `down` never works beside a left-over command.
+    """
+    try:
+        done = subprocess.run(
+            argv, input=stdin, text=True, capture_output=True, timeout=timeout, check=False, close_fds=False
+        )
+    except FileNotFoundError as error:
+        raise LabError(f"{argv[0]} is missing; install the Debian package {PACKAGES.get(argv[0], argv[0])}") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"`{' '.join(argv)}` did not end within {timeout:g} s") from error
+    if check and done.returncode:
+        raise LabError(f"`{' '.join(argv)}` failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")
+    return done
+
+
+def missing_packages() -> list[str]:
+    """Debian packages whose commands the lab needs and does not find."""
+    return sorted({package for command, package in PACKAGES.items() if not shutil.which(command)})

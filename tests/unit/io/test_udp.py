@@ -1,0 +1,138 @@
+"""The outer sockets, on the loopback interface and ports that are free by chance."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from wgnode.io import udp
+from wgnode.io.udp import UdpSockets, parse_endpoint
+from wgnode.protocol.endpoint import Endpoint
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[UdpSockets, UdpSockets]]:
+    made = UdpSockets(), UdpSockets()
+    yield made
+    for each in made:
+        each.close()
+
+
+def wait(sockets: UdpSockets, family: int, number: int = 1) -> list[tuple[bytes, Endpoint]]:
+    found: list[tuple[bytes, Endpoint]] = []
+    while len(found) < number:
+        assert select.select([sockets.descriptors[family]], [], [], 5)[0]
+        found += sockets.receive(family)
+    return found
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_datagrams_arrive_with_where_they_came_from(
+    pair: tuple[UdpSockets, UdpSockets], family: int, address: str
+) -> None:
+    one, two = pair
+    one.send(b"a", Endpoint(address, two.port))
+    one.send(b"b" * 1400, Endpoint(address, two.port))
+    source = Endpoint(address, one.port)
+    assert wait(two, family, 2) == [(b"a", source), (b"b" * 1400, source)]
+    assert two.receive(family) == []
+
+
+def test_both_families_share_a_port() -> None:
+    sockets = UdpSockets()
+    assert set(sockets.descriptors) == {socket.AF_INET, socket.AF_INET6}
+    with pytest.raises(OSError, match="in use"):
+        UdpSockets(sockets.port)
+    sockets.close()
+    assert sockets.descriptors == {}
+
+
+def test_a_port_that_is_taken_in_one_family_is_refused_and_leaves_the_other_free() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.bind(("::", 0))
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            UdpSockets(port)
+    UdpSockets(port).close()
+
+
+def test_a_batch_is_limited(pair: tuple[UdpSockets, UdpSockets]) -> None:
+    one, two = pair
+    for _ in range(5):
+        one.send(b"a", Endpoint("127.0.0.1", two.port))
+    select.select([two.descriptors[socket.AF_INET]], [], [], 5)
+    assert len(two.receive(socket.AF_INET, 3)) == 3
+    assert len(two.receive(socket.AF_INET, 3)) == 2
+
+
+def test_what_can_not_be_sent_is_counted_and_dropped(pair: tuple[UdpSockets, UdpSockets]) -> None:
+    one, two = pair
+    one.send(b"a" * 65508, Endpoint("127.0.0.1", two.port))
+    one.send(b"a", Endpoint("255.255.255.255", two.port))
+    one.send(b"a", Endpoint("fe80::1%nonsense", two.port))
+    one.send(b"a", Endpoint("127.0.0.1", two.port))
+    assert len(wait(two, socket.AF_INET)) == 1
+    assert one.counters["EMSGSIZE"] == 1
+    assert sum(one.counters.values()) == 3
+
+
+def test_a_full_socket_keeps_datagrams_in_order_up_to_a_limit(
+    pair: tuple[UdpSockets, UdpSockets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = pair
+    monkeypatch.setattr(udp, "LARGEST_BACKLOG", 2)
+    full = True
+    really = UdpSockets._try
+    monkeypatch.setattr(UdpSockets, "_try", lambda self, data, to: False if full else really(self, data, to))
+    for data in (b"a", b"b", b"c"):
+        one.send(data, Endpoint("127.0.0.1", two.port))
+    assert one.blocked
+    assert one.counters["EAGAIN"] == 1
+    one.flush()
+    assert one.blocked
+    full = False
+    one.send(b"d", Endpoint("127.0.0.1", two.port))
+    assert one.counters["EAGAIN"] == 2
+    one.flush()
+    assert not one.blocked
+    one.send(b"e", Endpoint("127.0.0.1", two.port))
+    assert [data for data, _ in wait(two, socket.AF_INET, 3)] == [b"a", b"b", b"e"]
+
+
+def test_recent_sources_are_bounded(pair: tuple[UdpSockets, UdpSockets], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "KNOWN_SOURCES", 2)
+    _, two = pair
+    for _ in range(5):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"a", ("127.0.0.1", two.port))
+            port = sender.getsockname()[1]
+            assert wait(two, socket.AF_INET) == [(b"a", Endpoint("127.0.0.1", port))]
+    assert len(two._sources) <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("192.0.2.1:51820", Endpoint("192.0.2.1", 51820)),
+        ("192.0.2.1:0", Endpoint("192.0.2.1", 0)),
+        ("[2001:DB8:0::1]:65535", Endpoint("2001:db8::1", 65535)),
+        ("[fe80::1%eth0]:1", Endpoint("fe80::1%eth0", 1)),
+        ("[::ffff:192.0.2.1]:1", Endpoint("192.0.2.1", 1)),
+    ],
+)
+def test_endpoints_are_parsed(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text) == endpoint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["192.0.2.1", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:-1", "192.0.2.1:1x", "192.0.2.1:１", "2001:db8::1:51820",
+     "[2001:db8::1]", "[192.0.2.1]:1", "[fe80::1%]:1", "name.example:51820", ":1", "", "192.0.2:1"],
+)  # fmt: skip
+def test_endpoints_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="endpoint"):
+        parse_endpoint(text)

@@ -1,0 +1,194 @@
+"""The provider's server over real gRPC, driven as the engine does it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+from google.rpc import status_pb2
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2
+
+from infra.provider import log as provider_log
+from infra.provider.codec import SECRET_SIGNATURE, SIGNATURE, decode_map, encode_map
+from infra.provider.kind import UNKNOWN
+
+URN = "urn:pulumi:dev::wgmesh::wgnode:index:Site$toy:index:Toy::one::two"
+PropertyDiff = provider_pb2.PropertyDiff
+
+
+def create(engine, *, preview=False, **inputs):
+    return engine.Create(provider_pb2.CreateRequest(urn=URN, properties=encode_map(inputs), preview=preview))
+
+
+def test_handshake_and_configure_want_plain_values(engine):
+    assert not engine.Handshake(provider_pb2.ProviderHandshakeRequest()).accept_secrets
+    configured = engine.Configure(provider_pb2.ConfigureRequest())
+    assert configured.supportsPreview
+    assert not configured.acceptSecrets
+    assert engine.GetPluginInfo(empty_pb2.Empty()).version == "1.2.3"
+    assert engine.GetSchema(provider_pb2.GetSchemaRequest()).schema == '{"name": "toy"}'
+
+
+def test_check_fills_in_defaults(engine):
+    answer = engine.Check(provider_pb2.CheckRequest(urn=URN, news=encode_map({"place": "here"})))
+    assert decode_map(answer.inputs) == {"place": "here", "size": 1}
+
+
+def test_check_reports_every_failure_by_path(engine):
+    answer = engine.Check(provider_pb2.CheckRequest(urn=URN, news=encode_map({"size": "big"})))
+    assert [(failure.property, failure.reason) for failure in answer.failures] == [
+        ("size", "must be a number"),
+        ("parts[0].name", "is taken"),
+    ]
+
+
+def test_check_does_not_judge_an_unknown(engine):
+    answer = engine.Check(provider_pb2.CheckRequest(urn=URN, news=encode_map({"size": UNKNOWN})))
+    assert decode_map(answer.inputs) == {"size": UNKNOWN}
+
+
+def test_create_gets_the_name_and_returns_state_with_secrets_marked(engine, toy):
+    answer = create(engine, place="here")
+    assert toy.seen == [("create", "one::two", {"place": "here"}, False)]
+    assert answer.id == "one::two"
+    assert answer.properties.fields["token"].struct_value.fields[SIGNATURE].string_value == SECRET_SIGNATURE
+    assert decode_map(answer.properties)["list"] == [1, 2.5, True]
+
+
+def test_every_answer_asks_for_a_refresh_before_the_next_update(engine):
+    assert create(engine).refresh_before_update
+    assert engine.Read(provider_pb2.ReadRequest(urn=URN, id="one::two")).refresh_before_update
+    assert engine.Update(provider_pb2.UpdateRequest(urn=URN, id="one::two")).refresh_before_update
+
+
+def test_a_preview_with_unknowns_never_reaches_the_kind(engine, toy):
+    answer = create(engine, preview=True, size=UNKNOWN)
+    assert toy.seen == []
+    assert decode_map(answer.properties) == {"size": UNKNOWN}
+    updated = engine.Update(
+        provider_pb2.UpdateRequest(
+            urn=URN, id="x", olds=encode_map({"size": 1, "found": 2}), news=encode_map({"size": UNKNOWN}), preview=True
+        )
+    )
+    assert toy.things == {}
+    assert decode_map(updated.properties) == {"size": UNKNOWN, "found": UNKNOWN}
+
+
+def test_diff_is_by_path_and_says_what_replaces(engine):
+    request = provider_pb2.DiffRequest(
+        urn=URN,
+        id="x",
+        olds=encode_map({"size": 1, "place": "here"}),
+        old_inputs=encode_map({"size": 1}),
+        news=encode_map({"size": 2, "place": "there"}),
+    )
+    answer = engine.Diff(request)
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+    assert list(answer.replaces) == ["place"]
+    assert answer.detailedDiff["size"].kind == PropertyDiff.UPDATE
+    assert answer.detailedDiff["place"].kind == PropertyDiff.UPDATE_REPLACE
+    assert answer.deleteBeforeReplace
+
+
+def test_no_change_is_no_diff(engine):
+    same = encode_map({"size": 1})
+    answer = engine.Diff(provider_pb2.DiffRequest(urn=URN, id="x", olds=same, old_inputs=same, news=same))
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
+    assert answer.hasDetailedDiff
+
+
+def test_what_is_gone_reads_as_no_id(engine):
+    assert engine.Read(provider_pb2.ReadRequest(urn=URN, id="never")).id == ""
+
+
+def test_read_gives_state_and_inputs(engine):
+    create(engine, size=3)
+    answer = engine.Read(provider_pb2.ReadRequest(urn=URN, id="one::two"))
+    assert (answer.id, decode_map(answer.properties)) == ("one::two", {"size": 3, "found": True})
+    assert decode_map(answer.inputs) == {"size": 3}
+
+
+def test_delete_is_passed_on(engine, toy):
+    create(engine)
+    engine.Delete(provider_pb2.DeleteRequest(urn=URN, id="one::two"))
+    assert toy.things == {}
+
+
+@pytest.mark.parametrize("padding", ["", "x" * 300_000])
+def test_a_half_made_resource_keeps_its_state(engine, padding):
+    with pytest.raises(grpc.RpcError) as raised:
+        create(engine, behave="half", padding=padding)
+    assert raised.value.details() == "half done"
+    metadata = dict(raised.value.trailing_metadata())
+    status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    failed = provider_pb2.ErrorResourceInitFailed()
+    assert status.details[0].Unpack(failed)
+    assert (failed.id, list(failed.reasons)) == ("one::two", ["half done"])
+    assert decode_map(failed.properties)["padding"] == padding
+    assert decode_map(failed.inputs)["behave"] == "half"
+    assert failed.refresh_before_update
+
+
+def test_a_bug_is_an_error_with_a_traceback_on_stderr_only(engine, capfd):
+    with pytest.raises(grpc.RpcError, match="RuntimeError: a bug") as raised:
+        create(engine, behave="raise")
+    assert "Traceback" not in raised.value.details()
+    assert "RuntimeError: a bug" in capfd.readouterr().err
+
+
+def test_an_unknown_type_is_named(engine):
+    with pytest.raises(grpc.RpcError, match="toy has no resource type toy:index:Other"):
+        engine.Delete(provider_pb2.DeleteRequest(urn="urn:pulumi:dev::wgmesh::toy:index:Other::x"))
+
+
+def test_messages_may_be_as_large_as_the_engine_sends(engine):
+    big = {"blob": "x" * (20 << 20)}
+    answer = engine.Check(provider_pb2.CheckRequest(urn=URN, news=encode_map(big)))
+    assert len(answer.inputs.fields["blob"].string_value) == 20 << 20
+
+
+def test_progress_reaches_the_engine_beside_its_resource(engine):
+    seen = []
+
+    class Engine(engine_pb2_grpc.EngineServicer):
+        def Log(self, request, context):
+            seen.append((request.urn, request.message, request.severity, request.ephemeral))
+            return empty_pb2.Empty()
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    engine_pb2_grpc.add_EngineServicer_to_server(Engine(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    engine.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address=f"127.0.0.1:{port}"))
+    create(engine)
+    server.stop(None)
+    create(engine)  # an engine that has gone away is no error
+    assert seen == [(URN, "making it", 1, True), (URN, "look out", 2, False)]
+
+
+def test_drain_waits_for_a_change_that_has_begun(engine, toy, servicer):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(name, inputs, preview):
+        begun.set()
+        go_on.wait(10)
+        return name, inputs
+
+    toy.create = slow
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(create, engine)
+        begun.wait(10)
+        assert not servicer.drain(0.05)
+        go_on.set()
+        assert servicer.drain(5)
+        assert answer.result().id == "one::two"
+
+
+def test_cancel_is_seen_by_what_waits(engine, monkeypatch):
+    monkeypatch.setattr(provider_log, "_cancelled", threading.Event())
+    assert not provider_log.cancelled()
+    engine.Cancel(empty_pb2.Empty())
+    assert provider_log.cancelled()

@@ -1,0 +1,141 @@
+"""Transport sessions (wp 5.4.6): a keypair seals and opens, the slots say which one is used for what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from wgnode.protocol.constants import (
+    PREVIOUS_KEYPAIRS,
+    REJECT_AFTER_MESSAGES,
+    REJECT_AFTER_TIME,
+    REKEY_AFTER_MESSAGES,
+    REKEY_AFTER_TIME,
+)
+from wgnode.protocol.crypto import NONCE
+from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.messages import TRANSPORT, TRANSPORT_HEADER, TRANSPORT_HEADER_LENGTH
+from wgnode.protocol.replay import ReplayFilter
+
+if TYPE_CHECKING:
+    from wgnode.protocol.peer import RemoteStatic
+
+_pack_header = TRANSPORT_HEADER.pack
+_pack_nonce = NONCE.pack
+
+
+class Keypair:
+    """One session's keys, both directions. The raw keys are not kept beside the cipher objects."""
+
+    __slots__ = (
+        "_opener",
+        "_replay",
+        "_sealer",
+        "created",
+        "identity_key",
+        "is_initiator",
+        "local_index",
+        "remote",
+        "remote_index",
+        "send_counter",
+    )
+
+    def __init__(
+        self,
+        remote: RemoteStatic,
+        identity_key: bytes,
+        indices: tuple[int, int],
+        keys: tuple[bytes, bytes],
+        now: float,
+        *,
+        is_initiator: bool,
+    ) -> None:
+        """`indices` are local and remote, `keys` those to send and to receive with."""
+        self.remote = remote
+        self.identity_key = identity_key
+        self.local_index, self.remote_index = indices
+        self._sealer = ChaCha20Poly1305(keys[0])
+        self._opener = ChaCha20Poly1305(keys[1])
+        self.created = now
+        self.is_initiator = is_initiator
+        self.send_counter = 0
+        self._replay = ReplayFilter()
+
+    def may_send(self, now: float) -> bool:
+        """Neither REJECT_AFTER_TIME nor REJECT_AFTER_MESSAGES is reached."""
+        return now - self.created < REJECT_AFTER_TIME and self.send_counter < REJECT_AFTER_MESSAGES
+
+    def wants_renewal(self, now: float) -> bool:
+        """After sending: the initiator by age, either role by the number of messages (wp 6.2)."""
+        if self.send_counter > REKEY_AFTER_MESSAGES:
+            return True
+        return self.is_initiator and now - self.created >= REKEY_AFTER_TIME
+
+    def seal(self, padded: bytes) -> bytes:
+        """A whole transport message. Ask `may_send` first."""
+        counter = self.send_counter
+        self.send_counter = counter + 1
+        sealed = self._sealer.encrypt(_pack_nonce(0, counter), padded, None)
+        return _pack_header(TRANSPORT, self.remote_index, counter) + sealed
+
+    def open(self, message: bytes, counter: int, now: float) -> bytes:
+        """The padded inner packet of an authentic message that is not a replay. Raises ProtocolError."""
+        if now - self.created >= REJECT_AFTER_TIME or counter >= REJECT_AFTER_MESSAGES:
+            raise ProtocolError(Drop.EXPIRED)
+        try:
+            padded = self._opener.decrypt(_pack_nonce(0, counter), message[TRANSPORT_HEADER_LENGTH:], None)
+        except InvalidTag:
+            raise ProtocolError(Drop.BAD_TRANSPORT) from None
+        if not self._replay.accept(counter):
+            raise ProtocolError(Drop.REPLAYED)
+        return padded
+
+
+class KeypairSlots:
+    """Which sessions a peer has: `current` sends, all of them open, `next` waits for the initiator's first packet.
+
+    Each change returns the keypairs that are gone, whose indices are free again.
+    """
+
+    __slots__ = ("current", "next", "previous")
+
+    def __init__(self) -> None:
+        self.current: Keypair | None = None
+        self.next: Keypair | None = None
+        self.previous: list[Keypair] = []
+
+    def all(self) -> list[Keypair]:
+        """Every session there is."""
+        return [keypair for keypair in (self.current, self.next, *self.previous) if keypair is not None]
+
+    def add_as_initiator(self, new: Keypair) -> list[Keypair]:
+        """We got the response: used at once. An unconfirmed `next` may be the other side's current: kept."""
+        gone = self._retire(self.current, self.next)
+        self.current, self.next = new, None
+        return gone
+
+    def add_as_responder(self, new: Keypair) -> list[Keypair]:
+        """We sent the response: waits for its first packet. An older unconfirmed one is superseded."""
+        gone = [self.next] if self.next else []
+        self.next = new
+        return gone
+
+    def confirm_next(self) -> list[Keypair]:
+        """An authentic packet came with `next`: it becomes current."""
+        gone = self._retire(self.current)
+        self.current, self.next = self.next, None
+        return gone
+
+    def remove(self, doomed: list[Keypair]) -> None:
+        """Forget these sessions."""
+        self.current = None if self.current in doomed else self.current
+        self.next = None if self.next in doomed else self.next
+        self.previous = [keypair for keypair in self.previous if keypair not in doomed]
+
+    def _retire(self, *keypairs: Keypair | None) -> list[Keypair]:
+        retired = [keypair for keypair in keypairs if keypair is not None]
+        kept = self.previous + retired
+        self.previous = kept[-PREVIOUS_KEYPAIRS:]
+        return kept[:-PREVIOUS_KEYPAIRS]

@@ -1,0 +1,113 @@
+"""Transport messages (wp 5.4.6, 6.2, 6.3, 6.5): inner packets through sessions. The hot path of plain Python."""
+
+from __future__ import annotations
+
+from wgnode.protocol import handshake
+from wgnode.protocol.constants import LAST_MINUTE_REKEY, PADDING_MULTIPLE
+from wgnode.protocol.core import Core
+from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.inner import length_and_source
+from wgnode.protocol.messages import TRANSPORT_HEADER
+from wgnode.protocol.peer import Peer
+from wgnode.protocol.session import Keypair
+
+_unpack_header = TRANSPORT_HEADER.unpack_from
+_ZEROS = tuple(bytes(n) for n in range(PADDING_MULTIPLE))
+
+
+def pad(packet: bytes, mtu: int) -> bytes:
+    """Zeros up to a multiple of 16, but never above the MTU (wp 5.4.6)."""
+    size = len(packet)
+    padding = -size % PADDING_MULTIPLE
+    if not padding:
+        return packet
+    room = mtu - size
+    return packet + _ZEROS[padding] if padding <= room else packet + bytes(max(0, room))
+
+
+def send(core: Core, peer: Peer, packet: bytes, now: float) -> None:
+    """An inner packet to a peer: at once, or staged while there is no session."""
+    if peer.endpoint is None:
+        raise ProtocolError(Drop.NO_ENDPOINT)
+    keypair = peer.slots.current
+    if keypair is None or not keypair.may_send(now):
+        core.stage(peer, packet)
+        handshake.want_handshake(core, peer, now)
+        return
+    core.transmit(peer, keypair.seal(pad(packet, core.mtu)))
+    timers = peer.timers
+    timers.any_authenticated_packet_sent(now)
+    timers.data_sent(now)
+    if keypair.wants_renewal(now):
+        handshake.want_handshake(core, peer, now)
+
+
+def send_keepalive(core: Core, peer: Peer, now: float) -> None:
+    """An empty transport message, unless packets wait that will do as well."""
+    if not peer.staged:
+        core.stage(peer, b"")
+    send_staged(core, peer, now)
+
+
+def send_staged(core: Core, peer: Peer, now: float) -> None:
+    """All that waits, if there is a session; a handshake otherwise."""
+    if peer.endpoint is None:
+        core.drop_staged(peer)
+        return
+    keypair = peer.slots.current
+    while peer.staged:
+        if keypair is None or not keypair.may_send(now):
+            handshake.want_handshake(core, peer, now)
+            return
+        packet = peer.staged.popleft()
+        core.transmit(peer, keypair.seal(pad(packet, core.mtu)))
+        peer.timers.any_authenticated_packet_sent(now)
+        if packet:
+            peer.timers.data_sent(now)
+    if keypair is not None and keypair.wants_renewal(now):
+        handshake.want_handshake(core, peer, now)
+
+
+def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
+    """A transport message: open it, note that the peer is there, deliver. Raises ProtocolError.
+
+    A message whose inner packet is bad (BAD_INNER, SOURCE_NOT_ALLOWED) was authentic and has counted as such.
+    """
+    _, index, counter = _unpack_header(data)
+    keypair = core.indices.get(index)
+    if not isinstance(keypair, Keypair):
+        raise ProtocolError(Drop.UNKNOWN_INDEX)
+    padded = keypair.open(data, counter, now)
+    peer = keypair.remote.peer
+    peer.endpoint = source
+    peer.rx_bytes += len(data)
+    timers = peer.timers
+    timers.any_authenticated_packet_received(now)
+    if keypair is peer.slots.next:
+        _confirm(core, peer, now)
+    _renew_at_the_last_minute(core, peer, now)
+    if not padded:
+        return
+    timers.data_received(now)
+    length, inner_source = length_and_source(padded)
+    if core.routes.lookup(inner_source) is not peer:
+        raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
+    core.inbox.append(padded if length == len(padded) else padded[:length])
+
+
+def _confirm(core: Core, peer: Peer, now: float) -> None:
+    """The initiator uses the session that we answered with, so now we may (wp 6.3)."""
+    core.free(peer.slots.confirm_next())
+    handshake.complete(peer, now)
+    send_staged(core, peer, now)
+
+
+def _renew_at_the_last_minute(core: Core, peer: Peer, now: float) -> None:
+    """An initiator that only receives renews its session too, once, before it ends (wp 6.2)."""
+    current = peer.slots.current
+    if current is None or not current.is_initiator or peer.timers.sent_last_minute:
+        return
+    if now - current.created >= LAST_MINUTE_REKEY:
+        peer.timers.sent_last_minute = True
+        handshake.want_handshake(core, peer, now)

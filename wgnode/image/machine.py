@@ -1,0 +1,105 @@
+"""The gateway's virtual machine as a QEMU command line. Pure.
+
+A microvm: no PCI, no firmware to speak of, virtio over MMIO, the kernel entered directly by PVH.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+QEMU = "/usr/bin/qemu-system-x86_64"
+CONTROL_PORT = "org.wgnode.control"
+TRANSLATION_CACHE = 64
+"""MiB for code that TCG has translated; QEMU's own default is an eighth of the host's memory."""
+SMALLEST_MEMORY = 96
+"""MiB; the unpacked initial file system and the interpreter need about 80."""
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A virtio network card on a tap that exists already and belongs to QEMU's user."""
+
+    tap: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`memory` is in MiB. `console` is "stdio" or a file that the serial console is appended to.
+
+    `tsc_khz` is how fast the host's time stamp counter ticks (`tsc_khz_of`); only TCG needs it, because a guest
+    there has no other clock to calibrate by. In a unit it is a variable that systemd expands.
+    """
+
+    name: str
+    kernel: str
+    initrd: str
+    nics: tuple[Nic, ...]
+    control: str
+    memory: int = 128
+    cpus: int = 1
+    accelerator: Literal["kvm", "tcg"] = "tcg"
+    console: str = "stdio"
+    tsc_khz: int | str | None = None
+    extra_cmdline: str = ""
+
+
+def command(machine: Machine) -> list[str]:
+    """The arguments, QEMU first. Raises ValueError for a machine that could not run."""
+    _check(machine)
+    arguments = [QEMU, "-name", f"wgnode-{machine.name}", "-nodefaults", "-no-user-config", "-no-reboot"]
+    arguments += ["-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
+    arguments += ["-M", "microvm,rtc=on,pit=off,pic=off,x-option-roms=off", *_processor(machine)]
+    arguments += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
+    arguments += ["-kernel", machine.kernel, "-initrd", machine.initrd, "-append", kernel_command_line(machine)]
+    arguments += ["-chardev", _console(machine.console), "-serial", "chardev:console"]
+    for number, nic in enumerate(machine.nics):
+        arguments += ["-netdev", f"tap,id=net{number},ifname={nic.tap},script=no,downscript=no"]
+        arguments += ["-device", f"virtio-net-device,netdev=net{number},mac={nic.mac}"]
+    arguments += ["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng0"]
+    arguments += ["-device", "virtio-serial-device"]
+    arguments += ["-chardev", f"socket,id=control,path={machine.control},server=on,wait=off"]
+    return [*arguments, "-device", f"virtserialport,chardev=control,name={CONTROL_PORT}"]
+
+
+def kernel_command_line(machine: Machine) -> str:
+    """A panic or an oops ends the machine: whoever runs it starts a new one."""
+    words = ["console=ttyS0", "quiet", "panic=-1", "oops=panic", "random.trust_cpu=on"]
+    if machine.accelerator == "tcg" and machine.tsc_khz is not None:
+        words.append(f"tsc_early_khz={machine.tsc_khz}")
+    return " ".join([*words, *machine.extra_cmdline.split()])
+
+
+def tsc_khz_of(cpuinfo: str) -> int | None:
+    """From /proc/cpuinfo of the host: Linux derives bogomips from the time stamp counter's rate on x86."""
+    match = re.search(r"^bogomips\s*:\s*([\d.]+)", cpuinfo, re.MULTILINE)
+    return int(float(match[1]) * 500) if match else None
+
+
+def _check(machine: Machine) -> None:
+    if machine.memory < SMALLEST_MEMORY:
+        raise ValueError(f"gateway {machine.name!r}: {machine.memory} MiB of memory; {SMALLEST_MEMORY} is the least")
+    if machine.cpus < 1:
+        raise ValueError(f"gateway {machine.name!r}: {machine.cpus} CPUs; 1 is the least")
+    for nic in machine.nics:
+        if not MAC.fullmatch(nic.mac):
+            raise ValueError(f"gateway {machine.name!r}: {nic.mac!r} is no MAC address in lower case")
+    paths = (machine.kernel, machine.initrd, machine.control, machine.console, *(nic.tap for nic in machine.nics))
+    if bad := [path for path in paths if "," in path]:
+        raise ValueError(f"gateway {machine.name!r}: QEMU takes no comma in {bad[0]!r}")
+
+
+def _processor(machine: Machine) -> list[str]:
+    if machine.accelerator == "kvm":
+        return ["-accel", "kvm", "-cpu", "host"]
+    threads = "multi" if machine.cpus > 1 else "single"
+    return ["-accel", f"tcg,thread={threads},tb-size={TRANSLATION_CACHE}", "-cpu", "max"]
+
+
+def _console(where: str) -> str:
+    if where == "stdio":
+        return "stdio,id=console,signal=off"
+    return f"file,id=console,path={where},append=on"

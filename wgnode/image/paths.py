@@ -1,0 +1,33 @@
+"""Where the gateway's files are on a host. One gateway a host, so the names are fixed. Pure."""
+
+from __future__ import annotations
+
+USER = "wgnode"
+STATE = "/var/lib/wgnode"
+IMAGES = f"{STATE}/images"
+CONFIG_LAYER = f"{STATE}/gateway/config.cpio"
+SECRETS_LAYER = f"{STATE}/gateway/secrets.cpio"
+HOSTD_DIRECTORY = f"{STATE}/hostd"
+HOSTD_STATE = f"{STATE}/state"
+RUN = "/run/wgnode"
+INITRD = f"{RUN}/initrd"
+TSC_ENVIRONMENT = f"{RUN}/tsc.env"
+CONTROL_SOCKET = f"{RUN}/control.sock"
+HOSTD_SOCKET = f"{RUN}/hostd.sock"
+UAPI_SOCKET = f"{RUN}/uapi.sock"
+UAPI_DIRECTORY = "/run/wireguard"
+TRANSIT_TAP = "wgnode-wan"
+LAN_TAP = "wgnode-lan"
+TRANSIT_MAC = "52:54:00:77:67:00"
+GATEWAY_UNIT = "wgnode-gateway.service"
+HOSTD_UNIT = "wgnode-hostd.service"
+NETWORK_UNIT = "wgnode-network.service"
+
+
+def image_directory(sha256: str) -> str:
+    return f"{IMAGES}/{sha256}"
+
+
+def hostd_bundle(sha256: str) -> str:
+    """The zipapp's place, by the SHA-256 (hex) of its bytes."""
+    return f"{HOSTD_DIRECTORY}/{sha256[:16]}.pyz"

@@ -1,0 +1,197 @@
+"""The systemd units of a gateway, as text. Pure.
+
+Written for systemd 252 (Debian 12) and later. In a unit `%` and `$` are systemd's own, so a shell's are doubled.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from wgnode.image import paths
+from wgnode.image.machine import TRANSLATION_CACHE, Machine, Nic, command
+
+QEMU_OVERHEAD = 192
+"""MiB that QEMU needs beside the guest's memory and TCG's translation cache (the initrd twice among it)."""
+HOSTD_MEMORY = 128
+RESTART_SECONDS = 2
+BOOT_SECONDS = 120
+"""A guest that said nothing for so long after its start is stuck."""
+WATCHDOG_SECONDS = 60
+
+HARDENING = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+UMask=0077
+LimitCORE=0
+MemorySwapMax=0
+"""
+
+
+@dataclass(frozen=True)
+class GatewayUnit:
+    """`image` is the directory with vmlinux and initramfs.zst, `lan_mac` of the guest's second card."""
+
+    name: str
+    image: str
+    lan_mac: str
+    memory: int = 128
+    cpus: int = 1
+    accelerator: Literal["kvm", "tcg"] = "tcg"
+
+    @property
+    def machine(self) -> Machine:
+        return Machine(
+            name=self.name,
+            kernel=f"{self.image}/vmlinux",
+            initrd=paths.INITRD,
+            nics=(Nic(paths.TRANSIT_TAP, paths.TRANSIT_MAC), Nic(paths.LAN_TAP, self.lan_mac)),
+            control=paths.CONTROL_SOCKET,
+            memory=self.memory,
+            cpus=self.cpus,
+            accelerator=self.accelerator,
+            tsc_khz="${WGNODE_TSC_KHZ}" if self.accelerator == "tcg" else None,
+        )
+
+
+def gateway_service(unit: GatewayUnit) -> str:
+    """wgnode-gateway.service: QEMU, unprivileged. Whatever ends it, a new one starts with the layers of then."""
+    memory = unit.memory + QEMU_OVERHEAD + (TRANSLATION_CACHE if unit.accelerator == "tcg" else 0)
+    kvm = unit.accelerator == "kvm"
+    return f"""\
+[Unit]
+Description=wgnode gateway {unit.name}
+Requires={paths.NETWORK_UNIT}
+After={paths.NETWORK_UNIT} wgnode-firewall.service
+Wants={paths.HOSTD_UNIT}
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+User={paths.USER}
+Group={paths.USER}
+{"SupplementaryGroups=kvm" if kvm else "# Software emulation: no group for /dev/kvm"}
+RuntimeDirectory=wgnode
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
+ExecStartPre={_shell(initrd_script(unit.image))}
+ExecStartPre={_shell(tsc_script())}
+EnvironmentFile=-{paths.TSC_ENVIRONMENT}
+ExecStart={_words(command(unit.machine))}
+Restart=always
+RestartSec={RESTART_SECONDS}
+KillMode=mixed
+TimeoutStopSec=10
+SuccessExitStatus=143
+OOMScoreAdjust=-500
+{HARDENING}MemoryMax={memory}M
+{"MemoryDenyWriteExecute=yes" if kvm else "# TCG writes the code that it runs: no MemoryDenyWriteExecute"}
+RestrictAddressFamilies=AF_UNIX
+DevicePolicy=closed
+DeviceAllow=/dev/net/tun rw
+{"DeviceAllow=/dev/kvm rw" if kvm else ""}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def hostd_service(name: str, bundle: str) -> str:
+    """wgnode-hostd.service: the only client of the guest's control port, and what `wg show` talks to.
+
+    The watchdog is fed while the guest gives signs of life; when it starves, the guest is started anew as well.
+    """
+    arguments = ["/usr/bin/python3", "-I", bundle, "run", "--name", name]
+    return f"""\
+[Unit]
+Description=wgnode companion of gateway {name}
+After={paths.GATEWAY_UNIT}
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+User={paths.USER}
+Group={paths.USER}
+RuntimeDirectory=wgnode
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
+ExecStartPre=+{_shell(link_script(name))}
+ExecStart={_words(arguments)}
+ExecStopPost=+{_shell(unlink_script(name))}
+Restart=always
+RestartSec={RESTART_SECONDS}
+WatchdogSec={WATCHDOG_SECONDS}
+TimeoutStopSec=10
+{HARDENING}MemoryMax={HOSTD_MEMORY}M
+MemoryDenyWriteExecute=yes
+PrivateDevices=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+ReadWritePaths=-{paths.HOSTD_STATE}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def initrd_script(image: str) -> str:
+    """Join the image's part with the gateway's own; never readable by another user, never half there."""
+    parts = shlex.join([f"{image}/initramfs.zst", paths.CONFIG_LAYER, paths.SECRETS_LAYER])
+    new = f"{paths.INITRD}.new"
+    return f"umask 077 && rm -f {new} && cat {parts} > {new} && mv {new} {paths.INITRD}"
+
+
+def tsc_script() -> str:
+    """The host's time stamp counter in kHz (machine.tsc_khz_of), anew at each start: a host may get another CPU."""
+    program = '/^bogomips/ { printf "WGNODE_TSC_KHZ=%d\\n", $NF * 500; exit }'
+    return f"awk {shlex.quote(program)} /proc/cpuinfo > {paths.TSC_ENVIRONMENT}"
+
+
+def link_script(name: str) -> str:
+    """Let `wg` find the socket where it looks, beside those of other programs, and never in place of one."""
+    link = f"{paths.UAPI_DIRECTORY}/{name}.sock"
+    taken = f'echo "{link} belongs to another program" >&2; exit 1'
+    return (
+        f"mkdir -p {paths.UAPI_DIRECTORY} && if [ -e {link} ] && [ ! -L {link} ]; then {taken}; fi; "
+        f"ln -sfn {paths.UAPI_SOCKET} {link}"
+    )
+
+
+def unlink_script(name: str) -> str:
+    """Remove our link and, when the watchdog starved, end the guest that starved it."""
+    link = f"{paths.UAPI_DIRECTORY}/{name}.sock"
+    return (
+        f'if [ -L {link} ] && [ "$(readlink {link})" = {paths.UAPI_SOCKET} ]; then rm -f {link}; fi; '
+        f'if [ "$SERVICE_RESULT" = watchdog ]; then systemctl --no-block try-restart {paths.GATEWAY_UNIT}; fi'
+    )
+
+
+def _shell(script: str) -> str:
+    quoted = script.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'/bin/sh -c "{quoted}"'
+
+
+def _words(arguments: Iterable[str]) -> str:
+    """A command line in systemd's quoting; a variable such as ${NAME} stays one."""
+    words = [word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") for word in arguments]
+    return " ".join(f'"{word}"' if " " in word or '"' in word else word for word in words)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab import cgroup, lifecycle, netns, plan, probes, state
+from lab import cgroup, lifecycle, netns, plan, probes, ssh, state
 from lab.errors import LabError
 from lab.lifecycle import Progress, silent
 
@@ -61,13 +61,7 @@ class Lab:
 
     def ssh_argv(self, host: str, command: str | None = None, *, terminal: bool = False) -> list[str]:
         """The command line of an SSH login from the runner, host key pinned, as the host's user."""
-        known = self.inventory["hosts"][plan.site(host).name]
-        options = ["BatchMode=yes", "ConnectTimeout=5", "LogLevel=ERROR", "StrictHostKeyChecking=yes"]
-        options += ["IdentitiesOnly=yes", f"UserKnownHostsFile={self.directory / 'ssh' / 'known_hosts'}"]
-        argv = ["ssh", "-F", "/dev/null", "-i", self.inventory["ssh_key"], "-p", str(known["port"])]
-        argv += [part for option in options for part in ("-o", option)] + (["-t"] if terminal else [])
-        argv += [f"{known['user']}@{known['address']}", *([command] if command else [])]
-        return self.argv_in(plan.RUNNER, argv)
+        return ssh.argv(self.name, self.directory, plan.site(host), command, terminal=terminal)
 
     def host_ssh(
         self, host: str, command: str, *, root: bool = True, **options: Any
@@ -101,14 +95,11 @@ class Lab:
             if time.monotonic() > deadline:
                 raise LabError(f"host {host!r} did not reboot within {timeout:g} s")
             time.sleep(0.05)
-        self.wait_ssh(host, max(1.0, deadline - time.monotonic()))
+        lifecycle.await_boot(self.name, self.directory, plan.site(host), max(1.0, deadline - time.monotonic()))
 
     def power_cut(self, host: str) -> None:
         """Stop a host at once, as by pulling its plug; `up` starts it again with its disk as it was."""
         cgroup.end(cgroup.of_host(self.name, plan.site(host).name))
-
-    def wait_ssh(self, host: str, timeout: float = 60.0) -> None:
-        lifecycle.wait_ssh(self.name, plan.site(host), timeout)
 
     # Traffic
 

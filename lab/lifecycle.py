@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab import cgroup, netns, plan, rootfs, state
+from lab import cgroup, netns, plan, rootfs, ssh, state
 from lab.errors import LabError
 from lab.plan import INTERNET, RUNNER, Site, bare, network
 from lab.process import missing_packages, run
@@ -37,10 +37,14 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
         _ensure_runner_key(directory)
         _ensure_network(name)
         booted = [site for site in plan.SITES if _ensure_host(name, directory, site, root, lock, progress)]
+        ssh.write_known_hosts(directory)
         for site in plan.SITES:
-            _await_host(name, directory, site, site in booted, progress)
+            if site in booted:
+                await_boot(name, directory, site)
+                progress(f"{site.name} is ready")
+            elif not ssh.answers(name, site, timeout=5.0):
+                raise LabError(_silent_host(name, site))
         inventory = _inventory(name, directory)
-        _write_known_hosts(directory, inventory)
         state.save(directory, inventory)
         return inventory
 
@@ -69,7 +73,7 @@ def status(name: str, directory: Path) -> dict[str, Any]:
     hosts = {}
     for site in plan.SITES:
         running = cgroup.populated(cgroup.of_host(name, site.name))
-        answers = running and _ssh_answers(plan.namespace(name, RUNNER), site, 1.0)
+        answers = running and ssh.answers(name, site)
         hosts[site.name] = {"running": running, "ssh": answers, "address": bare(site.public[0]), "user": site.user}
     namespaces = [each for each in (plan.namespace(name, role) for role in plan.roles()) if netns.exists(each)]
     ready = (directory / "lab.json").exists() and len(namespaces) == len(plan.roles())
@@ -77,16 +81,22 @@ def status(name: str, directory: Path) -> dict[str, Any]:
     return {"name": name, "dir": str(directory), "up": up, "namespaces": namespaces, "hosts": hosts}
 
 
-def wait_ssh(name: str, site: Site, timeout: float) -> None:
-    """Wait until the host's SSH server greets the runner; `timeout` in seconds."""
+def await_boot(name: str, directory: Path, site: Site, timeout: float = BOOT_SECONDS) -> None:
+    """Wait until a host has booted and lets the runner in; `timeout` in seconds."""
     deadline = time.monotonic() + timeout
-    while not _ssh_answers(plan.namespace(name, RUNNER), site, 1.0):
+    while not ssh.booted(name, directory, site):
+        if not cgroup.populated(cgroup.of_host(name, site.name)):
+            raise LabError(_boot_failure(directory / "hosts" / site.name))
         if time.monotonic() > deadline:
-            raise LabError(
-                f"host {site.name!r} does not answer SSH on {bare(site.public[0])}; look at it from its console: "
-                f"lab shell {site.name} --console --name {name}"
-            )
+            raise LabError(_silent_host(name, site))
         time.sleep(0.05)
+
+
+def _silent_host(name: str, site: Site) -> str:
+    return (
+        f"host {site.name!r} runs but does not answer SSH on {bare(site.public[0])}; a firewall of its own may keep "
+        f"the runner out. Look at it from its console: lab shell {site.name} --console --name {name}"
+    )
 
 
 def _check_machine() -> None:
@@ -159,41 +169,20 @@ def _start_supervisor(spec: Spec, lock: int) -> None:
         time.sleep(0.01)
 
 
-def _await_host(name: str, directory: Path, site: Site, booted: bool, progress: Progress) -> None:
-    deadline = time.monotonic() + (BOOT_SECONDS if booted else 5.0)
-    while not _ssh_answers(plan.namespace(name, RUNNER), site, 1.0):
-        if not cgroup.populated(cgroup.of_host(name, site.name)):
-            raise LabError(_boot_failure(directory / "hosts" / site.name))
-        if time.monotonic() > deadline:
-            wait_ssh(name, site, 0)
-        time.sleep(0.05)
-    if booted:
-        progress(f"{site.name} answers SSH")
-
-
 def _boot_failure(home: Path) -> str:
     log = home / "console.log"
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
     return f"host {home.name!r} ended while booting; the end of {log}:\n{tail}"
 
 
-def _ssh_answers(runner: str, site: Site, timeout: float) -> bool:
-    try:
-        with netns.connect(runner, bare(site.public[0]), 22, timeout) as connection:
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
-
-
 def _inventory(name: str, directory: Path) -> dict[str, Any]:
     def describe(site: Site) -> dict[str, Any]:
-        key = (directory / "hosts" / site.name / "ssh_host_ed25519_key.pub").read_text().split()
         return {
             "address": bare(site.public[0]),
             "address6": bare(site.public[1]),
-            "port": 22,
+            "port": ssh.PORT,
             "user": site.user,
-            "host_keys": [" ".join(key[:2])],
+            "host_keys": [ssh.public_key(directory, site)],
             "uplink": plan.UPLINK,
             "lan": {
                 "interface": plan.LAN,
@@ -218,11 +207,6 @@ def _inventory(name: str, directory: Path) -> dict[str, Any]:
         "management": plan.MANAGEMENT,
         "hosts": {site.name: describe(site) for site in plan.SITES},
     }
-
-
-def _write_known_hosts(directory: Path, inventory: dict[str, Any]) -> None:
-    lines = [f"{host['address']} {key}" for host in inventory["hosts"].values() for key in host["host_keys"]]
-    (directory / "ssh" / "known_hosts").write_text("\n".join(lines) + "\n")
 
 
 def _remove_files(directory: Path) -> bool:

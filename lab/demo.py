@@ -1,0 +1,136 @@
+"""The demo: a lab, three real `pulumi up`s, and a file moved between the two LANs.
+
+Exit codes: 0 done, 1 failed (the reason is said), 2 wrong usage, 130 interrupted; `pulumi` passes on the engine's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from lab.api import Lab
+from lab.deployment import IMAGE, Deployment
+from lab.errors import LabError
+
+TRANSFER_SIZE = 4 << 20
+"""Bytes of the file that the demo moves; both gateways run under software emulation where there is no KVM."""
+
+_EPILOG = """examples:
+  python -m lab.demo up                                  everything; changes nothing when it is all there
+  python -m lab.demo status                              the mesh as the gateways see it
+  python -m lab.demo pulumi -- preview -s dev-berlin     the engine, as the runner of the lab
+  python -m lab.demo down                                remove all of it
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(Lab(options.name, progress=_say), options)
+        return code
+    except LabError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; `make demo` goes on, `make demo-down` removes all", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.demo",
+        description="Two sites on this machine, deployed by three real `pulumi up`s. Needs root.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--name", default="demo", help="which lab to use (default: demo)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("up", help="lab, stacks, proof").set_defaults(command=_up)
+    commands.add_parser("down", help="remove the lab with its stacks and state").set_defaults(command=_down)
+    commands.add_parser("status", help="peers, endpoints, handshakes, bytes").set_defaults(command=_status)
+    pulumi = commands.add_parser("pulumi", help="run the engine against the demo's stacks")
+    pulumi.add_argument("argv", nargs="+", metavar="ARGUMENT", help="after --")
+    pulumi.set_defaults(command=_pulumi)
+    return parser
+
+
+def _up(lab: Lab, options: argparse.Namespace) -> int:
+    if not IMAGE.exists():
+        raise LabError(f"no appliance image at {IMAGE}; build it: make image")
+    lab.up()
+    deployment = Deployment(lab)
+    _say("stack files, state and keys of the demo: " + str(deployment.folder))
+    deployment.prepare()
+    for stack in deployment.stacks:
+        _say(f"pulumi up --stack {stack}")
+        started = time.monotonic()
+        deployment.up(stack, capture_output=False)
+        _say(f"{stack}: {time.monotonic() - started:.1f} s")
+    prove(lab)
+    _status(lab, options)
+    print(_EXPLORE.format(folder=deployment.folder))
+    return 0
+
+
+def prove(lab: Lab) -> None:
+    """Ping and a file with a checksum between the two LANs' clients, both families. Raises LabError."""
+    hosts = lab.inventory["hosts"]
+    clients = {site: hosts[site]["client"]["addresses"] for site in hosts}
+    source, target = clients
+    for address in clients[target]:
+        if not lab.ping(f"{source}.client", address, count=3, deadline=20):
+            raise LabError(f"no answer to a ping from {source}'s client to {target}'s client {address}")
+        _say(f"ping from {source}'s client to {target}'s client {address}: 3 of 3 answered")
+        moved = lab.transfer(f"{source}.client", f"{target}.client", address, TRANSFER_SIZE)
+        _say(f"file to {address}: {moved}")
+
+
+def _status(lab: Lab, options: argparse.Namespace) -> int:
+    print(f"\n{'site':<8} {'peer':<8} {'endpoint':<24} {'last handshake':<16} {'received':>10} {'sent':>10}")
+    for site in lab.inventory["hosts"]:
+        for row in peers_of(lab, site):
+            print(f"{site:<8} {row[0]:<8} {row[1]:<24} {row[2]:<16} {row[3]:>10} {row[4]:>10}")
+    return 0
+
+
+def peers_of(lab: Lab, site: str) -> list[tuple[str, str, str, str, str]]:
+    """A gateway's peers by `wg show SITE dump` on its host: key, endpoint, handshake's age, bytes received and sent."""
+    dump = lab.host_ssh(site, f"wg show {site} dump").stdout.splitlines()[1:]
+    rows = []
+    for line in dump:
+        key, _, endpoint, _, handshake, received, sent, _ = line.split("\t")
+        age = f"{time.time() - int(handshake):.0f} s ago" if int(handshake) else "never"
+        rows.append((key[:7] + "…", endpoint, age, received, sent))
+    return rows
+
+
+def _down(lab: Lab, options: argparse.Namespace) -> int:
+    lab.down()
+    return 0
+
+
+def _pulumi(lab: Lab, options: argparse.Namespace) -> int:
+    deployment = Deployment(lab)
+    done = subprocess.run(
+        deployment.argv(options.argv), cwd=deployment.folder, env=deployment.environment(), check=False
+    )
+    return done.returncode
+
+
+def _say(text: str) -> None:
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+_EXPLORE = """
+Explore it:
+  make lab-shell HOST=cabin LAB=demo                   a shell on a host: wg show, nft list table inet wgnode
+  python -m lab run --in berlin.client -- ping 10.2.0.100      a command on a client machine
+  python -m lab.demo pulumi -- preview --stack dev-berlin      the engine; stack files are in {folder}
+  make demo-down                                       remove all of it
+"""
+
+if __name__ == "__main__":
+    sys.exit(main())

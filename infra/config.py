@@ -1,0 +1,305 @@
+"""Stack configuration: `wgmesh:mesh` of a mesh stack, `wgmesh:site` of a site stack. Judged before any resource exists.
+
+The models say what there is and what each value may be alone; what several values say together is judged in
+`mesh_problems` (wgnode/topology) and `_site_problems`. All errors come at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+from infra.config_errors import ConfigurationError, shape_problems
+from wgnode import recipient
+from wgnode.topology import networks, transit
+from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
+from wgnode.topology.validate import HOST_NAME, Problem, mesh_problems, site_name_problem
+
+PROJECT = "wgmesh"
+HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
+USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+def _site_name(text: str) -> str:
+    if problem := site_name_problem(text):
+        raise ValueError(problem)
+    return text
+
+
+def _host_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        if HOST_NAME.fullmatch(text) and not re.fullmatch(r"[0-9.]+", text):
+            return text
+    raise ValueError(f"{text!r} is neither an address nor a host name; the port goes into `port`")
+
+
+def _host_key(text: str) -> str:
+    kind, _, rest = text.strip().partition(" ")
+    try:
+        blob = base64.b64decode((rest.split() or [""])[0], validate=True)
+    except (ValueError, binascii.Error):
+        blob = b""
+    if kind not in HOST_KEY_TYPES or not blob[4:].startswith(kind.encode()):
+        raise ValueError(
+            f"{text[:40]!r} is not an SSH host key; `wgnode host scan ADDRESS` prints them as they go here"
+        )
+    return f"{kind} {rest.split()[0]}"
+
+
+def _interface(text: str) -> str:
+    if not INTERFACE.fullmatch(text):
+        raise ValueError(f"{text!r} is not an interface name (`ip -br link` on the host lists them)")
+    return text
+
+
+def _user(text: str) -> str:
+    if not USER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a user name")
+    return text
+
+
+def _source_network(text: str) -> str:
+    return text if text in ("0.0.0.0/0", "::/0") else str(networks.parse(text))
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address; write it like 10.1.0.2, without a prefix length") from None
+
+
+def _private_key(secret: SecretStr) -> SecretStr:
+    data = secret.get_secret_value().encode()
+    load = load_ssh_private_key if b"BEGIN OPENSSH PRIVATE KEY" in data else load_pem_private_key
+    try:
+        load(data, password=None)
+    except TypeError:
+        raise ValueError("this private key is protected by a passphrase; use `agent: true`, or a key without") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("this is not an SSH private key (its text is not shown); set it again, in full") from None
+    return secret
+
+
+def _recipient_key(secret: SecretStr) -> SecretStr:
+    recipient.public_of(secret.get_secret_value())
+    return secret
+
+
+SiteName = Annotated[str, AfterValidator(_site_name)]
+Interface = Annotated[str, AfterValidator(_interface)]
+SourceNetwork = Annotated[str, AfterValidator(_source_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Model(BaseModel):
+    """camelCase in configuration, snake_case here; a key that nobody knows is an error."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """camelCase, as it goes to a resource; without what is not set."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class TunnelConfig(Model):
+    v4: str | None = None
+    v6: str | None = None
+
+
+class MeshSiteConfig(Model):
+    """A site as the whole mesh sees it."""
+
+    lans: list[str] = Field(description="the networks behind this site's gateway")
+    recipient: str = Field(description="the site's public recipient key, printed by `wgnode site new`")
+    endpoint: str | None = None
+
+
+class MeshConfig(Model):
+    name: str = Field(description="the mesh's name, such as dev")
+    tunnel: TunnelConfig = Field(
+        description="the prefixes of the tunnel, such as {v4: 10.99.0.0/24, v6: 'fd00:99::/64'}"
+    )
+    sites: dict[str, MeshSiteConfig] = Field(description="the sites by name")
+    keepalive: int = Field(default=DEFAULT_KEEPALIVE, ge=1, le=65535)
+    listen_port: Port = DEFAULT_LISTEN_PORT
+
+
+class HostConfig(Model):
+    address: Annotated[str, AfterValidator(_host_address)] = Field(description="the host's address or name for SSH")
+    host_keys: list[Annotated[str, AfterValidator(_host_key)]] = Field(
+        description="pin the host's keys: `wgnode host scan ADDRESS` fetches them for review"
+    )
+    port: Port = 22
+    user: Annotated[str, AfterValidator(_user)] = "root"
+    private_key: Annotated[SecretStr, AfterValidator(_private_key)] | None = None
+    agent: bool = False
+
+
+class LanConfig(Model):
+    interface: Interface = Field(description="the host's interface into the LAN")
+    gateway_addresses: list[Annotated[str, AfterValidator(_address)]] = Field(
+        min_length=1, description="the gateway's own free addresses, one in each LAN of the site"
+    )
+    reach: Literal["host-route", "proxy-arp", "masquerade"] = "host-route"
+
+
+class TransitConfig(Model):
+    v4: str | None = transit.DEFAULT_V4
+    v6: str | None = transit.DEFAULT_V6
+
+
+class GatewayConfig(Model):
+    """The virtual machine; `memory` is in MiB."""
+
+    memory: int = Field(default=128, ge=96, le=1 << 20)
+    cpus: int = Field(default=1, ge=1, le=64)
+    image: str = "build/image/appliance.tar"
+    transit: TransitConfig = TransitConfig()
+
+
+class AllowRule(Model):
+    """Lets something else in through the uplink; `from` has networks, everybody where it isn't given."""
+
+    protocol: Literal["tcp", "udp"]
+    port: Port
+    from_: list[SourceNetwork] | None = Field(default=None, alias="from")
+
+
+class FirewallConfig(Model):
+    allow: list[AllowRule] = []
+
+
+class SiteConfig(Model):
+    name: SiteName = Field(description="the site's name in the mesh")
+    mesh: str = Field(min_length=1, description="the mesh's stack, such as dev-mesh")
+    host: HostConfig = Field(description="how to reach the hypervisor host")
+    management_networks: list[SourceNetwork] = Field(
+        min_length=1,
+        description="the networks that SSH to the host comes from, such as 192.0.2.0/24; all others are locked out",
+    )
+    uplink: Interface = Field(description="the host's interface to the internet")
+    lan: LanConfig = Field(description="the host's LAN and the gateway's addresses in it")
+    recipient_key: Annotated[SecretStr, AfterValidator(_recipient_key)] = Field(
+        description="the site's private recipient key, a secret; `wgnode site new` makes it, or"
+        " `pulumi config set --secret --path wgmesh:site.recipientKey`"
+    )
+    gateway: GatewayConfig = GatewayConfig()
+    firewall: FirewallConfig = FirewallConfig()
+    bootstrap: list[str] = []
+
+
+Config = TypeVar("Config", bound=Model)
+
+
+def parse_mesh(raw: Any, where: str) -> MeshConfig:
+    """Raises ConfigurationError with all problems; `where` is the stack file's name."""
+    values = raw if isinstance(raw, Mapping) else {}
+    found = [Problem(f".{problem.path}", problem.message) for problem in mesh_problems(values, where)]
+    return _parse(MeshConfig, "mesh", raw, where, found)
+
+
+def parse_site(raw: Any, where: str, root: Path, encrypted: bool = True) -> SiteConfig:
+    """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `encrypted` says
+    whether the stack file has any secret of this site encrypted."""
+    values = raw if isinstance(raw, Mapping) else {}
+    return _parse(SiteConfig, "site", raw, where, _site_problems(values, root, encrypted))
+
+
+def _parse(model: type[Config], key: str, raw: Any, where: str, problems: list[Problem]) -> Config:
+    try:
+        parsed = model.model_validate(raw if raw is not None else {})
+    except ValidationError as error:
+        problems = [*shape_problems(model, error, ""), *problems]
+    if problems:
+        full = (Problem(f"{PROJECT}:{key}{problem.path}", problem.message) for problem in problems)
+        raise ConfigurationError(where, sorted(full, key=lambda problem: problem.path))
+    return parsed
+
+
+def _site_problems(raw: Mapping[str, Any], root: Path, encrypted: bool) -> list[Problem]:
+    """What is wrong between values, passing over what isn't there or has another type."""
+    host, lan, gateway = (_mapping(raw, key) for key in ("host", "lan", "gateway"))
+    problems = [*_access_problems(host), *_transit_problems(_mapping(gateway, "transit"))]
+    if raw.get("uplink") and raw.get("uplink") == lan.get("interface"):
+        problems.append(
+            Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own")
+        )
+    if lan.get("reach") == "masquerade":
+        problems.append(
+            Problem(
+                ".lan.reach",
+                "masquerade is not there yet in this version; use host-route (the default: the host routes for its LAN)"
+                " or proxy-arp (where the LAN's router is another machine that can't be given routes)",
+            )
+        )
+    image = gateway.get("image", GatewayConfig().image)
+    if isinstance(image, str) and "://" not in image and not (root / image).is_file():
+        problems.append(Problem(".gateway.image", f"there is no {root / image}; build it with `make image`"))
+    if not encrypted and (raw.get("recipientKey") or host.get("privateKey")):
+        problems.append(
+            Problem(
+                ".recipientKey" if raw.get("recipientKey") else ".host.privateKey",
+                "a secret lies in the stack file in clear text: take it out, make a new one, and set that with"
+                " `pulumi config set --secret --path`",
+            )
+        )
+    return problems
+
+
+def _access_problems(host: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    if host and not host.get("privateKey") and not host.get("agent"):
+        problems.append(
+            Problem(
+                ".host",
+                "neither privateKey nor agent: run `pulumi config set --secret --path wgmesh:site.host.privateKey <"
+                " KEYFILE`, or use `agent: true`",
+            )
+        )
+    if host.get("privateKey") and host.get("agent"):
+        problems.append(Problem(".host", "both privateKey and agent; keep one of them"))
+    if host.get("hostKeys") == []:
+        problems.append(
+            Problem(
+                ".host.hostKeys",
+                f"no key is pinned: `wgnode host scan {host.get('address', 'ADDRESS')}` fetches them for review",
+            )
+        )
+    return problems
+
+
+def _transit_problems(raw: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for family, version in (("v4", 4), ("v6", 6)):
+        text, length = raw.get(family), transit.PREFIX_LENGTHS[version]
+        if not isinstance(text, str):
+            continue
+        try:
+            network = networks.parse(text, version)
+        except ValueError as error:
+            problems.append(Problem(f".gateway.transit.{family}", str(error)))
+            continue
+        if network.prefixlen != length:
+            problems.append(
+                Problem(f".gateway.transit.{family}", f"{network} must be a /{length}: the host, the gateway, no more")
+            )
+    return problems
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,194 @@
+"""Stack configuration: all errors at once, each with the value's path and what to do."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from infra.config import MeshConfig, SiteConfig, parse_mesh, parse_site
+from infra.config_errors import ConfigurationError
+from wgnode import recipient
+
+PRIVATE, PUBLIC = recipient.generate()
+SSH = Ed25519PrivateKey.generate()
+SSH_KEY = SSH.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+LOCKED_KEY = SSH.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(b"x")).decode()
+HOST_KEY = (
+    "ssh-ed25519 "
+    + base64.b64encode(struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", 32) + bytes(32)).decode()
+)
+MESH = {
+    "name": "dev",
+    "tunnel": {"v4": "10.99.0.0/24"},
+    "sites": {"berlin": {"lans": ["10.1.0.0/24"], "recipient": PUBLIC, "endpoint": "198.51.100.2:51820"}},
+}
+SITE = {
+    "name": "berlin",
+    "mesh": "dev-mesh",
+    "host": {"address": "198.51.100.2", "hostKeys": [HOST_KEY], "privateKey": SSH_KEY},
+    "managementNetworks": ["192.0.2.0/24"],
+    "uplink": "wan0",
+    "lan": {"interface": "lan0", "gatewayAddresses": ["10.1.0.2"]},
+    "recipientKey": PRIVATE,
+    "gateway": {"image": "image.tar"},
+}
+MISSING = object()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "image.tar").write_bytes(b"image")
+    return tmp_path
+
+
+def changed(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    raw = copy.deepcopy(raw)
+    inner: Any = raw
+    *steps, last = path.split(".")
+    for step in steps:
+        inner = inner.setdefault(step, {})
+    if value is MISSING:
+        del inner[last]
+    else:
+        inner[last] = value
+    return raw
+
+
+def test_a_mesh_needs_little() -> None:
+    config = parse_mesh(MESH, "stacks/Pulumi.dev-mesh.yaml")
+    assert isinstance(config, MeshConfig)
+    assert (config.keepalive, config.listen_port) == (25, 51820)
+    assert config.to_dict()["sites"]["berlin"]["endpoint"] == "198.51.100.2:51820"
+
+
+def test_a_site_needs_little_and_hides_its_secrets(root: Path) -> None:
+    config = parse_site(SITE, "stacks/Pulumi.dev-berlin.yaml", root)
+    assert isinstance(config, SiteConfig)
+    assert (config.lan.reach, config.gateway.memory, config.host.user) == ("host-route", 128, "root")
+    for secret in (SSH_KEY, PRIVATE):
+        assert secret not in repr(config)
+
+
+def mesh_errors(path: str, value: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_mesh(changed(MESH, path, value), "stacks/Pulumi.dev-mesh.yaml")
+    return str(caught.value)
+
+
+def site_errors(root: Path, path: str, value: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_site(changed(SITE, path, value), "stacks/Pulumi.dev-berlin.yaml", root)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("tunel", {}, "wgmesh:mesh.tunel: unknown key; did you mean `tunnel`?"),
+        ("sites.berlin.lan", [], "wgmesh:mesh.sites.berlin.lan: unknown key; did you mean `lans`?"),
+        ("zzz", 1, "wgmesh:mesh.zzz: unknown key; there are: name, tunnel, sites, keepalive, listenPort"),
+        ("name", MISSING, "wgmesh:mesh.name: is missing: the mesh's name, such as dev"),
+        ("sites.berlin.recipient", MISSING, "wgmesh:mesh.sites.berlin.recipient: is missing: the site's public"),
+        ("keepalive", 0, "wgmesh:mesh.keepalive: Input should be greater than or equal to 1, not 0"),
+        ("tunnel.v4", "10.99.0.0/31", "wgmesh:mesh.tunnel.v4: tunnel prefix 10.99.0.0/31 has addresses for 0 sites"),
+        (
+            "sites.berlin.lans",
+            ["10.99.1.0/16"],
+            ".lans[0]: site 'berlin': lan 10.99.1.0/16 has bits set beyond its prefix",
+        ),
+    ],
+)
+def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> None:
+    text = mesh_errors(path, value)
+    assert text.startswith("stacks/Pulumi.dev-mesh.yaml: 1 error in the configuration, nothing was changed:\n")
+    assert says in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("name", "Berlin", ".name: site name 'Berlin': use a lower-case letter"),
+        ("mesh", "", ".mesh: String should have at least 1 character"),
+        ("host.address", "198.51.100.2:22", ".host.address: '198.51.100.2:22' is neither an address nor a host name"),
+        ("host.port", 0, ".host.port: Input should be greater than or equal to 1, not 0"),
+        ("host.hostKeys", [], ".host.hostKeys: no key is pinned: `wgnode host scan 198.51.100.2` fetches them"),
+        ("host.hostKeys", MISSING, ".host.hostKeys: is missing: pin the host's keys: `wgnode host scan ADDRESS`"),
+        ("host.hostKeys", ["ssh-ed25519 AAAA"], ".host.hostKeys[0]: 'ssh-ed25519 AAAA' is not an SSH host key"),
+        ("host.privateKey", MISSING, ".host: neither privateKey nor agent"),
+        ("host.agent", True, ".host: both privateKey and agent"),
+        ("host.privateKey", LOCKED_KEY, ".host.privateKey: this private key is protected by a passphrase"),
+        ("host.privateKey", SSH_KEY[:-60], ".host.privateKey: this is not an SSH private key (its text is not shown)"),
+        ("host.user", "a b", ".host.user: 'a b' is not a user name"),
+        ("host.hostKey", [], ".host.hostKey: unknown key; did you mean `hostKeys`?"),
+        ("managementNetworks", [], ".managementNetworks: List should have at least 1 item"),
+        ("managementNetworks", ["192.0.2.1/24"], ".managementNetworks[0]: 192.0.2.1/24 has bits set"),
+        ("uplink", "lan0", ".lan.interface: lan0 is the uplink"),
+        ("uplink", "seventeen-letters", ".uplink: 'seventeen-letters' is not an interface name"),
+        ("lan.gatewayAddresses", [], ".lan.gatewayAddresses: List should have at least 1 item"),
+        ("lan.gatewayAddresses", ["10.1.0.2/24"], ".lan.gatewayAddresses[0]: '10.1.0.2/24' is not an address"),
+        ("lan.reach", "nat", ".lan.reach: Input should be 'host-route', 'proxy-arp' or 'masquerade', not 'nat'"),
+        ("lan.reach", "masquerade", ".lan.reach: masquerade is not there yet in this version; use host-route"),
+        ("gateway.image", "none.tar", "none.tar; build it with `make image`"),
+        ("gateway.memory", 8, ".gateway.memory: Input should be greater than or equal to 96, not 8"),
+        ("gateway.transit", {"v4": "172.31.0.0/24"}, ".gateway.transit.v4: 172.31.0.0/24 must be a /30"),
+        ("gateway.transit", {"v6": "fd77::/64"}, ".gateway.transit.v6: fd77::/64 must be a /126"),
+        ("firewall.allow", [{"protocol": "icmp", "port": 1}], ".firewall.allow[0].protocol: Input should be 'tcp' or"),
+        ("firewall.allow", [{"protocol": "tcp", "port": 1, "for": 2}], ".firewall.allow[0].for: unknown key"),
+        ("recipientKey", MISSING, ".recipientKey: is missing: the site's private recipient key, a secret"),
+        ("recipientKey", PUBLIC, ".recipientKey: this is a public recipient key; the private half is needed"),
+        ("recipientKey", PRIVATE[:-4], ".recipientKey: this private recipient key has 30 bytes instead of 32"),
+    ],
+)
+def test_a_bad_site_value_is_named_by_path_and_no_secret_is_shown(root: Path, path: str, value: Any, says: str) -> None:
+    text = site_errors(root, path, value)
+    assert text.startswith("stacks/Pulumi.dev-berlin.yaml: 1 error in the configuration, nothing was changed:\n")
+    assert f"wgmesh:site{says}" in text or says in text
+    for secret in (SSH_KEY, LOCKED_KEY, PRIVATE):
+        assert secret[30:70] not in text
+
+
+def test_all_errors_of_shape_and_meaning_come_at_once(root: Path) -> None:
+    raw = changed(changed(SITE, "host.hostKeys", []), "uplink", "lan0")
+    raw["nmae"] = raw.pop("name")
+    with pytest.raises(ConfigurationError) as caught:
+        parse_site(raw, "stacks/Pulumi.dev-berlin.yaml", root)
+    assert [problem.path.removeprefix("wgmesh:site") for problem in caught.value.problems] == [
+        ".host.hostKeys",
+        ".lan.interface",
+        ".name",
+        ".nmae",
+    ]
+    assert "4 errors in the configuration" in str(caught.value)
+
+
+def test_an_empty_stack_is_told_everything_that_is_missing(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"wgmesh:mesh\.tunnel: is missing"):
+        parse_mesh(None, "x")
+    with pytest.raises(ConfigurationError, match=r"wgmesh:site\.recipientKey: is missing"):
+        parse_site(None, "x", root)
+    with pytest.raises(ConfigurationError, match="should be a valid dictionary"):
+        parse_site("text", "x", root)
+
+
+def test_secrets_in_clear_text_are_refused(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"site\.recipientKey: a secret lies in the stack file in clear text"):
+        parse_site(SITE, "x", root, encrypted=False)
+
+
+def test_anybody_may_be_let_in_on_purpose(root: Path) -> None:
+    raw = changed(SITE, "managementNetworks", ["0.0.0.0/0", "::/0"])
+    raw["firewall"] = {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}
+    config = parse_site(raw, "x", root)
+    assert config.firewall.to_dict() == {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}

@@ -1,10 +1,51 @@
+"""PID 1 of the gateway. Whatever ends it ends the machine, and whoever runs the machine starts a new one."""
+
+from __future__ import annotations
+
 import os
 import time
 
 
 def main() -> None:
-    os.write(1, f"FIRST {time.clock_gettime(time.CLOCK_BOOTTIME)} pid {os.getpid()}\n".encode())
-    from wgnode.appliance.warmup import exercise
+    """Never returns."""
+    os.write(
+        1, b"wgnode %9.3f interpreter runs as process %d\n" % (time.clock_gettime(time.CLOCK_BOOTTIME), os.getpid())
+    )
+    try:
+        run()
+    except BaseException:
+        import traceback
 
-    exercise()
-    os.write(1, f"CRYPTO {time.clock_gettime(time.CLOCK_BOOTTIME)}\n".encode())
+        traceback.print_exc()
+    finally:
+        end()
+
+
+def run() -> None:
+    """Boot the gateway and serve it. Imports wait for the first line, which tells that the interpreter works."""
+    from wgnode.appliance import system
+    from wgnode.appliance.control import Control
+    from wgnode.appliance.gateway import Gateway
+    from wgnode.appliance.log import Log
+    from wgnode.appliance.watchdog import Watchdog
+    from wgnode.io.loop import Loop
+    from wgnode.io.process import forbid_core_dumps
+
+    log = Log()
+    system.mount_file_systems()
+    forbid_core_dumps()
+    system.load_modules()
+    system.apply_settings(log.warning)
+    loop = Loop()
+    gateway = Gateway(loop, log)
+    gateway.start()
+    Control(loop, log, gateway, Watchdog(log).feed)
+    loop.run()
+
+
+def end() -> None:
+    """The clear last line of a machine that gives up."""
+    from wgnode.appliance.system import end_machine
+
+    os.write(1, b"wgnode: the node ended, so the machine ends\n")
+    end_machine()

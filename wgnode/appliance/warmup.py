@@ -1,11 +1,39 @@
-"""Imports that the node makes only when it is busy, so that the image's builder sees them too."""
+"""What the node imports only when it is busy: the image's builder runs this to see those modules too."""
+
+from __future__ import annotations
+
+import os
+
+from wgnode.io.node import new_device
+from wgnode.io.uapi import handle
+from wgnode.protocol.device import Device
+from wgnode.protocol.endpoint import Endpoint
+
+A, B = Endpoint("192.0.2.1", 51820), Endpoint("2001:db8::1", 51820)
 
 
 def exercise() -> None:
-    """Use what is imported late once."""
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    """A handshake and a packet between two devices in memory, and the questions that a host asks."""
+    alice, bob = new_device(), new_device()
+    alice.set_private_keys([os.urandom(32)], 0.0)
+    bob.set_private_keys([os.urandom(32)], 0.0)
+    _meet(alice, bob, B, "10.0.0.2/32")
+    _meet(bob, alice, A, "10.0.0.1/32")
+    alice.start(0.0)
+    bob.start(0.0)
+    packet = bytes.fromhex("450000140000000040fd0000" + "0a000001" + "0a000002")
+    alice.send_packet(packet, 1.0)
+    for now in (1.0, 1.1, 1.2, 1.3):
+        for sender, receiver, source in ((alice, bob, A), (bob, alice, B)):
+            for data, _ in sender.datagrams_to_send():
+                receiver.receive_datagram(data, source, now)
+    if bob.packets_to_deliver() != [packet]:
+        raise RuntimeError("two nodes of this image can't talk to each other")
+    handle(alice, "get=1\n\n", 2.0)
+    alice.live_digest()
 
-    key = X25519PrivateKey.generate()
-    shared = key.exchange(key.public_key())
-    ChaCha20Poly1305(shared).encrypt(bytes(12), b"", b"")
+
+def _meet(device: Device, other: Device, endpoint: Endpoint, network: str) -> None:
+    peer = device.add_peer(other.public_keys)
+    device.set_endpoint(peer, endpoint)
+    device.replace_allowed_ips(peer, [network])

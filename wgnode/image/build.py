@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import zstandard
@@ -67,6 +69,7 @@ class Inputs:
         parts = {
             "packages": lock.render(self.packages),
             "requirements": self.requirements,
+            "version": version("wgnode"),
             "zstandard": zstandard.__version__,
             **{str(path.relative_to(WGNODE)): path.read_text() for path in _sources()},
         }
@@ -167,6 +170,7 @@ def _members(inputs: Inputs, debs: dict[str, Path], wheel_files: list[Path], rep
 def _description(inputs: Inputs, kernel: str, wheel_files: list[Path]) -> dict[str, object]:
     return {
         "format": 1,
+        "version": version("wgnode"),
         "inputs": inputs.digest,
         "kernel": kernel.removeprefix("linux-image-"),
         "python": VERSION,
@@ -183,8 +187,6 @@ def compress(archive: bytes) -> bytes:
 
 def listing(image: Path) -> list[str]:
     """What is in an image's initial file system, one line an entry, like `ls -l`."""
-    import stat
-
     members = read_members(image)
     archive = zstandard.ZstdDecompressor().decompressobj().decompress(members.initramfs)
     return [f"{stat.filemode(entry.mode)} {len(entry.data):>9} {path}" for path, entry in cpio.unpack(archive)]

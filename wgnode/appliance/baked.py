@@ -1,0 +1,51 @@
+"""Read what the gateway was booted with: its configuration, its secrets, and which image this is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets
+
+DIRECTORY = Path("/etc/wgnode")
+
+
+def read_config(directory: Path = DIRECTORY) -> NodeConfig:
+    """Raises ConfigError for a layer that is missing, cut off, corrupt or of another format."""
+    return NodeConfig.from_json(_read(directory / "config.json", "node configuration"))
+
+
+def take_secrets(directory: Path = DIRECTORY) -> NodeSecrets:
+    """Read the secrets, then overwrite and remove the file. Raises ConfigError, which never quotes them."""
+    file = directory / "secrets.json"
+    blob = _read(file, "node secrets")
+    try:
+        return NodeSecrets.from_json(blob)
+    finally:
+        wipe(file)
+
+
+def wipe(file: Path) -> None:
+    """Overwrite in place (the root file system is memory) and remove."""
+    with open(file, "r+b") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        stream.write(bytes(size))
+    file.unlink()
+
+
+def read_image(directory: Path = DIRECTORY) -> dict[str, Any]:
+    """The image's description of itself, {} when there is none."""
+    try:
+        described = json.loads((directory / "image.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return described if isinstance(described, dict) else {}
+
+
+def _read(file: Path, what: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{what}: {file} is not there, so its layer is missing, cut off or corrupt") from None

@@ -1,0 +1,34 @@
+"""What a gateway tells about itself. Keys and times only; never a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wgnode.nodeconfig import encode_key
+from wgnode.protocol.device import Device
+from wgnode.protocol.peer import Peer
+
+
+def peer_health(peer: Peer, now: float, wall: float) -> dict[str, Any]:
+    """`last_handshake` is seconds since 1970, None before the first. `now` and `wall` are the same moment."""
+    handshake = None if peer.last_handshake is None else round(wall - (now - peer.last_handshake), 3)
+    return {
+        "name": peer.name,
+        "public_key": encode_key(peer.public_keys[0]),
+        "endpoint": None if peer.endpoint is None else str(peer.endpoint),
+        "allowed_ips": [str(network) for network in peer.allowed_ips],
+        "last_handshake": handshake,
+        "rx_bytes": peer.rx_bytes,
+        "tx_bytes": peer.tx_bytes,
+        "persistent_keepalive": peer.persistent_keepalive,
+    }
+
+
+def device_health(device: Device, now: float, wall: float) -> dict[str, Any]:
+    """`live` is the digest of the configuration that the device has now (nodeconfig.live_digest)."""
+    return {
+        "live": device.live_digest(),
+        "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,
+        "listen_port": device.listen_port,
+        "peers": [peer_health(peer, now, wall) for peer in device.peers],
+    }

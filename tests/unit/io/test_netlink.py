@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import struct
-import sys
 
 import pytest
 
 from wgnode.io import netlink
 from wgnode.io.netlink import Link, Route
-
-pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="the expected bytes are little-endian")
 
 
 def test_message_header_counts_itself() -> None:

@@ -1,0 +1,146 @@
+"""Changes that can cut the way in: the host takes them back by itself unless a new SSH connection confirms them.
+
+The undo is armed on the host first, as a transient systemd timer, so it runs even if nobody can reach the host any
+more. What it does must work from any state between before and after. See docs/decisions/0004-undo-timers.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from infra.hosts.host import Host, HostError, HostUnreachable
+from infra.provider.log import Severity, log
+
+SECONDS = 30  # until an unconfirmed change is taken back
+PATIENCE = 25.0  # seconds after that in which the host must be reachable again
+RETRY = 1.0  # seconds between attempts to connect
+DIRECTORY = "/run/wgnode-undo"
+
+Connect = Callable[[], AbstractContextManager[Host]]
+
+
+class Reverted(HostError):
+    """The change cut us off, and the host has taken it back."""
+
+
+def settle(host: Host, name: str) -> None:
+    """If an interrupted change is still unconfirmed, take it back now, so that what is read next stays as it is."""
+    host.run(["sh", "-c", _SETTLE, "settle", _unit(name)], timeout=SECONDS + 60)
+    _clear(host, name)
+
+
+def confirmed(
+    host: Host,
+    connect: Connect,
+    name: str,
+    *,
+    undo: str,
+    apply: Callable[[Host], None],
+    persist: Callable[[Host], None],
+) -> None:
+    """Arm the undo (a shell script), apply, get in by a new connection, persist over it, disarm.
+
+    Raises what `apply` raised, once taken back; Reverted when no new connection could be made in time.
+    """
+    arm(host, name, undo)
+    try:
+        apply(host)
+        log(f"confirming the {name} by a new connection")
+        with _retried(connect) as proven:
+            persist(proven)
+            disarm(proven, name)
+    except HostUnreachable as error:
+        _wait_for_revert(connect, name, error)
+    except BaseException:
+        _revert_now(connect, name)
+        raise
+
+
+@contextmanager
+def _retried(connect: Connect) -> Iterator[Host]:
+    """A network that is just being changed may need a moment; half of the time must be left for what follows."""
+    deadline = time.monotonic() + SECONDS / 2
+    while True:
+        try:
+            with ExitStack() as stack:
+                host = stack.enter_context(connect())
+                host.run(["true"], timeout=10)
+                opened = stack.pop_all()
+            break
+        except HostUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY)
+    with opened:
+        yield host
+
+
+def arm(host: Host, name: str, script: str) -> None:
+    path = _script(name)
+    host.run(["mkdir", "-p", "-m", "0700", DIRECTORY])
+    host.write_file(path, f"touch {path}.ran\n{script}\n".encode(), mode=0o700)
+    host.remove(f"{path}.ran")
+    host.run(
+        [
+            *("systemd-run", "--collect", "--quiet", f"--unit={_unit(name)}", f"--on-active={SECONDS}"),
+            *("--timer-property=AccuracySec=100ms", f"--description=take back an unconfirmed {name} of wgnode"),
+            *("/bin/sh", path),
+        ]
+    )
+
+
+def disarm(host: Host, name: str) -> None:
+    """Raises Reverted when the undo was quicker."""
+    path = _script(name)
+    host.run(["systemctl", "stop", f"{_unit(name)}.timer"])
+    if host.read_file(f"{path}.ran") is not None:
+        raise Reverted(f"host {host.name}: the new {name} was confirmed too late and has been taken back; run it again")
+    _clear(host, name)
+
+
+def _clear(host: Host, name: str) -> None:
+    for path in (_script(name), f"{_script(name)}.ran", DIRECTORY):
+        host.remove(path)
+
+
+def _wait_for_revert(connect: Connect, name: str, error: HostUnreachable) -> None:
+    log(f"no new connection with the new {name}; waiting for the host to take it back", Severity.WARNING)
+    deadline = time.monotonic() + SECONDS + PATIENCE
+    while True:
+        try:
+            with connect() as back:
+                if back.read_file(f"{_script(name)}.ran") is not None:
+                    settle(back, name)
+                    raise Reverted(
+                        f"host {back.name}: the new {name} would lock us out ({error}); the host has taken it back"
+                        " and is as it was before. Check the management networks and the interfaces"
+                    ) from None
+        except HostUnreachable:
+            pass
+        if time.monotonic() > deadline:
+            raise HostUnreachable(f"{error}; it could not be reached after the undo of the {name} either") from None
+        time.sleep(RETRY)
+
+
+def _revert_now(connect: Connect, name: str) -> None:
+    """The change failed with the way in still open; if not even this works, the timer does it."""
+    try:
+        with connect() as host:
+            settle(host, name)
+    except HostError as error:
+        log(f"the host will take back the {name} within {SECONDS} s ({error})", Severity.WARNING)
+
+
+def _unit(name: str) -> str:
+    return f"wgnode-undo-{name}"
+
+
+def _script(name: str) -> str:
+    return f"{DIRECTORY}/{name}.sh"
+
+
+_SETTLE = """if systemctl -q is-active "$1.timer"; then systemctl start "$1.service"; systemctl stop "$1.timer"; fi
+while case $(systemctl is-active "$1.service") in active|activating|deactivating) true ;; *) false ;; esac
+do sleep 0.2; done"""

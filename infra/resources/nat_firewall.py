@@ -1,0 +1,241 @@
+"""NatFirewall: our nftables table on a host, and the unit that loads it at boot.
+
+Reading lists the table rule by rule, so a rule that was removed by hand is named; mending it replaces the table in one
+transaction, which cuts nothing. Every change is taken back by the host unless a new SSH connection confirms it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from infra.hosts import pool, undo, units
+from infra.hosts.host import Connection, Host
+from infra.provider.codec import has_unknown
+from infra.provider.kind import UNKNOWN, Diff, Properties
+from infra.provider.log import log
+from infra.resources.compare import changed_inputs, drift
+from infra.resources.inputs import HostInputs, Inputs, connection, validated
+from wgnode.firewall import nft
+from wgnode.firewall.rules import TABLE, Allow, Firewall, ruleset
+from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6, Transit
+
+UNIT = "wgnode-firewall.service"
+FILE = "/etc/wgnode/firewall.nft"
+_LIST = ["nft", "-j", "list", "table", "inet", TABLE]
+
+# Debian's nftables.service flushes everything when it starts, stops or reloads: we load after it, and again with it.
+UNIT_TEXT = f"""[Unit]
+Description=NAT firewall of the wgnode gateway
+After=nftables.service
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+DefaultDependencies=no
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f {FILE}
+ExecReload=/usr/sbin/nft -f {FILE}
+ExecStop=-/usr/sbin/nft delete table inet {TABLE}
+
+[Install]
+WantedBy=sysinit.target nftables.service
+"""
+
+
+def _network(text: str) -> str:
+    ip_network(text)  # raises ValueError with the reason
+    return text
+
+
+NetworkText = Annotated[str, AfterValidator(_network)]
+
+
+class TransitInputs(Inputs):
+    v4: NetworkText | None = DEFAULT_V4
+    v6: NetworkText | None = DEFAULT_V6
+
+
+class AllowInputs(Inputs):
+    protocol: Literal["tcp", "udp"]
+    port: int = Field(ge=1, le=65535)
+    from_: list[NetworkText] = Field([], alias="from")
+
+
+class NatFirewallInputs(HostInputs):
+    uplink: str = Field(min_length=1, max_length=15)
+    transit: TransitInputs = TransitInputs()
+    listen_port: int = Field(51820, ge=1, le=65535)
+    management_networks: list[NetworkText] = Field(min_length=1, description="who may reach the host's SSH port")
+    allow: list[AllowInputs] = Field([])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    script: str
+    outputs: Properties
+
+
+def desired(inputs: Properties) -> Wanted:
+    """The table as a script, and as `observed` will describe it."""
+    transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
+    chains = ruleset(
+        Firewall(
+            uplink=inputs["uplink"],
+            transit=transit.networks,
+            guest=tuple(address.split("/")[0] for address in transit.guest),
+            listen_port=inputs["listenPort"],
+            management=tuple(map(ip_network, inputs["managementNetworks"])),
+            ssh_port=inputs["connection"]["port"],
+            allow=tuple(
+                Allow(one["protocol"], one["port"], tuple(map(ip_network, one["from"]))) for one in inputs["allow"]
+            ),
+        )
+    )
+    script = nft.script(chains)
+    files = {FILE: _sha256(script), f"{units.DIRECTORY}/{UNIT}": _sha256(UNIT_TEXT)}
+    return Wanted(script, {**_outputs(nft.described(chains)), "files": files, "units": {UNIT: units.RUNNING}})
+
+
+def observed(host: Host) -> Properties:
+    """The table's rules by name, in order, and whether they would survive a reboot."""
+    listed = host.run(_LIST, check=False)
+    table = nft.observed(listed.stdout) if listed.code == 0 else nft.Table({}, {})
+    found = host.stat([FILE, f"{units.DIRECTORY}/{UNIT}"])
+    return {
+        **_outputs(table),
+        "files": {path: file.sha256 for path, file in found.items()},
+        "units": units.states(host, [UNIT]),
+    }
+
+
+def plan(wanted: Wanted, found: Properties) -> list[str]:
+    """The paths that differ; empty when there is nothing to do."""
+    return [change.path for change in _differences(wanted.outputs, found)]
+
+
+class NatFirewall:
+    def __init__(
+        self,
+        connect: Callable[[Connection], Host] = pool.connect,
+        reconnect: Callable[[Connection], Any] = pool.new_connection,
+    ) -> None:
+        self._connect, self._reconnect = connect, reconnect
+
+    def check(self, news: Properties, olds: Properties) -> Properties:
+        return validated(NatFirewallInputs, news)
+
+    def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
+        changes = changed_inputs(old_inputs, news, replace=("connection.address",))
+        if not has_unknown(news):
+            changes += _differences(desired(news).outputs, state)
+        return Diff(tuple(changes))
+
+    def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        if preview:
+            return "", {**inputs, **desired(inputs).outputs}
+        return f"{TABLE}@{inputs['connection']['address']}", self._apply(inputs)
+
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+        found = observed(self._connect(connection(inputs)))
+        if not found["rules"] and not found["files"]:
+            return None
+        return {**inputs, **found}, inputs
+
+    def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
+        if preview:
+            return {**inputs, **(dict.fromkeys(state, UNKNOWN) if has_unknown(inputs) else desired(inputs).outputs)}
+        return self._apply(inputs)
+
+    def delete(self, id: str, state: Properties) -> None:
+        host = self._connect(connection(state))
+        undo.settle(host, "firewall")
+        units.uninstall(host, UNIT)
+        host.run(["nft", "delete", "table", "inet", TABLE], check=False)
+        host.remove(FILE)
+
+    def _apply(self, inputs: Properties) -> Properties:
+        to, wanted = connection(inputs), desired(inputs)
+        host = self._connect(to)
+        undo.settle(host, "firewall")
+        if plan(wanted, observed(host)):
+            apply(host, lambda: self._reconnect(to), wanted, inputs)
+        return {**inputs, **observed(self._connect(to))}
+
+
+def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties) -> None:
+    """Load the table, prove that we still get in, and only then make it permanent."""
+    log(f"loading the firewall of {host.name}")
+    host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
+    before = observed(host)
+
+    def load(host: Host) -> None:
+        host.run(["nft", "-f", "-"], input=wanted.script.encode())
+
+    def persist(host: Host) -> None:
+        host.run(["mkdir", "-p", "-m", "0755", "/etc/wgnode"])
+        host.write_file(FILE, wanted.script.encode(), mode=0o600)
+        units.install(host, UNIT, UNIT_TEXT)
+
+    undo.confirmed(host, reconnect, "firewall", undo=_undo(host), apply=load, persist=persist)
+    if _translation(before["rules"]) != _translation(wanted.outputs["rules"]):
+        forget_connections(host, inputs)
+
+
+def forget_connections(host: Host, inputs: Properties) -> None:
+    """Connections tracked from before the translation would keep bypassing it for as long as they are in use."""
+    port = str(inputs["listenPort"])
+    transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
+    host.run(["conntrack", "-D", "-p", "udp", "--orig-port-dst", port], check=False)
+    host.run(["conntrack", "-D", "-f", "ipv6", "-p", "udp", "--orig-port-dst", port], check=False)
+    for address in transit.guest:
+        guest = address.split("/")[0]
+        family = "ipv6" if ":" in guest else "ipv4"
+        host.run(["conntrack", "-D", "-f", family, "--orig-src", guest], check=False)
+
+
+def _undo(host: Host) -> str:
+    """A script that brings back the table, the file and the unit as they are now."""
+    table = host.run(["nft", "list", "table", "inet", TABLE], check=False)
+    lines = [f"nft delete table inet {TABLE}"]
+    if table.code == 0:
+        lines += [f"nft -f - <<'WGNODE_END'\n{table.stdout.rstrip()}\nWGNODE_END"]
+    file = host.read_file(FILE)
+    if file is None:
+        lines = [f"systemctl disable --now {UNIT}", *lines]
+        lines += [f"rm -f {units.DIRECTORY}/{UNIT} {FILE}", "systemctl daemon-reload"]
+    else:
+        lines += [f"cat >{FILE} <<'WGNODE_END'\n{file.decode().rstrip()}\nWGNODE_END"]
+    return "\n".join(lines)
+
+
+def _outputs(table: nft.Table) -> Properties:
+    return {"rules": dict(table.rules), "chains": {name: list(rules) for name, rules in table.order.items()}}
+
+
+def _differences(wanted: Properties, found: Properties) -> list[Any]:
+    """By rule. That a missing rule also shortens its chain is no second difference; another order is one."""
+    found = {"rules": {}, "chains": {}, "files": {}, "units": {}, **found}
+    chains = {}
+    for name, order in wanted["chains"].items():
+        have = found["chains"].get(name, [])
+        same = [rule for rule in have if rule in order] == [rule for rule in order if rule in have]
+        chains[name] = order if same else have
+    return drift(wanted, {**found, "chains": chains})
+
+
+def _translation(rules: Properties) -> Properties:
+    return {name: text for name, text in rules.items() if name.startswith(("dnat", "masquerade"))}
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

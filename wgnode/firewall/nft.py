@@ -1,0 +1,113 @@
+"""Rulesets as nftables text, and what a host really has, read from `nft -j list table`, in the same words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wgnode.firewall.rules import TABLE, Chain, Expression, Rule
+
+_VERDICTS = ("accept", "drop", "masquerade", "return", "continue")
+_BARE = ("meta iifname", "meta oifname")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's rules by name ("input: iifname "wan0" drop") and the names of each chain's rules in order."""
+
+    rules: Mapping[str, str]
+    order: Mapping[str, Sequence[str]]
+
+
+def described(chains: Iterable[Chain]) -> Table:
+    """A ruleset as `observed` would describe it once it is applied."""
+    chains = tuple(chains)
+    return Table(
+        {rule.name: f"{chain.name}: {rule_text(rule.expressions)}" for chain in chains for rule in chain.rules},
+        {_heading(chain.name, chain.kind, chain.priority): [rule.name for rule in chain.rules] for chain in chains},
+    )
+
+
+def observed(listing: str) -> Table:
+    """From the output of `nft -j list table inet wgnode`; rules without a name are called "unnamed-1" and so on."""
+    rules: dict[str, str] = {}
+    order: dict[str, list[str]] = {}
+    headings: dict[str, str] = {}
+    for item in json.loads(listing)["nftables"]:
+        if "chain" in item:
+            chain = item["chain"]
+            headings[chain["name"]] = _heading(chain["name"], chain.get("type"), chain.get("prio"), chain.get("policy"))
+            order[headings[chain["name"]]] = []
+        elif "rule" in item:
+            rule = item["rule"]
+            name = _unused(rule.get("comment") or "unnamed", rules)
+            rules[name] = f"{rule['chain']}: {rule_text(rule['expr'])}"
+            order[headings[rule["chain"]]].append(name)
+    return Table(rules, order)
+
+
+def script(chains: Iterable[Chain]) -> str:
+    """For `nft -f`: replaces our table, and nothing else, in one transaction."""
+    lines = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
+    for chain in chains:
+        lines.append(f"\tchain {chain.name} {{")
+        lines.append(f"\t\ttype {chain.kind} hook {chain.hook} priority {chain.priority}; policy accept;")
+        lines += [f'\t\t{rule_text(rule.expressions)} comment "{rule.name}"' for rule in chain.rules]
+        lines.append("\t}")
+    return "\n".join([*lines, "}", ""])
+
+
+def rule_text(expressions: Iterable[Expression]) -> str:
+    """A rule in nftables' own syntax; counters, which change by themselves, are left out."""
+    return " ".join(_statement(one) for one in expressions if "counter" not in one)
+
+
+def _heading(name: str, kind: str | None, priority: int | None, policy: str | None = "accept") -> str:
+    return f"{name} ({kind} {priority}, {policy})" if kind else name
+
+
+def _statement(expression: Expression) -> str:
+    ((kind, body),) = expression.items()
+    if kind == "match":
+        # "in" is how nft lists a test of flags, "==" one of equality; both are written without an operator.
+        operator = "" if body["op"] in ("==", "in") else body["op"] + " "
+        left = _value(body["left"])
+        quoted = left in ("iifname", "oifname")
+        return f"{left} {operator}{_value(body['right'], quoted)}"
+    if kind == "dnat" and set(body) == {"family", "addr"}:
+        return f"dnat {body['family']} to {_value(body['addr'])}"
+    if kind in _VERDICTS and body is None:
+        return kind
+    return json.dumps(expression, sort_keys=True)
+
+
+def _value(value: Any, quoted: bool = False) -> str:
+    if isinstance(value, list):
+        return _value({"set": value}, quoted)
+    if not isinstance(value, Mapping):
+        return f'"{value}"' if quoted else str(value)
+    ((kind, body),) = value.items()
+    if kind == "set":
+        return "{ " + ", ".join(sorted(_value(item, quoted) for item in body)) + " }"
+    if kind == "prefix":
+        return f"{body['addr']}/{body['len']}"
+    if kind == "payload" and "protocol" in body:
+        return f"{body['protocol']} {body['field']}"
+    if kind == "meta":
+        return str(body["key"])
+    if kind == "ct" and set(body) == {"key"}:
+        return f"ct {body['key']}"
+    return json.dumps(value, sort_keys=True)
+
+
+def _unused(name: str, taken: Mapping[str, Any]) -> str:
+    number, unique = 1, name if name != "unnamed" else "unnamed-1"
+    while unique in taken:
+        number += 1
+        unique = f"{name}-{number}"
+    return unique
+
+
+__all__ = ["Rule", "Table", "described", "observed", "rule_text", "script"]

@@ -1,0 +1,188 @@
+"""What the firewall of a gateway's host lets through, as data: the one place where its rules are made.
+
+Only traffic of the uplink is judged; every other interface, and every table that is not ours, is left alone.
+Expressions are those of `nft --json` (libnftables-json(5)), so that what is wanted and what `nft -j` lists compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from typing import Any, Literal
+
+TABLE = "wgnode"
+TRANSIT_INTERFACE = "wgnode-wan"
+Network = IPv4Network | IPv6Network
+Expression = Mapping[str, Any]
+
+# What an address family cannot do without: errors, path MTU discovery, neighbour discovery (RFC 4890, section 4.4).
+ICMP_TYPES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
+ICMPV6_TYPES = (
+    *ICMP_TYPES,
+    "mld-listener-query",
+    "nd-neighbor-advert",
+    "nd-neighbor-solicit",
+    "nd-router-advert",
+    "packet-too-big",
+)
+
+
+@dataclass(frozen=True)
+class Allow:
+    """A port of the host that the uplink may reach; `sources` empty means from anywhere."""
+
+    protocol: Literal["tcp", "udp"]
+    port: int
+    sources: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """`transit` are the networks of the link to the gateway, `guest` the gateway's addresses in them."""
+
+    uplink: str
+    transit: tuple[Network, ...]
+    guest: tuple[str, ...]
+    listen_port: int
+    management: tuple[Network, ...]
+    ssh_port: int = 22
+    allow: tuple[Allow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Its name is its comment in nftables, unique in the table."""
+
+    name: str
+    expressions: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    name: str
+    kind: str
+    priority: int
+    rules: tuple[Rule, ...]
+
+    @property
+    def hook(self) -> str:
+        return self.name
+
+
+def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
+    """The chains of our table, each named as the hook that it hangs on."""
+    return (
+        Chain("prerouting", "nat", -100, tuple(_dnat(firewall))),
+        Chain("postrouting", "nat", 100, tuple(_masquerade(firewall))),
+        Chain("input", "filter", 0, tuple(_input(firewall))),
+        Chain("forward", "filter", 0, tuple(_forward(firewall))),
+    )
+
+
+def _dnat(firewall: Firewall) -> Iterable[Rule]:
+    for network, guest in zip(firewall.transit, firewall.guest, strict=True):
+        to_port = _match(_payload("udp", "dport"), firewall.listen_port)
+        dnat = {"dnat": {"family": _family(network), "addr": guest}}
+        yield Rule(f"dnat-v{network.version}", (_from(firewall.uplink), to_port, dnat))
+
+
+def _masquerade(firewall: Firewall) -> Iterable[Rule]:
+    for network in firewall.transit:
+        out = _match({"meta": {"key": "oifname"}}, firewall.uplink)
+        yield Rule(
+            f"masquerade-v{network.version}",
+            (out, _match(_payload(_family(network), "saddr"), _prefix(network)), {"masquerade": None}),
+        )
+
+
+def _input(firewall: Firewall) -> Iterable[Rule]:
+    uplink = _from(firewall.uplink)
+    accept: Expression = {"accept": None}
+    yield Rule("input-established", (uplink, _established(), accept))
+    yield Rule("input-icmp", (uplink, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), accept))
+    yield Rule("input-icmpv6", (uplink, _match(_payload("icmpv6", "type"), _set(ICMPV6_TYPES)), accept))
+    yield Rule("input-dhcp-v4", (uplink, _match(_payload("udp", "sport"), 67), _udp_to(68), accept))
+    link_local = _match(_payload("ip6", "saddr"), _prefix(ip_network("fe80::/10")))
+    yield Rule("input-dhcp-v6", (uplink, link_local, _udp_to(546), accept))
+    yield from _open(firewall.uplink, "input-ssh", Allow("tcp", firewall.ssh_port, firewall.management))
+    for allowed in _by_port(firewall.allow):
+        yield from _open(firewall.uplink, f"input-allow-{allowed.protocol}-{allowed.port}", allowed)
+    yield Rule("input-drop", (uplink, {"drop": None}))
+
+
+def _forward(firewall: Firewall) -> Iterable[Rule]:
+    uplink = _from(firewall.uplink)
+    accept: Expression = {"accept": None}
+    yield Rule("forward-established", (uplink, _established(), accept))
+    to_gateway = _match({"meta": {"key": "oifname"}}, TRANSIT_INTERFACE)
+    translated = _match({"ct": {"key": "status"}}, "dnat", "in")
+    yield Rule("forward-wireguard", (uplink, to_gateway, _udp_to(firewall.listen_port), translated, accept))
+    yield Rule("forward-drop", (uplink, {"drop": None}))
+
+
+def _open(uplink: str, name: str, allowed: Allow) -> Iterable[Rule]:
+    """One rule, or one a family where sources are given."""
+    port = _match(_payload(allowed.protocol, "dport"), allowed.port)
+    accept: Expression = {"accept": None}
+    if not allowed.sources:
+        yield Rule(name, (_from(uplink), port, accept))
+    for version in (4, 6):
+        networks = _merged(network for network in allowed.sources if network.version == version)
+        if networks:
+            source = _match(_payload(_family(networks[0]), "saddr"), _set([_prefix(one) for one in networks]))
+            yield Rule(f"{name}-v{version}", (_from(uplink), source, port, accept))
+
+
+def _by_port(allows: Iterable[Allow]) -> list[Allow]:
+    """One for each port, from all the sources that were named for it; "from anywhere" swallows the others."""
+    ports: dict[tuple[Literal["tcp", "udp"], int], list[Allow]] = {}
+    for allowed in allows:
+        ports.setdefault((allowed.protocol, allowed.port), []).append(allowed)
+    return [
+        Allow(
+            protocol,
+            port,
+            () if any(not one.sources for one in same) else tuple(s for one in same for s in one.sources),
+        )
+        for (protocol, port), same in sorted(ports.items())
+    ]
+
+
+def _merged(networks: Iterable[Network]) -> list[Network]:
+    """nftables refuses sets whose prefixes overlap."""
+    return list(collapse_addresses(networks))  # type: ignore[type-var]  # one family at a time
+
+
+def _from(interface: str) -> Expression:
+    return _match({"meta": {"key": "iifname"}}, interface)
+
+
+def _established() -> Expression:
+    return _match({"ct": {"key": "state"}}, _set(["established", "related"]))
+
+
+def _udp_to(port: int) -> Expression:
+    return _match(_payload("udp", "dport"), port)
+
+
+def _match(left: Expression, right: Any, operator: str = "==") -> Expression:
+    return {"match": {"op": operator, "left": left, "right": right}}
+
+
+def _payload(protocol: str, field: str) -> Expression:
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+def _set(items: Sequence[Any]) -> Any:
+    return items[0] if len(items) == 1 else {"set": list(items)}
+
+
+def _prefix(network: Network) -> Any:
+    if network.prefixlen == network.max_prefixlen:
+        return str(network.network_address)
+    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
+
+
+def _family(network: Network) -> str:
+    return "ip" if network.version == 4 else "ip6"

@@ -18,7 +18,7 @@ from pathlib import Path
 from tools import ROOT
 from tools.cache import cache_directory, install_once
 from tools.golang import install_tool, module_directory, module_version
-from tools.progress import StepFailed, run_with_progress, say
+from tools.progress import StepFailed, run_with_progress, say, stop_on_signals
 
 ENGINE_MODULE = ROOT / "tools" / "pulumi"
 LANGUAGE_HOST_MODULE = ROOT / "tools" / "pulumi-language-python"
@@ -163,6 +163,7 @@ def ensure() -> Path:
 
 
 def main() -> str | int:
+    stop_on_signals()
     parser = argparse.ArgumentParser(prog="python -m tools.engine", description=__doc__)
     parser.add_argument("--find", action="store_true", help="only look, never install")
     try:

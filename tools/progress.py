@@ -12,6 +12,9 @@ from pathlib import Path
 KEPT_OUTPUT = 40
 """Lines of a failed program's output that are shown."""
 
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Even when we are killed, or interrupted while the program starts, it ends."""
+
 
 class StepFailed(Exception):
     """A program of a step failed or took too long; the message says which, why, and shows the end of its output."""
@@ -19,6 +22,16 @@ class StepFailed(Exception):
 
 def say(message: str) -> None:
     print(f"   {message}", file=sys.stderr, flush=True)
+
+
+def stop_on_signals() -> None:
+    """Make SIGINT, SIGTERM and SIGHUP end this program as an exit does, so that it ends the programs it runs."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, leave)
 
 
 def run_with_progress(
@@ -38,7 +51,7 @@ def run_with_progress(
     """
     started = time.monotonic()
     process = subprocess.Popen(
-        [str(word) for word in argv],
+        [*DIES_WITH_US, *map(str, argv)],
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,

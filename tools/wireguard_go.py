@@ -6,7 +6,7 @@ from pathlib import Path
 from tools import ROOT
 from tools.cache import cache_directory, install_once
 from tools.golang import install_tool, module_version
-from tools.progress import StepFailed
+from tools.progress import StepFailed, stop_on_signals
 
 MODULE = ROOT / "tools" / "wireguard-go"
 
@@ -27,6 +27,7 @@ def _build(directory: Path) -> None:
 
 
 def main() -> str | None:
+    stop_on_signals()
     try:
         print(ensure())
     except StepFailed as error:

@@ -1,10 +1,13 @@
 """Long steps say that they go on, end in time, and show why they failed."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tools import ROOT
 from tools.progress import StepFailed, run_with_progress
 
 
@@ -26,4 +29,19 @@ def test_program_over_its_limit_is_killed_with_its_children(tmp_path: Path) -> N
         )
     assert time.monotonic() - started < 2.5
     time.sleep(max(0, started + 3.5 - time.monotonic()))
+    assert not (tmp_path / "alive").exists()
+
+
+def test_terminated_set_up_ends_the_program_that_it_runs(tmp_path: Path) -> None:
+    program = (
+        "from tools.progress import *\n"
+        "stop_on_signals()\n"
+        f"run_with_progress(['sh', '-c', 'touch {tmp_path}/started; sleep 2; touch {tmp_path}/alive'], 'x', unit='y')"
+    )
+    set_up = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    while not (tmp_path / "started").exists():
+        time.sleep(0.02)
+    set_up.terminate()
+    assert set_up.wait(5) == 128 + 15
+    time.sleep(2.5)
     assert not (tmp_path / "alive").exists()

@@ -53,8 +53,11 @@ class Lab:
         return ["ip", "netns", "exec", self.namespace(role), *argv]
 
     def run_in(self, role: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run `argv` in a role's network (files and processes are this machine's); options as subprocess.run's."""
-        return subprocess.run(self.argv_in(role, argv), **(_CAPTURED | options))
+        """Run `argv` in a role's network (files and processes are this machine's).
+
+        Options as subprocess.run's; output is captured as text, and unless `check=False` a failure is a LabError.
+        """
+        return _run(self.argv_in(role, argv), **options)
 
     def popen_in(self, role: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         return subprocess.Popen(self.argv_in(role, argv), **options)
@@ -69,7 +72,7 @@ class Lab:
         """Run a shell command on a host over SSH, through `sudo -n` where the user is not root."""
         if root and plan.site(host).user != "root":
             command = f"sudo -n sh -c {shlex.quote(command)}"
-        return subprocess.run(self.ssh_argv(host, command), **(_CAPTURED | options))
+        return _run(self.ssh_argv(host, command), **options)
 
     def console_argv(self, host: str, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` as root on a host past its network, as from its console."""
@@ -81,7 +84,7 @@ class Lab:
 
     def console(self, host: str, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root on a host even where a firewall locks SSH out."""
-        return subprocess.run(self.console_argv(host, ["sh", "-c", command]), **(_CAPTURED | options))
+        return _run(self.console_argv(host, ["sh", "-c", command]), **options)
 
     # Hosts
 
@@ -124,4 +127,15 @@ class Lab:
 
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CAPTURED: dict[str, Any] = {"text": True, "capture_output": True, "check": True, "timeout": 120}
+
+
+def _run(argv: Sequence[str], *, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    if not options.keys() & {"stdout", "stderr"}:
+        options["capture_output"] = True
+    try:
+        done = subprocess.run(argv, **({"text": True, "timeout": 120} | options))
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"`{argv[-1]}` did not end within {error.timeout:g} s") from error
+    if check and done.returncode:
+        raise LabError(f"`{argv[-1]}` failed ({done.returncode}): {(done.stderr or '').strip() or done.stdout}")
+    return done

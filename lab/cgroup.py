@@ -43,9 +43,10 @@ def populated(path: Path) -> bool:
 
 
 def processes(path: Path) -> Iterator[int]:
-    for each in sorted(path.rglob("cgroup.procs")) if path.is_dir() else []:
+    """Processes of the cgroup and of those below it, which come and go meanwhile."""
+    for directory, _, _ in os.walk(path):
         with contextlib.suppress(OSError):
-            yield from map(int, each.read_text().split())
+            yield from map(int, Path(directory, "cgroup.procs").read_text().split())
 
 
 def leader(path: Path) -> int | None:
@@ -53,7 +54,7 @@ def leader(path: Path) -> int | None:
     for process in processes(path):
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{process}/status").read_text()
-            numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
+            numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
             if len(numbers) > 1 and numbers[-1] == "1":
                 return process
     return None

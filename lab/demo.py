@@ -85,7 +85,10 @@ def prove(lab: Lab) -> None:
             raise LabError(f"no answer to a ping from {source}'s client to {target}'s client {address}")
         _say(f"ping from {source}'s client to {target}'s client {address}: 3 of 3 answered")
         moved = lab.transfer(f"{source}.client", f"{target}.client", address, TRANSFER_SIZE)
-        _say(f"file to {address}: {moved}")
+        if not moved.intact:
+            raise LabError(f"the file that arrived at {address} is another one: SHA-256 {moved.received_sha256}")
+        rate = moved.size * 8 / moved.seconds / 1e6
+        _say(f"{moved.size >> 20} MiB to {address}: SHA-256 {moved.sha256[:12]}… on both sides, {rate:.1f} Mbit/s")
 
 
 def _status(lab: Lab, options: argparse.Namespace) -> int:

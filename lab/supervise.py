@@ -165,7 +165,8 @@ def _nspawn(spec: Spec, root: Path) -> list[str]:
     command += [f"--machine={machine}", f"--hostname={spec.host}", f"--network-namespace-path=/run/netns/{machine}"]
     command += ["--register=no", "--keep-unit", "--kill-signal=SIGRTMIN+3", "--console=pipe"]
     command += ["--link-journal=no", "--resolv-conf=off", "--timezone=off"]
-    command += ["--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON", *_device_binds(spec)]
+    # BPF: systemd enforces a unit's DeviceAllow= and IPAddressDeny= by it.
+    command += ["--capability=CAP_NET_ADMIN,CAP_BPF", "--system-call-filter=bpf", *_device_binds(spec)]
     return command
 
 

@@ -30,8 +30,7 @@ class Tai64n:
         self._last = floor
 
     def __call__(self) -> bytes:
-        stamp = self._clock() & ~(WHITENING - 1)
-        self._last = max(stamp, self._last + WHITENING)
+        self._last = max(self._clock(), self._last + WHITENING)
         seconds, nanoseconds = divmod(self._last, 10**9)
         return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds & ~(WHITENING - 1))
 

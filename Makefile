@@ -1,9 +1,8 @@
-# `make` or `make help` lists the targets. Nothing here needs a value; LAB and HOST choose for the lab targets.
+# `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
 
-LAB ?= dev
-LAB_DIR := build/lab/$(LAB)
+LAB ?= demo
 HOST ?= berlin
 PYTHON := .venv/bin/python
 BIN := .venv/bin
@@ -40,16 +39,16 @@ lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports
 
 image: setup ## the appliance image, when out of date
-	@$(AS_ROOT) $(BIN)/wgnode image build
+	@$(BIN)/wgnode image build
 
-lab-up: setup ## start the lab's hosts, without any deployment (LAB=dev)
-	@$(AS_ROOT) $(PYTHON) -m lab up --name $(LAB) --dir $(LAB_DIR)
+lab-up: setup ## start the lab's hosts, without any deployment
+	@$(AS_ROOT) $(PYTHON) -m lab up --name $(LAB)
 
 lab-down: ## stop the lab
-	@$(AS_ROOT) $(PYTHON) -m lab down --name $(LAB) --dir $(LAB_DIR)
+	@$(AS_ROOT) $(PYTHON) -m lab down --name $(LAB)
 
 lab-shell: ## a shell on a host of the lab (HOST=berlin)
-	@$(AS_ROOT) $(PYTHON) -m lab shell $(HOST) --name $(LAB) --dir $(LAB_DIR)
+	@$(AS_ROOT) $(PYTHON) -m lab shell $(HOST) --name $(LAB)
 
 lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 takes newer versions
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock

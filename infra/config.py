@@ -163,11 +163,12 @@ class TransitConfig(Model):
 
 
 class GatewayConfig(Model):
-    """The virtual machine; `memory` is in MiB."""
+    """The virtual machine; `memory` is in MiB. `image` is a path from the project's folder, or a URL with `sha256`."""
 
     memory: int = Field(default=128, ge=96, le=1 << 20)
     cpus: int = Field(default=1, ge=1, le=64)
     image: str = "build/image/appliance.tar"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     transit: TransitConfig = TransitConfig()
 
 
@@ -249,6 +250,8 @@ def _site_problems(raw: Mapping[str, Any], root: Path, encrypted: bool) -> list[
     image = gateway.get("image", GatewayConfig().image)
     if isinstance(image, str) and "://" not in image and not (root / image).is_file():
         problems.append(Problem(".gateway.image", f"there is no {root / image}; build it with `make image`"))
+    if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
+        problems.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
     if not encrypted and (raw.get("recipientKey") or host.get("privateKey")):
         problems.append(
             Problem(

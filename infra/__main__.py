@@ -1,0 +1,31 @@
+"""The Pulumi program: reads the stack's configuration and builds a Mesh or a Site; nothing else."""
+
+from __future__ import annotations
+
+import pulumi
+
+from infra.components import Mesh, Site
+from infra.components.mesh_stack import read_mesh
+from infra.config import MeshConfig
+from infra.stack import load, root
+
+
+def main() -> None:
+    config = load()
+    if isinstance(config, MeshConfig):
+        mesh = Mesh("mesh", config)
+        pulumi.export("topology", mesh.topology)
+        pulumi.export("bundles", mesh.bundles)
+        return
+    outputs = read_mesh(config.mesh)
+    bundle = outputs.bundles.get(config.name)
+    site = Site(config.name, config, topology=outputs.topology, bundle=bundle, root=root())
+    pulumi.export("name", config.name)
+    pulumi.export("mesh", config.mesh)
+    pulumi.export("addresses", site.gateway.addresses)
+    pulumi.export("publicKey", site.gateway.public_key)
+    pulumi.export("endpoint", site.endpoint)
+    pulumi.export("facts", site.facts)
+
+
+main()

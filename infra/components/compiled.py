@@ -1,0 +1,73 @@
+"""A site's gateway configuration, compiled from the mesh's outputs and the site's own configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pulumi
+
+from infra import seal
+from infra.config import SiteConfig
+from wgnode.topology.bundle import Bundle
+from wgnode.topology.compile import SiteFacts, compile_site, host_routes, site_problems
+from wgnode.topology.model import Topology, TopologyError
+from wgnode.topology.transit import Transit
+
+
+class SiteError(pulumi.RunError):
+    """Site and mesh don't fit together; the text has all that is wrong and the way out."""
+
+
+def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
+    """config and secrets (canonical JSON), routes of the host, listenPort, endpoint. Raises SiteError."""
+    facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach == "proxy-arp")
+    try:
+        mesh = Topology.from_dict(topology)
+    except TopologyError as error:
+        raise SiteError(
+            f"mesh stack {config.mesh!r}: {error}; run `pulumi up -s {config.mesh}` with this version"
+        ) from None
+    if problems := site_problems(mesh, config.name, facts):
+        raise SiteError(_explained(config, mesh, problems))
+    try:
+        node, secrets = compile_site(mesh, config.name, _opened(config, mesh, bundle), facts)
+    except TopologyError as error:
+        raise SiteError(_explained(config, mesh, [str(error)])) from None
+    routes = [] if facts.proxy_arp else host_routes(mesh, config.name, facts.gateway_addresses)
+    return {
+        "config": node.to_json().decode(),
+        "secrets": secrets.to_json().decode(),
+        "routes": [asdict(route) for route in routes],
+        "listenPort": mesh.listen_port,
+        "endpoint": mesh.sites[config.name].endpoint,
+    }
+
+
+def _opened(config: SiteConfig, mesh: Topology, bundle: str | None) -> Bundle:
+    try:
+        if not bundle:
+            raise seal.SealError("missing")
+        return seal.open_sealed(bundle, config.recipient_key.get_secret_value(), mesh.mesh, config.name)
+    except seal.SealError as error:
+        raise SiteError(
+            f"site {config.name!r}: its bundle in mesh stack {config.mesh!r} is {error}.\n"
+            f"  The public half of this stack's recipientKey must be wgmesh:mesh.sites.{config.name}.recipient in"
+            f" stacks/Pulumi.{config.mesh}.yaml; `wgnode key public` prints it from the private half:\n"
+            f"    pulumi config get --path wgmesh:site.recipientKey | wgnode key public\n"
+            f"  Then run `pulumi up -s {config.mesh}`, and this stack again."
+        ) from None
+
+
+def _explained(config: SiteConfig, mesh: Topology, problems: list[str]) -> str:
+    if config.name not in mesh.sites:
+        return (
+            f"{problems[0]}: add it under wgmesh:mesh.sites in stacks/Pulumi.{config.mesh}.yaml (`wgnode site new`"
+            f" prints the entry), run `pulumi up -s {config.mesh}`, and this stack again"
+        )
+    return f"the configuration does not fit mesh {mesh.mesh!r}:" + "".join(f"\n  {problem}" for problem in problems)
+
+
+def _transit(config: SiteConfig) -> Transit:
+    return Transit.of(config.gateway.transit.v4, config.gateway.transit.v6)

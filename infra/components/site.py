@@ -1,0 +1,164 @@
+"""Site: a hypervisor host, its NAT firewall, the appliance image on it and the gateway."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+
+from infra import sdk
+from infra.components.compiled import compile_gateway
+from infra.config import GatewayConfig, SiteConfig
+
+
+class Site(pulumi.ComponentResource):
+    """`topology` and `bundle` are the mesh's: plain values read from its stack, or a `Mesh`'s outputs.
+
+    Plain values are judged before any resource is registered. `root` is where a relative image path starts.
+    """
+
+    gateway: sdk.Gateway
+    facts: Output[Any]
+    endpoint: Output[str | None]
+
+    def __init__(
+        self,
+        name: str,
+        config: SiteConfig,
+        *,
+        topology: Input[Mapping[str, Any]],
+        bundle: Input[str | None],
+        root: Path,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        compiled = _compiled(config, topology, bundle)
+        super().__init__("wgnode:index:Site", name, None, opts)
+        inside = ResourceOptions(parent=self)
+        connection = _connection(config)
+        transit = config.gateway.transit.to_dict()
+        host = sdk.HypervisorHost(
+            name,
+            connection=connection,
+            networks={
+                "uplink": config.uplink,
+                "lanInterface": config.lan.interface,
+                "transit": transit,
+                "routes": _plain(compiled, "routes"),
+            },
+            opts=_after(inside, self._bootstrap(name, config)),
+        )
+        firewall = sdk.NatFirewall(
+            name,
+            connection=connection,
+            uplink=config.uplink,
+            transit=transit,
+            listen_port=_plain(compiled, "listenPort"),
+            management_networks=config.management_networks,
+            allow=config.firewall.to_dict()["allow"],
+            opts=_after(inside, [host]),
+        )
+        image = _image(name, config.gateway, root, connection, _after(inside, [host]))
+        self.gateway = sdk.Gateway(
+            name,
+            connection=connection,
+            site=config.name,
+            image={"directory": image.directory, "sha256": image.output("sha256")},
+            machine={
+                "memory": config.gateway.memory,
+                "cpus": config.gateway.cpus,
+                "accelerator": host.facts.apply(_accelerator),
+            },
+            config=_plain(compiled, "config"),
+            secrets=compiled["secrets"],
+            opts=_after(inside, [host, firewall, image]),
+        )
+        self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")
+        self.register_outputs({})
+
+    def _bootstrap(self, name: str, config: SiteConfig) -> list[pulumi.Resource]:
+        """The user's own commands, one after the other, before anything of ours; the last one, if there is any."""
+        if not config.bootstrap:
+            return []
+        from pulumi_command import remote  # only who has such commands needs that provider
+
+        last: list[pulumi.Resource] = []
+        for number, command in enumerate(config.bootstrap, 1):
+            made = remote.Command(
+                f"{name}-bootstrap-{number}",
+                connection=_command_connection(config),
+                create=command,
+                opts=_after(ResourceOptions(parent=self), last),
+            )
+            last = [made]
+        return last
+
+
+def _compiled(
+    config: SiteConfig, topology: Input[Mapping[str, Any]], bundle: Input[str | None]
+) -> Output[dict[str, Any]]:
+    """A secret as a whole; raises SiteError at once where both are plain values."""
+    if isinstance(topology, Mapping) and (bundle is None or isinstance(bundle, str)):
+        return Output.secret(compile_gateway(config, topology, bundle))
+    both = Output.all(topology, bundle)
+    return Output.secret(both.apply(lambda values: compile_gateway(config, values[0], values[1])))
+
+
+def _plain(compiled: Output[dict[str, Any]], name: str) -> Output[Any]:
+    """A part of what was compiled that is no secret."""
+    return Output.unsecret(compiled[name])
+
+
+def _connection(config: SiteConfig) -> dict[str, Any]:
+    host = config.host
+    raw: dict[str, Any] = {
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "agent": host.agent,
+        "hostKeys": host.host_keys,
+    }
+    if host.private_key:
+        raw["privateKey"] = Output.secret(host.private_key.get_secret_value())
+    return raw
+
+
+def _command_connection(config: SiteConfig) -> Any:
+    """pulumi-command takes one host key: the first pinned one."""
+    from pulumi_command import remote
+
+    host = config.host
+    key = Output.secret(host.private_key.get_secret_value()) if host.private_key else None
+    return remote.ConnectionArgs(
+        host=host.address,
+        port=float(host.port),
+        user=host.user,
+        private_key=key,
+        agent_socket_path=os.environ.get("SSH_AUTH_SOCK") if host.agent else None,
+        host_key=host.host_keys[0],
+    )
+
+
+def _image(
+    name: str, gateway: GatewayConfig, root: Path, connection: Mapping[str, Any], opts: ResourceOptions
+) -> sdk.ApplianceImage:
+    if "://" in gateway.image:
+        return sdk.ApplianceImage(
+            name, connection=connection, source=gateway.image, sha256=str(gateway.sha256), opts=opts
+        )
+    path = root / gateway.image
+    with path.open("rb") as stream:
+        sha256 = gateway.sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
+    return sdk.ApplianceImage(name, connection=connection, source=str(path), sha256=sha256, opts=opts)
+
+
+def _accelerator(facts: Mapping[str, Any]) -> str:
+    return "kvm" if facts["kvm"] else "tcg"
+
+
+def _after(opts: ResourceOptions, others: list[pulumi.Resource]) -> ResourceOptions:
+    return ResourceOptions.merge(opts, ResourceOptions(depends_on=others))

@@ -1,0 +1,183 @@
+"""The resources of the `wgnode` provider as Pulumi programs use them: thin, with the wire's own names.
+
+Inputs are plain mappings in camelCase, as the provider's models describe them; each output is a property here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+
+VERSION = version("wgnode")
+
+
+class _Resource(pulumi.CustomResource):
+    """A resource of ours: `produced` has its outputs by wire name, of which `secret_outputs` are encrypted in state."""
+
+    kind: ClassVar[str]
+    produced: ClassVar[tuple[str, ...]] = ()
+    secret_outputs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, name: str, inputs: Mapping[str, Input[Any]], opts: ResourceOptions | None) -> None:
+        ours = ResourceOptions(version=VERSION, additional_secret_outputs=list(self.secret_outputs))
+        given = {wire: value for wire, value in inputs.items() if value is not None}
+        super().__init__(self.kind, name, {**dict.fromkeys(self.produced), **given}, ResourceOptions.merge(ours, opts))
+
+    def output(self, wire: str) -> Output[Any]:
+        """An input or output by its name on the wire."""
+        found: Output[Any] = pulumi.get(self, wire)
+        return found
+
+
+class MeshTopology(_Resource):
+    """The mesh's keys, addresses and sealed bundles."""
+
+    kind = "wgnode:index:MeshTopology"
+    produced = ("topology", "bundles", "indices", "privateKeys", "meshSecret")
+    secret_outputs = ("privateKeys", "meshSecret")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        mesh: Input[str],
+        tunnel: Input[Mapping[str, Input[str]]],
+        sites: Input[Mapping[str, Any]],
+        keepalive: Input[int] | None = None,
+        listen_port: Input[int] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        inputs = {"name": mesh, "tunnel": tunnel, "sites": sites, "keepalive": keepalive, "listenPort": listen_port}
+        super().__init__(name, inputs, opts)
+
+    @property
+    def topology(self) -> Output[Any]:
+        """Public: who is where, with which key."""
+        return self.output("topology")
+
+    @property
+    def bundles(self) -> Output[Any]:
+        """By site, each readable for its recipient only."""
+        return self.output("bundles")
+
+
+class HypervisorHost(_Resource):
+    """A host with what a gateway needs on it."""
+
+    kind = "wgnode:index:HypervisorHost"
+    produced = ("facts",)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        connection: Input[Mapping[str, Any]],
+        networks: Input[Mapping[str, Any]],
+        packages: Input[Sequence[Input[str]]] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, {"connection": connection, "networks": networks, "packages": packages}, opts)
+
+    @property
+    def facts(self) -> Output[Any]:
+        """What kind of machine it is."""
+        return self.output("facts")
+
+
+class NatFirewall(_Resource):
+    """Our nftables table on a host."""
+
+    kind = "wgnode:index:NatFirewall"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        connection: Input[Mapping[str, Any]],
+        uplink: Input[str],
+        transit: Input[Mapping[str, Input[str]]],
+        listen_port: Input[int],
+        management_networks: Input[Sequence[Input[str]]],
+        allow: Input[Sequence[Any]] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "connection": connection,
+            "uplink": uplink,
+            "transit": transit,
+            "listenPort": listen_port,
+            "managementNetworks": management_networks,
+            "allow": allow,
+        }
+        super().__init__(name, inputs, opts)
+
+
+class ApplianceImage(_Resource):
+    """An appliance image, present on a host."""
+
+    kind = "wgnode:index:ApplianceImage"
+    produced = ("directory",)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        connection: Input[Mapping[str, Any]],
+        source: Input[str],
+        sha256: Input[str],
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, {"connection": connection, "source": source, "sha256": sha256}, opts)
+
+    @property
+    def directory(self) -> Output[str]:
+        """Where it lies on the host."""
+        return self.output("directory")
+
+
+class Gateway(_Resource):
+    """A node in its virtual machine. `config` and `secrets` are canonical JSON; `secrets` is always a secret."""
+
+    kind = "wgnode:index:Gateway"
+    produced = ("publicKey", "addresses", "files", "units", "loaded", "live")
+    secret_outputs = ("secrets",)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        connection: Input[Mapping[str, Any]],
+        site: Input[str],
+        image: Input[Mapping[str, Any]],
+        machine: Input[Mapping[str, Any]],
+        config: Input[str],
+        secrets: Input[str],
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "connection": connection,
+            "name": site,
+            "image": image,
+            "machine": machine,
+            "config": config,
+            "secrets": Output.secret(secrets),
+        }
+        super().__init__(name, inputs, opts)
+
+    @property
+    def public_key(self) -> Output[str]:
+        return self.output("publicKey")
+
+    @property
+    def addresses(self) -> Output[Any]:
+        """Its addresses in the tunnel."""
+        return self.output("addresses")
+
+    @property
+    def live(self) -> Output[str]:
+        """The digest of what the running node has, as it says itself."""
+        return self.output("live")

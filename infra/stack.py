@@ -1,0 +1,43 @@
+"""This stack's configuration as the engine hands it over, and the name of the file that it stands in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import get_config, is_config_secret
+
+from infra.config import PROJECT, MeshConfig, SiteConfig, parse_mesh, parse_site
+from infra.config_errors import ConfigurationError
+from wgnode.topology.validate import Problem
+
+
+def stack_file(stack: str | None = None) -> str:
+    """ "stacks/Pulumi.dev-mesh.yaml", for messages."""
+    return f"stacks/Pulumi.{stack or pulumi.get_stack()}.yaml"
+
+
+def load() -> MeshConfig | SiteConfig:
+    """The stack's configuration by its role. Raises ConfigurationError with everything that is wrong."""
+    role = get_config(f"{PROJECT}:role")
+    if role == "mesh":
+        return parse_mesh(_object("mesh"), stack_file())
+    if role == "site":
+        return parse_site(_object("site"), stack_file(), root(), is_config_secret(f"{PROJECT}:site"))
+    problem = "is missing: mesh or site" if role is None else f"{role!r} is neither mesh nor site"
+    raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:role", problem)])
+
+
+def root() -> Path:
+    """The project's folder: relative paths in configuration start there."""
+    return Path(pulumi.runtime.get_root_directory())
+
+
+def _object(key: str) -> Any:
+    text = get_config(f"{PROJECT}:{key}")
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text

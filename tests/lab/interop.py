@@ -98,6 +98,9 @@ class Namespace:
     def close(self) -> None:
         for process in self.processes:
             stop(process)
+        for pid in run("ip", "netns", "pids", self.name, check=False).split():  # daemons
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "del", self.name, check=False)
 
 

@@ -149,7 +149,7 @@ class Rtnetlink:
 
     def delete_route(self, destination: str, *, via: str | None = None, index: int | None = None) -> None:
         body = route_message(destination, via=via, index=index, deleting=True)
-        self._ask(RTM_DELROUTE, NLM_F_ACK, body, f"delete route {destination}", errno.ESRCH)
+        self._ask(RTM_DELROUTE, NLM_F_ACK, body, f"delete route {destination}", errno.ESRCH, errno.ENOENT)
 
     def routes(self) -> list[Route]:
         """Unicast routes of the main table, both families."""
@@ -178,8 +178,8 @@ class Rtnetlink:
         body = neighbour_message(index, address, flags=NTF_PROXY)
         self._ask(RTM_DELNEIGH, NLM_F_ACK, body, f"delete proxy {address}", errno.ENOENT)
 
-    def _ask(self, kind: int, flags: int, body: bytes, what: str, fine: int = 0) -> list[bytes]:
-        """Send one request, return the bodies of the answers. `fine` is an errno that means "already so"."""
+    def _ask(self, kind: int, flags: int, body: bytes, what: str, *fine: int) -> list[bytes]:
+        """Send one request, return the bodies of the answers. `fine` are errnos that mean "already so"."""
         self._sequence += 1
         self._socket.send(message(kind, NLM_F_REQUEST | flags, self._sequence, body))
         answers: list[bytes] = []
@@ -189,7 +189,7 @@ class Rtnetlink:
                     continue
                 if answer in (NLMSG_ERROR, NLMSG_DONE):
                     code = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
-                    if code not in (0, fine):
+                    if code and code not in fine:
                         raise NetlinkError(code, f"{what}: {os.strerror(code)}")
                     return answers
                 answers.append(content)

@@ -128,8 +128,18 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("host.hostKeys", ["ssh-ed25519 AAAA"], ".host.hostKeys[0]: 'ssh-ed25519 AAAA' is not an SSH host key"),
         ("host.privateKey", MISSING, ".host: neither privateKey nor agent"),
         ("host.agent", True, ".host: both privateKey and agent"),
-        ("host.privateKey", LOCKED_KEY, ".host.privateKey: this private key is protected by a passphrase"),
-        ("host.privateKey", SSH_KEY[:-60], ".host.privateKey: this is not an SSH private key (its text is not shown)"),
+        pytest.param(
+            "host.privateKey",
+            LOCKED_KEY,
+            ".host.privateKey: this private key is protected by a passphrase",
+            id="locked SSH key",
+        ),
+        pytest.param(
+            "host.privateKey",
+            SSH_KEY[:-60],
+            ".host.privateKey: this is not an SSH private key (its text is not shown)",
+            id="half an SSH key",
+        ),
         ("host.user", "a b", ".host.user: 'a b' is not a user name"),
         ("host.hostKey", [], ".host.hostKey: unknown key; did you mean `hostKeys`?"),
         ("managementNetworks", [], ".managementNetworks: List should have at least 1 item"),
@@ -147,8 +157,18 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("firewall.allow", [{"protocol": "icmp", "port": 1}], ".firewall.allow[0].protocol: Input should be 'tcp' or"),
         ("firewall.allow", [{"protocol": "tcp", "port": 1, "for": 2}], ".firewall.allow[0].for: unknown key"),
         ("recipientKey", MISSING, ".recipientKey: is missing: the site's private recipient key, a secret"),
-        ("recipientKey", PUBLIC, ".recipientKey: this is a public recipient key; the private half is needed"),
-        ("recipientKey", PRIVATE[:-4], ".recipientKey: this private recipient key has 30 bytes instead of 32"),
+        pytest.param(
+            "recipientKey",
+            PUBLIC,
+            ".recipientKey: this is a public recipient key; the private half is needed",
+            id="public half",
+        ),
+        pytest.param(
+            "recipientKey",
+            PRIVATE[:-4],
+            ".recipientKey: this private recipient key has 30 bytes instead of 32",
+            id="short recipient key",
+        ),
     ],
 )
 def test_a_bad_site_value_is_named_by_path_and_no_secret_is_shown(root: Path, path: str, value: Any, says: str) -> None:

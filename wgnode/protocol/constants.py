@@ -39,5 +39,6 @@ TIMESTAMP_LENGTH = 12
 MAX_KEYS = 2
 """Static keys of a device or peer, and pre-shared keys of a peer: current and next."""
 
-PREVIOUS_KEYPAIRS = 2
-"""Old sessions that still open packets: two, because crossing initiations retire two at once."""
+PREVIOUS_KEYPAIRS = 3
+"""Old sessions that still open packets. Linux keeps one. Crossing initiations retire two at once, and the other side
+may go on sending with what was our previous session even before: see docs/decisions/previous-keypairs.md."""

@@ -66,7 +66,9 @@ class Core:
 
     def drop_staged(self, peer: Peer) -> None:
         """Nobody will take them."""
-        self.counters[Drop.STAGED] += sum(1 for packet in peer.staged if packet)
+        lost = sum(1 for packet in peer.staged if packet)
+        if lost:
+            self.counters[Drop.STAGED] += lost
         peer.staged.clear()
 
     def clear_handshake(self, peer: Peer) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
-from wgnode.protocol.constants import MAC_LENGTH
+from wgnode.protocol.constants import KEY_LENGTH, MAC_LENGTH
 from wgnode.protocol.errors import Drop, ProtocolError
 
 NONCE = Struct("<IQ")
@@ -52,6 +52,8 @@ def kdf(n: int, key: bytes, data: bytes) -> list[bytes]:
 
 def clamp(key: bytes) -> bytes:
     """A private key with the bits set that RFC 7748 fixes: what UAPI reads back."""
+    if len(key) != KEY_LENGTH:
+        raise ValueError(f"a private key does not have {KEY_LENGTH} bytes")
     return bytes([key[0] & 248]) + key[1:31] + bytes([key[31] & 127 | 64])
 
 

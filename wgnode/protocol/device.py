@@ -89,9 +89,10 @@ class Device:
     def set_private_keys(self, keys: Sequence[bytes], now: float) -> None:
         """None to two raw keys (clamped here). Sessions of identities that go away end; peers that are us go."""
         self._now = now
-        _check_keys("private key", keys, at_least=0)
+        clamped = [clamp(key) for key in keys]
+        _check_keys("private key", clamped, at_least=0)
         known = {identity.raw: identity for identity in self._core.identities}
-        self._core.identities = [known.get(clamp(key)) or self._identity(clamp(key)) for key in keys]
+        self._core.identities = [known.get(key) or self._identity(key) for key in clamped]
         for public_key in self.public_keys:
             self.remove_peer(public_key)
         gone = {identity.public_key for identity in known.values()}.difference(self.public_keys)

@@ -1,0 +1,377 @@
+"""Two real guests under QEMU, each with a LAN and a client, in network namespaces of their own.
+
+    client a -- [lan a] guest a [wan] ---- bridge ---- [wan] guest b [lan b] -- client b
+
+Each guest has its hostd, so what is asked of a gateway goes the way it goes on a host.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from wgnode.hostd import bundle
+from wgnode.image import cpio, layers, machine
+from wgnode.image.archive import read_members
+from wgnode.image.build import PROJECT, build, listing
+from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
+
+pytestmark = pytest.mark.lab
+BOOT = 60
+"""Seconds that a guest may take on a busy machine without KVM; it needs about five."""
+
+
+@pytest.fixture(scope="module")
+def image() -> Path:
+    output = PROJECT / "build/image/appliance.tar"
+    build(output, PROJECT / "image.lock", PROJECT / "requirements.lock", renew_if_gone=True)
+    return output
+
+
+def private_key() -> bytes:
+    return secrets.token_bytes(32)
+
+
+def public_key(private: bytes) -> bytes:
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def sh(*command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done
+
+
+@dataclass
+class Guest:
+    """A guest called `a` or `b` of network `net`: QEMU and hostd, both running in that namespace."""
+
+    net: Network
+    letter: str
+    config: NodeConfig
+    secrets: NodeSecrets
+    directory: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def console(self) -> str:
+        file = self.directory / "console"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def boot(self, config_layer: bytes | None = None) -> None:
+        layer = layers.config_layer(self.config) if config_layer is None else config_layer
+        parts = [self.net.initramfs.read_bytes(), layer, layers.secrets_layer(self.secrets)]
+        initrd = self.directory / "initrd"
+        initrd.touch(mode=0o600)
+        initrd.write_bytes(b"".join(parts))
+        qemu = machine.command(
+            machine.Machine(
+                name=self.letter,
+                kernel=str(self.net.vmlinux),
+                initrd=str(initrd),
+                nics=(
+                    machine.Nic(f"wan-{self.letter}", self.config.transit.mac),
+                    machine.Nic(f"lan-{self.letter}", self.config.lan.mac),
+                ),
+                control=str(self.directory / "control.sock"),
+                console=str(self.directory / "console"),
+                tsc_khz=machine.tsc_khz_of(Path("/proc/cpuinfo").read_text()),
+            )
+        )
+        self.run([*qemu])
+
+    def start_hostd(self) -> None:
+        arguments = [
+            "run",
+            "--name",
+            self.letter,
+            "--run-directory",
+            str(self.directory),
+            "--state",
+            str(self.directory),
+        ]
+        self.run([sys.executable, "-I", str(self.net.hostd), *arguments])
+
+    def run(self, command: list[str]) -> None:
+        with open(self.directory / "log", "ab") as log:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", self.net.core, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.processes.append(process)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait(10)
+        self.processes.clear()
+
+    def health(self, check: bool = True) -> dict[str, Any]:
+        arguments = ["health", "--json", "--socket", str(self.directory / "hostd.sock")]
+        answer = sh(sys.executable, "-I", str(self.net.hostd), *arguments, check=check)
+        return json.loads(answer.stdout) if answer.stdout else {}
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + BOOT
+        while time.monotonic() < deadline:
+            if self.health(check=False).get("status") == "running":
+                return
+            time.sleep(0.2)
+        raise AssertionError(
+            f"guest {self.letter} did not come up:\n{self.console}\n{(self.directory / 'log').read_text()}"
+        )
+
+
+class Network:
+    """The namespaces: `core` with bridges and guests, one for each client."""
+
+    def __init__(self, directory: Path, image: Path) -> None:
+        self.prefix = f"wgt{os.getpid()}-{secrets.token_hex(2)}"
+        self.core = f"{self.prefix}-core"
+        self.directory = directory
+        members = read_members(image)
+        self.vmlinux, self.initramfs = directory / "vmlinux", directory / "initramfs"
+        self.vmlinux.write_bytes(members.vmlinux)
+        self.initramfs.write_bytes(members.initramfs)
+        self.hostd = directory / "hostd.pyz"
+        self.hostd.write_bytes(bundle.build())
+        self.guests: dict[str, Guest] = {}
+
+    def client(self, letter: str) -> str:
+        return f"{self.prefix}-{letter}"
+
+    def up(self) -> None:
+        sh("ip", "netns", "add", self.core)
+        self._in_core("ip link set lo up", "ip link add wan type bridge", "ip link set wan up")
+        self._in_core("ip addr add 192.0.2.254/24 dev wan")
+        for number, letter in ((1, "a"), (2, "b")):
+            client = self.client(letter)
+            sh("ip", "netns", "add", client)
+            self._in_core(
+                f"ip tuntap add wan-{letter} mode tap",
+                f"ip link set wan-{letter} master wan up",
+                f"ip link add br-{letter} type bridge",
+                f"ip link set br-{letter} up",
+                f"ip tuntap add lan-{letter} mode tap",
+                f"ip link set lan-{letter} master br-{letter} up",
+                f"ip link add v-{letter} type veth peer name eth0 netns {client}",
+                f"ip link set v-{letter} master br-{letter} up",
+            )
+            for command in (
+                "ip link set lo up",
+                "ip link set eth0 up",
+                f"ip addr add 10.{number}.0.100/24 dev eth0",
+                f"ip -6 addr add fd00:10:{number}::100/64 dev eth0 nodad",
+                f"ip route add default via 10.{number}.0.2",
+                f"ip -6 route add default via fd00:10:{number}::2",
+            ):
+                sh("ip", "netns", "exec", client, *command.split())
+
+    def _in_core(self, *commands: str) -> None:
+        for command in commands:
+            sh("ip", "netns", "exec", self.core, *command.split())
+
+    def down(self) -> None:
+        for guest in self.guests.values():
+            guest.stop()
+        for name in (self.core, self.client("a"), self.client("b")):
+            sh("ip", "netns", "del", name, check=False)
+
+    def add(self, letter: str, config: NodeConfig, node_secrets: NodeSecrets) -> Guest:
+        directory = self.directory / letter
+        directory.mkdir()
+        self.guests[letter] = Guest(self, letter, config, node_secrets, directory)
+        return self.guests[letter]
+
+    def wait_for_path(self, letter: str, target: str) -> None:
+        """A peer that was restarted is found again after KEEPALIVE_TIMEOUT + REKEY_TIMEOUT, 15 seconds."""
+        deadline = time.monotonic() + 40
+        while not self.ping(letter, target, 1):
+            assert time.monotonic() < deadline, f"no path from client {letter} to {target}"
+
+    def ping(self, letter: str, target: str, count: int = 3) -> bool:
+        command = ["ip", "netns", "exec", self.client(letter), "ping", "-n", "-c", str(count), "-i", "0.2", "-W", "2"]
+        return sh(*command, target, check=False).returncode == 0
+
+
+def two_configs() -> tuple[tuple[NodeConfig, NodeSecrets], tuple[NodeConfig, NodeSecrets]]:
+    """Guest a has an address that b knows by a name; b has none that a knows."""
+    keys = {letter: private_key() for letter in "ab"}
+    preshared = secrets.token_bytes(32)
+
+    def config(letter: str, other: str, number: int, endpoint: str | None) -> tuple[NodeConfig, NodeSecrets]:
+        other_number = 3 - number
+        peer = PeerConfig(
+            other,
+            (public_key(keys[other]),),
+            (f"10.{other_number}.0.0/24", f"fd00:10:{other_number}::/64", f"10.77.0.{other_number}/32"),
+            endpoint,
+            1 if endpoint else 0,
+        )
+        node = NodeConfig(
+            mesh="test",
+            name=letter,
+            public_keys=(public_key(keys[letter]),),
+            listen_port=51820,
+            addresses=(f"10.77.0.{number}/32",),
+            transit=LinkConfig(f"52:54:00:77:67:0{number}", (f"192.0.2.{number}/24",), ("192.0.2.254",)),
+            lan=LinkConfig(f"52:54:00:77:68:0{number}", (f"10.{number}.0.2/24", f"fd00:10:{number}::2/64")),
+            peers=(peer,),
+        )
+        return node, NodeSecrets((keys[letter],), {peer.public_keys[0]: (preshared,)})
+
+    return config("a", "b", 1, None), config("b", "a", 2, "192.0.2.1:51820")
+
+
+@pytest.fixture(scope="module")
+def network(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    made = Network(tmp_path_factory.mktemp("guests"), image)
+    try:
+        made.up()
+        for letter, (config, node_secrets) in zip("ab", two_configs(), strict=True):
+            guest = made.add(letter, config, node_secrets)
+            guest.boot()
+            guest.start_hostd()
+        for guest in made.guests.values():
+            guest.wait_ready()
+        yield made
+    finally:
+        made.down()
+
+
+def test_two_guests_talk_through_the_tunnel_in_both_families(network: Network) -> None:
+    network.wait_for_path("b", "10.1.0.100")
+    assert network.ping("a", "fd00:10:2::100")
+    assert network.ping("a", "10.77.0.2"), "the other gateway's own tunnel address"
+
+
+def test_process_1_is_our_interpreter_and_runs_what_was_baked_in(network: Network) -> None:
+    guest = network.guests["a"]
+    health = guest.health()
+    assert health["pid1"] == {
+        "pid": 1,
+        "exe": "/usr/bin/python3.13",
+        "argv": ["/usr/bin/python3.13", "-ISBu", "/init"],
+    }
+    assert health["loaded"] == guest.config.digest
+    assert health["live"] == expected_live_digest(guest.config, guest.secrets)
+    assert [peer["name"] for peer in health["peers"]] == ["b"]
+
+
+def test_wg_shows_a_gateway_to_five_clients_at_once(network: Network) -> None:
+    """`wg` looks in /run/wireguard, so each client sees the guest's directory there."""
+    guest = network.guests["b"]
+    network.wait_for_path("b", "10.1.0.100")
+    (guest.directory / "b.sock").unlink(missing_ok=True)
+    (guest.directory / "b.sock").symlink_to("uapi.sock")
+    script = f"mkdir -p /run/wireguard && mount --bind {guest.directory} /run/wireguard && exec wg show b dump"
+
+    def show(_: int) -> str:
+        return sh("unshare", "--mount", "sh", "-c", script).stdout
+
+    with ThreadPoolExecutor(5) as clients:
+        answers = list(clients.map(show, range(10)))
+    for answer in answers:
+        own, peer = answer.splitlines()
+        assert own.split("\t")[1] == base64.b64encode(guest.config.public_keys[0]).decode()
+        assert peer.split("\t")[2] == "192.0.2.1:51820"
+        assert int(peer.split("\t")[4]) > time.time() - 200, "the last handshake, in the host's time"
+
+
+def test_the_guest_has_the_hosts_time(network: Network) -> None:
+    assert abs(float(str(network.guests["a"].health()["time"])) - time.time()) < 1
+
+
+def test_secrets_are_nowhere_but_in_their_layer(network: Network) -> None:
+    for guest in network.guests.values():
+        key = base64.b64encode(guest.secrets.private_keys[0]).decode()
+        texts = [guest.console, (guest.directory / "log").read_text(), json.dumps(guest.health())]
+        assert not any(key in text or guest.secrets.private_keys[0].hex() in text for text in texts)
+
+
+def test_hostd_finds_the_guest_again_after_a_restart_of_either(network: Network) -> None:
+    guest = network.guests["a"]
+    guest.stop()
+    guest.boot()
+    guest.start_hostd()
+    guest.wait_ready()
+    hostd = guest.processes.pop()
+    hostd.kill()
+    hostd.wait(10)
+    assert guest.health(check=False)["status"] == "unreachable"
+    guest.start_hostd()
+    guest.wait_ready()
+    network.wait_for_path("b", "10.1.0.100")
+
+
+def test_an_endpoint_given_as_a_name_is_resolved_by_the_host(network: Network) -> None:
+    guest = network.guests["b"]
+    guest.stop()
+    before = guest.config
+    try:
+        guest.config = replace(before, peers=(replace(before.peers[0], endpoint="localhost:51820"),))
+        guest.boot()
+        guest.start_hostd()
+        guest.wait_ready()
+        deadline = time.monotonic() + 20
+        while guest.health()["peers"][0]["endpoint"] not in ("127.0.0.1:51820", "[::1]:51820"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        guest.stop()
+        guest.config = before
+        guest.boot()
+        guest.start_hostd()
+        guest.wait_ready()
+
+
+@pytest.mark.parametrize("damage", ["cut off", "not JSON", "another format"])
+def test_a_corrupt_configuration_says_so_and_stays_reachable(network: Network, damage: str) -> None:
+    guest = network.add(f"a-{damage.replace(' ', '-')}", network.guests["a"].config, network.guests["a"].secrets)
+    guest.letter = "a"
+    network.guests["a"].stop()
+    whole = guest.config.to_json()
+    blob = {"cut off": whole[: len(whole) // 2], "not JSON": b"\0" * 300, "another format": b'{"format":99}'}[damage]
+    try:
+        guest.boot(cpio.pack({layers.CONFIG_PATH: cpio.file(blob)}))
+        guest.start_hostd()
+        deadline = time.monotonic() + BOOT
+        while (health := guest.health(check=False)).get("status") != "failed":
+            assert time.monotonic() < deadline, guest.console
+            time.sleep(0.2)
+        assert "node configuration" in str(health["error"])
+        assert "error: the node does not run: node configuration" in guest.console
+        assert base64.b64encode(guest.secrets.private_keys[0]).decode() not in guest.console
+    finally:
+        guest.stop()
+        network.guests["a"].boot()
+        network.guests["a"].start_hostd()
+        network.guests["a"].wait_ready()
+
+
+def test_the_image_has_no_shell_and_no_kernel_wireguard(image: Path) -> None:
+    names = [line.split(" ")[-1] for line in listing(image)]
+    assert "usr/bin/python3.13" in names
+    executables = [name for name in names if name.split("/")[-2:-1] in (["bin"], ["sbin"])]
+    assert executables == ["usr/bin/python3.13"]
+    assert not [name for name in names if "wireguard" in name]
+
+
+def test_two_builds_give_the_same_bytes(image: Path, tmp_path: Path) -> None:
+    second = build(tmp_path / "again.tar", PROJECT / "image.lock", PROJECT / "requirements.lock", renew_if_gone=True)
+    assert second.fresh
+    assert (tmp_path / "again.tar").read_bytes() == image.read_bytes()

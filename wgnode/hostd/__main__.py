@@ -1,0 +1,5 @@
+"""What the zipapp starts."""
+
+from wgnode.hostd.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,43 @@
+"""Build the zipapp of wgnode-hostd: the same sources give the same bytes, so its digest is its name."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+WGNODE = Path(__file__).resolve().parents[1]
+MODULES = (
+    "__init__.py",
+    "io/__init__.py",
+    "io/control.py",
+    "io/loop.py",
+    "io/uapi_socket.py",
+    "hostd/__init__.py",
+    "hostd/client.py",
+    "hostd/endpoints.py",
+    "hostd/guest.py",
+    "hostd/lines.py",
+    "hostd/main.py",
+    "hostd/notify.py",
+    "hostd/service.py",
+    "hostd/state.py",
+)
+MAIN = b"from wgnode.hostd.main import main\n\nraise SystemExit(main())\n"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def build() -> bytes:
+    """The zipapp's bytes, to be run as `python3 -I FILE`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, "__main__.py", MAIN)
+        for module in MODULES:
+            _add(archive, f"wgnode/{module}", (WGNODE / module).read_bytes())
+    return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, EPOCH)
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data)

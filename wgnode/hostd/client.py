@@ -1,0 +1,51 @@
+"""`hostd health`: ask the running hostd, for people and for what deploys gateways."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+RUNNING, NOT_RUNNING, UNREACHABLE = 0, 1, 3
+"""Exit codes (2 is argparse's own): the node runs; hostd answers but no node runs; hostd does not answer."""
+TIMEOUT = 15.0
+
+
+def ask(path: Path, question: dict[str, Any], timeout: float = TIMEOUT) -> dict[str, Any]:
+    """One question to hostd's socket. Raises OSError, or ValueError for an answer that is none."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(timeout)
+        connection.connect(str(path))
+        connection.sendall(json.dumps(question).encode() + b"\n")
+        with connection.makefile("rb") as stream:
+            answer = json.loads(stream.readline() or b"null")
+    if not isinstance(answer, dict):
+        raise ValueError("hostd ended the connection without an answer")
+    return answer
+
+
+def health(path: Path) -> tuple[int, dict[str, Any]]:
+    """(exit code, answer). The answer always has "status" and "error"."""
+    try:
+        answer = ask(path, {"type": "health"})
+    except (OSError, ValueError) as error:
+        return UNREACHABLE, {"status": "unreachable", "error": f"{path}: {error}"}
+    return (RUNNING if answer.get("status") == "running" else NOT_RUNNING), answer
+
+
+def describe(answer: dict[str, Any], now: float | None = None) -> str:
+    """A few lines for a person."""
+    wall = time.time() if now is None else now
+    lines = [f"{answer.get('name', 'gateway')}: {answer['status']}"]
+    if answer.get("error"):
+        lines[0] += f" ({answer['error']})"
+    if "uptime" in answer:
+        lines.append(f"  up {answer['uptime']:.0f} s, loaded {answer['loaded']}, live {answer['live']}")
+    for peer in answer.get("peers", []):
+        last = peer["last_handshake"]
+        when = "never" if last is None else f"{max(0, wall - last):.0f} s ago"
+        traffic = f"{peer['rx_bytes']} B received, {peer['tx_bytes']} B sent"
+        lines.append(f"  {peer['name'] or peer['public_key']}: {peer['endpoint']}, handshake {when}, {traffic}")
+    return "\n".join(lines)

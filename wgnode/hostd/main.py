@@ -1,0 +1,53 @@
+"""The command line of wgnode-hostd, the companion of a gateway on its host. Standard library only: it is a zipapp."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from wgnode.hostd import client
+from wgnode.hostd.notify import Notifier
+from wgnode.hostd.service import Hostd, Places
+from wgnode.io.loop import Loop
+
+RUN = Path("/run/wgnode")
+STATE = Path("/var/lib/wgnode/state")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="wgnode-hostd", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run_parser = commands.add_parser("run", help="serve the gateway of this host")
+    run_parser.add_argument("--name", required=True, help="the gateway's name")
+    run_parser.add_argument("--run-directory", type=Path, default=RUN, help="sockets (%(default)s)")
+    run_parser.add_argument("--state", type=Path, default=STATE, help="what is kept (%(default)s)")
+    health_parser = commands.add_parser("health", help="how the gateway is; exit code 0 when its node runs")
+    health_parser.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
+    health_parser.add_argument("--json", action="store_true", help="one JSON object")
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        return run(Places(options.name, options.run_directory, options.state))
+    code, answer = client.health(options.socket)
+    print(json.dumps(answer) if options.json else client.describe(answer))
+    return code
+
+
+def run(places: Places) -> int:
+    """Until SIGTERM or SIGINT."""
+    loop = Loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    hostd = Hostd(loop, places, Notifier(), say=_say)
+    try:
+        loop.run()
+    finally:
+        hostd.close()
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -50,6 +50,8 @@ class Lab:
 
     def argv_in(self, role: str, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` in a role's network."""
+        if not netns.exists(self.namespace(role)):
+            raise LabError(f"lab {self.name!r} is not up; start it: lab up --name {self.name}")
         return ["ip", "netns", "exec", self.namespace(role), *argv]
 
     def run_in(self, role: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -64,6 +66,7 @@ class Lab:
 
     def ssh_argv(self, host: str, command: str | None = None, *, terminal: bool = False) -> list[str]:
         """The command line of an SSH login from the runner, host key pinned, as the host's user."""
+        _ = self.inventory
         return ssh.argv(self.name, self.directory, plan.site(host), command, terminal=terminal)
 
     def host_ssh(

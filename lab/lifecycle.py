@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lab.supervise import Spec
 
 Progress = Callable[[str], None]
 BOOT_SECONDS = 60.0
+_GONE = ".gone-"
 
 
 def silent(_line: str) -> None:
@@ -34,6 +36,7 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
         root = rootfs.ensure(progress)
         directory.mkdir(parents=True, exist_ok=True)
         state.register(name, directory)
+        _remove_gone(directory)
         _ensure_runner_key(directory)
         _ensure_network(name)
         booted = [site for site in plan.SITES if _ensure_host(name, directory, site, root, lock, progress)]
@@ -61,6 +64,8 @@ def down(name: str, directory: Path, progress: Progress) -> bool:
                 progress(f"{site.name} stopped")
                 found = True
         cgroup.remove_empty(name)
+        if left := netns.end_processes([plan.namespace(name, role) for role in plan.roles()]):
+            progress(f"ended what still ran in the lab's networks: {', '.join(left)}")
         for role in plan.roles():
             found |= netns.delete(plan.namespace(name, role))
         found |= _remove_files(directory)
@@ -147,26 +152,42 @@ def _ensure_host(name: str, directory: Path, site: Site, root: Path, lock: int, 
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _ensure_key(home / "ssh_host_ed25519_key", f"root@{site.name}")
     group.mkdir(parents=True, exist_ok=True)
-    spec = Spec(lab=name, host=site.name, directory=str(home), rootfs=str(root), cgroup=str(group))
+    base = _root_below(home) or str(root)
+    spec = Spec(lab=name, host=site.name, directory=str(home), rootfs=base, cgroup=str(group))
     _start_supervisor(spec, lock)
     return True
 
 
+def _root_below(home: Path) -> str | None:
+    """The root file system that the host's layer was made over; it makes no sense over another one."""
+    if not (home / "provisioned").exists():
+        return None
+    base = Spec.load(str(home / "spec.json")).rootfs
+    if not Path(base).is_dir():
+        raise LabError(
+            f"host {home.name!r} was made over {base}, which is gone; remove the lab (lab down) and start anew"
+        )
+    return base
+
+
 def _start_supervisor(spec: Spec, lock: int) -> None:
-    """Start the host's keeper with a session, mounts and environment of its own, and wait until it is in its cgroup."""
+    """Start the host's keeper with a session, mounts and environment of its own, and wait until it is in its cgroup.
+
+    It is no child of ours but init's: it stays when we end.
+    """
     here = str(Path(__file__).parent.parent)
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": here, "LANG": "C.UTF-8"}
-    command = ["unshare", "--mount", "--propagation", "slave"]
-    command += [sys.executable, "-m", "lab.supervise", str(spec.save()), str(lock)]
-    with open(Path(spec.directory, "console.log"), "ab") as console:
-        process = subprocess.Popen(
+    reader, writer = os.pipe()
+    command = ["setsid", "--fork", "unshare", "--mount", "--propagation", "slave"]
+    command += [sys.executable, "-m", "lab.supervise", str(spec.save()), str(lock), str(writer)]
+    with open(reader, "rb") as joined, open(Path(spec.directory, "console.log"), "ab") as console:
+        subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environment, cwd="/",
-            start_new_session=True, pass_fds=(lock,),
+            pass_fds=(lock, writer), check=True,
         )  # fmt: skip
-    while not cgroup.populated(Path(spec.cgroup)):
-        if process.poll() is not None:
+        os.close(writer)
+        if not joined.read(1):
             raise LabError(_boot_failure(Path(spec.directory)))
-        time.sleep(0.01)
 
 
 def _boot_failure(home: Path) -> str:
@@ -209,20 +230,31 @@ def _inventory(name: str, directory: Path) -> dict[str, Any]:
     }
 
 
+def _fresh_name(directory: Path, prefix: str) -> Path:
+    return next(path for n in count() if not (path := directory / f"{prefix}-{n}").exists())
+
+
+def _remove_gone(directory: Path) -> None:
+    for each in directory.glob(f"{_GONE}*"):
+        shutil.rmtree(each)
+
+
 def _remove_files(directory: Path) -> bool:
     """Remove what is ours in the lab's directory, and the directory where nothing of others is left in it."""
-    ours = [directory / each for each in ("hosts", "ssh")]
-    found = any(each.exists() for each in ours)
-    for each in ours:
-        if each.exists():
-            shutil.rmtree(each)
+    found = False
+    # Renamed first: a half removed host must never look like one to start.
+    for each in ("hosts", "ssh"):
+        if (directory / each).exists():
+            (directory / each).rename(_fresh_name(directory, f"{_GONE}{each}"))
+            found = True
+    _remove_gone(directory)
     (directory / ".lab.json.new").unlink(missing_ok=True)
     made = [directory]
     if directory.is_relative_to(state.DEFAULT_HOME):
         made += [state.DEFAULT_HOME, state.DEFAULT_HOME.parent]
-    for each in made:
+    for path in made:
         try:
-            each.rmdir()
+            path.rmdir()
         except OSError:
             break
     return found

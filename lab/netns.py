@@ -5,11 +5,14 @@ A veth pair is created directly between two namespaces, so its ends never exist 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -144,15 +147,35 @@ def reset(name: str, cabled: Iterable[str]) -> None:
     sysctl(name, defaults)
 
 
-def processes(name: str) -> list[int]:
-    """Processes whose network namespace is this one."""
-    wanted = (DIRECTORY / name).stat().st_ino
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                if os.stat(f"/proc/{entry.name}/ns/net").st_ino == wanted:
-                    found.append(int(entry.name))
-            except OSError:
-                continue
+def end_processes(names: Iterable[str], patience: float = 2.0) -> list[str]:
+    """End what was started inside these namespaces, and say what it was; `patience` in seconds.
+
+    A namespace with a process in it lives on without its name. This process and its ancestors are spared.
+    """
+    spared = set(_ancestors(os.getpid()))
+    victims = {pid: command for pid, command in _processes(names).items() if pid not in spared}
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and victims.keys() & _processes(names).keys():
+            time.sleep(0.02)
+    return sorted(victims.values())
+
+
+def _processes(names: Iterable[str]) -> dict[int, str]:
+    """Number and name of every process whose network namespace is one of these."""
+    wanted = {(DIRECTORY / name).stat().st_ino for name in names if exists(name)}
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "ns/net").stat().st_ino in wanted:
+                found[int(entry.name)] = (entry / "comm").read_text().strip()
     return found
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 0:
+        yield pid
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

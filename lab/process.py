@@ -18,6 +18,7 @@ PACKAGES = {
     "ping": "iputils-ping",
     "unshare": "util-linux",
     "setpriv": "util-linux",
+    "setsid": "util-linux",
     "mount": "mount",
 }
 

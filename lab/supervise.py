@@ -37,8 +37,9 @@ class Spec:
 
     def save(self) -> Path:
         path = Path(self.directory, "spec.json")
-        path.write_text(json.dumps(asdict(self)))
-        return path
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self)))
+        return fresh.rename(path)
 
     @staticmethod
     def load(path: str) -> Spec:
@@ -51,9 +52,12 @@ def hardware_virtualization() -> bool:
     return Path("/dev/kvm").exists() and any(Path("/sys/module", each).is_dir() for each in ("kvm_intel", "kvm_amd"))
 
 
-def main(spec_path: str, lock: int) -> int:
+def main(spec_path: str, lock: int, joined: int) -> int:
+    """Keep the host of this specification; `lock` is released and `joined` told once we are in its cgroup."""
     spec = Spec.load(spec_path)
     Path(spec.cgroup, "cgroup.procs").write_text(str(os.getpid()))
+    os.write(joined, b"+")
+    os.close(joined)
     os.close(lock)
     with in_use(Path(spec.rootfs)):
         root = _mount(spec)
@@ -171,4 +175,4 @@ def _nspawn(spec: Spec, root: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ def load() -> MeshConfig | SiteConfig:
 
 
 def root() -> Path:
-    """The project's folder: relative paths in configuration start there."""
-    return Path(pulumi.runtime.get_root_directory())
+    """The project's folder: relative paths in configuration start there. Older language hosts don't tell it."""
+    told: str | None = pulumi.runtime.get_root_directory()
+    here = Path(told or os.environ.get("PWD") or ".").absolute()
+    return next((folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").exists()), here)
 
 
 def _object(key: str) -> Any:

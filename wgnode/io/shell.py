@@ -34,6 +34,7 @@ class Shell:
         self.on_gone, self.log = on_gone, log
         self.udp: UdpSockets | None = None
         self._udp_counters: Counter[str] = Counter()
+        self._link_up = False
         self._timer: Timer | None = None
         self._congested = False
         self._gone = False
@@ -48,7 +49,11 @@ class Shell:
         return total
 
     def start(self) -> None:
-        """Link up: open the sockets on the device's port and begin. Raises OSError with nothing started."""
+        """Link up: open the sockets on the device's port and begin.
+
+        Raises OSError with nothing started; a port set later is tried then.
+        """
+        self._link_up = True
         if self.device.running:
             return
         self._open(self.device.listen_port)
@@ -57,6 +62,7 @@ class Shell:
 
     def stop(self) -> None:
         """Link down: sessions end, the sockets are closed, the configuration stays."""
+        self._link_up = False
         if not self.device.running:
             return
         self.device.stop(self.loop.now())
@@ -80,9 +86,10 @@ class Shell:
     def set_listen_port(self, port: int) -> None:
         """Move to another port, 0 for a free one. Raises OSError with the old one still in use."""
         if self.device.running:
-            self._open(port)
-        else:
-            self.device.listen_port = port
+            return self._open(port)
+        self.device.listen_port = port
+        if self._link_up:
+            self.start()
 
     def set_fwmark(self, mark: int) -> None:
         """Raises OSError with the old mark still in use."""

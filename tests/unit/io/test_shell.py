@@ -1,0 +1,213 @@
+"""Two shells with real devices and real sockets on the loopback interface, over TUNs that are socket pairs."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from wgnode.io.loop import Loop
+from wgnode.io.node import new_device
+from wgnode.io.shell import Shell
+from wgnode.io.tun import Tun, TunGone
+from wgnode.io.udp import UdpSockets
+
+KEYS = {1: bytes([8] + [1] * 30 + [64]), 2: bytes([8] + [2] * 30 + [64])}
+
+
+class FakeTun(Tun):
+    """Packets for the node go in at `far`, and what it delivers comes out there."""
+
+    def __init__(self) -> None:
+        self.near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.far.setblocking(False)
+        self.near.setblocking(False)
+        self.fd = self.near.fileno()
+        self.name, self.gone = "fake", False
+        self.counters = Counter()
+
+    def read(self, limit: int = 64) -> list[bytes]:
+        if self.gone:
+            raise TunGone(errno.EBADFD, "gone")
+        packets: list[bytes] = []
+        while len(packets) < limit:
+            try:
+                packets.append(self.near.recv(65535))
+            except BlockingIOError:
+                break
+        return packets
+
+    def write(self, packet: bytes) -> None:
+        if self.gone:
+            raise TunGone(errno.EBADFD, "gone")
+        self.near.send(packet)
+
+    def close(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+class Pair:
+    """Shell 1 (10.9.0.1) and shell 2 (10.9.0.2) know each other; only 1 knows where the other is."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.gone: list[int] = []
+        self.said: list[str] = []
+        self.tuns = {number: FakeTun() for number in KEYS}
+        self.shells = {number: self._shell(number) for number in KEYS}
+        for one, two in ((1, 2), (2, 1)):
+            shell = self.shells[one]
+            shell.start()
+            public = self.shells[two].device.public_keys[0].hex()
+            assert shell.uapi(f"set=1\npublic_key={public}\nallowed_ip=10.9.0.{two}/32\n\n") == "errno=0\n\n"
+        public = self.shells[2].device.public_keys[0].hex()
+        self.shells[1].uapi(f"set=1\npublic_key={public}\nendpoint=127.0.0.1:{self.port(2)}\n\n")
+
+    def _shell(self, number: int) -> Shell:
+        device = new_device()
+        device.set_private_keys([KEYS[number]], 0.0)
+        return Shell(
+            self.loop, device, self.tuns[number], on_gone=lambda: self.gone.append(number), log=self.said.append
+        )
+
+    def port(self, number: int) -> int:
+        return self.shells[number].device.listen_port
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = self.loop.now() + 5
+        while not condition():
+            assert self.loop.now() < deadline
+            self.loop.run_once(0.05)
+
+    def delivered(self, number: int) -> bytes:
+        found: list[bytes] = []
+
+        def arrived() -> bool:
+            try:
+                found.append(self.tuns[number].far.recv(65535))
+            except BlockingIOError:
+                return False
+            return True
+
+        self.until(arrived)
+        return found[0]
+
+    def close(self) -> None:
+        for shell in self.shells.values():
+            shell.close()
+        self.loop.close()
+
+
+def packet(source: int, target: int, content: bytes = b"hello") -> bytes:
+    length = (20 + len(content)).to_bytes(2, "big")
+    return b"\x45\0" + length + bytes(8) + bytes([10, 9, 0, source, 10, 9, 0, target]) + content
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.close()
+
+
+def test_packets_go_from_tun_to_tun(pair: Pair) -> None:
+    pair.tuns[1].far.send(packet(1, 2))
+    assert pair.delivered(2) == packet(1, 2)
+    pair.tuns[2].far.send(packet(2, 1, b"answer"))
+    assert pair.delivered(1) == packet(2, 1, b"answer")
+    told = pair.shells[2].uapi("get=1\n\n")
+    assert f"endpoint=127.0.0.1:{pair.port(1)}\n" in told
+    assert "last_handshake_time_sec=0\n" not in told
+
+
+def test_the_devices_own_deadlines_are_kept(pair: Pair) -> None:
+    """A handshake by persistent keepalive needs nothing but the timer that a UAPI request armed."""
+    public = pair.shells[2].device.public_keys[0].hex()
+    pair.shells[1].uapi(f"set=1\npublic_key={public}\npersistent_keepalive_interval=1\n\n")
+    (peer,) = pair.shells[2].device.peers
+    pair.until(lambda: peer.last_handshake is not None)
+    before = peer.rx_bytes
+    pair.until(lambda: peer.rx_bytes > before)
+
+
+def test_the_port_moves_live(pair: Pair) -> None:
+    before = pair.port(1)
+    pair.tuns[1].far.send(packet(1, 2))
+    pair.delivered(2)
+    assert pair.shells[1].uapi("set=1\nlisten_port=0\n\n") == "errno=0\n\n"
+    assert pair.port(1) != before
+    pair.tuns[1].far.send(packet(1, 2))
+    pair.delivered(2)
+    assert f":{pair.port(1)}\n" in pair.shells[2].uapi("get=1\n\n")
+
+
+def test_a_port_in_use_is_refused_and_the_old_one_stays(pair: Pair) -> None:
+    before = pair.port(1)
+    assert pair.shells[1].uapi(f"set=1\nlisten_port={pair.port(2)}\n\n") == f"errno=-{errno.EADDRINUSE}\n\n"
+    assert pair.port(1) == before
+    pair.tuns[1].far.send(packet(1, 2))
+    assert pair.delivered(2) == packet(1, 2)
+
+
+def test_a_link_that_could_not_start_does_when_its_port_is_changed(pair: Pair) -> None:
+    shell = pair.shells[1]
+    shell.stop()
+    shell.set_listen_port(pair.port(2))
+    with pytest.raises(OSError, match="in use"):
+        shell.start()
+    assert not shell.device.running
+    assert shell.uapi("set=1\nlisten_port=0\n\n") == "errno=0\n\n"
+    assert shell.device.running
+
+
+def test_a_stopped_shell_holds_no_port_and_starts_again(pair: Pair) -> None:
+    port = pair.port(2)
+    pair.shells[2].stop()
+    UdpSockets(port).close()
+    assert f"listen_port={port}\n" in pair.shells[2].uapi("get=1\n\n")
+    pair.shells[2].start()
+    pair.tuns[1].far.send(packet(1, 2))
+    assert pair.delivered(2) == packet(1, 2)
+
+
+def test_a_full_outer_socket_pauses_the_tun_and_loses_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.tuns[1].far.send(packet(1, 2))
+    pair.delivered(2)
+    really, full = UdpSockets._try, [True]
+    monkeypatch.setattr(UdpSockets, "_try", lambda self, *what: False if full[0] else really(self, *what))
+    pair.tuns[1].far.send(packet(1, 2, b"first"))
+    pair.until(lambda: pair.shells[1].udp is not None and pair.shells[1].udp.blocked)
+    pair.tuns[1].far.send(packet(1, 2, b"second"))
+    for _ in range(5):
+        pair.loop.run_once(0)
+    assert pair.tuns[1].read() == [packet(1, 2, b"second")]
+    full[0] = False
+    assert pair.delivered(2) == packet(1, 2, b"first")
+    pair.tuns[1].far.send(packet(1, 2, b"third"))
+    assert pair.delivered(2) == packet(1, 2, b"third")
+
+
+def test_the_end_of_the_interface_is_told_once(pair: Pair) -> None:
+    pair.tuns[1].gone = True
+    pair.tuns[1].far.send(packet(1, 2))
+    pair.until(lambda: pair.gone)
+    pair.loop.run_once(0)
+    assert pair.gone == [1]
+
+
+def test_drops_are_counted_by_where_they_happened(pair: Pair) -> None:
+    public = pair.shells[2].device.public_keys[0].hex()
+    pair.shells[1].uapi(f"set=1\npublic_key={public}\nendpoint=255.255.255.255:1\n\n")
+    pair.tuns[1].far.send(packet(1, 9))
+    pair.tuns[1].far.send(packet(1, 2))
+    pair.until(lambda: len(pair.shells[1].counters) == 2)
+    assert "udp EACCES" in pair.shells[1].counters
+
+
+def test_refused_requests_are_logged(pair: Pair) -> None:
+    pair.shells[1].uapi("set=1\nnonsense=1\n\n")
+    assert pair.said == ["refused: 'nonsense' is no key of a device"]

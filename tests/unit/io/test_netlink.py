@@ -31,6 +31,7 @@ def test_address_message_of_ipv6_asks_for_no_duplicate_address_detection() -> No
     address = "fd000000000000000000000000000001"
     expected = f"0a 40 00 00 05000000  1400 0200 {address}  1400 0100 {address}  0800 0800 02000000"
     assert netlink.address_message(5, "fd00::1/64", nodad=True) == bytes.fromhex(expected)
+    assert netlink.address_message(5, "fd00::1/64") == bytes.fromhex(expected)[:-8]
 
 
 def test_route_message_through_a_next_hop() -> None:

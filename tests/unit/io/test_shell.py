@@ -134,12 +134,25 @@ def test_the_devices_own_deadlines_are_kept(pair: Pair) -> None:
     pair.until(lambda: peer.rx_bytes > before)
 
 
+def test_a_deadline_that_comes_nearer_is_kept(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell, called = pair.shells[1], list[float]()
+    deadline = pair.loop.now() + 100
+    monkeypatch.setattr(shell.device, "next_deadline", lambda: None if called else deadline)
+    monkeypatch.setattr(shell.device, "handle_timer", called.append)
+    shell.flush()
+    deadline = pair.loop.now() + 0.01
+    shell.flush()
+    pair.until(lambda: called)
+    assert called[0] >= deadline
+
+
 def test_the_port_moves_live(pair: Pair) -> None:
     before = pair.port(1)
     pair.tuns[1].far.send(packet(1, 2))
     pair.delivered(2)
     assert pair.shells[1].uapi("set=1\nlisten_port=0\n\n") == "errno=0\n\n"
     assert pair.port(1) != before
+    UdpSockets(before).close()
     pair.tuns[1].far.send(packet(1, 2))
     pair.delivered(2)
     assert f":{pair.port(1)}\n" in pair.shells[2].uapi("get=1\n\n")
@@ -196,6 +209,18 @@ def test_the_end_of_the_interface_is_told_once(pair: Pair) -> None:
     pair.tuns[1].far.send(packet(1, 2))
     pair.until(lambda: pair.gone)
     pair.loop.run_once(0)
+    assert pair.gone == [1]
+
+
+def test_the_end_of_the_interface_is_told_once_when_packets_still_arrive(pair: Pair) -> None:
+    pair.tuns[1].far.send(packet(1, 2))
+    pair.delivered(2)
+    pair.tuns[1].gone = True
+    (peer,) = pair.shells[1].device.peers
+    for _ in range(2):
+        before = peer.rx_bytes
+        pair.tuns[2].far.send(packet(2, 1))
+        pair.until(lambda before=before: peer.rx_bytes > before)  # type: ignore[misc]
     assert pair.gone == [1]
 
 

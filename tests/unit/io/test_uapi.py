@@ -76,6 +76,19 @@ def test_numbers_are_plain_digits(device: Device, line: str) -> None:
     assert sent(device, line) == f"errno=-{errno.EINVAL}\n\n"
 
 
+@pytest.mark.parametrize("key", ["", "1" * 63, "11 " * 32, "1" * 66, "g" * 64])
+def test_keys_are_sixty_four_hexadecimal_digits(device: Device, key: str) -> None:
+    assert sent(device, f"private_key={key}") == f"errno=-{errno.EINVAL}\n\n"
+    assert sent(device, f"public_key={key}") == f"errno=-{errno.EINVAL}\n\n"
+
+
+def test_our_own_public_key_is_no_peer_and_no_error(device: Device) -> None:
+    sent(device, f"private_key={PRIVATE}")
+    own = device.public_keys[0].hex()
+    assert sent(device, f"public_key={own}", "allowed_ip=::/0", f"public_key={PEER}") == "errno=0\n\n"
+    assert [line for line in answer(device) if line.startswith(("public", "allowed"))] == [f"public_key={PEER}"]
+
+
 @pytest.mark.parametrize("net", ["10.0.0.0/255.0.0.0", "fe80::%eth0/64", "10.0.0/8", "/8", "10.0.0.0/8/8", "-", "+"])
 def test_networks_are_an_address_and_a_prefix_length(device: Device, net: str) -> None:
     assert sent(device, f"public_key={PEER}", f"allowed_ip={net}") == f"errno=-{errno.EINVAL}\n\n"

@@ -126,6 +126,17 @@ def test_a_late_answer_reaches_its_client_and_the_next_request_waits_for_it(serv
         assert len(server.requests) == 2
 
 
+def test_requests_are_answered_one_at_a_time_even_if_more_arrive_meanwhile(server: Server) -> None:
+    server.answer = lambda _, reply: server.waiting.append(reply)
+    with server.connect() as client:
+        client.send(b"get=1\n\n" * 3)
+        server.turn()
+        client.send(b"get=1\n\n")
+        server.waiting[0]("first\n\n")
+        server.turn()
+        assert len(server.requests) == 2
+
+
 def test_a_late_answer_to_a_client_that_has_left_is_dropped(server: Server) -> None:
     server.answer = lambda _, reply: server.waiting.append(reply)
     with server.connect() as client:

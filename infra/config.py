@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -26,6 +26,7 @@ from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
 from wgnode.topology.validate import HOST_NAME, Problem, mesh_problems, site_name_problem
 
 PROJECT = "wgmesh"
+SECRETS = ("host.privateKey", "recipientKey")
 HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -213,11 +214,11 @@ def parse_mesh(raw: Any, where: str) -> MeshConfig:
     return _parse(MeshConfig, "mesh", raw, where, found)
 
 
-def parse_site(raw: Any, where: str, root: Path, encrypted: bool = True) -> SiteConfig:
-    """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `encrypted` says
-    whether the stack file has any secret of this site encrypted."""
+def parse_site(raw: Any, where: str, root: Path, clear: Collection[str] = ()) -> SiteConfig:
+    """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `clear` has those of
+    SECRETS that the stack file holds in clear text."""
     values = raw if isinstance(raw, Mapping) else {}
-    return _parse(SiteConfig, "site", raw, where, _site_problems(values, root, encrypted))
+    return _parse(SiteConfig, "site", raw, where, _site_problems(values, root, clear))
 
 
 def _parse(model: type[Config], key: str, raw: Any, where: str, problems: list[Problem]) -> Config:
@@ -231,7 +232,7 @@ def _parse(model: type[Config], key: str, raw: Any, where: str, problems: list[P
     return parsed
 
 
-def _site_problems(raw: Mapping[str, Any], root: Path, encrypted: bool) -> list[Problem]:
+def _site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -> list[Problem]:
     """What is wrong between values, passing over what isn't there or has another type."""
     host, lan, gateway = (_mapping(raw, key) for key in ("host", "lan", "gateway"))
     problems = [*_access_problems(host), *_transit_problems(_mapping(gateway, "transit"))]
@@ -252,14 +253,15 @@ def _site_problems(raw: Mapping[str, Any], root: Path, encrypted: bool) -> list[
         problems.append(Problem(".gateway.image", f"there is no {root / image}; build it with `make image`"))
     if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
         problems.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
-    if not encrypted and (raw.get("recipientKey") or host.get("privateKey")):
-        problems.append(
-            Problem(
-                ".recipientKey" if raw.get("recipientKey") else ".host.privateKey",
-                "a secret lies in the stack file in clear text: take it out, make a new one, and set that with"
-                " `pulumi config set --secret --path`",
-            )
+    problems += [
+        Problem(
+            f".{secret}",
+            "lies in the stack file in clear text: make a new one and set it with `pulumi config set --secret --path"
+            f" {PROJECT}:site.{secret}`",
         )
+        for secret in SECRETS
+        if secret in clear
+    ]
     return problems
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import yaml
 from pulumi.runtime.config import get_config, is_config_secret
 
-from infra.config import PROJECT, MeshConfig, SiteConfig, parse_mesh, parse_site
+from infra.config import PROJECT, SECRETS, MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
 from wgnode.topology.validate import Problem
 
@@ -26,7 +27,7 @@ def load() -> MeshConfig | SiteConfig:
     if role == "mesh":
         return parse_mesh(_object("mesh"), stack_file())
     if role == "site":
-        return parse_site(_object("site"), stack_file(), root(), is_config_secret(f"{PROJECT}:site"))
+        return parse_site(_object("site"), stack_file(), root(), _clear_secrets())
     problem = "is missing: mesh or site" if role is None else f"{role!r} is neither mesh nor site"
     raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:role", problem)])
 
@@ -44,3 +45,20 @@ def _object(key: str) -> Any:
         return None if text is None else json.loads(text)
     except ValueError:
         return text
+
+
+def _clear_secrets() -> list[str]:
+    """Which of a site's secrets stand unencrypted in the stack file; where that isn't to be found, all or none."""
+    file = root() / stack_file()
+    site: Any = _object("site")
+    if file.is_file():
+        site = (yaml.safe_load(file.read_text()).get("config") or {}).get(f"{PROJECT}:site")
+    elif is_config_secret(f"{PROJECT}:site"):
+        return []
+    return [secret for secret in SECRETS if isinstance(_at(site, secret), str)]
+
+
+def _at(raw: Any, path: str) -> Any:
+    for step in path.split("."):
+        raw = raw.get(step) if isinstance(raw, dict) else None
+    return raw

@@ -203,8 +203,10 @@ def test_an_empty_stack_is_told_everything_that_is_missing(root: Path) -> None:
 
 
 def test_secrets_in_clear_text_are_refused(root: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"site\.recipientKey: a secret lies in the stack file in clear text"):
-        parse_site(SITE, "x", root, encrypted=False)
+    with pytest.raises(ConfigurationError) as caught:
+        parse_site(SITE, "x", root, clear=["recipientKey", "host.privateKey"])
+    for secret in ("host.privateKey", "recipientKey"):
+        assert f"wgmesh:site.{secret}: lies in the stack file in clear text: make a new one" in str(caught.value)
 
 
 def test_anybody_may_be_let_in_on_purpose(root: Path) -> None:

@@ -1,0 +1,100 @@
+"""`wgnode host scan`: a host's SSH keys, for review and for pinning."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import paramiko
+
+from wgnode.cli.stackfile import with_host_keys
+
+KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
+TIMEOUT = 10.0  # seconds for one connection
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """`kind` as in a pin ("ssh-ed25519"), `blob` the key in SSH's wire format."""
+
+    kind: str
+    blob: bytes
+
+    @property
+    def pin(self) -> str:
+        return f"{self.kind} {base64.b64encode(self.blob).decode()}"
+
+    @property
+    def fingerprint(self) -> str:
+        """As `ssh-keygen -l` shows it."""
+        return "SHA256:" + base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
+
+
+@click.group()
+def command() -> None:
+    """Look at hypervisor hosts (host keys to pin, facts)."""
+
+
+@command.command(
+    epilog="""\b
+Compare the fingerprints with what the host's own console says:
+  for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -l -f $key; done
+"""
+)
+@click.argument("address")
+@click.option("--port", default=22, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--write",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Put the pins into a stack file.",
+)
+def scan(address: str, port: int, file: Path | None) -> None:
+    """Fetch ADDRESS's SSH host keys and print their fingerprints and the pins.
+
+    Whoever answers is taken at its word, so compare the fingerprints before you deploy.
+    """
+    keys = fetch(address, port)
+    for key in keys:
+        click.echo(f"{key.fingerprint}  {key.kind}", err=True)
+    if file is None:
+        click.echo("hostKeys:\n" + "".join(f"  - {key.pin}\n" for key in keys), nl=False)
+        return
+    try:
+        file.write_text(with_host_keys(file.read_text(), [key.pin for key in keys]))
+    except ValueError as error:
+        raise click.ClickException(f"{file}: {error}") from None
+    click.echo(f"wrote {len(keys)} pins into {file}; compare the fingerprints with the host's console", err=True)
+
+
+def fetch(address: str, port: int, types: Sequence[str] = KEY_TYPES) -> list[HostKey]:
+    """One key of each type that the host has. Raises ClickException when nobody answers or none has a key."""
+    keys = [key for kind in types if (key := _fetch_one(address, port, kind))]
+    if not keys:
+        raise click.ClickException(f"{address} port {port} answers SSH but has none of: {', '.join(types)}")
+    return keys
+
+
+def _fetch_one(address: str, port: int, kind: str) -> HostKey | None:
+    """The host's key of a type, or None when it has none. Ends before any authentication."""
+    try:
+        connection = socket.create_connection((address, port), timeout=TIMEOUT)
+    except OSError as error:
+        raise click.ClickException(f"{address} port {port}: no SSH connection ({error.strerror or error})") from None
+    transport = paramiko.Transport(connection)
+    try:
+        transport.get_security_options().key_types = (kind,)
+        transport.start_client(timeout=TIMEOUT)
+        key = transport.get_remote_server_key()
+    except paramiko.ssh_exception.IncompatiblePeer:
+        return None
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise click.ClickException(f"{address} port {port}: no SSH host key to be had ({error})") from None
+    finally:
+        transport.close()
+    return HostKey(key.get_name(), key.asbytes())

@@ -1,0 +1,127 @@
+"""Stack files as text: a new site's, and host keys put into one that is there, with all comments kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+KEY_LINE = re.compile(r"(?P<indent> *)hostKeys:(?P<rest>.*)")
+
+
+@dataclass(frozen=True)
+class NewSite:
+    """What a new site's stack file says; networks and addresses as text."""
+
+    name: str
+    mesh: str
+    stack: str
+    address: str
+    port: int = 22
+    user: str = "root"
+    uplink: str = "eth0"
+    lan_interface: str = "eth1"
+    lans: Sequence[str] = ()
+    gateway_addresses: Sequence[str] = ()
+    management: Sequence[str] = ()
+    agent: bool = False
+    host_keys: Sequence[str] = field(default=())
+
+
+def render(site: NewSite) -> str:
+    """The commented stack file of a new site; its secrets are set by `pulumi config set --secret`."""
+    return f"""\
+# A site's stack: one hypervisor host, its NAT firewall and its gateway. Written by `wgnode site new`.
+config:
+  wgmesh:role: site
+  wgmesh:site:
+    # The site's name in the mesh; it becomes the gateway's name, so `wg show {site.name}` works on the host.
+    name: {site.name}
+    # The mesh's stack.
+    mesh: {site.mesh}
+    host:
+      address: {site.address}
+      port: {site.port}
+      # root, or a user with sudo that asks for no password.
+      user: {site.user}
+      # The keys that the host may show, and no other:
+      #   wgnode host scan {site.address}{_port(site.port)} --write stacks/Pulumi.{site.stack}.yaml
+      hostKeys:{_list(site.host_keys, 6)}
+{_access(site)}
+    # Where SSH to the host comes from. Everybody else is locked out.
+    managementNetworks:{_list(site.management, 4)}
+    # The host's interface to the internet.
+    uplink: {site.uplink}
+    lan:
+      # The host's interface into its LAN; it becomes a port of a bridge, beside the gateway's.
+      interface: {site.lan_interface}
+      # The gateway's own, so far unused, addresses: one in each LAN that the mesh's stack lists for this site.
+      gatewayAddresses:{_list(site.gateway_addresses, 6)}
+      # How the LAN's machines find the other sites: host-route (this host is their router and gets the routes) or
+      # proxy-arp (the gateway answers for the other sites' addresses).
+      reach: host-route
+    gateway:
+      # MiB and number of CPUs.
+      memory: 128
+      cpus: 1
+      # From the project's folder; `make image` builds it.
+      image: build/image/appliance.tar
+    # What else may come in by the uplink: {{protocol: tcp, port: 443, from: [192.0.2.0/24]}}; no `from`: from anywhere.
+    firewall:
+      allow: []
+    # Commands of your own, run once on the host before anything else (through the pulumi-command provider).
+    bootstrap: []
+    # The site's private recipient key, a secret of this stack, is set by
+    #   pulumi config set --secret --path wgmesh:site.recipientKey --stack {site.stack} < KEYFILE
+"""
+
+
+def mesh_entry(site: NewSite, recipient: str, endpoint: str | None) -> str:
+    """The entry for `sites:` in the mesh's stack file."""
+    where = f"endpoint: {endpoint}" if endpoint else "# endpoint: HOST:PORT   (none: nobody can call this site)"
+    return f"      {site.name}:\n        {where}\n        lans:{_list(site.lans, 8)}\n        recipient: {recipient}\n"
+
+
+def with_host_keys(text: str, pins: Sequence[str]) -> str:
+    """The stack file with exactly these pins under `hostKeys:`; every other line stays as it is.
+
+    Raises ValueError when there is no `hostKeys:` line.
+    """
+    lines = text.splitlines(keepends=True)
+    found = next(((number, match) for number, line in enumerate(lines) if (match := KEY_LINE.match(line))), None)
+    if found is None:
+        raise ValueError("there is no `hostKeys:` line; add one under `host:`")
+    number, match = found
+    end = number + 1
+    while end < len(lines) and _belongs(lines[end], len(match["indent"])):
+        end += 1
+    comment = re.search(r"\s+#.*", match["rest"])
+    listed = _list(pins, len(match["indent"]))
+    return "".join(
+        [*lines[:number], f"{match['indent']}hostKeys:{comment[0] if comment else ''}{listed}\n", *lines[end:]]
+    )
+
+
+def _belongs(line: str, indent: int) -> bool:
+    """Whether the line is an item of the block list under a key at this indentation."""
+    stripped = line.lstrip(" ")
+    return stripped.startswith("- ") and len(line) - len(stripped) >= indent
+
+
+def _list(items: Sequence[str], indent: int) -> str:
+    return "".join(f"\n{' ' * indent}  - {item}" for item in items) if items else " []"
+
+
+def _port(port: int) -> str:
+    return "" if port == 22 else f" --port {port}"
+
+
+def _access(site: NewSite) -> str:
+    if site.agent:
+        return "      # By the running SSH agent; `privateKey`, a secret, is the other way.\n      agent: true"
+    return (
+        "      # The SSH key, a secret of this stack:\n"
+        f"      #   pulumi config set --secret --path wgmesh:site.host.privateKey --stack {site.stack} < KEYFILE\n"
+        "      # or the running SSH agent:\n"
+        "      #   agent: true"
+    )

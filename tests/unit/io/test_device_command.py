@@ -1,0 +1,72 @@
+"""The command line: what it says, and that no command pays for another's imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from wgnode.cli import COMMANDS, device, main
+
+
+def test_commands_are_listed_without_importing_any() -> None:
+    program = (
+        "import sys; from wgnode.cli import main; main(['--help'], standalone_mode=False);"
+        "print([name for name in sys.modules if name.startswith('wgnode.') and name != 'wgnode.cli'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"  {name}" in done.stdout for name in COMMANDS)
+
+
+def test_the_node_starts_without_what_only_operators_need() -> None:
+    program = "import sys; import wgnode.cli.device; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = (
+        "asyncio",
+        "pydantic",
+        "pulumi",
+        "paramiko",
+        "yaml",
+        "ssl",
+        "urllib.request",
+        "subprocess",
+        "multiprocessing",
+    )
+    assert not [name for name in heavy if f"'{name}'" in done.stdout]
+
+
+def test_an_unknown_command_is_an_error() -> None:
+    assert CliRunner().invoke(main, ["nonsense"]).exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["device", "--help"], ["device", "-h"]])
+def test_help_has_examples(arguments: list[str]) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0
+    for words in ("Examples:", "wg set wg0 private-key", "LOG_LEVEL", "Exit status"):
+        assert words in done.output
+
+
+def test_an_impossible_name_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "forbid_core_dumps", lambda: None)  # of this process, please
+    done = CliRunner().invoke(device.command, ["much-too-long-for-a-name", "-f"])
+    assert done.exit_code == 1
+    assert "interface name 'much-too-long-for-a-name': 1 to 15 bytes" in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(1, "Operation not permitted"), "run it as root"),
+        (OSError(16, "Device or resource busy"), "in use by another process"),
+        (FileNotFoundError(2, "No such file or directory"), "modprobe tun"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_failures_say_what_to_do(error: OSError, words: str) -> None:
+    told = device._explain("wg0", error)
+    assert told.startswith("cannot run a node on wg0: ")
+    assert words in told

@@ -217,7 +217,7 @@ def decode_key(text: str) -> bytes:
 
 
 def _load(blob: bytes) -> dict[str, Any]:
-    raw = json.loads(blob)
+    raw = json.loads(blob.decode())
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise ValueError(f"format {raw.get('format') if isinstance(raw, dict) else None!r}, this node reads {FORMAT}")
     return raw

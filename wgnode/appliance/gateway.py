@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
+import traceback
 from typing import Any
 
 from wgnode.appliance import baked, network
@@ -47,10 +47,13 @@ class Gateway:
                 self.log.warning(f"no route to {skipped} through the tunnel: it would carry the tunnel's own datagrams")
             self.shell = Shell(self.loop, device, tun, on_gone=_tunnel_gone, log=self.log.warning)
             self.shell.start()
-        except (OSError, ValueError) as error:
+        except Exception as error:
             self.shell = None
-            self.error = str(error)
-            self.log.error(f"the node does not run: {error}")
+            expected = isinstance(error, OSError | ValueError)
+            self.error = str(error) if expected else f"{type(error).__name__}: {error}"
+            self.log.error(f"the node does not run: {self.error}")
+            if not expected:
+                traceback.print_exc()
         else:
             self.log.info(
                 f"{self.config.mesh}/{self.config.name} up, port {device.listen_port}, {len(device.peers)} peers"
@@ -74,7 +77,7 @@ class Gateway:
             **self._identity(),
             "uptime": round(time.clock_gettime(time.CLOCK_BOOTTIME), 3),
             "time": round(time.time(), 3),
-            "python": platform.python_version(),
+            "python": ".".join(map(str, sys.version_info[:3])),
             "kernel": os.uname().release,
             "pid1": {"pid": os.getpid(), "exe": os.readlink("/proc/1/exe"), "argv": sys.orig_argv},
             "image": self.image.get("inputs"),

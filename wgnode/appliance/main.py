@@ -14,7 +14,7 @@ def main() -> None:
     try:
         run()
     except BaseException:
-        import traceback
+        import traceback  # not before the first line
 
         traceback.print_exc()
     finally:

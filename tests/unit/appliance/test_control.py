@@ -1,0 +1,122 @@
+"""The gateway's end of the control channel against hostd's, over a socket pair in place of the port."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wgnode.appliance import control as control_module
+from wgnode.appliance.control import Control, find_port
+from wgnode.appliance.log import Log
+from wgnode.io.control import Decoder, Message, encode
+from wgnode.io.loop import Loop
+
+
+class Answers:
+    def uapi(self, text: str) -> str:
+        return f"answer to {text}"
+
+    def health(self) -> dict[str, Any]:
+        return {"live": "digest"}
+
+    def hello(self) -> dict[str, Any]:
+        return {"name": "berlin"}
+
+
+class Host:
+    """The other end of the port."""
+
+    def __init__(self, loop: Loop, end: socket.socket) -> None:
+        self.loop, self.end, self.decoder = loop, end, Decoder()
+        self.received: list[Message] = []
+
+    def wait_for(self, kind: str) -> Message:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            self.loop.run_once(0.01)
+            with contextlib.suppress(BlockingIOError):
+                self.received += self.decoder.feed(self.end.recv(65536))
+            for message in self.received:
+                if message["type"] == kind:
+                    self.received.remove(message)
+                    return message
+        raise AssertionError(f"no {kind}")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    descriptor = os.open(tmp_path / "console", os.O_RDWR | os.O_CREAT)
+    yield Log(descriptor)
+    os.close(descriptor)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[Host]:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    monkeypatch.setattr(control_module, "find_port", lambda: Path("/port"))
+    monkeypatch.setattr(control_module.os, "open", lambda *_: ours.fileno())
+    monkeypatch.setattr(control_module, "HEARTBEAT", 0.02)
+    loop = Loop()
+    Control(loop, log, Answers(), lambda: None)
+    yield Host(loop, theirs)
+    theirs.close()
+    ours.close()
+    loop.close()
+
+
+def test_the_gateway_greets_and_shows_signs_of_life(host: Host) -> None:
+    assert host.wait_for("hello") == {"type": "hello", "name": "berlin"}
+    host.wait_for("heartbeat")
+    host.wait_for("heartbeat")
+
+
+def test_lines_from_before_the_host_came_are_told_in_order(host: Host, log: Log) -> None:
+    log.info("first")
+    log.warning("second")
+    told = [host.wait_for("log"), host.wait_for("log")]
+    assert [(line["level"], line["text"]) for line in told] == [("info", "first"), ("warning", "second")]
+
+
+def test_questions_are_answered_with_their_id(host: Host) -> None:
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "uapi", "id": 7, "text": "get=1"}) + encode({"type": "health", "id": 8}))
+    assert host.wait_for("reply") == {"type": "reply", "id": 7, "text": "answer to get=1"}
+    assert host.wait_for("reply") == {"type": "reply", "id": 8, "health": {"live": "digest"}}
+
+
+def test_the_hosts_time_is_taken(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(control_module, "set_clock", lambda ns: taken.append(ns) or 0.0)  # type: ignore[func-returns-value]
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "time", "unix_ns": 123}) + encode({"type": "time", "unix_ns": "no"}))
+    host.wait_for("heartbeat")
+    host.wait_for("heartbeat")
+    assert taken == [123]
+
+
+def test_a_message_of_a_newer_host_is_ignored(host: Host) -> None:
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "from the future"}) + encode({"type": "hello"}))
+    host.wait_for("hello")
+
+
+def test_the_console_has_every_line_with_its_level(log: Log, tmp_path: Path) -> None:
+    log.info("fine")
+    log.error("not fine")
+    lines = (tmp_path / "console").read_text().splitlines()
+    assert lines[0].endswith(" fine")
+    assert lines[1].endswith("error: not fine")
+
+
+def test_the_port_is_found_by_its_name(tmp_path: Path) -> None:
+    for port, name in (("vport0p0", "other"), ("null", "org.wgnode.control")):
+        (tmp_path / port).mkdir()
+        (tmp_path / port / "name").write_text(f"{name}\n")
+    assert find_port(tmp_path) == Path("/dev/null")
+    assert find_port(tmp_path / "nothing") is None

@@ -1,0 +1,72 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from wgnode.appliance import baked, warmup
+from wgnode.appliance.gateway import EIO_REPLY, Gateway
+from wgnode.appliance.health import device_health
+from wgnode.appliance.log import Log
+from wgnode.io.loop import Loop
+from wgnode.io.node import new_device
+from wgnode.protocol.endpoint import Endpoint
+
+
+def test_two_nodes_meet_in_memory_when_the_image_is_built() -> None:
+    warmup.exercise()
+
+
+def test_without_a_configuration_the_gateway_says_why_and_answers_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baked, "read_config", lambda: baked.NodeConfig.from_json(b"{"))
+    loop = Loop()
+    descriptor = os.open(tmp_path / "console", os.O_RDWR | os.O_CREAT)
+    gateway = Gateway(loop, Log(descriptor))
+    gateway.start()
+    assert gateway.error is not None
+    assert "node configuration" in gateway.error
+    assert gateway.uapi("get=1\n\n") == EIO_REPLY
+    assert gateway.hello()["error"] == gateway.error
+    assert "the node does not run: node configuration" in (tmp_path / "console").read_text()
+    os.close(descriptor)
+    loop.close()
+
+
+def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
+    device = new_device()
+    device.set_private_keys([bytes(range(32))], 0.0)
+    peer = device.add_peer([bytes(range(1, 33))], "cabin")
+    device.set_preshared_keys(peer, [b"p" * 32])
+    device.set_endpoint(peer, Endpoint("2001:db8::1", 51820))
+    device.replace_allowed_ips(peer, ["10.2.0.0/24"])
+    device.set_keepalive(peer, 25, 0.0)
+    health = device_health(device, now=100.0, wall=5000.0)
+    assert health["peers"][0]["last_handshake"] is None
+    peer.last_handshake = 90.0
+    health = device_health(device, now=100.0, wall=5000.0)
+    assert health["peers"] == [
+        {
+            "name": "cabin",
+            "public_key": "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+            "endpoint": "[2001:db8::1]:51820",
+            "allowed_ips": ["10.2.0.0/24"],
+            "last_handshake": 4990.0,
+            "rx_bytes": 0,
+            "tx_bytes": 0,
+            "persistent_keepalive": 25,
+        }
+    ]
+    assert health["live"] == device.live_digest()
+    assert "cHBwcHBw" not in str(health)
+
+
+def test_a_surprise_while_starting_is_told_by_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baked, "read_config", {}.__getitem__)
+    loop = Loop()
+    with open(tmp_path / "console", "w") as console:
+        gateway = Gateway(loop, Log(console.fileno()))
+        gateway.start()
+    assert gateway.error is not None
+    assert gateway.error.startswith("TypeError: ")
+    loop.close()

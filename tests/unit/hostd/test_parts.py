@@ -1,0 +1,94 @@
+"""The small parts of hostd: endpoints, state, notification, the zipapp."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wgnode.hostd import bundle, endpoints, state
+from wgnode.hostd.notify import Notifier
+
+NAMED = {"key": "gate.example:51820"}
+
+
+@pytest.mark.parametrize(
+    ("resolved", "applied", "handshake", "expected"),
+    [
+        ("192.0.2.1:1", None, None, "192.0.2.1:1"),
+        ("192.0.2.1:1", "192.0.2.1:1", None, None),
+        ("192.0.2.2:1", "192.0.2.1:1", None, "192.0.2.2:1"),
+        ("192.0.2.2:1", "192.0.2.1:1", 1000 - 180.0, None),
+        ("192.0.2.2:1", "192.0.2.1:1", 1000 - 180.1, "192.0.2.2:1"),
+        (None, None, None, None),
+    ],
+    ids=["first", "unchanged", "moved, never met", "moved, session alive", "moved, session over", "unresolved"],
+)
+def test_a_name_is_followed_only_while_its_peer_is_silent(
+    resolved: str | None, applied: str | None, handshake: float | None, expected: str | None
+) -> None:
+    due = endpoints.due(
+        NAMED,
+        {} if resolved is None else {NAMED["key"]: resolved},
+        {} if applied is None else {"key": applied},
+        {"key": handshake},
+        1000.0,
+    )
+    assert due.get("key") == expected
+
+
+def test_an_ipv6_endpoint_is_written_in_brackets() -> None:
+    assert endpoints.resolve("[::1]:51820") == "[::1]:51820"
+    assert endpoints.resolve("127.0.0.1:51820") == "127.0.0.1:51820"
+
+
+def test_state_survives_and_keeps_peers_that_the_guest_does_not_know_any_more(tmp_path: Path) -> None:
+    state.StateFile(tmp_path).update({"a": {"endpoint": "e", "last_handshake": 1.0}})
+    state.StateFile(tmp_path).update({"b": {"endpoint": "f", "last_handshake": 2.0}})
+    assert sorted(state.StateFile(tmp_path).peers) == ["a", "b"]
+    assert [file.name for file in tmp_path.iterdir()] == ["peers.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format":99,"peers":{"a":1}}', b'{"format":1,"peers":3}'])
+def test_a_state_file_that_can_not_be_used_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / state.FILE).write_bytes(content)
+    assert state.StateFile(tmp_path).peers == {}
+
+
+def test_systemd_hears_what_it_asked_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        notifier = Notifier({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "60000000"})
+        notifier.ready()
+        notifier.feed()
+        assert [listener.recv(100), listener.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+    assert notifier.watchdog == 60.0
+    notifier.feed()
+    Notifier({}).ready()
+
+
+def test_the_zipapp_is_the_same_every_time_and_needs_nothing_but_python(tmp_path: Path) -> None:
+    assert bundle.build() == bundle.build()
+    file = tmp_path / "hostd.pyz"
+    file.write_bytes(bundle.build())
+    command = [sys.executable, "-ISs", str(file), "health", "--json", "--socket", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["status"] == "unreachable"
+
+
+def test_the_zipapp_holds_every_module_of_hostd() -> None:
+    present = {f"hostd/{file.name}" for file in (bundle.WGNODE / "hostd").glob("*.py")}
+    assert present - set(bundle.MODULES) == {"hostd/bundle.py"}
+
+
+def test_the_zipapp_can_start_its_service(tmp_path: Path) -> None:
+    """Every module that `run` imports is in it."""
+    file = tmp_path / "hostd.pyz"
+    file.write_bytes(bundle.build())
+    code = f"import sys; sys.path.insert(0, {str(file)!r}); import wgnode.hostd.main as m; print(m.__file__)"
+    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(str(file))

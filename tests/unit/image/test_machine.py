@@ -1,0 +1,71 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from wgnode.image.machine import Machine, Nic, command, kernel_command_line, tsc_khz_of
+
+MACHINE = Machine(
+    name="berlin",
+    kernel="/i/vmlinux",
+    initrd="/run/wgnode/initrd",
+    nics=(Nic("wgnode-wan", "52:54:00:77:67:00"), Nic("wgnode-lan", "52:54:00:01:02:03")),
+    control="/run/wgnode/control.sock",
+    tsc_khz=2445425,
+)
+
+
+def values(arguments: list[str], option: str) -> list[str]:
+    return [value for key, value in itertools.pairwise(arguments) if key == option]
+
+
+def test_the_machine_has_nothing_that_was_not_asked_for_and_ends_with_the_guest() -> None:
+    assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(command(MACHINE))
+    assert values(command(MACHINE), "-sandbox")[0].startswith("on,")
+
+
+def test_cards_are_in_the_order_given_each_on_its_own_tap() -> None:
+    assert [value for value in values(command(MACHINE), "-netdev") if "tap" in value] == [
+        "tap,id=net0,ifname=wgnode-wan,script=no,downscript=no",
+        "tap,id=net1,ifname=wgnode-lan,script=no,downscript=no",
+    ]
+    assert "virtio-net-device,netdev=net1,mac=52:54:00:01:02:03" in values(command(MACHINE), "-device")
+
+
+def test_qemu_does_not_wait_for_the_control_channels_client() -> None:
+    assert "socket,id=control,path=/run/wgnode/control.sock,server=on,wait=off" in values(command(MACHINE), "-chardev")
+
+
+def test_emulation_tells_the_guest_its_clock_rate_and_kvm_does_not_need_to() -> None:
+    assert "tsc_early_khz=2445425" in kernel_command_line(MACHINE).split()
+    kvm = replace(MACHINE, accelerator="kvm")
+    assert "tsc_early_khz" not in kernel_command_line(kvm)
+    assert values(command(kvm), "-accel") == ["kvm"]
+    assert values(command(kvm), "-cpu") == ["host"]
+
+
+def test_a_panic_ends_the_machine() -> None:
+    assert {"panic=-1", "oops=panic"} <= set(kernel_command_line(MACHINE).split())
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"memory": 95}, "95 MiB"),
+        ({"cpus": 0}, "0 CPUs"),
+        ({"nics": (Nic("t", "52:54:00:77:67:0G"),)}, "no MAC address"),
+        ({"kernel": "/a,b"}, "no comma"),
+    ],
+)
+def test_a_machine_that_could_not_run_is_refused_by_name(changed: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=f"gateway 'berlin': .*{words}"):
+        command(replace(MACHINE, **changed))  # type: ignore[arg-type]
+
+
+def test_the_smallest_memory_is_enough() -> None:
+    assert values(command(replace(MACHINE, memory=96)), "-m") == ["96"]
+
+
+def test_the_clock_rate_comes_from_bogomips() -> None:
+    assert tsc_khz_of("processor : 0\nbogomips\t: 4890.85\nprocessor : 1\nbogomips : 1.00\n") == 2445425
+    assert tsc_khz_of("processor : 0\n") is None

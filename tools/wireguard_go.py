@@ -1,5 +1,9 @@
-"""wireguard-go, which the tests hold our node against: prints the program's path, building it first where missing."""
+"""wireguard-go, which the tests hold our node against: prints the program's path, building it first where missing.
 
+`--find` only looks: exit code 1 when it is not built yet.
+"""
+
+import argparse
 import sys
 from pathlib import Path
 
@@ -26,13 +30,19 @@ def _build(directory: Path) -> None:
     (directory / "wireguard").rename(directory / "wireguard-go")
 
 
-def main() -> str | None:
+def main() -> str | int:
+    parser = argparse.ArgumentParser(prog="python -m tools.wireguard_go", description=__doc__)
+    parser.add_argument("--find", action="store_true", help="only look, never build")
+    only_look = parser.parse_args().find
     stop_on_signals()
     try:
-        print(ensure())
+        program = installed() if only_look else ensure()
     except StepFailed as error:
         return str(error)
-    return None
+    if not program.exists():
+        return 1
+    print(program)
+    return 0
 
 
 if __name__ == "__main__":

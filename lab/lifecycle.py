@@ -22,6 +22,7 @@ from lab.supervise import Spec
 
 Progress = Callable[[str], None]
 BOOT_SECONDS = 60.0
+REBOOT_SECONDS = 8.0
 _GONE = ".gone-"
 
 
@@ -39,14 +40,19 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
         _remove_gone(directory)
         _ensure_runner_key(directory)
         _ensure_network(name)
-        booted = [site for site in plan.SITES if _ensure_host(name, directory, site, root, lock, progress)]
+        off = [site for site in plan.SITES if not cgroup.populated(cgroup.of_host(name, site.name))]
+        if off:
+            (directory / "lab.json").unlink(missing_ok=True)
+        for site in off:
+            progress(f"booting {site.name}")
+            _start_host(name, directory, site, root, lock)
         ssh.write_known_hosts(directory)
+        # Without an inventory an earlier `up` was interrupted: what runs may still be booting.
+        fresh = not (directory / "lab.json").exists()
         for site in plan.SITES:
-            if site in booted:
-                await_boot(name, directory, site)
+            await_boot(name, directory, site, BOOT_SECONDS if fresh else REBOOT_SECONDS, thorough=fresh)
+            if site in off:
                 progress(f"{site.name} is ready")
-            elif not ssh.answers(name, site, timeout=5.0):
-                raise LabError(_silent_host(name, site))
         inventory = _inventory(name, directory)
         state.save(directory, inventory)
         return inventory
@@ -86,10 +92,10 @@ def status(name: str, directory: Path) -> dict[str, Any]:
     return {"name": name, "dir": str(directory), "up": up, "namespaces": namespaces, "hosts": hosts}
 
 
-def await_boot(name: str, directory: Path, site: Site, timeout: float = BOOT_SECONDS) -> None:
-    """Wait until a host has booted and lets the runner in; `timeout` in seconds."""
+def await_boot(name: str, directory: Path, site: Site, timeout: float, *, thorough: bool = True) -> None:
+    """Wait until a host has booted and lets the runner in, or just answers SSH; `timeout` in seconds."""
     deadline = time.monotonic() + timeout
-    while not ssh.booted(name, directory, site):
+    while not (ssh.booted(name, directory, site) if thorough else ssh.answers(name, site)):
         if not cgroup.populated(cgroup.of_host(name, site.name)):
             raise LabError(_boot_failure(directory / "hosts" / site.name))
         if time.monotonic() > deadline:
@@ -142,12 +148,8 @@ def _ensure_network(name: str) -> None:
         netns.wire(cable, lambda role: plan.namespace(name, role))
 
 
-def _ensure_host(name: str, directory: Path, site: Site, root: Path, lock: int, progress: Progress) -> bool:
-    """Start the host where it is off; True where it was."""
+def _start_host(name: str, directory: Path, site: Site, root: Path, lock: int) -> None:
     group = cgroup.of_host(name, site.name)
-    if cgroup.populated(group):
-        return False
-    progress(f"booting {site.name}")
     home = directory / "hosts" / site.name
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _ensure_key(home / "ssh_host_ed25519_key", f"root@{site.name}")
@@ -155,7 +157,6 @@ def _ensure_host(name: str, directory: Path, site: Site, root: Path, lock: int, 
     base = _root_below(home) or str(root)
     spec = Spec(lab=name, host=site.name, directory=str(home), rootfs=base, cgroup=str(group))
     _start_supervisor(spec, lock)
-    return True
 
 
 def _root_below(home: Path) -> str | None:

@@ -17,6 +17,10 @@ class HostUnreachable(HostError):
     """No SSH connection within its time."""
 
 
+class LoginRefused(HostError):
+    """The host is there, but takes none of our keys."""
+
+
 class HostKeyMismatch(HostError):
     """The host showed a key that is not pinned; nothing was sent to it."""
 

@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 import paramiko
 
-from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable
+from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 
 CONNECT_TIMEOUT = 7.0  # seconds for name and TCP, so that a host that is away fails within 10
 HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange and login of a host that did answer, which may be a slow one
@@ -161,7 +161,7 @@ def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[pa
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise HostUnreachable(f"host {name_of(connection)}: the connection ended at login ({error})") from None
     shown = ", ".join(fingerprint(key.asbytes()) for key in keys)
-    raise HostError(
+    raise LoginRefused(
         f"host {name_of(connection)}: refuses the key {shown}; add its public half to"
         f" ~{connection.user}/.ssh/authorized_keys there"
     )

@@ -1,0 +1,89 @@
+"""What a host is: system, processor, whether guests can run on KVM, interfaces, firewalls of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.hosts import network
+from infra.hosts.host import Host
+from wgnode.firewall.foreign import Foreign, foreign
+
+# A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
+PROBE_EXIT = 67
+_PROBE = f"""d=$(mktemp -d) && trap 'rm -rf "$d"' EXIT
+{{ head -c 65520 /dev/zero; printf '\\260\\041\\346\\364\\364'; head -c 11 /dev/zero; }} >"$d/bios"
+timeout 10 qemu-system-x86_64 -accel kvm -machine microvm -m 16 -nodefaults -display none -no-reboot \\
+    -bios "$d/bios" -device isa-debug-exit,iobase=0xf4,iosize=1 2>&1
+[ $? = {PROBE_EXIT} ] || exit 1"""
+
+_READ = """. /etc/os-release
+echo "os=$PRETTY_NAME"
+echo "kernel=$(uname -r)"
+echo "cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+echo "cpus=$(nproc)"
+echo "memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
+echo "qemu=$(qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p' | head -n 1)"
+for module in kvm_intel kvm_amd; do [ -d /sys/module/$module ] && echo "module=$module"; done
+true"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is empty where it is not installed."""
+
+    os: str
+    kernel: str
+    cpu: str
+    cpus: int
+    memory: int
+    qemu: str
+    kvm: bool
+    kvm_reason: str
+    interfaces: tuple[str, ...]
+    foreign_firewalls: tuple[Foreign, ...]
+
+    def outputs(self) -> dict[str, object]:
+        return {
+            "os": self.os,
+            "kernel": self.kernel,
+            "cpu": self.cpu,
+            "cpus": self.cpus,
+            "memory": self.memory,
+            "qemu": self.qemu,
+            "kvm": self.kvm,
+            "kvmReason": self.kvm_reason,
+            "interfaces": list(self.interfaces),
+            "foreignFirewalls": [str(one) for one in self.foreign_firewalls],
+        }
+
+
+def read(host: Host) -> Facts:
+    said = host.run(["sh", "-c", _READ]).stdout
+    values = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    usable, reason = _kvm(host, values.get("module"), values["qemu"])
+    links = host.run(network.READ_LINKS, check=False)
+    listing = host.run(["nft", "-j", "list", "ruleset"], check=False)
+    return Facts(
+        os=values["os"],
+        kernel=values["kernel"],
+        cpu=values["cpu"],
+        cpus=int(values["cpus"]),
+        memory=int(values["memory"]),
+        qemu=values["qemu"],
+        kvm=usable,
+        kvm_reason=reason,
+        interfaces=tuple(network.interfaces(links.stdout)) if links.code == 0 else (),
+        foreign_firewalls=tuple(foreign(listing.stdout)) if listing.code == 0 else (),
+    )
+
+
+def _kvm(host: Host, module: str | None, qemu: str) -> tuple[bool, str]:
+    """/dev/kvm alone proves nothing: some hosts have it and boot no ordinary guest."""
+    if not module:
+        return False, "neither kvm_intel nor kvm_amd is loaded"
+    if not qemu:
+        return False, "QEMU is not installed yet"
+    probe = host.run(["sh", "-c", _PROBE], check=False, timeout=20)
+    if probe.code != 0:
+        return False, f"{module} is loaded, but a probe guest did not start: {probe.stdout.strip()[-200:]}"
+    return True, f"{module} is loaded and a probe guest started"

@@ -1,0 +1,105 @@
+#!/bin/sh
+# Written by wgnode; `pulumi up` replaces it. Links and routes of the gateway: `network.sh up` and `network.sh down`,
+# both may be run again at any time. `down` puts back on the LAN interface what `up` has taken over.
+#
+#   uplink -- this host -- wgnode-wan [gateway] wgnode-lan -- bridge -- LAN
+set -eu
+
+bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo wgnode-br0; fi; }
+master() { basename "$(readlink "/sys/class/net/$1/master" 2>/dev/null || echo none)"; }
+exists() { [ -e "/sys/class/net/$1" ]; }
+
+tap() { # NAME
+    exists "$1" || ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
+}
+
+addresses() { # INTERFACE: its own addresses; those that router advertisements made come back by themselves
+    ip -o addr show dev "$1" scope global | awk '!($3 == "inet6" && / dynamic /) {
+        printf "%s%s\n", $4, ($5 == "brd" ? " brd " $6 : $3 == "inet6" ? " nodad" : "") }'
+}
+
+set_addresses() { # INTERFACE ADDRESS...: these and no others
+    interface=$1; shift
+    for address; do
+        case $address in *:*) dad=nodad ;; *) dad= ;; esac
+        ip addr replace "$address" dev "$interface" $dad
+    done
+    addresses "$interface" | while read -r address _; do
+        case " $* " in *" $address "*) ;; *) ip addr del "$address" dev "$interface" ;; esac
+    done
+}
+
+move() { # FROM TO: addresses, and routes that the kernel did not make of them
+    held=$(addresses "$1")
+    routes4=$(ip -4 route show dev "$1" | grep -v 'proto kernel' || true)
+    routes6=$(ip -6 route show dev "$1" | grep -v -e 'proto kernel' -e 'proto ra' || true)
+    ip addr flush dev "$1" scope global
+    printf '%s\n' "$held" | while read -r address; do
+        [ -z "$address" ] || ip addr replace $address dev "$2"
+    done
+    for family in 4 6; do
+        eval "routes=\$routes$family"
+        printf '%s\n' "$routes" | sed 's/ linkdown//; s/ dead//' | while read -r route; do
+            [ -z "$route" ] || ip "-$family" route replace $route dev "$2" || echo "route $route is lost" >&2
+        done
+    done
+}
+
+join() { # LAN becomes a port of our bridge, which takes over what it had
+    if ! exists wgnode-br0; then
+        ip link add name wgnode-br0 type bridge mcast_snooping 0
+        ip link set wgnode-br0 address "$(cat "/sys/class/net/$LAN/address")"
+    fi
+    sysctl -q -w net.ipv4.conf.wgnode-br0.send_redirects=0
+    ip link set wgnode-br0 up
+    for port in /sys/class/net/wgnode-br0/brif/*; do
+        case ${port##*/} in "$LAN"|wgnode-lan|'*') ;; *) release "${port##*/}" ;; esac
+    done
+    [ "$(master "$LAN")" = wgnode-br0 ] || ip link set "$LAN" master wgnode-br0
+    ip link set "$LAN" up
+    [ -z "$(addresses "$LAN")" ] || move "$LAN" wgnode-br0
+}
+
+release() { # INTERFACE leaves our bridge and gets its own back
+    ip link set "$1" nomaster
+    move wgnode-br0 "$1"
+}
+
+set_routes() { # FAMILY "TO VIA"...: our routes, known by their protocol number
+    family=$1 wanted=" "; shift
+    for route; do
+        ip "-$family" route replace "${route% *}" via "${route#* }" dev "$(bridge)" proto "$PROTOCOL"
+        wanted="$wanted${route% *} "
+    done
+    ip "-$family" route show proto "$PROTOCOL" | while read -r to _; do
+        case $wanted in *" $to "*) ;; *) ip "-$family" route del "$to" proto "$PROTOCOL" ;; esac
+    done
+}
+
+up() {
+    exists "$LAN" || { echo "there is no interface $LAN" >&2; exit 1; }
+    tap wgnode-wan
+    tap wgnode-lan
+    set_addresses wgnode-wan $TRANSIT
+    ip link set wgnode-wan up
+    [ "$(bridge)" != wgnode-br0 ] || join
+    ip link set wgnode-lan mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
+    set_all_routes
+}
+
+down() {
+    set +e
+    for family in 4 6; do
+        ip "-$family" route flush proto "$PROTOCOL" 2>/dev/null
+    done
+    if exists wgnode-br0; then
+        for port in /sys/class/net/wgnode-br0/brif/*; do
+            case ${port##*/} in wgnode-lan|'*') ;; *) release "${port##*/}" ;; esac
+        done
+        ip link del wgnode-br0
+    fi
+    for name in wgnode-lan wgnode-wan; do
+        ! exists "$name" || ip link del "$name"
+    done
+}
+

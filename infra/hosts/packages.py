@@ -1,0 +1,33 @@
+"""Debian packages: which are there, and installing only what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.hosts.host import Host, HostError
+from infra.provider.log import log
+
+LOCK_TIMEOUT = 120  # seconds that we wait for another apt on the host
+TIMEOUT = 900.0  # seconds for downloading and unpacking
+
+
+def states(host: Host, names: Sequence[str]) -> dict[str, str]:
+    """ "installed" by package name; what is not installed is left out."""
+    shown = host.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\\n", *names], check=False).stdout
+    lines = [line.split() for line in shown.splitlines()]
+    return {parts[0]: "installed" for parts in lines if len(parts) > 1 and parts[1].startswith("ii")}
+
+
+def install(host: Host, names: Sequence[str]) -> None:
+    """Raises HostError when a package cannot be had."""
+    present = states(host, names)
+    missing = [name for name in names if name not in present]
+    if not missing:
+        return
+    log(f"installing {', '.join(missing)} on {host.name}")
+    apt = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"]
+    updated = host.run([*apt, "update"], check=False, timeout=TIMEOUT)
+    installed = host.run([*apt, "install", *missing], check=False, timeout=TIMEOUT)
+    if installed.code != 0:
+        said = (installed.stderr.strip() or updated.stderr.strip())[-1000:]
+        raise HostError(f"host {host.name}: apt-get cannot install {', '.join(missing)}: {said}")

@@ -1,0 +1,89 @@
+"""Firewalls of others on a host that would drop what a gateway needs forwarded. Pure: from `nft -j list ruleset`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wgnode.firewall.rules import TABLE, TRANSIT_INTERFACE
+
+_OWNERS = {"DOCKER-USER": "Docker", "DOCKER-FORWARD": "Docker", "DOCKER": "Docker", "ufw-before-forward": "ufw"}
+_BLOCKING = ("drop", "reject")
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A base chain that drops what it was not told to accept, e.g. "ip filter FORWARD (Docker)"."""
+
+    family: str
+    table: str
+    chain: str
+    hook: str
+    owner: str | None
+    passes_us: bool
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.table} {self.chain}" + (f" ({self.owner})" if self.owner else "")
+
+    @property
+    def way_out(self) -> str:
+        """Commands that let the gateway through."""
+        if self.owner == "Docker" or self.table == "filter":
+            chain = "DOCKER-USER" if self.owner == "Docker" else self.chain
+            program = "iptables" if self.family == "ip" else "ip6tables"
+            return "; ".join(f"{program} -I {chain} {way} {TRANSIT_INTERFACE} -j ACCEPT" for way in ("-i", "-o"))
+        if self.owner == "firewalld":
+            return f"firewall-cmd --permanent --zone=trusted --add-interface={TRANSIT_INTERFACE}; firewall-cmd --reload"
+        where = f"{self.family} {self.table} {self.chain}"
+        return (
+            f"nft insert rule {where} iifname {TRANSIT_INTERFACE} accept;"
+            f" nft insert rule {where} oifname {TRANSIT_INTERFACE} accept"
+        )
+
+
+def foreign(listing: str) -> list[Foreign]:
+    """Those on the input and forward hooks, in the ruleset's order."""
+    items = json.loads(listing)["nftables"] if listing.strip() else []
+    rules = [item["rule"] for item in items if "rule" in item and not _ours(item["rule"])]
+    names: dict[tuple[str, str], set[str]] = {}
+    for item in items:
+        if "chain" in item:
+            names.setdefault((item["chain"]["family"], item["chain"]["table"]), set()).add(item["chain"]["name"])
+    found = []
+    for chain in (item["chain"] for item in items if "chain" in item):
+        if chain.get("hook") not in ("input", "forward") or _ours(chain):
+            continue
+        table = (chain["family"], chain["table"])
+        own = [rule for rule in rules if _chain(rule) == (*table, chain["name"])]
+        if chain.get("policy") == "drop" or (own and _blocks(own[-1])):
+            passes = any(_mentions_us(rule) for rule in rules if (rule["family"], rule["table"]) == table)
+            owner = _owner(chain["table"], names[table])
+            found.append(Foreign(*table, chain["name"], chain["hook"], owner, passes))
+    return found
+
+
+def _ours(item: Mapping[str, Any]) -> bool:
+    return bool(item["family"] == "inet" and item["table"] == TABLE)
+
+
+def _chain(rule: Mapping[str, Any]) -> tuple[str, str, str]:
+    return rule["family"], rule["table"], rule["chain"]
+
+
+def _blocks(rule: Mapping[str, Any]) -> bool:
+    """Whether it drops or rejects whatever reaches it."""
+    kinds = [kind for expression in rule["expr"] for kind in expression]
+    return kinds[-1] in _BLOCKING and all(kind in ("counter", "log", "limit", *_BLOCKING) for kind in kinds)
+
+
+def _mentions_us(rule: Mapping[str, Any]) -> bool:
+    accepts = any("accept" in expression or "jump" in expression or "goto" in expression for expression in rule["expr"])
+    return accepts and TRANSIT_INTERFACE in json.dumps(rule["expr"])
+
+
+def _owner(table: str, chains: Iterable[str]) -> str | None:
+    if table == "firewalld":
+        return "firewalld"
+    return next((owner for name, owner in _OWNERS.items() if name in set(chains)), None)

@@ -159,8 +159,10 @@ class LanConfig(Model):
 
 
 class TransitConfig(Model):
-    v4: str | None = transit.DEFAULT_V4
-    v6: str | None = transit.DEFAULT_V6
+    """The link between host and gateway: a /30 and a /126 that nothing else uses."""
+
+    v4: str = transit.DEFAULT_V4
+    v6: str = transit.DEFAULT_V6
 
 
 class GatewayConfig(Model):

@@ -64,7 +64,7 @@ def checked(stack: str, outputs: Mapping[str, Any]) -> MeshOutputs:
 def _unreadable(stack: str, full: str, error: str) -> str:
     if "unknown stack" in error or "no stack named" in error:
         return (
-            f"mesh stack {stack!r} does not exist ({full}): create it with `pulumi stack init {stack}`, then"
+            f"mesh stack {stack!r} does not exist ({full}): run `pulumi stack init {stack}`, then"
             f" `pulumi up -s {stack}`, or correct `wgmesh:site.mesh`"
         )
     return f"mesh stack {stack!r} ({full}) can't be read: {error}"

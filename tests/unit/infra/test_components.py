@@ -1,0 +1,171 @@
+"""How Mesh and Site wire their resources, seen by Pulumi's own mocks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+from infra.components import Mesh, Site
+from infra.components.mesh_stack import MeshStackError, read_mesh
+from infra.config import parse_mesh
+
+from .test_compiled import MESH, PIN, config, mesh
+
+__all__ = ["mesh"]
+HOST_RESOURCES = ["HypervisorHost", "NatFirewall", "ApplianceImage", "Gateway"]
+
+
+class Engine(mocks.Mocks):
+    """Remembers what was registered; outputs are the inputs and what each kind adds."""
+
+    def __init__(self, topology: dict[str, Any]) -> None:
+        self.registered: list[mocks.MockResourceArgs] = []
+        self.topology = topology
+        self.stack: dict[str, Any] = {}
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.registered.append(args)
+        added = {
+            "wgnode:index:MeshTopology": {"topology": self.topology["topology"], "bundles": self.topology["bundles"]},
+            "wgnode:index:HypervisorHost": {"facts": {"kvm": True}},
+            "wgnode:index:ApplianceImage": {"directory": "/var/lib/wgnode/images/x"},
+        }
+        return f"{args.name}-id", {**args.inputs, **added.get(args.typ, {})}
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        assert args.token.endswith(":readStackOutputs")
+        assert args.args == {"name": "organization/project/dev-mesh"}
+        return {"name": args.args["name"], "outputs": self.stack, "secretOutputNames": []}
+
+    def inputs(self, kind: str) -> dict[str, Any]:
+        (found,) = [args.inputs for args in self.registered if args.typ.endswith(f":{kind}")]
+        return dict(found)
+
+
+@pytest.fixture
+def engine(mesh: dict[str, Any]) -> Iterator[Engine]:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    made = Engine(mesh)
+    mocks.set_mocks(made, project="project", stack="stack", preview=False, organization="organization")
+    yield made
+    asyncio.get_event_loop().close()
+
+
+def run(program: Callable[[], Any]) -> Any:
+    """Run a program until all its resources are registered."""
+    made: list[Any] = []
+    pulumi.runtime.test(lambda: made.append(program()))()
+    return made[0]
+
+
+def test_a_mesh_is_one_resource_whose_name_is_not_the_meshs(engine: Engine) -> None:
+    made = run(lambda: Mesh("mesh", parse_mesh({**MESH, "name": "renamed"}, "x")))
+    (resource,) = [args for args in engine.registered if args.custom]
+    assert (resource.typ, resource.name) == ("wgnode:index:MeshTopology", "mesh")
+    assert engine.inputs("MeshTopology")["name"] == "renamed"
+    assert isinstance(made.topology, pulumi.Output)
+
+
+def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    run(
+        lambda: Site(
+            "cabin", config(tmp_path), topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path
+        )
+    )
+    order = [args.typ.rsplit(":", 1)[1] for args in engine.registered if args.custom]
+    assert order[0] == "HypervisorHost"
+    assert order[-1] == "Gateway"
+    assert sorted(order) == sorted(HOST_RESOURCES)
+    assert engine.inputs("HypervisorHost")["networks"]["routes"][0] == {"to": "10.1.0.0/24", "via": "10.2.0.2"}
+    assert engine.inputs("NatFirewall")["managementNetworks"] == ["192.0.2.0/24"]
+    assert engine.inputs("NatFirewall")["listenPort"] == 51820
+    assert engine.inputs("ApplianceImage")["sha256"] == hashlib.sha256(b"").hexdigest()
+    gateway = engine.inputs("Gateway")
+    assert gateway["machine"] == {"memory": 128, "cpus": 1, "accelerator": "kvm"}
+    assert gateway["image"] == {"directory": "/var/lib/wgnode/images/x", "sha256": hashlib.sha256(b"").hexdigest()}
+    for kind in HOST_RESOURCES:
+        assert engine.inputs(kind)["connection"]["hostKeys"] == [PIN]
+
+
+def test_a_gateways_secrets_are_secret_and_its_configuration_is_not(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    seen: dict[str, bool] = {}
+
+    async def look(site: Site) -> None:
+        for name in ("config", "secrets"):
+            seen[name] = await site.gateway.output(name).is_secret()
+
+    def program() -> pulumi.Output[Any]:
+        site = Site(
+            "cabin", config(tmp_path), topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path
+        )
+        return pulumi.Output.from_input(asyncio.ensure_future(look(site)))
+
+    pulumi.runtime.test(program)()
+    assert seen == {"config": False, "secrets": True}
+
+
+def test_a_site_takes_a_meshs_outputs_of_the_same_program(engine: Engine, tmp_path: Path) -> None:
+    def program() -> None:
+        made = Mesh("mesh", parse_mesh(MESH, "x"))
+        bundle = made.bundles.apply(lambda bundles: bundles["cabin"])
+        Site("cabin", config(tmp_path), topology=made.topology, bundle=bundle, root=tmp_path)
+
+    run(program)
+    assert '"name":"cabin"' in engine.inputs("Gateway")["config"]
+
+
+def test_a_site_that_does_not_fit_its_mesh_registers_nothing(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(pulumi.RunError, match="is not in mesh"):
+        run(lambda: Site("farm", config(tmp_path, "farm"), topology=mesh["topology"], bundle=None, root=tmp_path))
+    assert engine.registered == []
+
+
+def test_commands_of_ones_own_run_first_one_after_the_other_with_the_host_key_pinned(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    site = config(tmp_path, bootstrap=["apt-get update", "true"])
+    run(lambda: Site("cabin", site, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    custom = [args for args in engine.registered if args.custom]
+    assert [(args.typ, args.inputs.get("create")) for args in custom[:3]] == [
+        ("command:remote:Command", "apt-get update"),
+        ("command:remote:Command", "true"),
+        ("wgnode:index:HypervisorHost", None),
+    ]
+    assert all(args.inputs["connection"]["value"]["hostKey"] == PIN for args in custom[:2])
+
+
+def test_the_mesh_is_read_by_the_full_name_of_its_stack(engine: Engine, mesh: dict[str, Any]) -> None:
+    engine.stack = {"topology": mesh["topology"], "bundles": mesh["bundles"]}
+    assert run(lambda: read_mesh("dev-mesh")).topology["mesh"] == "dev"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ('invocation failed: unknown stack "organization/project/dev-mesh"', "run `pulumi stack init dev-mesh`, then"),
+        ("no route to the backend", "mesh stack 'dev-mesh' (organization/project/dev-mesh) can't be read: no route"),
+    ],
+)
+def test_a_mesh_stack_that_can_not_be_read_is_named(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: str, says: str
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise Exception(error)
+
+    monkeypatch.setattr(pulumi.runtime, "invoke", fail)
+    with pytest.raises(MeshStackError) as caught:
+        read_mesh("dev-mesh")
+    assert says in str(caught.value)

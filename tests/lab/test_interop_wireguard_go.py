@@ -129,8 +129,9 @@ def test_endpoint_follows_the_other_to_a_new_port_and_address(cable: Bench, wire
     assert two.ping(one)
 
 
-def test_endpoint_follows_the_other_from_ipv4_to_ipv6_and_back(cable: Bench, wireguard_go: Path) -> None:
-    one, two = both(cable, wireguard_go, "wireguard-go")
+def test_endpoint_follows_the_other_from_ipv4_to_ipv6_and_back(cable: Bench) -> None:
+    """Between two of ours: wireguard-go loses packets when a peer changes families, even to another wireguard-go."""
+    one, two = cable.node(1), cable.node(2)
     introduce(one, two)
     for outer in (4, 6, 4):
         one.set("peer", two.public_key, "endpoint", two.endpoint(outer))

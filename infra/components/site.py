@@ -42,7 +42,7 @@ class Site(pulumi.ComponentResource):
         connection = _connection(config)
         transit = config.gateway.transit.to_dict()
         host = sdk.HypervisorHost(
-            name,
+            f"{name}-host",
             connection=connection,
             networks={
                 "uplink": config.uplink,
@@ -53,7 +53,7 @@ class Site(pulumi.ComponentResource):
             opts=_after(inside, self._bootstrap(name, config)),
         )
         firewall = sdk.NatFirewall(
-            name,
+            f"{name}-firewall",
             connection=connection,
             uplink=config.uplink,
             transit=transit,
@@ -62,9 +62,9 @@ class Site(pulumi.ComponentResource):
             allow=config.firewall.to_dict()["allow"],
             opts=_after(inside, [host]),
         )
-        image = _image(name, config.gateway, root, connection, _after(inside, [host]))
+        image = _image(f"{name}-image", config.gateway, root, connection, _after(inside, [host]))
         self.gateway = sdk.Gateway(
-            name,
+            f"{name}-gateway",
             connection=connection,
             site=config.name,
             image={"directory": image.directory, "sha256": image.output("sha256")},

@@ -82,6 +82,12 @@ def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
         )
     )
     order = [args.typ.rsplit(":", 1)[1] for args in engine.registered if args.custom]
+    assert {args.name for args in engine.registered if args.custom} == {
+        "cabin-host",
+        "cabin-firewall",
+        "cabin-image",
+        "cabin-gateway",
+    }
     assert order[0] == "HypervisorHost"
     assert order[-1] == "Gateway"
     assert sorted(order) == sorted(HOST_RESOURCES)

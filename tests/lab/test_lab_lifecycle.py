@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import cgroup, netns, plan
+from lab import cgroup, netns, plan, state
 from lab.api import Lab
 from lab.errors import LabError
 from tools import ROOT
@@ -124,13 +124,42 @@ def test_a_killed_down_is_finished_by_the_next(other_lab: Lab) -> None:
     """Killed later and later, at programs and files; now and then `up` has to make a whole lab of the remains."""
     step = 1
     other_lab.up()
+    whole = {path.name for path in (other_lab.directory / "hosts/cabin").iterdir()}
     while command(other_lab, "down", killed_at=step, files=True).returncode == -signal.SIGKILL:
+        for home in (other_lab.directory / "hosts").glob("*"):
+            assert whole == {path.name for path in home.iterdir()}, f"half a host after a kill at step {step}"
         if step % 4 == 0:
             other_lab.up()
             assert other_lab.host_ssh("cabin", "id -u").stdout == "0\n", f"after a kill at step {step}"
         step += 1 + step // 8
     assert traces(other_lab) == []
     assert step > 30
+
+
+def test_a_killed_commands_orphan_keeps_the_lock(other_lab: Lab) -> None:
+    """What it was doing to the lab ends before the next command looks at it."""
+    code = (
+        "import sys; from pathlib import Path; from lab import process, state\n"
+        "with state.locked(sys.argv[1], Path(sys.argv[2]), lambda: None):\n"
+        "    process.run(['sh', '-c', 'echo $$ > ' + sys.argv[2] + '.orphan; exec sleep 600'])"
+    )
+    marker = Path(f"{other_lab.directory}.orphan")
+    with subprocess.Popen([sys.executable, "-c", code, other_lab.name, str(other_lab.directory)], cwd=ROOT) as holder:
+        while not (marker.exists() and marker.read_text()):
+            time.sleep(0.05)
+        holder.kill()
+    said: list[str] = []
+
+    def end_orphan() -> None:
+        said.append("waiting")
+        os.kill(int(marker.read_text()), signal.SIGKILL)
+
+    try:
+        with state.locked(other_lab.name, other_lab.directory, end_orphan):
+            assert said == ["waiting"]
+    finally:
+        if not said:
+            end_orphan()
 
 
 def test_interrupted_up_says_how_to_go_on(other_lab: Lab) -> None:

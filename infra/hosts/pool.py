@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import paramiko
 
-from infra.hosts.host import Connection, Host
+from infra.hosts.host import Connection, Host, HostUnreachable
 from infra.hosts.ssh import open_transport
 from infra.hosts.ssh_host import SshHost
 
 CHANNELS = 8
 CHANNEL_TIMEOUT = 15.0  # seconds
+REMEMBER = 10.0  # seconds in which a host that could not be reached is not tried again for the next resource
 
 
 class _Line:
@@ -29,6 +31,7 @@ class _Line:
         self._transport: paramiko.Transport | None = None
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(CHANNELS)
+        self._failed: tuple[float, HostUnreachable] | None = None
 
     @contextmanager
     def channel(self) -> Iterator[paramiko.Channel]:
@@ -49,8 +52,15 @@ class _Line:
 
     def open(self) -> paramiko.Transport:
         with self._opening:
-            if self._transport is None or not self._transport.is_active():
+            if self._transport is not None and self._transport.is_active():
+                return self._transport
+            if self._failed and time.monotonic() - self._failed[0] < REMEMBER:
+                raise self._failed[1]
+            try:
                 self._transport = open_transport(self._connection)
+            except HostUnreachable as error:
+                self._failed = (time.monotonic(), error)
+                raise
             return self._transport
 
     def close(self) -> None:

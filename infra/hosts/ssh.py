@@ -16,7 +16,7 @@ import paramiko
 
 from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 
-CONNECT_TIMEOUT = 7.0  # seconds for name and TCP, so that a host that is away fails within 10
+CONNECT_TIMEOUT = 5.0  # seconds for name and TCP, so that a host that is away fails within 10
 HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange and login of a host that did answer, which may be a slow one
 SILENCE_TIMEOUT = 20_000  # milliseconds of unacknowledged data after which a connection counts as dead
 _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
@@ -82,7 +82,7 @@ def _resolve(connection: Connection) -> list[_Address]:
     asked = resolver.submit(socket.getaddrinfo, connection.address, connection.port, type=socket.SOCK_STREAM)
     resolver.shutdown(wait=False)
     try:
-        return list(asked.result(CONNECT_TIMEOUT - 2))
+        return list(asked.result(CONNECT_TIMEOUT - 1))
     except FutureTimeout:
         raise TimeoutError("its name could not be resolved in time") from None
 

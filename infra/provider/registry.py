@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from infra.provider.kind import Kind
+from infra.resources.unread import OnHost
 
 MODULES = {
     "wgnode:index:MeshTopology": "infra.resources.mesh_topology",
@@ -22,12 +23,15 @@ MODULES = {
     "wgnode:index:Gateway": "infra.resources.gateway",
 }
 
+_ON_NO_HOST = {"wgnode:index:MeshTopology"}
+
 
 @cache
 def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
     module = importlib.import_module(MODULES[token])
-    return cast(Kind, getattr(module, token.rsplit(":", 1)[1])())
+    made = cast(Kind, getattr(module, token.rsplit(":", 1)[1])())
+    return made if token in _ON_NO_HOST else OnHost(made)
 
 
 def schema() -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties, PropertyChange
@@ -29,15 +29,22 @@ def drift(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -
     return changes
 
 
-def changed_inputs(old: Properties, new: Properties, *, replace: tuple[str, ...] = ()) -> list[PropertyChange]:
-    """The inputs that changed, by name, and those below `replace` ("connection.address"), which need a new resource."""
+def changed_inputs(
+    old: Properties, new: Properties, names: Iterable[str], *, replace: tuple[str, ...] = ()
+) -> list[PropertyChange]:
+    """Which of the inputs `names` changed; what changed at a path in `replace` needs a new resource."""
     changes = [PropertyChange(path, replace=True) for path in replace if _differ(at(old, path), at(new, path))]
     replaced = {change.path.split(".")[0] for change in changes}
-    for name in sorted(set(old) | set(new)):
+    for name in names:
         if name not in replaced and _differ(old.get(name), new.get(name)):
-            kind = "ADD" if name not in old else "DELETE" if name not in new else "UPDATE"
-            changes.append(PropertyChange(name, kind=kind))  # type: ignore[arg-type]
+            changes.append(PropertyChange(name, kind=_kind(name in old, name in new)))
     return changes
+
+
+def _kind(was: bool, is_now: bool) -> Literal["ADD", "DELETE", "UPDATE"]:
+    if was and is_now:
+        return "UPDATE"
+    return "DELETE" if was else "ADD"
 
 
 def join(path: str, name: str) -> str:

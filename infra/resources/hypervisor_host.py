@@ -14,47 +14,32 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, network, packages, pool, undo, units
+from infra.hosts import facts, network, network_change, packages, pool, system, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface, Network
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties, PropertyChange
 from infra.provider.log import log
 from infra.resources.compare import changed_inputs, drift
-from infra.resources.inputs import HostInputs, Inputs, connection, validated
-from infra.resources.nat_firewall import NetworkText, TransitInputs
-from wgnode.firewall.rules import TRANSIT_INTERFACE
+from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.topology.transit import Transit
 
 PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
 USER = network.USER
-SCRIPT = "/etc/wgnode/network.sh"
+HOME = "/var/lib/wgnode"
+STATE = f"{HOME}/state"
 FOUND = "/etc/wgnode/found.json"  # what deletion puts back
 SYSCTL_FILE = "/etc/sysctl.d/60-wgnode.conf"
-UNIT = "wgnode-network.service"
-UNIT_TEXT = f"""[Unit]
-Description=Links and routes of the wgnode gateway
-Wants=network-online.target
-After=network-online.target networking.service systemd-networkd.service NetworkManager.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh {SCRIPT} up
-ExecReload=/bin/sh {SCRIPT} up
-ExecStop=/bin/sh {SCRIPT} down
-
-[Install]
-WantedBy=multi-user.target
-"""
 DIRECTORIES = {
     "/etc/wgnode": "0755 root:root",
-    "/var/lib/wgnode": "0755 root:root",
-    "/var/lib/wgnode/gateway": "0755 root:root",
-    "/var/lib/wgnode/hostd": "0755 root:root",
-    "/var/lib/wgnode/images": "0755 root:root",
-    "/var/lib/wgnode/state": f"0700 {USER}:{USER}",
+    HOME: "0755 root:root",
+    f"{HOME}/gateway": "0755 root:root",
+    f"{HOME}/hostd": "0755 root:root",
+    f"{HOME}/images": "0755 root:root",
+    STATE: f"0700 {USER}:{USER}",
 }
+# Outputs that network.sh and its unit are responsible for.
+_NETWORK = ("links", "routes", "units", "files")
 
 
 class RouteInputs(Inputs):
@@ -75,6 +60,25 @@ class HypervisorHostInputs(HostInputs):
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What we found the host to be, and what is wanted of it depends on.
+
+    `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them.
+    """
+
+    bridge: str = network.BRIDGE
+    router_advertisements: bool = True
+
+    def outputs(self) -> Properties:
+        return {"bridge": self.bridge, "routerAdvertisements": self.router_advertisements}
+
+    @classmethod
+    def of(cls, state: Properties) -> Traits:
+        kept = state.get("traits", {})
+        return cls(kept.get("bridge", network.BRIDGE), kept.get("routerAdvertisements", True))
+
+
+@dataclass(frozen=True)
 class Wanted:
     network: Network
     packages: tuple[str, ...]
@@ -82,34 +86,35 @@ class Wanted:
     outputs: Properties
 
 
-def desired(inputs: Properties, bridge: str = network.BRIDGE) -> Wanted:
+def desired(inputs: Properties, traits: Traits) -> Wanted:
     """Everything that should be on the host, and as `observed` describes it."""
     given = inputs["networks"]
     transit = Transit.of(given["transit"].get("v4"), given["transit"].get("v6"))
     routes = {route["to"]: route["via"] for route in given["routes"]}
     net = Network(given["uplink"], given["lanInterface"], transit.host, routes)
-    values = sysctls(net.uplink)
+    values = sysctls(net.uplink, traits)
     files = {
-        SCRIPT: network.script(net),
+        network_change.SCRIPT: network.script(net),
         SYSCTL_FILE: "".join(f"{name} = {value}\n" for name, value in values.items()),
-        f"{units.DIRECTORY}/{UNIT}": UNIT_TEXT,
+        f"{units.DIRECTORY}/{network_change.UNIT}": network_change.UNIT_TEXT,
     }
     outputs = {
         "packageStates": dict.fromkeys(inputs["packages"], "installed"),
         "users": {USER: "present"},
         "directories": DIRECTORIES,
         "sysctls": values,
-        "files": {path: _sha256(text) for path, text in files.items()},
-        "units": {UNIT: units.RUNNING},
-        **network.described(net, bridge),
+        "files": {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()},
+        "units": {network_change.UNIT: units.RUNNING},
+        **network.described(net, traits.bridge),
     }
     return Wanted(net, tuple(inputs["packages"]), files, outputs)
 
 
-def sysctls(uplink: str) -> dict[str, str]:
+def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
     """A host that forwards stops listening to router advertisements, unless accept_ra is 2 before it starts to."""
+    listen = {f"net/ipv6/conf/{uplink}/accept_ra": "2"} if traits.router_advertisements else {}
     return {
-        f"net/ipv6/conf/{uplink}/accept_ra": "2",
+        **listen,
         "net/ipv4/ip_forward": "1",
         "net/ipv6/conf/all/forwarding": "1",
         "net/ipv4/conf/all/send_redirects": "0",
@@ -118,16 +123,15 @@ def sysctls(uplink: str) -> dict[str, str]:
 
 def observed(host: Host, wanted: Wanted) -> Properties:
     """What the host has of all that, in the same shape."""
-    links = host.run(network.READ_LINKS).stdout
-    routes = host.run(network.READ_ROUTES).stdout
+    links, routes = host.run(network.READ_LINKS).stdout, host.run(network.READ_ROUTES).stdout
     found = host.stat(list(wanted.files))
     return {
         "packageStates": packages.states(host, wanted.packages),
-        "users": _users(host),
-        "directories": _directories(host),
-        "sysctls": _sysctls(host, list(wanted.outputs["sysctls"])),
+        "users": {USER: "present"} if system.has_user(host, USER) else {},
+        "directories": system.directories(host, DIRECTORIES),
+        "sysctls": system.sysctls(host, wanted.outputs["sysctls"]),
         "files": {path: file.sha256 for path, file in found.items()},
-        "units": units.states(host, [UNIT]),
+        "units": units.states(host, [network_change.UNIT]),
         **network.observed(links, routes, wanted.network.lan),
     }
 
@@ -145,196 +149,123 @@ class HypervisorHost:
         self._connect, self._reconnect = connect, reconnect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
-        return validated(HypervisorHostInputs, news)
+        """Also with what is wanted of the host, so that a preview shows drift against it."""
+        checked = validated(HypervisorHostInputs, news)
+        return checked if has_unknown(checked) else _with_desired(checked, Traits.of(olds))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, replace=("connection.address",))
+        given = tuple(field.alias or name for name, field in HypervisorHostInputs.model_fields.items())
+        changes = changed_inputs(old_inputs, news, given, replace=("connection.address",))
         if not has_unknown(news):
-            changes += plan(desired(news, state.get("bridge", network.BRIDGE)), state)
+            changes += plan(desired(news, Traits.of(state)), state)
         return Diff(tuple(changes))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            return "", {**inputs, **desired(inputs).outputs, "facts": UNKNOWN, "bridge": UNKNOWN}
+            return "", {**inputs, "facts": UNKNOWN}
         id = inputs["connection"]["address"]
         return id, self._apply(id, inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
-        found = observed(host, desired(inputs, state.get("bridge", network.BRIDGE)))
+        traits = look(host, inputs)
+        found = observed(host, desired(inputs, traits))
         if not found["files"] and not found["users"]:
             return None
-        return self._state(host, inputs, state.get("bridge", network.BRIDGE), found), inputs
+        return _state(host, inputs, traits, found), _with_desired(inputs, traits)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         if not preview:
             return self._apply(id, inputs)
-        if has_unknown(inputs):
-            return {**dict.fromkeys(state, UNKNOWN), **inputs}
-        return {**state, **inputs, **desired(inputs, state.get("bridge", network.BRIDGE)).outputs}
+        return {**state, **_with_desired(inputs, Traits.of(state))}
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
-        undo.settle(host, "network")
-        units.uninstall(host, UNIT)
-        _restore_sysctls(host)
-        for path in (SCRIPT, FOUND):
-            host.remove(path)
-        host.run(["rm", "-rf", "/var/lib/wgnode/state"])
+        undo.settle(host, network_change.NAME)
+        network_change.remove(host)
+        host.remove(SYSCTL_FILE)
+        system.set_sysctls(host, _found_sysctls(host))
+        host.remove(FOUND)
+        host.run(["rm", "-rf", STATE])
         for path in sorted(DIRECTORIES, reverse=True):
             host.remove(path)
-        if _users(host):
+        if system.has_user(host, USER):
             host.run(["userdel", USER])
 
     def _apply(self, id: str, inputs: Properties) -> Properties:
         to = connection(inputs)
         host = self._connect(to)
-        undo.settle(host, "network")
-        bridge = require_usable(host, inputs)
-        wanted = desired(inputs, bridge)
+        undo.settle(host, network_change.NAME)
+        require_usable(host, inputs)
+        traits = look(host, inputs)
+        wanted = desired(inputs, traits)
         try:
-            prepare(host, wanted)
-            apply_network(host, lambda: self._reconnect(to), wanted)
+            apply(host, lambda: self._reconnect(to), wanted)
         except HostError as error:
             host = self._connect(to)
-            raise Partial(id, self._state(host, inputs, bridge, observed(host, wanted)), inputs, str(error)) from error
+            state = _state(host, inputs, traits, observed(host, wanted))
+            raise Partial(id, state, inputs, str(error)) from error
         host = self._connect(to)
-        return self._state(host, inputs, bridge, observed(host, wanted))
-
-    def _state(self, host: Host, inputs: Properties, bridge: str, found: Properties) -> Properties:
-        return {**inputs, **found, "bridge": bridge, "facts": facts.read(host).outputs()}
+        return _state(host, inputs, traits, observed(host, wanted))
 
 
-def require_usable(host: Host, inputs: Properties) -> str:
-    """The bridge that the gateway will join. Raises HostError, before anything is changed, for what cannot work."""
-    given = inputs["networks"]
-    net = Network(given["uplink"], given["lanInterface"], (), {})
+def require_usable(host: Host, inputs: Properties) -> None:
+    """Raises HostError, before anything is changed, for what cannot work."""
     try:
-        bridge = network.lan_bridge(host.run(network.READ_LINKS).stdout, net)
+        network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
-    blocking = [one for one in facts.read(host).foreign_firewalls if one.hook == "forward" and not one.passes_us]
-    if blocking:
+    firewalls = facts.read(host).foreign_firewalls
+    if blocking := [one for one in firewalls if one.hook == "forward" and not one.passes_us]:
         ways = "\n".join(f"  {one}: {one.way_out}" for one in blocking)
         raise HostError(
             f"host {host.name}: another firewall drops what the gateway needs forwarded. Let it through, permanently,"
             f" then run it again:\n{ways}"
         )
-    return bridge
 
 
-def prepare(host: Host, wanted: Wanted) -> None:
-    """Packages, user, directories and sysctls: all that cannot cut the way in."""
+def look(host: Host, inputs: Properties) -> Traits:
+    """The host's traits, as they were before we changed anything."""
+    try:
+        bridge = network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
+    except MissingInterface:  # it has gone away since: drift, to be shown as such
+        bridge = network.BRIDGE
+    name = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra"
+    kept = _found_sysctls(host)
+    value = kept[name] if name in kept else system.sysctls(host, [name]).get(name, "0")
+    return Traits(bridge, value != "0")
+
+
+def apply(host: Host, reconnect: undo.Connect, wanted: Wanted) -> None:
+    """First all that cannot cut the way in, then the networks. Raises HostError."""
     packages.install(host, wanted.packages)
-    if not _users(host):
-        host.run(
-            [
-                *("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/var/lib/wgnode"),
-                *("--shell", "/usr/sbin/nologin", "--comment", "wgnode gateway", USER),
-            ]
-        )
-    have = _directories(host)
-    for path, mode_and_owner in DIRECTORIES.items():
-        if have.get(path) != mode_and_owner:
-            mode, owner = mode_and_owner.split()
-            group = owner.split(":")[1]
-            host.run(["install", "-d", "-m", mode, "-o", group, "-g", group, path])
+    if not system.has_user(host, USER):
+        system.add_system_user(host, USER, HOME)
+    system.make_directories(host, DIRECTORIES)
     values = wanted.outputs["sysctls"]
-    if host.read_file(FOUND) is None:
-        found = {"sysctls": _sysctls(host, list(values))}
-        host.write_file(FOUND, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+    kept, now = _found_sysctls(host), system.sysctls(host, values)
+    host.write_file(FOUND, (json.dumps({"sysctls": {**now, **kept}}, indent=1, sort_keys=True) + "\n").encode())
     host.write_file(SYSCTL_FILE, wanted.files[SYSCTL_FILE].encode())
-    if _sysctls(host, list(values)) != values:
-        host.run(["sysctl", "--quiet", f"--load={SYSCTL_FILE}"])
+    if now != values:
+        system.set_sysctls(host, values)
+    if any(change.path.split("[")[0].split(".")[0] in _NETWORK for change in plan(wanted, observed(host, wanted))):
+        log(f"bringing up the networks of {host.name}")
+        network_change.apply(host, reconnect, wanted.files[network_change.SCRIPT])
 
 
-def apply_network(host: Host, reconnect: undo.Connect, wanted: Wanted) -> None:
-    """Bring up links and routes, prove that we still get in, and only then make them permanent."""
-    found = observed(host, wanted)
-    script = wanted.files[SCRIPT].encode()
-    unit_file = f"{units.DIRECTORY}/{UNIT}"
-    different = [change for change in plan(wanted, found) if change.path.split(".")[0].split("[")[0] in _NETWORK]
-    if not different:
-        return
-    log(f"bringing up the networks of {host.name}")
-    new = f"{undo.DIRECTORY}/network-new.sh"
-
-    def change(host: Host) -> None:
-        host.write_file(new, script, mode=0o700)
-        # Detached, because it may cut this very connection for a moment.
-        host.run(
-            [
-                *("systemd-run", "--quiet", "--collect", "--unit=wgnode-network-change", "/bin/sh", "-c"),
-                f"sh {new} up >{new}.log 2>&1; echo $? >{new}.code",
-            ]
-        )
-
-    def persist(host: Host) -> None:
-        _finished(host, new)
-        host.write_file(SCRIPT, script, mode=0o755)
-        units.install(host, UNIT, UNIT_TEXT)
-        for path in (new, f"{new}.log", f"{new}.code"):
-            host.remove(path)
-
-    before = host.read_file(SCRIPT)
-    script_of_undo = _undo(before, new, unit_file)
-    undo.confirmed(host, reconnect, "network", undo=script_of_undo, apply=change, persist=persist)
+def _state(host: Host, inputs: Properties, traits: Traits, found: Properties) -> Properties:
+    return {**inputs, **found, "traits": traits.outputs(), "facts": facts.read(host).outputs()}
 
 
-_NETWORK = ("links", "routes", "units", "files")
+def _with_desired(inputs: Properties, traits: Traits) -> Properties:
+    return {**inputs, **desired(inputs, traits).outputs, "traits": traits.outputs()}
 
 
-def _finished(host: Host, new: str) -> None:
-    """Wait for the detached change. Raises HostError with what it said when it failed."""
-    wait = (
-        'for i in $(seq 100); do [ -s "$1.code" ] && break; sleep 0.1; done; cat "$1.log" >&2; exit "$(cat "$1.code")"'
-    )
-    done = host.run(["sh", "-c", wait, "wait", new], check=False)
-    if done.code != 0:
-        raise HostError(f"host {host.name}: the networks could not be brought up: {done.stderr.strip()}")
+def _interfaces(inputs: Properties) -> Network:
+    return Network(inputs["networks"]["uplink"], inputs["networks"]["lanInterface"], (), {})
 
 
-def _undo(before: bytes | None, new: str, unit_file: str) -> str:
-    remove = f"rm -f {new} {new}.log {new}.code"
-    if before is None:
-        return "\n".join(
-            [
-                f"systemctl disable --now {UNIT}",
-                f"sh {new} down",
-                f"rm -f {SCRIPT} {unit_file}",
-                "systemctl daemon-reload",
-                remove,
-            ]
-        )
-    return f"cat >{SCRIPT} <<'WGNODE_END'\n{before.decode()}WGNODE_END\nsh {SCRIPT} up\n{remove}"
-
-
-def _users(host: Host) -> dict[str, str]:
-    return {USER: "present"} if host.run(["getent", "passwd", USER], check=False).code == 0 else {}
-
-
-def _directories(host: Host) -> dict[str, str]:
-    """Mode and owner of those of our directories that exist."""
-    listed = host.run(["stat", "-c", "%F|%n|%04a %U:%G", *DIRECTORIES], check=False).stdout
-    lines = [line.split("|") for line in listed.splitlines()]
-    return {path: mode for kind, path, mode in lines if kind == "directory"}
-
-
-def _sysctls(host: Host, names: list[str]) -> dict[str, str]:
-    """The values of those that exist."""
-    read = 'for n; do [ -r "/proc/sys/$n" ] && printf "%s=%s\\n" "$n" "$(cat "/proc/sys/$n")"; done; true'
-    return dict(line.split("=", 1) for line in host.run(["sh", "-c", read, "read", *names]).stdout.splitlines())
-
-
-def _restore_sysctls(host: Host) -> None:
-    found = host.read_file(FOUND)
-    host.remove(SYSCTL_FILE)
-    for name, value in json.loads(found)["sysctls"].items() if found else ():
-        host.run(["sysctl", "--quiet", "--write", f"{name}={value}"], check=False)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-__all__ = ["TRANSIT_INTERFACE", "HypervisorHost", "apply_network", "desired", "observed", "plan", "prepare"]
+def _found_sysctls(host: Host) -> dict[str, str]:
+    """Their values before we changed them."""
+    kept = host.read_file(FOUND)
+    return dict(json.loads(kept)["sysctls"]) if kept else {}

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from infra.hosts.host import Connection
 from infra.provider.kind import UNKNOWN, CheckError, Properties
+from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _network(text: str) -> str:
+    ip_network(text)  # raises ValueError with the reason
+    return text
+
+
+NetworkText = Annotated[str, AfterValidator(_network)]
 
 
 class Inputs(BaseModel):
@@ -30,6 +40,13 @@ class ConnectionInputs(Inputs):
 
 class HostInputs(Inputs):
     connection: ConnectionInputs
+
+
+class TransitInputs(Inputs):
+    """The networks of the link between host and gateway."""
+
+    v4: NetworkText | None = DEFAULT_V4
+    v6: NetworkText | None = DEFAULT_V6
 
 
 def connection(properties: Properties) -> Connection:

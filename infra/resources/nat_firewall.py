@@ -10,20 +10,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from infra.hosts import pool, undo, units
 from infra.hosts.host import Connection, Host
 from infra.provider.codec import has_unknown
-from infra.provider.kind import UNKNOWN, Diff, Properties
+from infra.provider.kind import Diff, Properties, PropertyChange
 from infra.provider.log import log
 from infra.resources.compare import changed_inputs, drift
-from infra.resources.inputs import HostInputs, Inputs, connection, validated
+from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.firewall import nft
 from wgnode.firewall.rules import TABLE, Allow, Firewall, ruleset
-from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6, Transit
+from wgnode.topology.transit import Transit
 
 UNIT = "wgnode-firewall.service"
 FILE = "/etc/wgnode/firewall.nft"
@@ -50,19 +50,6 @@ ExecStop=-/usr/sbin/nft delete table inet {TABLE}
 [Install]
 WantedBy=sysinit.target nftables.service
 """
-
-
-def _network(text: str) -> str:
-    ip_network(text)  # raises ValueError with the reason
-    return text
-
-
-NetworkText = Annotated[str, AfterValidator(_network)]
-
-
-class TransitInputs(Inputs):
-    v4: NetworkText | None = DEFAULT_V4
-    v6: NetworkText | None = DEFAULT_V6
 
 
 class AllowInputs(Inputs):
@@ -132,29 +119,30 @@ class NatFirewall:
         self._connect, self._reconnect = connect, reconnect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
-        return validated(NatFirewallInputs, news)
+        """Also with the rules that are wanted, so that a preview shows drift against them."""
+        checked = validated(NatFirewallInputs, news)
+        return checked if has_unknown(checked) else {**checked, **desired(checked).outputs}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, replace=("connection.address",))
+        given = tuple(field.alias or name for name, field in NatFirewallInputs.model_fields.items())
+        changes = changed_inputs(old_inputs, news, given, replace=("connection.address",))
         if not has_unknown(news):
             changes += _differences(desired(news).outputs, state)
         return Diff(tuple(changes))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            return "", {**inputs, **desired(inputs).outputs}
+            return "", inputs
         return f"{TABLE}@{inputs['connection']['address']}", self._apply(inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         found = observed(self._connect(connection(inputs)))
         if not found["rules"] and not found["files"]:
             return None
-        return {**inputs, **found}, inputs
+        return {**inputs, **found}, {**inputs, **desired(inputs).outputs}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        if preview:
-            return {**inputs, **(dict.fromkeys(state, UNKNOWN) if has_unknown(inputs) else desired(inputs).outputs)}
-        return self._apply(inputs)
+        return inputs if preview else self._apply(inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
@@ -219,18 +207,22 @@ def _undo(host: Host) -> str:
 
 
 def _outputs(table: nft.Table) -> Properties:
-    return {"rules": dict(table.rules), "chains": {name: list(rules) for name, rules in table.order.items()}}
+    return {"rules": dict(table.rules), "chains": {name: ", ".join(rules) for name, rules in table.order.items()}}
 
 
-def _differences(wanted: Properties, found: Properties) -> list[Any]:
+def _differences(wanted: Properties, found: Properties) -> list[PropertyChange]:
     """By rule. That a missing rule also shortens its chain is no second difference; another order is one."""
-    found = {"rules": {}, "chains": {}, "files": {}, "units": {}, **found}
-    chains = {}
-    for name, order in wanted["chains"].items():
-        have = found["chains"].get(name, [])
-        same = [rule for rule in have if rule in order] == [rule for rule in order if rule in have]
-        chains[name] = order if same else have
+    found = {**dict.fromkeys(wanted, {}), **found}  # noqa: RUF024 (never changed)
+    chains = {
+        name: order if _same_order(order, found["chains"].get(name, "")) else found["chains"][name]
+        for name, order in wanted["chains"].items()
+    }
     return drift(wanted, {**found, "chains": chains})
+
+
+def _same_order(wanted: str, found: str) -> bool:
+    one, other = wanted.split(", "), found.split(", ")
+    return [rule for rule in one if rule in other] == [rule for rule in other if rule in one]
 
 
 def _translation(rules: Properties) -> Properties:

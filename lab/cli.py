@@ -31,6 +31,9 @@ _EPILOG = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if os.geteuid():
+        print("lab: needs root (network namespaces, mounts, containers); run it with sudo", file=sys.stderr)
+        return 1
     try:
         lab = Lab(options.name, options.dir, _progress())
         code: int = options.command(lab, options)
@@ -39,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        again = "up` to go on, `lab down" if options.command is _up else "down"
-        print(f"\nlab: interrupted; run `lab {again}` to clean up", file=sys.stderr)
+        again = "up` to go on, `python -m lab down" if options.command is _up else "down"
+        print(f"\nlab: interrupted; run `python -m lab {again}` to clean up", file=sys.stderr)
         return 130
 
 

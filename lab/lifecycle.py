@@ -106,7 +106,7 @@ def await_boot(name: str, directory: Path, site: Site, timeout: float, *, thorou
 def _silent_host(name: str, site: Site) -> str:
     return (
         f"host {site.name!r} runs but does not answer SSH on {bare(site.public[0])}; a firewall of its own may keep "
-        f"the runner out. Look at it from its console: lab shell {site.name} --console --name {name}"
+        f"the runner out. Look at it from its console: python -m lab shell {site.name} --console --name {name}"
     )
 
 
@@ -166,7 +166,7 @@ def _root_below(home: Path) -> str | None:
     base = Spec.load(str(home / "spec.json")).rootfs
     if not Path(base).is_dir():
         raise LabError(
-            f"host {home.name!r} was made over {base}, which is gone; remove the lab (lab down) and start anew"
+            f"host {home.name!r} was made over {base}, which is gone; remove the lab (python -m lab down) and start anew"
         )
     return base
 

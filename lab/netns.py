@@ -129,7 +129,9 @@ def reset(name: str, cabled: Iterable[str]) -> None:
     """
     keep = {"lo", *cabled}
     if lost := keep - interfaces(name):
-        raise LabError(f"namespace {name} has no interface {', '.join(sorted(lost))}; run `lab up` to wire it again")
+        raise LabError(
+            f"namespace {name} has no interface {', '.join(sorted(lost))}; run `python -m lab up` to wire it again"
+        )
     run(["ip", "netns", "exec", name, "nft", "flush", "ruleset"])
     cards = [*cabled]
     batch(name, [f"link set {card} down nomaster" for card in cards])

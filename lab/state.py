@@ -48,7 +48,7 @@ def locked(name: str, directory: Path, waiting: Callable[[], None]) -> Iterator[
         if here and here != directory:
             raise LabError(
                 f"lab {name!r} lives in {here}, not in {directory}; "
-                f"leave out --dir, choose another --name, or take it down first: lab down --name {name}"
+                f"leave out --dir, choose another --name, or take it down first: python -m lab down --name {name}"
             )
         yield descriptor
     finally:
@@ -94,5 +94,5 @@ def load(name: str, directory: Path) -> dict[str, Any]:
     try:
         inventory: dict[str, Any] = json.loads((directory / "lab.json").read_text())
     except FileNotFoundError as error:
-        raise LabError(f"lab {name!r} is not up; start it: lab up --name {name}") from error
+        raise LabError(f"lab {name!r} is not up; start it: python -m lab up --name {name}") from error
     return inventory

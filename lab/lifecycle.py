@@ -166,7 +166,7 @@ def _root_below(home: Path) -> str | None:
     base = Spec.load(str(home / "spec.json")).rootfs
     if not Path(base).is_dir():
         raise LabError(
-            f"host {home.name!r} was made over {base}, which is gone; remove the lab (python -m lab down) and start anew"
+            f"host {home.name!r} was made over {base}, which is gone; run `python -m lab down` and start anew"
         )
     return base
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -81,23 +82,23 @@ class DeviceProcess:
 
     def __init__(self, name: str, mtu: int, log: Callable[[int, str], None]) -> None:
         self.log = log
-        self.loop = Loop()
-        tun = Tun(name, mtu)
-        try:
+        with contextlib.ExitStack() as undo:
+            self.loop = Loop()
+            undo.callback(self.loop.close)
             self.shell = Shell(
                 self.loop,
                 new_device(mtu=mtu),
-                tun,
+                Tun(name, mtu),
                 on_gone=lambda: self._end("the interface was removed"),
                 log=lambda text: log(ERROR, text),
             )
+            undo.callback(self.shell.close)
             self.listener = UapiListener(
-                self.loop, tun.name, self._uapi, on_removed=lambda: self._end("the socket was removed")
+                self.loop, self.shell.tun.name, self._uapi, on_removed=lambda: self._end("the socket was removed")
             )
-        except BaseException:
-            tun.close()
-            raise
-        self.follower = LinkFollower(self.loop, self.shell)
+            undo.callback(self.listener.close)
+            undo.callback(LinkFollower(self.loop, self.shell).close)
+            self._undo = undo.pop_all()
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,11 +107,8 @@ class DeviceProcess:
         self.loop.run()
 
     def close(self) -> None:
-        self.listener.close()
-        self.follower.close()
-        self.log(DEBUG, f"dropped: {dict(self.shell.counters)}")
-        self.shell.close()
-        self.loop.close()
+        self.log(DEBUG, f"dropped: { ({str(kind): number for kind, number in self.shell.counters.items()}) }")
+        self._undo.close()
 
     def _uapi(self, request: str, reply: Reply) -> None:
         reply(self.shell.uapi(request))

@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
@@ -96,8 +96,7 @@ class Rtnetlink:
         """Raises NetlinkError (ENODEV)."""
         return self._find(mac, lambda link: link.mac == mac.lower())
 
-    def _find(self, what: str, test: object) -> Link:
-        assert callable(test)
+    def _find(self, what: str, test: Callable[[Link], bool]) -> Link:
         for link in self.links():
             if test(link):
                 return link

@@ -18,6 +18,7 @@ from tests.unit.protocol.pairs import (
     pair,
 )
 from wgnode.protocol import Endpoint
+from wgnode.protocol.cookie import CookieGenerator
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.messages import INITIATION, RESPONSE, TRANSPORT
 
@@ -137,6 +138,29 @@ def test_a_flipped_bit_in_a_response_changes_nothing(at: int) -> None:
     assert p.a.peer.endpoint == ENDPOINT_B
     p.a.receive(response, ENDPOINT_B)
     assert [data[0] for data in p.a.take()] == [TRANSPORT]
+
+
+@pytest.mark.parametrize("at", [12, 43, 44, 59])
+def test_a_forged_response_with_a_right_mac1_changes_nothing(at: int) -> None:
+    p = pair()
+    p.b.receive(initiation(p), ENDPOINT_A)
+    (response,) = p.b.take()
+    forged = CookieGenerator(p.a.device.public_keys[0]).add_macs(flip(response, at)[:60], p.now)
+    p.a.receive(forged, ELSEWHERE)
+    assert p.a.take() == []
+    assert p.a.device.counters == {Drop.BAD_HANDSHAKE: 1}
+    assert p.a.peer.endpoint == ENDPOINT_B
+    p.a.receive(response, ENDPOINT_B)
+    assert [data[0] for data in p.a.take()] == [TRANSPORT]
+
+
+def test_an_index_in_use_is_not_drawn_again() -> None:
+    p = pair()
+    first = int.from_bytes(initiation(p)[4:8], "little")
+    core = p.a.device._core
+    drawn = [first.to_bytes(4, "little"), b"free"]
+    core.random = lambda length: drawn.pop(0)
+    assert core.new_index() == int.from_bytes(b"free", "little")
 
 
 def test_a_response_is_taken_once() -> None:

@@ -63,6 +63,8 @@ def test_no_packet_is_lost_over_many_renewals(talkers: str, seed: int) -> None:
     assert p.a.device.counters == {}
     assert p.b.device.counters == {}
     assert len(p.sent(p.a, INITIATION)) + len(p.sent(p.b, INITIATION)) >= 5
+    for node in (p.a, p.b):
+        assert_no_index_leads_nowhere(node)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -87,6 +89,17 @@ def test_no_packet_is_lost_when_renewals_cross(seed: int) -> None:
     assert len(p.sent(p.b, INITIATION)) >= 3
     assert (len(p.a.delivered), len(p.b.delivered)) == (sent, sent)
     assert (p.a.device.counters, p.b.device.counters) == ({}, {})
+    for node in (p.a, p.b):
+        assert_no_index_leads_nowhere(node)
+
+
+def assert_no_index_leads_nowhere(node: Node) -> None:
+    """The index table holds the peer's sessions and outstanding handshake, and nothing that ended."""
+    known = {keypair.local_index for keypair in node.peer.slots.all()}
+    if node.peer.outstanding:
+        known.add(node.peer.outstanding.local_index)
+    assert set(node.device._core.indices) == known
+    assert len(known) <= 6
 
 
 def force_renewal(node: Node, now: float) -> None:
@@ -116,6 +129,8 @@ def test_a_lost_response_or_confirmation_costs_no_packet_of_the_running_session(
         p.advance(0.1)
     assert lost
     assert len(p.sent(p.a, INITIATION)) == 2
+    for node in (p.a, p.b):
+        assert_no_index_leads_nowhere(node)
     assert (len(p.a.delivered), len(p.b.delivered)) == (100, 100)
 
 

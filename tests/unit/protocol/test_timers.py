@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.unit.protocol.pairs import A4, B4, ENDPOINT_A, ENDPOINT_B, Node, Pair, packet, pair
+from tests.unit.protocol.pairs import A4, B4, ENDPOINT_A, ENDPOINT_B, KEY_A, Node, Pair, packet, pair
 from wgnode.protocol import Endpoint
 from wgnode.protocol.constants import (
     KEEPALIVE_TIMEOUT,
@@ -295,6 +295,19 @@ def test_persistent_keepalive_survives_an_attempt_that_was_given_up() -> None:
         assert p.b.peer.last_handshake is not None
 
 
+def test_persistent_keepalive_comes_back_with_a_private_key() -> None:
+    p = pair()
+    p.a.device.set_keepalive(p.a.peer, 25, p.now)
+    p.advance(1)
+    p.a.device.set_private_keys([], p.now)
+    p.advance(100)
+    p.a.device.set_private_keys([KEY_A], p.now)
+    start = p.now
+    p.advance(25)
+    assert p.b.peer.last_handshake is not None
+    assert p.b.peer.last_handshake >= start
+
+
 def test_persistent_keepalive_switched_off_is_silent() -> None:
     p = pair()
     p.a.device.set_keepalive(p.a.peer, 25, p.now)
@@ -342,7 +355,19 @@ def test_any_authenticated_packet_is_an_answer() -> None:
     assert keepalives(p, p.b) == [10.0, 20.0]
 
 
-def test_a_retry_forgets_the_source_address() -> None:
+def test_a_retransmission_forgets_the_source_address() -> None:
+    p = pair().connect()
+    p.jump(121)
+    nothing_arrives(p)
+    p.a_to_b()
+    p.a.receive(from_b(p), Endpoint(*ENDPOINT_B[:2], source="192.0.2.1"))
+    p.advance(REKEY_TIMEOUT - EPSILON)
+    assert p.a.peer.endpoint == Endpoint(*ENDPOINT_B[:2], source="192.0.2.1")
+    p.advance(REKEY_TIMEOUT_JITTER_MAX + EPSILON)
+    assert p.a.peer.endpoint == ENDPOINT_B
+
+
+def test_a_new_handshake_forgets_the_source_address() -> None:
     p = pair().connect()
     p.a.receive(from_b(p), Endpoint(*ENDPOINT_B[:2], source="192.0.2.1"))
     nothing_arrives(p)

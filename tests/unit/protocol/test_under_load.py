@@ -8,9 +8,9 @@ from tests.unit.protocol.pairs import A4, B4, ENDPOINT_A, ENDPOINT_B, Node, Pair
 from wgnode.protocol import Endpoint
 from wgnode.protocol.constants import COOKIE_SECRET_LATENCY, COOKIE_SECRET_MAX_AGE, HANDSHAKE_QUEUE, UNDER_LOAD_HOLD
 from wgnode.protocol.cookie import CookieChecker, CookieGenerator
-from wgnode.protocol.errors import Drop
+from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, RESPONSE, CookieReply
-from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, MAX_SOURCES, LoadMeter, RateLimiter
+from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, MAX_SOURCES, LoadMeter, RateLimiter, address_bytes
 
 ELSEWHERE = Endpoint("203.0.113.9", 9)
 EPSILON = 0.001
@@ -116,6 +116,19 @@ def test_a_sender_uses_a_cookie_a_little_less_long_than_it_is_valid(age: float, 
     assert (generator.add_macs(bytes(116), age)[-16:] != bytes(16)) is used
 
 
+def test_a_message_takes_one_cookie_and_only_its_own() -> None:
+    checker, generator = CookieChecker(b"p" * 32, bytes), CookieGenerator(b"p" * 32)
+    other = CookieReply.parse(checker.reply(bytes(148), b"source", 0.0))
+    with pytest.raises(ProtocolError):
+        generator.consume(other, 0.0)
+    reply = CookieReply.parse(checker.reply(generator.add_macs(bytes(116), 0.0), b"source", 0.0))
+    with pytest.raises(ProtocolError):
+        generator.consume(other, 0.0)
+    generator.consume(reply, 0.0)
+    with pytest.raises(ProtocolError):
+        generator.consume(reply, 0.0)
+
+
 def test_a_secret_is_valid_for_its_age_only() -> None:
     secrets = [b"1" * 32, b"2" * 32]
     checker = CookieChecker(b"p" * 32, lambda length: secrets.pop(0) if length == 32 else bytes(length))
@@ -142,6 +155,16 @@ def test_what_we_can_compute_is_no_load() -> None:
     meter = LoadMeter()
     assert not any(meter(n / HANDSHAKES_PER_SECOND) for n in range(5000))
     assert any(meter(20 + n / (HANDSHAKES_PER_SECOND * 2)) for n in range(5000))
+
+
+def test_an_ipv6_64_is_one_source_and_every_ipv4_address_another() -> None:
+    limiter = RateLimiter()
+    v6 = [address_bytes(f"2001:db8:1:2:{n}::") for n in range(6)]
+    assert [limiter.allow(source, 5.0) for source in v6] == [True] * 5 + [False]
+    assert limiter.allow(address_bytes("2001:db8:1:3::"), 5.0)
+    assert all(limiter.allow(address_bytes(f"192.0.2.{n}"), 5.0) for n in range(20))
+    assert address_bytes("::ffff:192.0.2.1") == address_bytes("192.0.2.1")
+    assert address_bytes("fe80::1%eth0") == address_bytes("fe80::1")
 
 
 def test_a_full_rate_limiter_refuses_new_sources_until_old_ones_are_idle() -> None:

@@ -35,8 +35,10 @@ def load() -> MeshConfig | SiteConfig:
 def root() -> Path:
     """The project's folder: relative paths in configuration start there. Older language hosts don't tell it."""
     told: str | None = pulumi.runtime.get_root_directory()
-    here = Path(told or os.environ.get("PWD") or ".").absolute()
-    return next((folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").exists()), here)
+    here = Path.cwd()
+    starts = [Path(start) for start in (told, os.environ.get("PWD")) if start] + [here]
+    found = (folder for start in starts for folder in (start, *start.parents) if (folder / "Pulumi.yaml").exists())
+    return next((folder for folder in found if folder / "infra" in (here, folder / "infra") and _holds(folder, here)), here)
 
 
 def _object(key: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 import urllib.request
@@ -48,7 +49,9 @@ class ApplianceImage:
         return validated(ApplianceImageInputs, news)
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, replace=("connection.address", "sha256"))
+        changes = changed_inputs(
+            old_inputs, news, ApplianceImageInputs.wire_names(), replace=("connection.address", "sha256")
+        )
         changes += drift({"files": state["wanted"]}, state)
         return Diff(tuple(changes), delete_before_replace=False)
 
@@ -77,6 +80,7 @@ class ApplianceImage:
         with tempfile.TemporaryDirectory(prefix="wgnode-image-") as scratch:
             wanted = unpack(inputs["source"], sha256, Path(scratch))
             present = observed(host, sha256)
+            host.run(["mkdir", "-p", image_directory(sha256)])
             for member in MEMBERS:
                 if present.get(member) != wanted[member]:
                     _upload(host, Path(scratch) / member, f"{image_directory(sha256)}/{member}")
@@ -98,8 +102,16 @@ def unpack(source: str, sha256: str, into: Path) -> dict[str, str]:
         local.seek(0)
         with tarfile.open(fileobj=local) as archive:
             for member in MEMBERS:
-                archive.extract(member, into, filter="data")
+                _extract(archive, member, into / member)
     return {member: _sha256(into / member) for member in MEMBERS}
+
+
+def _extract(archive: tarfile.TarFile, member: str, into: Path) -> None:
+    stored = archive.extractfile(member)
+    if stored is None:
+        raise ValueError(f"the appliance image has no file {member}; build it again with `wgnode image build`")
+    with stored, into.open("wb") as copy:
+        shutil.copyfileobj(stored, copy)
 
 
 def _fetch(source: str, into: IO[bytes]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from infra.hosts import pool
 from infra.hosts import units as services
 from infra.hosts.host import Connection, File, Host, HostError
 from infra.provider.codec import has_unknown
-from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
+from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import cancelled, log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
@@ -27,11 +28,11 @@ from wgnode.hostd import bundle
 from wgnode.image import layers, paths, units
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, encode_key, expected_live_digest
 
-BOOT_TIMEOUT = (
-    120.0  # seconds from the start of QEMU until the node reports its digests; a loaded host under TCG is slow
-)
+BOOT_TIMEOUT = 120.0  # seconds from the start of QEMU until the node reports its digests, under TCG on a loaded host
 HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it answers for a gateway that runs
+HOPELESS_RESTARTS = 3
 POLL_INTERVAL = 0.3  # seconds
+GATEWAY_DIRECTORY = os.path.dirname(paths.CONFIG_LAYER)
 UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
 
 
@@ -138,33 +139,35 @@ class Gateway:
         self._connect = connect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
-        return validated(GatewayInputs, news)
+        """Also with what is wanted of the host, so that a preview shows drift against it."""
+        checked = validated(GatewayInputs, news)
+        return checked if has_unknown(checked) else {**checked, **_planned(checked)}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, replace=("connection.address", "name"))
+        changes = changed_inputs(old_inputs, news, GatewayInputs.wire_names(), replace=("connection.address", "name"))
         if not has_unknown(news):
             changes += drift(desired(news).properties(), state)
         return Diff(tuple(changes))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            return "", _planned(inputs)
+            return "", inputs
         return inputs["name"], self._apply(inputs["name"], inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         found = observed(self._connect(connection(inputs)), desired(inputs))
         if not found["files"] and not found["units"]:
             return None
-        return {**state, **found}, inputs
+        return {**inputs, **found}, {**inputs, **_planned(inputs)}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        return {**state, **_planned(inputs)} if preview else self._apply(id, inputs)
+        return inputs if preview else self._apply(id, inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
         for unit in UNITS:
             services.uninstall(host, unit)
-        host.run(["rm", "-rf", f"{paths.STATE}/gateway", paths.HOSTD_DIRECTORY])
+        host.run(["rm", "-rf", GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY])
 
     def _apply(self, id: str, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
@@ -173,13 +176,14 @@ class Gateway:
             apply(host, wanted)
             wait_until_healthy(host, wanted)
         except HostError as error:
-            raise Partial(id, {**inputs, **_outputs(inputs), **observed(host, wanted)}, inputs, str(error)) from error
-        return {**inputs, **_outputs(inputs), **observed(host, wanted)}
+            raise Partial(id, {**inputs, **observed(host, wanted)}, inputs, str(error)) from error
+        return {**inputs, **observed(host, wanted)}
 
 
 def apply(host: Host, wanted: Desired) -> None:
     """Write what differs, then restart what it concerns; a gateway that runs as wanted is left alone."""
     differing = {change.path for change in drift(wanted.properties(), observed(host, wanted))}
+    host.run(["mkdir", "-p", GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY])
     for content in wanted.files.values():
         host.write_file(content.path, content.data, mode=content.mode, owner=content.owner, group=content.owner)
     if differing & {"files.gatewayUnit", "files.hostdUnit"}:
@@ -207,18 +211,23 @@ def wait_until_healthy(host: Host, wanted: Desired) -> None:
     ).stdout
     instead = f"it reports {report['loaded']}, live {report['live']}" if report else "it does not answer"
     raise HostError(
-        f"gateway on {host.name}: not running configuration {wanted.loaded} after {BOOT_TIMEOUT:.0f} s ({instead});"
+        f"gateway on {host.name}: not running configuration {wanted.loaded} ({instead});"
         f" the end of its console (journalctl -u {paths.GATEWAY_UNIT}):\n{console}"
     )
 
 
 def _healthy(host: Host, wanted: Desired, timeout: float) -> bool:
-    """Whether the node reports the wanted digests within `timeout` seconds; gives up early on Ctrl-C."""
+    """Whether the node reports the wanted digests within `timeout` seconds.
+
+    Gives up early on Ctrl-C, and when QEMU ends again and again.
+    """
     started = said = time.monotonic()
     while (now := time.monotonic()) - started < timeout and not cancelled():
         report = read_health(host, wanted.files["hostd"].path)
         if (report.get("loaded"), report.get("live")) == (wanted.loaded, wanted.live):
             return True
+        if not report and _restarts(host) >= HOPELESS_RESTARTS:
+            return False
         if now - said > 5:
             log(f"waiting for the gateway on {host.name} to boot ({now - started:.0f} s)")
             said = now
@@ -226,22 +235,27 @@ def _healthy(host: Host, wanted: Desired, timeout: float) -> bool:
     return False
 
 
+def _restarts(host: Host) -> int:
+    """How often systemd has started the gateway anew by itself since it was last told to."""
+    shown = host.run(["systemctl", "show", "--property=NRestarts", "--value", paths.GATEWAY_UNIT])
+    return int(shown.stdout.strip() or 0)
+
+
 def _restart(host: Host, unit: str) -> None:
     log(f"starting {unit} on {host.name}")
     host.run(["systemctl", "--quiet", "enable", unit])
+    host.run(["systemctl", "reset-failed", unit], check=False)  # also sets its count of restarts to 0
     host.run(["systemctl", "restart", unit])
 
 
 def _planned(inputs: Properties) -> Properties:
-    """The outputs that an update would have, as far as a preview can know them."""
-    if has_unknown(inputs):
-        return {**inputs, **dict.fromkeys(("files", "units", "loaded", "live", "publicKey", "addresses"), UNKNOWN)}
-    return {**inputs, **_outputs(inputs), **desired(inputs).properties()}
-
-
-def _outputs(inputs: Properties) -> Properties:
+    """What the host and the node will say once they are as the inputs want them."""
     config = NodeConfig.from_json(inputs["config"].encode())
-    return {"publicKey": encode_key(config.public_keys[0]), "addresses": list(config.addresses)}
+    return {
+        **desired(inputs).properties(),
+        "publicKey": encode_key(config.public_keys[0]),
+        "addresses": list(config.addresses),
+    }
 
 
 def _describe_file(file: File) -> str:

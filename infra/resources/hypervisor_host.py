@@ -154,8 +154,7 @@ class HypervisorHost:
         return checked if has_unknown(checked) else _with_desired(checked, Traits.of(olds))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        given = tuple(field.alias or name for name, field in HypervisorHostInputs.model_fields.items())
-        changes = changed_inputs(old_inputs, news, given, replace=("connection.address",))
+        changes = changed_inputs(old_inputs, news, HypervisorHostInputs.wire_names(), replace=("connection.address",))
         if not has_unknown(news):
             changes += plan(desired(news, Traits.of(state)), state)
         return Diff(tuple(changes))

@@ -28,6 +28,10 @@ class Inputs(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
+    @classmethod
+    def wire_names(cls) -> tuple[str, ...]:
+        return tuple(field.alias or name for name, field in cls.model_fields.items())
+
 
 class ConnectionInputs(Inputs):
     address: str

@@ -124,8 +124,7 @@ class NatFirewall:
         return checked if has_unknown(checked) else {**checked, **desired(checked).outputs}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        given = tuple(field.alias or name for name, field in NatFirewallInputs.model_fields.items())
-        changes = changed_inputs(old_inputs, news, given, replace=("connection.address",))
+        changes = changed_inputs(old_inputs, news, NatFirewallInputs.wire_names(), replace=("connection.address",))
         if not has_unknown(news):
             changes += _differences(desired(news).outputs, state)
         return Diff(tuple(changes))

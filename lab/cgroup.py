@@ -13,7 +13,8 @@ from lab.errors import LabError
 _TOP = "wgnode-lab"
 
 
-def _mounted() -> Path:
+def mounted() -> Path:
+    """Where the cgroup2 file system is, alone or beside the older hierarchies."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, kind = line.partition(" - ")
         if kind.split()[0] == "cgroup2":
@@ -22,7 +23,7 @@ def _mounted() -> Path:
 
 
 def of_lab(lab: str) -> Path:
-    return _mounted() / _TOP / lab
+    return mounted() / _TOP / lab
 
 
 def of_host(lab: str, host: str) -> Path:
@@ -31,7 +32,7 @@ def of_host(lab: str, host: str) -> Path:
 
 def labs() -> list[str]:
     """Names of labs that have or had processes."""
-    top = _mounted() / _TOP
+    top = mounted() / _TOP
     return sorted(each.name for each in top.iterdir() if each.is_dir()) if top.is_dir() else []
 
 
@@ -78,6 +79,6 @@ def end(path: Path, timeout: float = 20.0) -> bool:
 
 def remove_empty(lab: str) -> None:
     """Remove the lab's own directory and, with the last lab, the one above."""
-    for path in (of_lab(lab), _mounted() / _TOP):
+    for path in (of_lab(lab), mounted() / _TOP):
         with contextlib.suppress(OSError):
             path.rmdir()

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import netns, plan
+from lab import cgroup, netns, plan
 from lab.identity import File, files, links
 from lab.process import run
 from lab.rootfs import in_use
@@ -73,7 +73,8 @@ def _mount(spec: Spec) -> Path:
         directory.mkdir(exist_ok=True)
     layers = f"lowerdir={spec.rootfs},upperdir={upper},workdir={work}"
     run(["mount", "-t", "overlay", f"wgl-{spec.lab}", "-o", layers, str(root)])
-    run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"])
+    if cgroup.mounted() != Path("/sys/fs/cgroup"):
+        run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"])
     Path("/run/systemd").mkdir(exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run/systemd"])
     run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(devices)])

@@ -33,12 +33,19 @@ def load() -> MeshConfig | SiteConfig:
 
 
 def root() -> Path:
-    """The project's folder: relative paths in configuration start there. Older language hosts don't tell it."""
-    told: str | None = pulumi.runtime.get_root_directory()
+    """The project's folder: relative paths in configuration start there.
+
+    Older language hosts don't tell it; then it is the folder of Pulumi.yaml above the shell's own path (which keeps
+    links), if our program runs from there, or above the program's.
+    """
+    if told := pulumi.runtime.get_root_directory():
+        return Path(told)
     here = Path.cwd()
-    starts = [Path(start) for start in (told, os.environ.get("PWD")) if start] + [here]
-    found = (folder for start in starts for folder in (start, *start.parents) if (folder / "Pulumi.yaml").exists())
-    return next((folder for folder in found if folder / "infra" in (here, folder / "infra") and _holds(folder, here)), here)
+    for start in (Path(os.environ.get("PWD", here)), here):
+        for folder in (start, *start.parents):
+            if (folder / "Pulumi.yaml").exists() and here in ((folder / "infra").resolve(), folder.resolve()):
+                return folder
+    return here
 
 
 def _object(key: str) -> Any:

@@ -1,0 +1,1 @@
+"""TEST ONLY: pulumi-command's `command:remote:Command`, as far as our program uses it."""

@@ -36,6 +36,7 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
     with state.locked(name, directory, lambda: progress(f"waiting for another command on lab {name!r}")) as lock:
         root = rootfs.ensure(progress)
         directory.mkdir(parents=True, exist_ok=True)
+        _check_directory(directory)
         state.register(name, directory)
         _remove_gone(directory)
         _ensure_runner_key(directory)
@@ -115,6 +116,11 @@ def _check_machine() -> None:
         raise LabError("the lab needs root (network namespaces, mounts, containers); run it with sudo")
     if missing := missing_packages():
         raise LabError(f"packages are missing: apt-get install --no-install-recommends {' '.join(missing)}")
+
+
+def _check_directory(directory: Path) -> None:
+    if run(["stat", "--file-system", "--format=%T", str(directory)]).stdout.strip() == "overlayfs":
+        raise LabError(f"{directory} lies on an overlay, which cannot hold the hosts' own layers; choose another --dir")
 
 
 def _ensure_runner_key(directory: Path) -> None:

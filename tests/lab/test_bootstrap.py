@@ -1,0 +1,60 @@
+"""Commands of one's own run on the host before anything of ours, by pulumi-command with the host key pinned.
+
+The plugin is the stand-in under tests/standins: the real one can't be downloaded everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.api import Lab
+from lab.plan import RUNNER
+from tests import standins
+
+from .project import PIN, Project
+
+pytestmark = pytest.mark.lab
+MARK = "/run/bootstrapped"
+CABIN = ("--stack", "dev-cabin")
+TARGETS = ("--target", "**remote:Command::cabin-bootstrap-*", "--target", "**index:Site::cabin")
+
+
+@pytest.fixture
+def project(lab: Lab, tmp_path: Path, pulumi_environment: Callable[..., dict[str, str]]) -> Project:
+    environment = pulumi_environment()
+    standins.install_command(Path(environment["PULUMI_HOME"]))
+    made = Project(tmp_path / "project", environment, lab.argv_in(RUNNER, []))
+    made.mesh()
+    made.done("up", "--yes", "--skip-preview", "--stack", "dev-mesh")
+    return made
+
+
+def test_commands_run_in_order_as_the_user_and_only_once(lab: Lab, project: Project) -> None:
+    host = lab.inventory["hosts"]["cabin"]
+    settings = {
+        "bootstrap[0]": f"sudo -n sh -c 'echo one >> {MARK}'",
+        "bootstrap[1]": f"sudo -n sh -c 'echo two >> {MARK}'",
+    }
+    key = Path(lab.inventory["ssh_key"]).read_text()
+    project.site("cabin", {"host.address": host["address"], "host.hostKeys[0]": host["host_keys"][0]} | settings, key)
+    try:
+        project.done("up", "--yes", "--skip-preview", *CABIN, *TARGETS)
+        project.done("up", "--yes", "--skip-preview", *CABIN, *TARGETS)
+        assert lab.host_ssh("cabin", f"cat {MARK}").stdout == "one\ntwo\n"
+    finally:
+        lab.host_ssh("cabin", f"rm -f {MARK}")
+
+
+def test_a_host_with_another_key_than_the_pinned_one_gets_no_command(lab: Lab, project: Project) -> None:
+    host = lab.inventory["hosts"]["cabin"]
+    key = Path(lab.inventory["ssh_key"]).read_text()
+    project.site(
+        "cabin", {"host.address": host["address"], "host.hostKeys[0]": PIN, "bootstrap[0]": f"touch {MARK}"}, key
+    )
+    refused = project.pulumi("up", "--yes", "--skip-preview", *CABIN, *TARGETS)
+    assert refused.returncode != 0
+    assert "host key" in refused.stdout.lower()
+    assert lab.host_ssh("cabin", f"ls {MARK}", check=False).returncode != 0

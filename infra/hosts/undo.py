@@ -1,7 +1,7 @@
 """Changes that can cut the way in: the host takes them back by itself unless a new SSH connection confirms them.
 
 The undo is armed on the host first, as a transient systemd timer, so it runs even if nobody can reach the host any
-more. What it does must work from any state between before and after. See docs/decisions/0004-undo-timers.md.
+more. What it does must work from any state between before and after. See docs/decisions/undo-timers.md.
 """
 
 from __future__ import annotations

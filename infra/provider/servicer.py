@@ -1,7 +1,7 @@
 """The Pulumi provider protocol over `Kind`s: one method a call, plain values on the other side.
 
 Synchronous gRPC and a thread pool, so a kind may block on SSH. Why not pulumi.provider.experimental:
-docs/decisions/0003-own-provider-server.md.
+docs/decisions/own-provider-server.md.
 """
 
 from __future__ import annotations

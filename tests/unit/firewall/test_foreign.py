@@ -1,0 +1,74 @@
+"""Other firewalls, from rulesets as nft lists them."""
+
+from __future__ import annotations
+
+import json
+
+from wgnode.firewall.foreign import foreign
+
+
+def chain(table, name, hook=None, policy="accept", family="ip"):
+    base = {"type": "filter", "hook": hook, "prio": 0, "policy": policy} if hook else {}
+    return {"chain": {"family": family, "table": table, "name": name, **base}}
+
+
+def rule(table, name, *expressions, family="ip"):
+    return {"rule": {"family": family, "table": table, "chain": name, "expr": list(expressions)}}
+
+
+def listing(*items):
+    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *items]})
+
+
+def test_a_host_without_other_firewalls_has_none():
+    assert foreign(listing()) == []
+    assert foreign("") == []
+
+
+def test_ours_and_accepting_ones_do_not_count():
+    drop = {"drop": None}
+    ours = [chain("wgnode", "forward", "forward", family="inet"), rule("wgnode", "forward", drop, family="inet")]
+    harmless = [chain("filter", "FORWARD", "forward"), rule("filter", "FORWARD", {"accept": None})]
+    assert foreign(listing(*ours, *harmless)) == []
+
+
+def test_docker_is_named_with_a_way_out():
+    items = [chain("filter", "FORWARD", "forward", "drop"), chain("filter", "DOCKER-USER")]
+    (found,) = foreign(listing(*items))
+    assert str(found) == "ip filter FORWARD (Docker)"
+    assert found.hook == "forward"
+    assert not found.passes_us
+    assert "iptables -I DOCKER-USER -i wgnode-wan -j ACCEPT" in found.way_out
+
+
+def test_a_firewall_that_lets_us_through_is_told_apart():
+    through = rule(
+        "filter",
+        "DOCKER-USER",
+        {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "wgnode-wan"}},
+        {"accept": None},
+    )
+    items = [chain("filter", "FORWARD", "forward", "drop"), chain("filter", "DOCKER-USER"), through]
+    assert foreign(listing(*items))[0].passes_us
+
+
+def test_ufw_drops_by_policy():
+    items = [chain("filter", "INPUT", "input", "drop"), chain("filter", "ufw-before-forward")]
+    assert [str(one) for one in foreign(listing(*items))] == ["ip filter INPUT (ufw)"]
+
+
+def test_firewalld_rejects_by_its_last_rule():
+    last = rule("firewalld", "filter_FORWARD", {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}, family="inet")
+    items = [chain("firewalld", "filter_FORWARD", "forward", family="inet"), last]
+    (found,) = foreign(listing(*items))
+    assert found.owner == "firewalld"
+    assert "firewall-cmd" in found.way_out
+
+
+def test_a_last_rule_that_drops_only_some_packets_is_not_a_wall():
+    some = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth1"}}
+    items = [chain("mine", "fwd", "forward", family="inet"), rule("mine", "fwd", some, {"drop": None}, family="inet")]
+    assert foreign(listing(*items)) == []
+    wall = rule("mine", "fwd", {"counter": {"packets": 0, "bytes": 0}}, {"drop": None}, family="inet")
+    (found,) = foreign(listing(*items, wall))
+    assert "nft insert rule inet mine fwd iifname wgnode-wan accept" in found.way_out

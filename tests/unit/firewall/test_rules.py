@@ -1,0 +1,123 @@
+"""Rulesets by case files: NAME.json is a firewall, NAME.nft its script, NAME.listing.json what nft lists of it."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from wgnode.firewall import nft
+from wgnode.firewall.rules import Allow, Firewall, ruleset
+from wgnode.topology.transit import Transit
+
+CASES = Path(__file__).with_name("cases")
+NAMES = sorted(path.stem for path in CASES.glob("*.json") if not path.stem.endswith(".listing"))
+
+
+def firewall(name="site"):
+    case = json.loads((CASES / f"{name}.json").read_text())
+    transit = Transit.of(*case["transit"])
+    return Firewall(
+        uplink=case["uplink"],
+        transit=transit.networks,
+        guest=tuple(address.split("/")[0] for address in transit.guest),
+        listen_port=case["listenPort"],
+        management=tuple(map(ip_network, case["managementNetworks"])),
+        ssh_port=case["sshPort"],
+        allow=tuple(
+            Allow(one["protocol"], one["port"], tuple(map(ip_network, one.get("from", [])))) for one in case["allow"]
+        ),
+    )
+
+
+def listing(name="site"):
+    return json.loads((CASES / f"{name}.listing.json").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_firewall_renders_to_its_script(name):
+    assert nft.script(ruleset(firewall(name))) == (CASES / f"{name}.nft").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_nft_lists_of_it_is_no_difference(name):
+    assert nft.observed(json.dumps(listing(name))) == nft.described(ruleset(firewall(name)))
+
+
+def test_a_rule_that_is_gone_is_missed_by_name():
+    items = listing()
+    items["nftables"] = [one for one in items["nftables"] if one.get("rule", {}).get("comment") != "dnat-v4"]
+    wanted, found = nft.described(ruleset(firewall())), nft.observed(json.dumps(items))
+    assert set(wanted.rules) - set(found.rules) == {"dnat-v4"}
+    assert set(found.rules) <= set(wanted.rules)
+
+
+def test_a_rule_that_was_changed_differs_under_its_name():
+    items = listing()
+    (rule,) = (one["rule"] for one in items["nftables"] if one.get("rule", {}).get("comment") == "input-ssh-v4")
+    rule["expr"][2]["match"]["right"] = 2222
+    wanted, found = nft.described(ruleset(firewall())), nft.observed(json.dumps(items))
+    assert {name for name in wanted.rules if wanted.rules[name] != found.rules[name]} == {"input-ssh-v4"}
+
+
+def test_a_negated_match_is_not_taken_for_the_plain_one():
+    items = listing()
+    (rule,) = (one["rule"] for one in items["nftables"] if one.get("rule", {}).get("comment") == "input-ssh-v4")
+    rule["expr"][1]["match"]["op"] = "!="
+    assert (
+        nft.observed(json.dumps(items)).rules["input-ssh-v4"]
+        != nft.described(ruleset(firewall())).rules["input-ssh-v4"]
+    )
+
+
+def test_counters_are_no_difference():
+    items = listing()
+    for one in items["nftables"]:
+        if "rule" in one:
+            one["rule"]["expr"].insert(-1, {"counter": {"packets": 7, "bytes": 700}})
+    assert nft.observed(json.dumps(items)) == nft.described(ruleset(firewall()))
+
+
+def test_rules_of_others_in_our_table_are_seen():
+    items = listing()
+    stranger = {"chain": "input", "expr": [{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 1}}]}
+    items["nftables"] += [{"rule": {**stranger, "expr": [*stranger["expr"], {"log": {"prefix": "x"}}]}}] * 2
+    found = nft.observed(json.dumps(items))
+    assert {"unnamed-1", "unnamed-2"} <= set(found.rules)
+    assert found.order["input (filter 0, accept)"][-2:] == ["unnamed-1", "unnamed-2"]
+
+
+def test_the_order_of_rules_counts():
+    items = listing()
+    rules = [one for one in items["nftables"] if one.get("rule", {}).get("chain") == "input"]
+    items["nftables"].remove(rules[-1])
+    items["nftables"].insert(items["nftables"].index(rules[0]), rules[-1])
+    found = nft.observed(json.dumps(items))
+    assert found.rules == nft.described(ruleset(firewall())).rules
+    assert found.order != nft.described(ruleset(firewall())).order
+
+
+def test_only_the_uplink_is_judged():
+    for chain in ruleset(firewall()):
+        for rule in chain.rules:
+            text = nft.rule_text(rule.expressions)
+            assert text.startswith(('iifname "wan0" ', 'oifname "wan0" '))
+
+
+def test_rule_names_are_unique_even_for_a_port_that_is_named_twice():
+    base = firewall()
+    sources = (ip_network("10.0.0.0/8"), ip_network("10.1.0.0/16"))
+    twice = (
+        Allow("tcp", 443, sources[:1]),
+        Allow("tcp", 443, sources[1:]),
+        Allow("udp", 53, sources),
+        Allow("udp", 53),
+    )
+    made = Firewall(**{**base.__dict__, "allow": twice})
+    names = [rule.name for chain in ruleset(made) for rule in chain.rules]
+    assert len(names) == len(set(names))
+    rules = nft.described(ruleset(made)).rules
+    assert rules["input-allow-tcp-443-v4"] == 'input: iifname "wan0" ip saddr 10.0.0.0/8 tcp dport 443 accept'
+    assert rules["input-allow-udp-53"] == 'input: iifname "wan0" udp dport 53 accept'

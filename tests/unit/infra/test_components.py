@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Engine(mocks.Mocks):
         self.stack: dict[str, Any] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if args.typ.endswith(":NatFirewall"):
+            time.sleep(0.2)  # what does not wait for it overtakes it
         self.registered.append(args)
         added = {
             "wgnode:index:MeshTopology": {"topology": self.topology["topology"], "bundles": self.topology["bundles"]},

@@ -179,6 +179,13 @@ def test_a_bad_site_value_is_named_by_path_and_no_secret_is_shown(root: Path, pa
         assert secret[30:70] not in text
 
 
+@pytest.mark.parametrize("path", ["recipientKey", "host.privateKey"])
+def test_a_secret_of_another_type_is_not_shown_either(root: Path, path: str) -> None:
+    text = site_errors(root, path, 271828182)
+    assert f"wgmesh:site.{path}: Input should be a valid string" in text
+    assert "271828182" not in text
+
+
 def test_all_errors_of_shape_and_meaning_come_at_once(root: Path) -> None:
     raw = changed(changed(SITE, "host.hostKeys", []), "uplink", "lan0")
     raw["nmae"] = raw.pop("name")

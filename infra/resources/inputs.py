@@ -5,10 +5,11 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from infra.hosts.host import Connection
+from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, Properties
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
 
@@ -72,8 +73,25 @@ def validated(model: type[BaseModel], news: Properties) -> Properties:
         ]
         if failures:
             raise CheckError(failures) from None
-        return news
+        return _known_defaults(model, news)
     return checked.model_dump(by_alias=True, exclude_none=True)
+
+
+def _known_defaults(model: type[BaseModel], news: Properties) -> Properties:
+    """Defaults wherever nothing unknown is in the way, so that a preview shows no changes that aren't there."""
+    filled = dict(news)
+    for name, info in model.model_fields.items():
+        wire = info.alias or name
+        if wire not in news and not info.is_required():
+            value = info.get_default(call_default_factory=True)
+        elif wire in news and not has_unknown(news[wire]):
+            value = TypeAdapter(info.rebuild_annotation()).validate_python(news[wire])
+        else:
+            continue
+        dumped = TypeAdapter(Any).dump_python(value, by_alias=True, exclude_none=True)
+        if dumped is not None:
+            filled[wire] = dumped
+    return filled
 
 
 def _is_unknown(value: Any, path: tuple[int | str, ...]) -> bool:

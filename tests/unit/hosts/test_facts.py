@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.hosts import facts, network
+from tests.unit.infra.fake_host import FakeHost, failed, said
+
+
+class FakeKvmHost(FakeHost):
+    """`module`, `qemu`, and how the probe guest ends."""
+
+    def __init__(self, module, qemu, probe):
+        super().__init__()
+        self.module, self.qemu, self.probe = module, qemu, probe
+
+    def _sh(self, argv, input):
+        if "os-release" not in argv[2]:
+            assert "-accel kvm" in argv[2]
+            return self.probe
+        module = f"module={self.module}\n" if self.module else ""
+        return said(f"os=Debian GNU/Linux 12\nkernel=6.1\ncpu=A=B\ncpus=4\nmemory=2048\nqemu={self.qemu}\n{module}")
+
+
+@pytest.mark.parametrize(
+    ("module", "qemu", "probe", "usable", "reason"),
+    [
+        ("kvm_intel", "7.2.1", said(), True, "a probe guest started"),
+        ("kvm_intel", "7.2.1", failed(""), False, "a probe guest did not start"),
+        ("kvm_amd", "", failed(""), False, "QEMU is not installed yet"),
+        (None, "7.2.1", said(), False, "neither kvm_intel nor kvm_amd is loaded"),
+    ],
+)
+def test_kvm_is_usable_only_where_a_probe_guest_starts(module, qemu, probe, usable, reason):
+    found = facts.read(FakeKvmHost(module, qemu, probe))
+    assert found.kvm is usable
+    assert reason in found.kvm_reason
+
+
+def test_facts_are_plain_outputs():
+    outputs = facts.read(FakeKvmHost(None, "7.2.1", said())).outputs()
+    assert json.loads(json.dumps(outputs)) == outputs
+    assert (outputs["os"], outputs["cpu"], outputs["cpus"]) == ("Debian GNU/Linux 12", "A=B", 4)
+    assert outputs["interfaces"] == ["lan0", "wan0"]
+
+
+def test_a_bare_host_without_iproute_and_nftables_has_facts_too():
+    class Bare(FakeKvmHost):
+        def _answer(self, argv, input):
+            if argv == network.READ_LINKS or argv[0] == "nft":
+                return failed("not found")
+            return super()._answer(argv, input)
+
+    found = facts.read(Bare(None, "", said()))
+    assert (found.interfaces, found.foreign_firewalls, found.qemu) == ((), (), "")

@@ -1,0 +1,234 @@
+"""A fake host over dictionaries, for tests of resources: nothing here connects to anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from infra.hosts import network, system
+from infra.hosts.host import File, HostError, HostUnreachable, Result
+from wgnode.firewall import nft
+from wgnode.firewall.rules import Chain
+
+Answer = Callable[[Sequence[str], bytes], Result]
+
+
+class FakeHost:
+    """Files, units, users, packages, sysctls, links and one nftables table; `events` is what was changed, in order."""
+
+    def __init__(self, name: str = "root@fake") -> None:
+        self.name = name
+        self.files: dict[str, tuple[bytes, int, str]] = {}
+        self.directories: dict[str, str] = {}
+        self.units: dict[str, list[str]] = {}
+        self.users: set[str] = set()
+        self.packages: set[str] = {"python3"}
+        self.available: set[str] = {"conntrack", "iproute2", "nftables", "procps", "qemu-system-x86", "wireguard-tools"}
+        self.sysctls = {
+            "net/ipv4/ip_forward": "0",
+            "net/ipv6/conf/all/forwarding": "0",
+            "net/ipv4/conf/all/send_redirects": "1",
+            "net/ipv6/conf/wan0/accept_ra": "1",
+        }
+        self.links: dict[str, dict[str, Any]] = {
+            "lo": link("lo"),
+            "wan0": link("wan0"),
+            "lan0": link("lan0", "10.1.0.1/24"),
+        }
+        self.routes: dict[str, str] = {}
+        self.rulesets: dict[str, tuple[Chain, ...]] = {}
+        self.table: tuple[Chain, ...] | None = None
+        self.foreign: list[dict[str, Any]] = []
+        self.events: list[str] = []
+        self.commands: list[str] = []
+        self.reachable = True
+        self.refused_ruleset = ""
+        self.kept: dict[str, bytes] = {}  # everything that was ever written
+
+    # Host
+
+    def run(
+        self, argv: Sequence[str], *, input: bytes = b"", check: bool = True, timeout: float = 60, secret: bool = False
+    ) -> Result:
+        self._reach()
+        self.commands.append(" ".join(argv))
+        result = self._answer(list(argv), input)
+        if check and result.code != 0:
+            raise HostError(f"host {self.name}: `{argv[0]}` exited with {result.code}: {result.stderr}")
+        return result
+
+    def stat(self, paths: Sequence[str]) -> dict[str, File]:
+        self._reach()
+        there = {path: self.files[path] for path in paths if path in self.files}
+        return {
+            path: File(hashlib.sha256(data).hexdigest(), len(data), mode, owner, owner)
+            for path, (data, mode, owner) in there.items()
+        }
+
+    def read_file(self, path: str) -> bytes | None:
+        self._reach()
+        return self.files[path][0] if path in self.files else None
+
+    def write_file(
+        self, path: str, data: bytes, *, mode: int = 0o644, owner: str = "root", group: str = "root"
+    ) -> bool:
+        self._reach()
+        if self.files.get(path) == (data, mode, owner):
+            return False
+        self.files[path] = (data, mode, owner)
+        self.kept[path] = data
+        self.events.append(f"write {path}")
+        return True
+
+    def upload(self, path: str, source: str, **_: Any) -> None:
+        raise NotImplementedError
+
+    def remove(self, path: str) -> None:
+        self._reach()
+        if self.files.pop(path, None) is not None or self.directories.pop(path, None) is not None:
+            self.events.append(f"remove {path}")
+
+    # What it is made of
+
+    @contextmanager
+    def new_connection(self) -> Iterator[FakeHost]:
+        self.events.append("new connection")
+        self._reach()
+        yield self
+
+    def _reach(self) -> None:
+        if not self.reachable:
+            raise HostUnreachable(f"host {self.name}: cannot connect to port 22 (timed out)")
+
+    def _answer(self, argv: list[str], input: bytes) -> Result:
+        name = argv[0]
+        if argv == network.READ_LINKS:
+            return said(json.dumps(list(self.links.values())))
+        if argv == network.READ_ROUTES:
+            return said("".join(f"{to} {via} dev wgnode-br0\n" for to, via in self.routes.items()))
+        if name == "sh" and argv[2] == system._READ_SYSCTLS:
+            return said("".join(f"{name}={self.sysctls[name]}\n" for name in argv[4:] if name in self.sysctls))
+        handler = getattr(self, "_" + re.sub(r"\W", "_", name), None)
+        return handler(argv, input) if handler else said()
+
+    def _nft(self, argv: list[str], input: bytes) -> Result:
+        if argv[1:] == ["-j", "list", "ruleset"]:
+            return said(json.dumps({"nftables": self.foreign}))
+        if argv[1:4] == ["-j", "list", "table"]:
+            return failed("No such file or directory") if self.table is None else said(nft_listing(self.table))
+        if argv[1:3] == ["list", "table"]:
+            return failed("No such file or directory") if self.table is None else said(nft.script(self.table))
+        if argv[1] == "--check" and self.refused_ruleset:
+            return failed(self.refused_ruleset)
+        if argv[1:] == ["-f", "-"]:
+            self.table = self.rulesets[input.decode()]
+            self.events.append("load table")
+        if argv[1:3] == ["delete", "table"]:
+            self.table = None
+            self.events.append("delete table")
+        return said()
+
+    def _systemctl(self, argv: list[str], input: bytes) -> Result:
+        verb, unit = next(word for word in argv[1:] if not word.startswith("-")), argv[-1]
+        if verb == "show":
+            blocks = [f"Id={unit}\nLoadState=not-found\nActiveState=inactive\nUnitFileState="]
+            if unit in self.units:
+                active, enabled = self.units[unit]
+                blocks = [f"Id={unit}\nLoadState=loaded\nActiveState={active}\nUnitFileState={enabled}"]
+            return said("\n\n".join(blocks))
+        if verb == "enable":
+            self.units.setdefault(unit, ["inactive", "disabled"])[1] = "enabled"
+        if verb in ("start", "restart"):
+            self.units.setdefault(unit, ["inactive", "disabled"])[0] = "active"
+        if verb == "disable":
+            self.units.pop(unit, None)
+        if verb in ("start", "stop", "disable"):
+            self.events.append(f"{verb} {unit}")
+        return said()
+
+    def _systemd_run(self, argv: list[str], input: bytes) -> Result:
+        unit = next(word for word in argv if word.startswith("--unit=")).removeprefix("--unit=")
+        self.events.append(f"arm {unit}" if unit.startswith("wgnode-undo") else f"run {unit}")
+        return said()
+
+    def _getent(self, argv: list[str], input: bytes) -> Result:
+        return said() if argv[2] in self.users else Result(2, "", "")
+
+    def _useradd(self, argv: list[str], input: bytes) -> Result:
+        self.users.add(argv[-1])
+        self.events.append(f"add user {argv[-1]}")
+        return said()
+
+    def _userdel(self, argv: list[str], input: bytes) -> Result:
+        self.users.remove(argv[-1])
+        return said()
+
+    def _dpkg_query(self, argv: list[str], input: bytes) -> Result:
+        return Result(1, "".join(f"{name} ii \n" for name in argv if name in self.packages), "no packages found")
+
+    def _apt_get(self, argv: list[str], input: bytes) -> Result:
+        if "install" in argv:
+            wanted = set(argv[argv.index("install") + 1 :])
+            if missing := wanted - self.available:
+                return failed(f"E: Unable to locate package {missing.pop()}")
+            self.packages |= wanted
+            self.events.append(f"install {' '.join(sorted(wanted))}")
+        return said()
+
+    def _stat(self, argv: list[str], input: bytes) -> Result:
+        return said("".join(f"directory|{path}|{mode}\n" for path, mode in self.directories.items() if path in argv))
+
+    def _install(self, argv: list[str], input: bytes) -> Result:
+        self.directories[argv[-1]] = f"{argv[3]} {argv[5]}:{argv[7]}"
+        self.events.append(f"make {argv[-1]}")
+        return said()
+
+    def _sysctl(self, argv: list[str], input: bytes) -> Result:
+        name, value = argv[-1].split("=")
+        self.sysctls[name] = value
+        self.events.append(f"set {name}={value}")
+        return said()
+
+    def _sh(self, argv: list[str], input: bytes) -> Result:
+        if "os-release" in argv[2]:
+            return said("os=Debian\nkernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
+        return said()
+
+
+def link(name: str, *addresses: str, kind: str | None = None, master: str | None = None, **data: str) -> dict[str, Any]:
+    """As `ip -j -d addr show` has it."""
+    made: dict[str, Any] = {"ifname": name, "flags": ["UP"], "addr_info": []}
+    for address in addresses:
+        local, length = address.split("/")
+        family = "inet6" if ":" in local else "inet"
+        made["addr_info"].append({"family": family, "local": local, "prefixlen": int(length), "scope": "global"})
+    if kind:
+        made["linkinfo"] = {"info_kind": kind, "info_data": data}
+    if master:
+        made["master"] = master
+    return made
+
+
+def nft_listing(chains: Sequence[Chain]) -> str:
+    """As `nft -j list table inet wgnode` has it."""
+    items: list[dict[str, Any]] = []
+    for chain in chains:
+        base = {"type": chain.kind, "hook": chain.hook, "prio": chain.priority, "policy": "accept"}
+        items.append({"chain": {"family": "inet", "table": "wgnode", "name": chain.name, **base}})
+    for chain in chains:
+        for rule in chain.rules:
+            own = {"family": "inet", "table": "wgnode", "chain": chain.name, "comment": rule.name}
+            items.append({"rule": {**own, "expr": list(rule.expressions)}})
+    return json.dumps({"nftables": items})
+
+
+def said(stdout: str = "") -> Result:
+    return Result(0, stdout, "")
+
+
+def failed(stderr: str) -> Result:
+    return Result(1, "", stderr)

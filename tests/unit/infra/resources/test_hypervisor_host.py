@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from infra.hosts import network_change, undo
+from infra.hosts.host import HostError
+from infra.hosts.network_change import SCRIPT, UNIT
+from infra.provider.kind import UNKNOWN, CheckError, Partial
+from infra.resources.hypervisor_host import DIRECTORIES, FOUND, PACKAGES, SYSCTL_FILE, HypervisorHost
+from tests.unit.infra.fake_host import FakeHost, link
+
+TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
+NEWS = {
+    "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
+    "networks": {
+        "uplink": "wan0",
+        "lanInterface": "lan0",
+        "routes": [{"to": "10.2.0.0/24", "via": "10.1.0.2"}],
+    },
+}
+
+
+class FakeHypervisor(FakeHost):
+    """Its `systemd-run` of network.sh brings up what a host with that script would have."""
+
+    def _systemd_run(self, argv, input):
+        if argv[3] == "--unit=wgnode-network-change":
+            self.bring_up()
+        return super()._systemd_run(argv, input)
+
+    def bring_up(self):
+        user = {"type": "tap", "user": "wgnode"}
+        self.links["wgnode-wan"] = link("wgnode-wan", *TRANSIT, kind="tun", **user)
+        if self.links["lan0"].get("linkinfo"):
+            self.links["wgnode-lan"] = link("wgnode-lan", kind="tun", master="lan0", **user)
+        else:
+            self.links["wgnode-lan"] = link("wgnode-lan", kind="tun", master="wgnode-br0", **user)
+            self.links["wgnode-br0"] = link("wgnode-br0", "10.1.0.1/24", kind="bridge")
+            self.links["lan0"] = link("lan0", master="wgnode-br0")
+        self.routes = {"10.2.0.0/24": "via 10.1.0.2"}
+
+
+@pytest.fixture
+def host(monkeypatch):
+    monkeypatch.setattr(undo, "RETRY", 0)
+    return FakeHypervisor()
+
+
+@pytest.fixture
+def kind(host):
+    return HypervisorHost(connect=lambda _: host, reconnect=lambda _: host.new_connection())
+
+
+def created(kind, **changes):
+    inputs = kind.check({**NEWS, **changes}, {})
+    id, state = kind.create("host", inputs, False)
+    return inputs, id, state
+
+
+def paths(kind, state, inputs):
+    return {change.path for change in kind.diff(state, inputs, inputs).changes}
+
+
+def test_all_that_a_gateway_needs_is_there_afterwards(kind, host):
+    _, id, state = created(kind)
+    assert id == "198.51.100.2"
+    assert set(PACKAGES) <= host.packages
+    assert host.users == {"wgnode"}
+    assert host.directories == DIRECTORIES
+    assert host.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv6/conf/all/forwarding"] == "1"
+    assert host.units[UNIT] == ["active", "enabled"]
+    assert {SCRIPT, SYSCTL_FILE, FOUND} <= set(host.files)
+    assert state["facts"]["interfaces"] == ["lan0", "wan0"]
+    assert state["facts"]["kvm"] is False
+
+
+def test_only_missing_packages_are_installed(kind, host):
+    host.packages |= set(PACKAGES) - {"conntrack"}
+    created(kind)
+    assert [event for event in host.events if event.startswith("install")] == ["install conntrack"]
+
+
+def test_right_after_creation_nothing_differs_and_creating_again_changes_nothing(kind, host):
+    inputs, id, state = created(kind)
+    assert paths(kind, state, inputs) == set()
+    again, real_inputs = kind.read(id, state, inputs)
+    assert again == state
+    assert real_inputs == inputs
+    host.events.clear()
+    created(kind)
+    assert host.events == []
+
+
+def test_networks_are_confirmed_by_a_new_connection_before_they_are_persisted(kind, host):
+    created(kind)
+    order = ["arm wgnode-undo-network", "run wgnode-network-change", "new connection", f"write {SCRIPT}"]
+    order += [f"start {UNIT}", "stop wgnode-undo-network.timer"]
+    assert [event for event in host.events if event in order] == order
+
+
+def test_a_host_listens_to_router_advertisements_before_it_forwards(kind, host):
+    created(kind)
+    accept = host.events.index("set net/ipv6/conf/wan0/accept_ra=2")
+    assert accept < host.events.index("set net/ipv6/conf/all/forwarding=1")
+
+
+def test_a_host_that_did_not_listen_to_them_is_not_made_to(kind, host):
+    host.sysctls["net/ipv6/conf/wan0/accept_ra"] = "0"
+    inputs, id, state = created(kind)
+    assert host.sysctls["net/ipv6/conf/wan0/accept_ra"] == "0"
+    state, inputs = kind.read(id, state, inputs)
+    assert paths(kind, state, kind.check(NEWS, inputs)) == set()
+
+
+@pytest.mark.parametrize(
+    ("harm", "path"),
+    [
+        (lambda host: host.packages.remove("qemu-system-x86"), 'packageStates["qemu-system-x86"]'),
+        (lambda host: host.users.clear(), "users.wgnode"),
+        (lambda host: host.directories.pop("/var/lib/wgnode/hostd"), 'directories["/var/lib/wgnode/hostd"]'),
+        (lambda host: host.sysctls.update({"net/ipv4/ip_forward": "0"}), 'sysctls["net/ipv4/ip_forward"]'),
+        (lambda host: host.files.pop(SCRIPT), f'files["{SCRIPT}"]'),
+        (lambda host: host.units[UNIT].__setitem__(0, "inactive"), f'units["{UNIT}"]'),
+        (lambda host: host.links.pop("wgnode-lan"), 'links["wgnode-lan"]'),
+        (lambda host: host.routes.clear(), 'routes["10.2.0.0/24"]'),
+        (lambda host: host.links.update(lan0=link("lan0", "10.1.0.1/24")), "links.lan0"),
+    ],
+)
+def test_drift_is_found_by_name_and_mended_alone(kind, host, harm, path):
+    inputs, id, state = created(kind)
+    harm(host)
+    state, real_inputs = kind.read(id, state, inputs)
+    news = kind.check(NEWS, real_inputs)
+    assert paths(kind, state, news) == {path}
+    state = kind.update(id, state, news, False)
+    assert paths(kind, state, news) == set()
+
+
+def test_deleting_leaves_the_host_as_it_was_found(kind, host):
+    before = dict(host.sysctls)
+    _, id, state = created(kind)
+    host.links = {name: link for name, link in host.links.items() if not name.startswith("wgnode")}
+    kind.delete(id, state)
+    assert host.sysctls == before
+    assert (host.files, host.directories, host.users, host.units) == ({}, {}, set(), {})
+    assert kind.read(id, state, kind.check(NEWS, {})) is None
+
+
+def test_what_was_found_is_remembered_from_the_first_time_only(kind, host):
+    inputs, id, state = created(kind)
+    host.sysctls["net/ipv4/ip_forward"] = "0"
+    host.files.pop(SYSCTL_FILE)
+    host.sysctls["net/ipv4/conf/all/send_redirects"] = "1"
+    kind.update(id, state, inputs, False)
+    assert json.loads(host.files[FOUND][0])["sysctls"]["net/ipv4/ip_forward"] == "0"
+    assert json.loads(host.files[FOUND][0])["sysctls"]["net/ipv4/conf/all/send_redirects"] == "1"
+
+
+@pytest.mark.parametrize(("role", "name"), [("uplink", "eth0"), ("lanInterface", "eth1")])
+def test_a_missing_interface_is_named_with_those_that_exist_and_nothing_is_changed(kind, host, role, name):
+    with pytest.raises(HostError, match=rf"interface {name}; there are wan0, lan0"):
+        created(kind, networks={**NEWS["networks"], role: name})
+    assert host.events == []
+
+
+def test_a_lan_interface_in_anothers_bridge_is_refused(kind, host):
+    host.links["lan0"]["master"] = "vmbr0"
+    with pytest.raises(HostError, match="port of vmbr0; give vmbr0"):
+        created(kind)
+    assert host.events == []
+
+
+def test_a_lan_that_is_a_bridge_already_is_joined_as_it_is(kind, host):
+    host.links["lan0"] = link("lan0", "10.1.0.1/24", kind="bridge")
+    inputs, id, state = created(kind)
+    assert state["traits"]["bridge"] == "lan0"
+    assert "wgnode-br0" not in state["links"]
+    state, inputs = kind.read(id, state, inputs)
+    assert paths(kind, state, kind.check(NEWS, inputs)) == set()
+
+
+def test_a_firewall_that_would_drop_forwarded_packets_is_named_and_nothing_is_changed(kind, host):
+    base = {"family": "ip", "table": "filter"}
+    host.foreign = [
+        {"chain": {**base, "name": "FORWARD", "hook": "forward", "policy": "drop"}},
+        {"chain": {**base, "name": "DOCKER-USER"}},
+    ]
+    with pytest.raises(HostError, match=r"ip filter FORWARD \(Docker\): iptables -I DOCKER-USER"):
+        created(kind)
+    assert host.events == []
+
+
+def test_a_package_that_cannot_be_had_leaves_a_state_that_says_what_is_missing(kind, host):
+    with pytest.raises(Partial, match="cannot install nosuch") as raised:
+        created(kind, packages=["nosuch"])
+    inputs = kind.check({**NEWS, "packages": ["nosuch"]}, {})
+    assert "packageStates.nosuch" in paths(kind, raised.value.state, inputs)
+
+
+def test_networks_that_lock_us_out_leave_no_unit_behind(kind, host, monkeypatch):
+    monkeypatch.setattr(undo, "SECONDS", 0)
+    attempts = []
+
+    @contextlib.contextmanager
+    def cut_off_until_the_undo():
+        attempts.append(1)
+        host.reachable = len(attempts) > 3
+        host.files[f"{undo.DIRECTORY}/network.sh.ran"] = (b"", 0o644, "root")
+        host._reach()
+        yield host
+
+    kind._reconnect = lambda _: cut_off_until_the_undo()
+    with pytest.raises(Partial, match="the new network would lock us out"):
+        created(kind)
+    assert UNIT not in host.units
+    assert SCRIPT not in host.files
+
+
+def test_a_script_that_fails_is_taken_back_with_what_it_said(kind, host, monkeypatch):
+    def fail(reached):
+        raise HostError("RTNETLINK answers: Operation not permitted")
+
+    monkeypatch.setattr(network_change, "_finished", fail)
+    with pytest.raises(Partial, match="Operation not permitted"):
+        created(kind)
+    assert UNIT not in host.units
+
+
+def test_only_another_address_replaces(kind):
+    inputs, _, state = created(kind)
+    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
+    assert [(one.path, one.replace) for one in kind.diff(state, inputs, key).changes] == [("connection", False)]
+    moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
+    assert "connection.address" in [one.path for one in kind.diff(state, inputs, moved).changes if one.replace]
+
+
+def test_inputs_are_judged_all_at_once(kind):
+    routes = [{"to": "10.2.0.1/24", "via": "10.1.0.2"}]
+    with pytest.raises(CheckError) as raised:
+        kind.check({**NEWS, "networks": {"uplink": "", "lanInterface": "lan0", "routes": routes}, "extra": 1}, {})
+    assert {path for path, _ in raised.value.failures} == {"networks.uplink", "networks.routes[0].to", "extra"}
+
+
+def test_unknown_routes_are_not_judged_at_preview(kind):
+    old, _, state = created(kind)
+    news = kind.check({**NEWS, "networks": {**NEWS["networks"], "routes": UNKNOWN}}, old)
+    assert [one.path for one in kind.diff(state, old, news).changes] == ["networks"]

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from infra.hosts import undo
+from infra.hosts.host import HostError
+from infra.provider.kind import UNKNOWN, CheckError
+from infra.resources.nat_firewall import FILE, UNIT, NatFirewall
+from tests.unit.infra.fake_host import FakeHost
+from wgnode.firewall import nft
+
+NEWS = {
+    "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
+    "uplink": "wan0",
+    "managementNetworks": ["192.0.2.0/24"],
+}
+
+
+@pytest.fixture
+def host(monkeypatch):
+    made = FakeHost()
+    # The fake's nft understands the scripts that our own rules make.
+    render = nft.script
+
+    def remember(chains):
+        chains = tuple(chains)
+        made.rulesets[render(chains)] = chains
+        return render(chains)
+
+    monkeypatch.setattr(nft, "script", remember)
+    monkeypatch.setattr(undo, "RETRY", 0)
+    return made
+
+
+@pytest.fixture
+def kind(host):
+    return NatFirewall(connect=lambda _: host, reconnect=lambda _: host.new_connection())
+
+
+def created(kind, **changes):
+    inputs = kind.check({**NEWS, **changes}, {})
+    id, state = kind.create("fw", inputs, False)
+    return inputs, id, state
+
+
+def without(chains, name):
+    return tuple(replace(one, rules=tuple(rule for rule in one.rules if rule.name != name)) for one in chains)
+
+
+def test_the_undo_is_armed_before_loading_and_disarmed_after_persisting(kind, host):
+    created(kind)
+    order = ["arm wgnode-undo-firewall", "load table", "new connection", f"write {FILE}", f"start {UNIT}"]
+    order += ["stop wgnode-undo-firewall.timer"]
+    assert [event for event in host.events if event in order] == order
+    assert not [path for path in host.files if path.startswith("/run")]
+
+
+def test_right_after_creation_nothing_differs(kind):
+    inputs, id, state = created(kind)
+    assert kind.diff(state, inputs, inputs).changes == ()
+    assert kind.read(id, state, inputs) == (state, inputs)
+
+
+def test_creating_it_again_changes_nothing(kind, host):
+    created(kind)
+    host.events.clear()
+    created(kind)
+    assert host.events == []
+
+
+def test_a_rule_removed_by_hand_is_found_and_mended_by_name(kind, host):
+    inputs, id, state = created(kind)
+    host.table = without(host.table, "dnat-v4")
+    state, real_inputs = kind.read(id, state, inputs)
+    assert [(change.path, change.kind) for change in kind.diff(state, real_inputs, inputs).changes] == [
+        ('rules["dnat-v4"]', "ADD")
+    ]
+    state = kind.update(id, state, inputs, False)
+    assert kind.diff(state, inputs, inputs).changes == ()
+
+
+def test_rules_in_another_order_are_drift(kind, host):
+    inputs, id, state = created(kind)
+    host.table = tuple(replace(chain, rules=chain.rules[::-1]) for chain in host.table)
+    state, _ = kind.read(id, state, inputs)
+    paths = {change.path for change in kind.diff(state, inputs, inputs).changes}
+    assert 'chains["input (filter 0, accept)"]' in paths
+
+
+def test_a_unit_that_was_disabled_is_drift(kind, host):
+    inputs, id, state = created(kind)
+    host.units[UNIT][1] = "disabled"
+    state, _ = kind.read(id, state, inputs)
+    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [f'units["{UNIT}"]']
+
+
+def test_an_edited_file_is_drift(kind, host):
+    inputs, id, state = created(kind)
+    host.files[FILE] = (b"flush ruleset", 0o600, "root")
+    state, _ = kind.read(id, state, inputs)
+    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [f'files["{FILE}"]']
+
+
+def test_without_a_new_connection_nothing_is_persisted_and_the_error_says_it_was_taken_back(kind, host, monkeypatch):
+    attempts = []
+
+    @contextlib.contextmanager
+    def cut_off_until_the_undo():
+        attempts.append(len(attempts))
+        host.reachable = len(attempts) > 3
+        if host.reachable:
+            host.files[f"{undo.DIRECTORY}/firewall.sh.ran"] = (b"", 0o644, "root")
+        host._reach()
+        yield host
+
+    monkeypatch.setattr(undo, "SECONDS", 0)
+    kind._reconnect = lambda _: cut_off_until_the_undo()
+    with pytest.raises(undo.Reverted, match=r"would lock us out.*taken it back"):
+        created(kind)
+    assert FILE not in host.files
+    assert UNIT not in host.units
+
+
+def test_an_undo_that_was_quicker_than_the_confirmation_is_an_error(kind, host):
+    @contextlib.contextmanager
+    def slow():
+        host.files[f"{undo.DIRECTORY}/firewall.sh.ran"] = (b"", 0o644, "root")
+        yield host
+
+    kind._reconnect = lambda _: slow()
+    with pytest.raises(undo.Reverted, match="too late"):
+        created(kind)
+
+
+def test_a_ruleset_that_nft_refuses_arms_and_changes_nothing(kind, host):
+    host.refused_ruleset = "syntax error"
+    with pytest.raises(HostError, match="syntax error"):
+        created(kind)
+    assert host.events == []
+
+
+def test_stale_connections_are_forgotten_only_when_translation_changed(kind, host):
+    inputs, id, state = created(kind)
+    assert any(command.startswith("conntrack -D -p udp --orig-port-dst 51820") for command in host.commands)
+    host.commands.clear()
+    wider = kind.check({**NEWS, "managementNetworks": ["192.0.2.0/24", "10.0.0.0/8"]}, inputs)
+    kind.update(id, state, wider, False)
+    assert not any(command.startswith("conntrack") for command in host.commands)
+
+
+def test_the_undo_brings_back_the_table_and_file_of_before(kind, host):
+    inputs, id, state = created(kind)
+    old = host.files[FILE][0].decode()
+    host.kept.clear()
+    kind.update(id, state, kind.check({**NEWS, "listenPort": 51821}, inputs), False)
+    script = host.kept[f"{undo.DIRECTORY}/firewall.sh"].decode()
+    assert old.rstrip() in script
+    assert "disable --now" not in script
+
+
+def test_deleting_takes_away_table_unit_and_file(kind, host):
+    _, id, state = created(kind)
+    kind.delete(id, state)
+    assert (host.table, host.files, host.units) == (None, {}, {})
+    assert kind.read(id, state, kind.check(NEWS, {})) is None
+
+
+def test_only_another_address_replaces(kind):
+    inputs, _, state = created(kind)
+    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
+    assert [(change.path, change.replace) for change in kind.diff(state, inputs, key).changes] == [
+        ("connection", False)
+    ]
+    moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
+    changes = kind.diff(state, inputs, moved).changes
+    assert [change.path for change in changes if change.replace] == ["connection.address"]
+
+
+def test_inputs_are_judged_all_at_once(kind):
+    bad = {**NEWS, "managementNetworks": [], "listenPort": 0, "allow": [{"protocol": "icmp", "port": 1}], "extra": 1}
+    with pytest.raises(CheckError) as raised:
+        kind.check(bad, {})
+    assert {path for path, _ in raised.value.failures} == {
+        "managementNetworks",
+        "listenPort",
+        "allow[0].protocol",
+        "extra",
+    }
+
+
+def test_what_is_unknown_at_preview_is_not_judged(kind):
+    news = {**NEWS, "listenPort": UNKNOWN}
+    inputs = kind.check(news, {})
+    assert inputs["listenPort"] is UNKNOWN
+    old, _, state = created(kind)
+    assert "listenPort" in [change.path for change in kind.diff(state, old, inputs).changes]
+
+
+def test_ssh_is_let_in_at_the_port_of_the_connection(kind, host):
+    created(kind, connection={**NEWS["connection"], "port": 2222})
+    assert "tcp dport 2222 accept" in nft.described(host.table).rules["input-ssh-v4"]

@@ -40,6 +40,8 @@ def _message(model: type[BaseModel], found: dict[str, Any]) -> str:
     location = found["loc"]
     if found["type"] == "missing":
         return f"is missing{_described(model, location)}"
+    if found["type"] == "too_short":
+        return f"is empty{_described(model, location)}"
     if found["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)

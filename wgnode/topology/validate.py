@@ -136,7 +136,11 @@ def _site_problems(name: str, site: Mapping[str, Any], claims: list[Claim]) -> I
             else:
                 claims.append(Claim(network, f"{path}.lans[{position}]", f"site {name!r}", "lan"))
     key = site.get("recipient")
-    if isinstance(key, str):
+    if key == "":
+        yield Problem(
+            f"{path}.recipient", f"site {name!r}: the public recipient key is empty; `wgnode site new` makes it"
+        )
+    elif isinstance(key, str):
         try:
             recipient.parse_public(key)
         except ValueError as error:

@@ -77,6 +77,7 @@ def test_overlapping_lans_are_named_with_both_sites_and_the_file() -> None:
         ("sites.berlin.endpoint", "127.0.0.1:51820", "sites.berlin.endpoint", "can't be reached"),
         ("sites.berlin.endpoint", "10.2.0.7:51820", "sites.berlin.endpoint", "lies in site 'cabin' lan 10.2.0.0/24"),
         ("sites.cabin.endpoint", "198.51.100.2:51820", "sites.cabin.endpoint", "already belongs to site 'berlin'"),
+        ("sites.cabin.recipient", "", "sites.cabin.recipient", "is empty; `wgnode site new` makes it"),
         ("sites.cabin.recipient", "abc", "sites.cabin.recipient", "not a public recipient key"),
         ("sites.Cabin", site("10.3.0.0/24", endpoint="h:1"), "sites.Cabin", "site name 'Cabin'"),
         ("sites.sixteen-letters-", site("10.3.0.0/24", endpoint="h:1"), "sites.sixteen-letters-", "up to 14"),

@@ -113,6 +113,8 @@ class GuestLink:
                 self._answered(number, message)
             return
         if message["type"] == "hello":
+            if message == self.hello:  # asked for more than once, while it booted
+                return
             self.hello = message
         if message["type"] != "heartbeat":
             self.on_message(message)

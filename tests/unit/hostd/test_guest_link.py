@@ -110,3 +110,13 @@ def test_a_guest_without_signs_of_life_is_silent_and_one_whose_node_failed_says_
     assert link.status == "silent"
     guest.send({**HELLO, "error": "node configuration: cut off"})
     turn(loop, guest, lambda: link.status == "failed")
+
+
+def test_a_greeting_that_says_nothing_new_is_told_once(
+    loop: Loop, guest: FakeGuest, link: GuestLink, told: list[Message]
+) -> None:
+    greeted(loop, guest, link)
+    guest.send(HELLO)
+    guest.send({"type": "log", "text": "after"})
+    turn(loop, guest, lambda: len(told) == 2)
+    assert [message["type"] for message in told] == ["hello", "log"]

@@ -1,0 +1,321 @@
+"""HypervisorHost and NatFirewall on real hosts: what they make, see, mend, take back and leave behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from infra.hosts import pool, undo
+from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
+from infra.provider.kind import Partial
+from infra.resources.hypervisor_host import HypervisorHost
+from infra.resources.inputs import connection
+from infra.resources.nat_firewall import NatFirewall
+from lab.api import Lab
+
+pytestmark = pytest.mark.lab
+T = TypeVar("T")
+CLONE_NEWNET = 0x40000000
+
+# What a deployment may change on a host. Backups of /etc/passwd and the like stay: packages' tools make them.
+SNAPSHOT = r"""
+nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr; ip -4 route; ip -6 route
+sysctl -a 2>/dev/null | grep -E 'forwarding|ip_forward|accept_ra |send_redirects' | sort
+find /etc /var/lib/wgnode /run/wgnode* -xdev -type f ! -name '*-' 2>/dev/null | sort | xargs sha256sum
+find /var/lib/wgnode /run/wgnode* -type d 2>/dev/null
+systemctl list-unit-files 'wgnode*'; systemctl list-units --all --plain 'wgnode*'; getent passwd; getent group
+"""
+
+
+@dataclass
+class Site:
+    """A host of the lab, and the two resources on it as the engine would have them."""
+
+    lab: Lab
+    name: str
+    run: Callable[[Callable[[], T]], T]
+
+    def __post_init__(self) -> None:
+        self.host, self.firewall = HypervisorHost(), NatFirewall()
+        entry = self.lab.inventory["hosts"][self.name]
+        self.lan, self.address = entry["lan"], entry["address"]
+        self.connection = {
+            "address": self.address,
+            "port": entry["port"],
+            "user": entry["user"],
+            "hostKeys": entry["host_keys"],
+            "privateKey": Path(self.lab.inventory["ssh_key"]).read_text(),
+        }
+
+    def host_inputs(self, **networks: Any) -> dict[str, Any]:
+        routes = [
+            {"to": "10.99.0.0/24", "via": self.lan["gateway"][0]},
+            {"to": "fd99::/64", "via": self.lan["gateway"][1]},
+        ]
+        given = {"uplink": "wan0", "lanInterface": "lan0", "routes": routes, **networks}
+        return self.host.check({"connection": self.connection, "networks": given}, {})
+
+    def firewall_inputs(self, **changes: Any) -> dict[str, Any]:
+        given = {"connection": self.connection, "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
+        return self.firewall.check({**given, **changes}, {})
+
+    def create(self, kind: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        return self.run(lambda: kind.create("it", inputs, False))[1]
+
+    def read(self, kind: Any, state: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        found = self.run(lambda: kind.read("id", state, inputs))
+        assert found is not None
+        return found
+
+    def drift(self, kind: Any, state: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        state, real = self.read(kind, state, inputs)
+        return state, [change.path for change in kind.diff(state, real, inputs).changes]
+
+    def shell(self, command: str) -> str:
+        return self.lab.console(self.name, command, check=False).stdout
+
+    def snapshot(self) -> list[str]:
+        return self.shell(SNAPSHOT).splitlines()
+
+    def clean(self) -> None:
+        for kind in (self.firewall, self.host):
+            self.run(lambda kind=kind: kind.delete("id", {"connection": self.connection}))
+        pool.forget(connection({"connection": self.connection}))
+
+
+@pytest.fixture
+def in_runner(lab: Lab) -> Iterator[Callable[[Callable[[], T]], T]]:
+    """Calls run in a thread that lives in the runner's network namespace, where Pulumi would run."""
+
+    def enter() -> None:
+        file = os.open(f"/run/netns/{lab.namespace('runner')}", os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).setns(file, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        finally:
+            os.close(file)
+
+    with ThreadPoolExecutor(1, initializer=enter) as thread:
+        yield lambda call: thread.submit(call).result()
+
+
+@pytest.fixture(params=["berlin", "cabin"])
+def site(request: pytest.FixtureRequest, lab: Lab, in_runner: Any) -> Iterator[Site]:
+    made = Site(lab, request.param, in_runner)
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def berlin(lab: Lab, in_runner: Any) -> Iterator[Site]:
+    made = Site(lab, "berlin", in_runner)
+    yield made
+    made.clean()
+
+
+def test_both_resources_come_up_clean_and_leave_the_host_as_it_was_found(site: Site, lab: Lab) -> None:
+    before = site.snapshot()
+    host_inputs, firewall_inputs = site.host_inputs(), site.firewall_inputs()
+    host_state = site.create(site.host, host_inputs)
+    firewall_state = site.create(site.firewall, firewall_inputs)
+    assert site.drift(site.host, host_state, host_inputs)[1] == []
+    assert site.drift(site.firewall, firewall_state, firewall_inputs)[1] == []
+    assert host_state["facts"]["qemu"]
+    assert host_state["facts"]["interfaces"] == ["lan0", "wan0"]
+    assert "10.99.0.0/24 via" in site.shell("ip route")
+    assert lab.ping(f"{site.name}.client", site.lan["host"][0].split("/")[0]), "the LAN reaches its router"
+    assert site.snapshot() != before
+    site.clean()
+    assert site.snapshot() == before
+    assert lab.ping(f"{site.name}.client", site.lan["host"][0].split("/")[0])
+
+
+def test_creating_again_adopts_what_is_there_and_cuts_nothing(berlin: Site) -> None:
+    inputs = berlin.firewall_inputs()
+    first = berlin.create(berlin.firewall, inputs)
+    handles = berlin.shell("nft -a list table inet wgnode")
+    assert berlin.create(berlin.firewall, inputs) == first
+    assert berlin.shell("nft -a list table inet wgnode") == handles
+
+
+def test_a_rule_and_a_link_removed_by_hand_are_named_and_mended(berlin: Site) -> None:
+    host_inputs, firewall_inputs = berlin.host_inputs(), berlin.firewall_inputs()
+    host_state = berlin.create(berlin.host, host_inputs)
+    firewall_state = berlin.create(berlin.firewall, firewall_inputs)
+    berlin.shell(
+        "nft delete rule inet wgnode prerouting handle"
+        " $(nft -a list chain inet wgnode prerouting | sed -n 's/.*dnat-v4.*handle //p');"
+        " ip link del wgnode-lan; ip route del 10.99.0.0/24; sysctl -q -w net.ipv4.ip_forward=0"
+    )
+    firewall_state, drifted = berlin.drift(berlin.firewall, firewall_state, firewall_inputs)
+    assert drifted == ['rules["dnat-v4"]']
+    host_state, drifted = berlin.drift(berlin.host, host_state, host_inputs)
+    assert set(drifted) == {'links["wgnode-lan"]', 'routes["10.99.0.0/24"]', 'sysctls["net/ipv4/ip_forward"]'}
+    berlin.run(lambda: berlin.firewall.update("id", firewall_state, firewall_inputs, False))
+    berlin.run(lambda: berlin.host.update("id", host_state, host_inputs, False))
+    assert berlin.drift(berlin.firewall, firewall_state, firewall_inputs)[1] == []
+    assert berlin.drift(berlin.host, host_state, host_inputs)[1] == []
+
+
+def test_other_tables_are_left_alone(berlin: Site) -> None:
+    berlin.shell("nft add table ip mine; nft add chain ip mine here; nft add rule ip mine here counter")
+    mine = berlin.shell("nft -a list table ip mine")
+    try:
+        berlin.create(berlin.firewall, berlin.firewall_inputs())
+        berlin.clean()
+        assert berlin.shell("nft -a list table ip mine") == mine
+    finally:
+        berlin.shell("nft delete table ip mine")
+
+
+def test_a_firewall_that_would_lock_us_out_reverts_by_itself(berlin: Site) -> None:
+    inputs = berlin.firewall_inputs()
+    state = berlin.create(berlin.firewall, inputs)
+    before = berlin.snapshot()
+    with pytest.raises(undo.Reverted, match="would lock us out"):
+        berlin.run(
+            lambda: berlin.firewall.update(
+                "id", state, berlin.firewall_inputs(managementNetworks=["10.9.9.0/24"]), False
+            )
+        )
+    assert berlin.snapshot() == before
+    assert berlin.drift(berlin.firewall, state, inputs)[1] == []
+
+
+def test_networks_that_would_lock_us_out_revert_by_themselves(berlin: Site) -> None:
+    before = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
+    # The way back to the runner would lead into the LAN.
+    routes = [{"to": "192.0.2.0/24", "via": berlin.lan["gateway"][0]}]
+    with pytest.raises(Partial, match="would lock us out"):
+        berlin.create(berlin.host, berlin.host_inputs(routes=routes))
+    after = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
+    assert after == before
+    assert "wgnode-network" not in after
+
+
+def test_a_change_that_was_interrupted_is_taken_back_before_the_next_one(berlin: Site) -> None:
+    inputs = berlin.firewall_inputs()
+    state = berlin.create(berlin.firewall, inputs)
+    to = connection(inputs)
+
+    def interrupted() -> None:
+        host = pool.connect(to)
+        undo.arm(host, "firewall", "touch /run/taken-back")
+        host.run(["nft", "flush", "table", "inet", "wgnode"])
+
+    berlin.run(interrupted)
+    state = berlin.run(lambda: berlin.firewall.update("id", state, inputs, False))
+    assert berlin.drift(berlin.firewall, state, inputs)[1] == []
+    assert berlin.shell("rm /run/taken-back && systemctl list-timers --all --no-legend 'wgnode*'") == ""
+
+
+def test_firewall_and_networks_survive_a_reboot_and_debians_own_service(berlin: Site, lab: Lab) -> None:
+    host_inputs, firewall_inputs = berlin.host_inputs(), berlin.firewall_inputs()
+    host_state = berlin.create(berlin.host, host_inputs)
+    firewall_state = berlin.create(berlin.firewall, firewall_inputs)
+    try:
+        for verb in ("restart", "reload"):
+            berlin.shell(f"systemctl {verb} nftables")  # flushes everything
+            _until(lambda: berlin.drift(berlin.firewall, firewall_state, firewall_inputs)[1] == [])
+        berlin.shell("systemctl enable nftables")
+        lab.reboot("berlin")
+        _until(lambda: berlin.drift(berlin.firewall, firewall_state, firewall_inputs)[1] == [])
+        _until(lambda: berlin.drift(berlin.host, host_state, host_inputs)[1] == [])
+    finally:
+        berlin.shell("systemctl disable --now nftables; nft delete table inet filter")
+
+
+def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def test_only_what_is_configured_comes_in_over_the_uplink(berlin: Site, lab: Lab) -> None:
+    berlin.create(berlin.firewall, berlin.firewall_inputs(allow=[{"protocol": "tcp", "port": 8080}]))
+    berlin.shell("for p in 8080 8081; do systemd-run -q --unit test-$p python3 -m http.server $p; done")
+    try:
+        _until(lambda: _opens(lab, berlin.lan["host"][0].split("/")[0], 8081, "berlin.client"))
+        assert _opens(lab, berlin.address, 8080)
+        assert not _opens(lab, berlin.address, 8081)
+        assert lab.ping("runner", berlin.address)
+    finally:
+        berlin.shell("systemctl stop test-8080 test-8081")
+
+
+def _opens(lab: Lab, address: str, port: int, role: str = "runner") -> bool:
+    probe = f"import socket; socket.create_connection(({address!r}, {port}), 1.5).close()"
+    return lab.run_in(role, ["python3", "-c", probe], check=False).returncode == 0
+
+
+def test_a_connection_from_before_the_translation_is_forgotten(berlin: Site, lab: Lab) -> None:
+    """Else a peer's packets would go on reaching the host instead of the gateway, as long as it keeps sending."""
+    berlin.create(berlin.host, berlin.host_inputs())
+    send = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 40000));"
+        f" s.sendto(b'x', ({berlin.address!r}, 51820))"
+    )
+    berlin.shell(
+        "nft add table ip track; nft 'add chain ip track in { type filter hook input priority 0; }';"
+        " nft add rule ip track in ct state new accept"
+    )  # makes the kernel track connections
+    try:
+        lab.run_in("runner", ["python3", "-c", send])
+        assert "dport=51820" in berlin.shell("conntrack -L -p udp 2>/dev/null")
+        berlin.create(berlin.firewall, berlin.firewall_inputs())
+        lab.run_in("runner", ["python3", "-c", send])
+        entries = berlin.shell("conntrack -L -p udp --orig-port-dst 51820 2>/dev/null")
+        assert "src=172.31.255.254" in entries, "translated to the gateway"
+    finally:
+        berlin.shell("nft delete table ip track")
+
+
+def test_another_host_key_than_the_pinned_one_is_refused(berlin: Site, lab: Lab) -> None:
+    before = berlin.shell("journalctl -u ssh -u 'ssh@*' | grep -c Accepted || true")
+    berlin.connection["hostKeys"] = lab.inventory["hosts"]["cabin"]["host_keys"]
+    try:
+        with pytest.raises(HostKeyMismatch, match="nothing was sent"):
+            berlin.create(berlin.firewall, berlin.firewall_inputs())
+        assert berlin.shell("journalctl -u ssh -u 'ssh@*' | grep -c Accepted || true") == before
+    finally:
+        berlin.connection["hostKeys"] = lab.inventory["hosts"]["berlin"]["host_keys"]
+
+
+@pytest.mark.parametrize("address", ["198.51.100.77", "192.0.2.77"])
+def test_an_unreachable_host_fails_by_name_within_ten_seconds(berlin: Site, address: str) -> None:
+    inputs = berlin.firewall_inputs(connection={**berlin.connection, "address": address})
+    start = time.monotonic()
+    with pytest.raises(HostUnreachable, match=f"@{address}: cannot connect"):
+        berlin.create(berlin.firewall, inputs)
+    assert time.monotonic() - start < 10
+
+
+def test_a_missing_interface_and_a_foreign_firewall_change_nothing(berlin: Site) -> None:
+    before = berlin.snapshot()
+    with pytest.raises(HostError, match="no LAN interface eth9; there are"):
+        berlin.create(berlin.host, berlin.host_inputs(lanInterface="eth9"))
+    berlin.shell(
+        "nft add table ip filter;"
+        " nft 'add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'"
+    )
+    try:
+        with pytest.raises(HostError, match="ip filter FORWARD"):
+            berlin.create(berlin.host, berlin.host_inputs())
+        accept = "; ".join(
+            f"nft insert rule ip filter FORWARD {way} wgnode-wan accept" for way in ("iifname", "oifname")
+        )
+        berlin.shell(accept)
+        berlin.create(berlin.host, berlin.host_inputs())
+    finally:
+        berlin.shell("nft delete table ip filter")
+    berlin.clean()
+    assert berlin.snapshot() == before

@@ -11,6 +11,7 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from wgnode.io.loop import Loop
 
@@ -57,6 +58,12 @@ def due(
         if key not in applied or (silent and applied[key] != address):
             wanted[key] = address
     return wanted
+
+
+def remembered(kept: dict[str, Any], health: dict[str, Any]) -> dict[str, str]:
+    """Where peers that this guest has no endpoint for were last (state.StateFile.peers), by public key."""
+    strangers = [peer["public_key"] for peer in health.get("peers", []) if peer["endpoint"] is None]
+    return {key: kept[key]["endpoint"] for key in strangers if kept.get(key, {}).get("endpoint")}
 
 
 class Resolver:

@@ -91,7 +91,16 @@ class Hostd:
         self.named = named if isinstance(named, dict) else {}
         self.applied = {}
         self._resolve()
-        self.loop.call_later(1.0, self._poll_once)
+        self.guest.request({"type": "health"}, self._introduce)
+
+    def _introduce(self, answer: Message | None) -> None:
+        """Tell a guest that has just booted where its peers were: one behind a NAT can't be called otherwise."""
+        health = None if answer is None else answer.get("health")
+        if isinstance(health, dict):
+            for key, endpoint in endpoints.remembered(self.kept.peers, health).items():
+                self.say(f"<6>peer {key} was last at {endpoint}")
+                self.guest.request({"type": "uapi", "text": endpoints.set_request(key, endpoint)}, _ignore)
+        self._polled(answer)
 
     # What clients ask
 

@@ -40,6 +40,13 @@ class FakeGuest:
         assert self.connection is not None
         self.connection.sendall(encode(message))
 
+    def restart(self) -> None:
+        """The machine ends and another one starts."""
+        assert self.connection is not None
+        self.connection.close()
+        self.connection = None
+        self.received.clear()
+
     def of_type(self, kind: str) -> list[Message]:
         return [message for message in self.received if message["type"] == kind]
 

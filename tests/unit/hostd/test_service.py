@@ -143,6 +143,24 @@ def test_handshakes_and_endpoints_are_kept(loop: Loop, guest: FakeGuest, hostd: 
     assert kept["peers"] == {KEY: {"endpoint": "203.0.113.2:51820", "last_handshake": 999.5}}
 
 
+def test_a_guest_that_booted_anew_is_told_where_its_peers_were(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
+    greet(loop, guest)
+    answer_health(loop, guest, HEALTH)
+    turn(loop, guest, lambda: KEY in hostd.kept.peers)
+    assert not guest.of_type("uapi"), "it knew the endpoint itself"
+    guest.restart()
+    greet(loop, guest)
+    answer_health(loop, guest, {**HEALTH, "peers": [{**PEER, "endpoint": None, "last_handshake": None}]})
+    turn(loop, guest, lambda: guest.of_type("uapi"))
+    assert "endpoint=203.0.113.2:51820\n" in guest.of_type("uapi")[0]["text"]
+
+
+def answer_health(loop: Loop, guest: FakeGuest, health: dict[str, Any]) -> None:
+    turn(loop, guest, lambda: guest.of_type("health"))
+    for question in guest.of_type("health"):
+        guest.send({"type": "reply", "id": question["id"], "health": health})
+
+
 def test_a_named_endpoint_is_resolved_and_set_once(
     loop: Loop, guest: FakeGuest, hostd: Hostd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,8 @@ from wgnode.image.errors import ImageError
 from wgnode.image.guest_python import BINARY, OURS, VERSION, GuestPython, always_needed
 from wgnode.image.kernel import Kernel
 
-COMPRESSION_LEVEL = 19
+COMPRESSION_LEVEL = 9
+"""One second and 9.1 MiB; level 19 takes seventeen for 8.1 MiB, beside a kernel of 54 MiB."""
 WGNODE = Path(__file__).resolve().parents[1]
 PROJECT = WGNODE.parent
 Report = Callable[[str], None]

@@ -5,6 +5,7 @@ Everything goes through apt's tools, so proxies, certificates and credentials of
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -172,9 +173,11 @@ def _configuration(directory: Path) -> str:
 
 
 def cached(package: Package, cache: Path) -> Path | None:
-    """The .deb when it is in `cache` (only verified files get there)."""
+    """The .deb when it is in `cache` with the bytes that the lock wants."""
     target = cache / package.sha256 / package.file_name
-    return target if target.is_file() else None
+    if not target.is_file() or hashlib.sha256(target.read_bytes()).hexdigest() != package.sha256:
+        return None
+    return target
 
 
 def fetch(package: Package, mirrors: Mirrors, cache: Path) -> Path:

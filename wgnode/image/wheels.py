@@ -34,12 +34,19 @@ def pinned(lock_text: str, names: tuple[str, ...] = NAMES) -> str:
 def fetch(requirements: str, cache: Path) -> list[Path]:
     """The wheels of these requirements in `cache`, downloaded by pip and checked against their hashes."""
     target = cache / hashlib.sha256(requirements.encode()).hexdigest()[:16]
-    if not target.is_dir():
+    if not _complete(target, requirements):
         cache.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=cache) as work:
             _download(requirements, Path(work))
             shutil.copytree(work, target, ignore=shutil.ignore_patterns("requirements.txt"))
     return sorted(target.glob("*.whl"))
+
+
+def _complete(directory: Path, requirements: str) -> bool:
+    """One wheel for each requirement, each with a hash that is pinned."""
+    hashes = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in directory.glob("*.whl")]
+    return len(hashes) == requirements.count("==") and all(f"sha256:{digest}" in requirements for digest in hashes)
 
 
 def extract(wheels: list[Path], site: Path) -> None:

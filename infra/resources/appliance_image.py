@@ -6,27 +6,32 @@ A new digest is a new resource: the engine brings it to the host, lets the gatew
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tarfile
 import tempfile
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
 from pydantic import Field
 
-from infra.hosts import pool
-from infra.hosts.host import Connection, Host
-from infra.provider.kind import Diff, Properties
+from infra.errors import ExplainedError
+from infra.hosts import pool, system
+from infra.hosts.host import Connection, Host, HostError
+from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Sha256, connection, validated
 from wgnode.image.paths import image_directory
 
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
+
+
+class ImageError(ExplainedError):
+    """The image file is not there, or is not the one asked for; nothing was brought to the host."""
 
 
 class ApplianceImageInputs(HostInputs):
@@ -77,39 +82,56 @@ class ApplianceImage:
     def _apply(self, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
         sha256 = inputs["sha256"]
+        directory, files = image_directory(sha256), observed(host, sha256)
         with tempfile.TemporaryDirectory(prefix="wgnode-image-") as scratch:
             wanted = unpack(inputs["source"], sha256, Path(scratch))
-            present = observed(host, sha256)
-            host.run(["mkdir", "-p", image_directory(sha256)])
-            for member in MEMBERS:
-                if present.get(member) != wanted[member]:
-                    _upload(host, Path(scratch) / member, f"{image_directory(sha256)}/{member}")
-        return {**inputs, "directory": image_directory(sha256), "wanted": wanted, "files": wanted}
+            state = {**inputs, "directory": directory, "wanted": wanted, "files": files}
+            try:
+                system.make_directories(host, {directory: "0755 root:root"})
+                for member in MEMBERS:
+                    if files.get(member) != wanted[member]:
+                        _upload(host, Path(scratch) / member, f"{directory}/{member}")
+                        files[member] = wanted[member]
+            except HostError as error:
+                raise Partial(sha256, state, inputs, str(error)) from error
+        return state
 
 
 def unpack(source: str, sha256: str, into: Path) -> dict[str, str]:
     """Verify the image against its digest and unpack it; the SHA-256 of each member.
 
-    Raises ValueError when the file is another image than the one asked for.
+    Raises ImageError when the file is not to be had, or is another than the one asked for.
     """
     with tempfile.TemporaryFile() as local:
-        found = _fetch(source, local)
+        try:
+            found = _fetch(source, local)
+        except (OSError, ValueError, HTTPException) as error:
+            raise ImageError(
+                f"appliance image {source}: {getattr(error, 'strerror', None) or error};"
+                " build it with `wgnode image build`, or correct the path or URL"
+            ) from error
         if found != sha256:
-            raise ValueError(
+            raise ImageError(
                 f"appliance image {source}: SHA-256 is {found}, wanted {sha256};"
                 " build it again with `wgnode image build` or correct the digest"
             )
         local.seek(0)
-        with tarfile.open(fileobj=local) as archive:
-            for member in MEMBERS:
-                _extract(archive, member, into / member)
+        try:
+            with tarfile.open(fileobj=local, mode="r:") as archive:
+                for member in MEMBERS:
+                    _extract(archive, member, into / member)
+        except (tarfile.TarError, KeyError) as error:
+            reason = error.args[0] if error.args else error
+            raise ImageError(
+                f"appliance image {source}: no whole image ({reason}); build it again with `wgnode image build`"
+            ) from error
     return {member: _sha256(into / member) for member in MEMBERS}
 
 
 def _extract(archive: tarfile.TarFile, member: str, into: Path) -> None:
-    stored = archive.extractfile(member)
+    stored = archive.extractfile(member)  # raises KeyError, with a sentence, where there is no such member
     if stored is None:
-        raise ValueError(f"the appliance image has no file {member}; build it again with `wgnode image build`")
+        raise KeyError(f"{member} is no file")
     with stored, into.open("wb") as copy:
         shutil.copyfileobj(stored, copy)
 
@@ -133,12 +155,3 @@ def _upload(host: Host, source: Path, path: str) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def manifest(image: Path) -> dict[str, object]:
-    """The manifest inside an image file: what it was built from."""
-    with tarfile.open(image) as archive:
-        member = archive.extractfile("manifest.json")
-        assert member is not None
-        loaded: dict[str, object] = json.load(member)
-    return loaded

@@ -12,11 +12,11 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from infra.hosts import pool
+from infra.hosts import pool, system
 from infra.hosts import units as services
 from infra.hosts.host import Connection, File, Host, HostError
 from infra.provider.codec import has_unknown
@@ -24,7 +24,7 @@ from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import cancelled, log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
-from wgnode.hostd import bundle
+from wgnode.hostd import bundle, client
 from wgnode.image import layers, paths, units
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, encode_key, expected_live_digest
 
@@ -34,6 +34,18 @@ HOPELESS_RESTARTS = 3
 POLL_INTERVAL = 0.3  # seconds
 GATEWAY_DIRECTORY = os.path.dirname(paths.CONFIG_LAYER)
 UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
+_OF_HOSTD = {"files.hostd", "files.hostdUnit", f'units["{paths.HOSTD_UNIT}"]'}
+_OF_GATEWAY = {"files.gatewayUnit", f'units["{paths.GATEWAY_UNIT}"]', "loaded", "live"}
+
+
+def _config_text(text: str) -> str:
+    NodeConfig.from_json(text.encode())  # raises ConfigError, which is a ValueError, with the reason
+    return text
+
+
+def _secrets_text(text: str) -> str:
+    NodeSecrets.from_json(text.encode())  # its ConfigError does not quote the text
+    return text
 
 
 class MachineInputs(Inputs):
@@ -51,8 +63,10 @@ class GatewayInputs(HostInputs):
     name: str
     image: ImageInputs
     machine: MachineInputs
-    config: str = Field(description="the node's configuration, canonical JSON")
-    secrets: str = Field(description="its private and pre-shared keys, canonical JSON; a secret")
+    config: Annotated[str, AfterValidator(_config_text)] = Field(description="the node's configuration, canonical JSON")
+    secrets: Annotated[str, AfterValidator(_secrets_text)] = Field(
+        description="its private and pre-shared keys, canonical JSON; a secret"
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +128,7 @@ def desired(inputs: Properties) -> Desired:
 def observed(host: Host, wanted: Desired) -> Properties:
     """What the host has and what the node says, in three round trips."""
     found = host.stat([content.path for content in wanted.files.values()])
-    health = read_health(host, wanted.files["hostd"].path)
+    health = read_health(host)
     return {
         "files": {
             name: _describe_file(found[content.path]) for name, content in wanted.files.items() if content.path in found
@@ -125,9 +139,10 @@ def observed(host: Host, wanted: Desired) -> Properties:
     }
 
 
-def read_health(host: Host, hostd_path: str) -> dict[str, Any]:
-    """The node's own report through hostd; empty while it does not answer."""
-    answer = host.run(["python3", hostd_path, "health", "--json"], check=False, timeout=15)
+def read_health(host: Host) -> dict[str, Any]:
+    """The node's own report through whichever hostd is there; empty while it does not answer."""
+    newest = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
+    answer = host.run(["sh", "-c", newest], check=False, timeout=client.TIMEOUT + 15)
     if answer.code != 0:
         return {}
     report: dict[str, Any] = json.loads(answer.stdout)
@@ -167,7 +182,7 @@ class Gateway:
         host = self._connect(connection(state))
         for unit in UNITS:
             services.uninstall(host, unit)
-        host.run(["rm", "-rf", GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY])
+        host.run(["rm", "-rf", GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY, paths.RUN])  # the last has the secrets too
 
     def _apply(self, id: str, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
@@ -175,27 +190,27 @@ class Gateway:
         try:
             apply(host, wanted)
             wait_until_healthy(host, wanted)
+            return {**inputs, **observed(host, wanted)}
         except HostError as error:
-            raise Partial(id, {**inputs, **observed(host, wanted)}, inputs, str(error)) from error
-        return {**inputs, **observed(host, wanted)}
+            raise Partial(id, {**inputs, **_observed_if_possible(host, wanted)}, inputs, str(error)) from error
 
 
 def apply(host: Host, wanted: Desired) -> None:
     """Write what differs, then restart what it concerns; a gateway that runs as wanted is left alone."""
     differing = {change.path for change in drift(wanted.properties(), observed(host, wanted))}
-    host.run(["mkdir", "-p", GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY])
+    system.make_directories(host, dict.fromkeys((GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY), "0755 root:root"))
     for content in wanted.files.values():
         host.write_file(content.path, content.data, mode=content.mode, owner=content.owner, group=content.owner)
     if differing & {"files.gatewayUnit", "files.hostdUnit"}:
         host.run(["systemctl", "daemon-reload"])
-    of_hostd = {"files.hostd", "files.hostdUnit", f'units["{paths.HOSTD_UNIT}"]'}
-    if differing & of_hostd:
+    if differing & _OF_HOSTD:
         _restart(host, paths.HOSTD_UNIT)
         current = wanted.files["hostd"].path
         host.run(["find", paths.HOSTD_DIRECTORY, "-name", "*.pyz", "!", "-path", current, "-delete"])
-        if not differing - of_hostd - {"loaded", "live"} and _healthy(host, wanted, HOSTD_TIMEOUT):
+        unasked = not differing - _OF_HOSTD - {"loaded", "live"}
+        if unasked and (_healthy(host, wanted, HOSTD_TIMEOUT) or cancelled()):
             return  # without its companion the node could not be asked; it ran as wanted all the time
-    if differing - of_hostd:
+    if differing & _OF_GATEWAY:
         _restart(host, paths.GATEWAY_UNIT)
 
 
@@ -205,7 +220,7 @@ def wait_until_healthy(host: Host, wanted: Desired) -> None:
         return
     if cancelled():
         raise HostError(f"gateway on {host.name}: interrupted while it boots; the next `pulumi up` goes on from here")
-    report = read_health(host, wanted.files["hostd"].path)
+    report = read_health(host)
     console = host.run(
         ["journalctl", "-u", paths.GATEWAY_UNIT, "-n", "15", "-o", "cat", "--no-pager"], check=False
     ).stdout
@@ -223,7 +238,7 @@ def _healthy(host: Host, wanted: Desired, timeout: float) -> bool:
     """
     started = said = time.monotonic()
     while (now := time.monotonic()) - started < timeout and not cancelled():
-        report = read_health(host, wanted.files["hostd"].path)
+        report = read_health(host)
         if (report.get("loaded"), report.get("live")) == (wanted.loaded, wanted.live):
             return True
         if not report and _restarts(host) >= HOPELESS_RESTARTS:
@@ -256,6 +271,14 @@ def _planned(inputs: Properties) -> Properties:
         "publicKey": encode_key(config.public_keys[0]),
         "addresses": list(config.addresses),
     }
+
+
+def _observed_if_possible(host: Host, wanted: Desired) -> Properties:
+    """What a failure left; nothing, hence all of it drift, where the host cannot be asked any more."""
+    try:
+        return observed(host, wanted)
+    except HostError:
+        return {"files": {}, "units": {}, "loaded": "", "live": ""}
 
 
 def _describe_file(file: File) -> str:

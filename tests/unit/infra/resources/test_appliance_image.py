@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from infra.errors import ExplainedError
+from infra.hosts.host import HostUnreachable
+from infra.provider.kind import CheckError, Partial
+from infra.resources.appliance_image import ApplianceImage
+from tests.unit.infra.resources.gateway_host import GatewayHost
+from wgnode.image.archive import Members, write_archive
+
+CONNECTION = {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "SSH-KEY"}
+KERNEL, INITRAMFS = b"kernel" * 1000, b"initramfs" * 1000
+MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
+
+
+@pytest.fixture
+def host():
+    return GatewayHost()
+
+
+@pytest.fixture
+def kind(host):
+    return ApplianceImage(connect=lambda _: host)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return build(tmp_path)
+
+
+def build(folder, kernel=KERNEL):
+    """(path, SHA-256) of an image file."""
+    path = folder / f"{hashlib.sha256(kernel).hexdigest()[:8]}.tar"
+    return path, write_archive(path, Members(kernel, INITRAMFS, {"format": 1}))
+
+
+def tar_of(path, members):
+    """(path, SHA-256) of a tar that is no whole image."""
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.type = len(data or b""), tarfile.DIRTYPE if data is None else tarfile.REGTYPE
+            archive.addfile(info, io.BytesIO(data or b""))
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def checked(kind, image, **changes):
+    path, sha256 = image
+    return kind.check({"connection": CONNECTION, "source": str(path), "sha256": sha256, **changes}, {})
+
+
+def created(kind, image, **changes):
+    inputs = checked(kind, image, **changes)
+    id, state = kind.create("image", inputs, False)
+    return inputs, id, state
+
+
+def uploaded(host):
+    return [event.rsplit("/", 1)[1] for event in host.events if event.startswith("upload")]
+
+
+def read_paths(kind, id, state, inputs):
+    state, real_inputs = kind.read(id, state, inputs)
+    return [(change.path, change.kind, change.drift) for change in kind.diff(state, real_inputs, inputs).changes]
+
+
+def test_an_image_lies_under_its_digest_readable_for_qemu(kind, host, image):
+    _, id, state = created(kind, image)
+    assert id == image[1]
+    assert state["directory"] == f"/var/lib/wgnode/images/{image[1]}"
+    assert host.directories == {state["directory"]: "0755 root:root"}
+    assert {path.rsplit("/", 1)[1] for path in host.files} == set(MEMBERS)
+    assert host.files[f"{state['directory']}/vmlinux"] == (KERNEL, 0o644, "root")
+
+
+def test_right_after_creation_nothing_differs(kind, image):
+    inputs, id, state = created(kind, image)
+    assert kind.diff(state, inputs, inputs).changes == ()
+    assert kind.read(id, state, inputs) == (state, inputs)
+
+
+def test_a_preview_knows_the_directory_and_touches_nothing(kind, host, image):
+    inputs = checked(kind, image, source="/nowhere")
+    assert kind.create("image", inputs, True)[1]["directory"] == f"/var/lib/wgnode/images/{image[1]}"
+    assert (host.events, host.commands) == ([], [])
+
+
+def test_another_image_than_asked_for_is_refused_before_anything_is_uploaded(kind, host, image):
+    with pytest.raises(ExplainedError, match=f"{image[1]}, wanted {'0' * 64}"):
+        created(kind, image, sha256="0" * 64)
+    assert (host.events, host.files) == ([], {})
+
+
+@pytest.mark.parametrize("sha256", ["", "0" * 63, "G" * 64, "0" * 65])
+def test_a_digest_that_is_none_is_named(kind, image, sha256):
+    with pytest.raises(CheckError) as error:
+        checked(kind, image, sha256=sha256)
+    assert [path for path, _ in error.value.failures] == ["sha256"]
+
+
+def test_creating_it_again_uploads_nothing(kind, host, image):
+    created(kind, image)
+    host.events.clear()
+    created(kind, image)
+    assert host.events == []
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_only_a_missing_member_is_uploaded(kind, host, image, member):
+    inputs, id, state = created(kind, image)
+    host.remove(f"{state['directory']}/{member}")
+    path = f"files.{member}" if member == "vmlinux" else f'files["{member}"]'
+    assert read_paths(kind, id, state, inputs) == [(path, "ADD", True)]
+    host.events.clear()
+    assert kind.update(id, state, inputs, False) == state
+    assert uploaded(host) == [member]
+
+
+def test_a_truncated_member_is_drift_by_its_name_and_mended(kind, host, image):
+    inputs, id, state = created(kind, image)
+    host.files[f"{state['directory']}/initramfs.zst"] = (INITRAMFS[:-1], 0o644, "root")
+    assert read_paths(kind, id, state, inputs) == [('files["initramfs.zst"]', "UPDATE", True)]
+    host.events.clear()
+    state = kind.update(id, state, inputs, False)
+    assert uploaded(host) == ["initramfs.zst"]
+    assert read_paths(kind, id, state, inputs) == []
+
+
+def test_a_new_image_is_a_new_resource_and_the_old_one_stays_until_then(kind, image, tmp_path):
+    inputs, _, state = created(kind, image)
+    other = build(tmp_path, b"other kernel")
+    diff = kind.diff(state, inputs, checked(kind, other))
+    assert [change.path for change in diff.changes if change.replace] == ["sha256"]
+    assert not diff.delete_before_replace
+
+
+def test_the_same_image_from_elsewhere_is_an_update(kind, host, image, tmp_path):
+    inputs, id, state = created(kind, image)
+    copy = tmp_path / "copy.tar"
+    copy.write_bytes(image[0].read_bytes())
+    news = checked(kind, image, source=str(copy))
+    assert [(change.path, change.replace) for change in kind.diff(state, inputs, news).changes] == [("source", False)]
+    host.events.clear()
+    assert kind.update(id, state, news, False)["source"] == str(copy)
+    assert host.events == []
+
+
+def test_another_host_gets_its_own(kind, image):
+    inputs, _, state = created(kind, image)
+    news = checked(kind, image, connection={**CONNECTION, "address": "192.0.2.9"})
+    assert [change.path for change in kind.diff(state, inputs, news).changes if change.replace] == [
+        "connection.address"
+    ]
+
+
+def test_an_image_that_is_gone_is_read_as_none(kind, host, image):
+    inputs, id, state = created(kind, image)
+    host.files.clear()
+    assert kind.read(id, state, inputs) is None
+
+
+# Where it comes from
+
+
+def test_a_file_url_is_a_source(kind, host, image):
+    created(kind, image, source=image[0].as_uri())
+    assert uploaded(host) == list(MEMBERS)
+
+
+class _Server(BaseHTTPRequestHandler):
+    def __init__(self, content, *arguments):
+        self.content = content
+        super().__init__(*arguments)
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/appliance.tar" else 404)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        if self.path != "/appliance.tar":
+            return
+        self.wfile.write(self.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def url(image, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Server, image[0].read_bytes())) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_image_is_fetched_by_http(kind, host, image, url):
+    created(kind, image, source=f"{url}/appliance.tar")
+    assert uploaded(host) == list(MEMBERS)
+
+
+def test_an_address_without_an_image_is_explained(kind, host, image, url):
+    with pytest.raises(
+        ExplainedError, match=r"appliance image http.*/other\.tar: HTTP Error 404: .*wgnode image build"
+    ):
+        created(kind, image, source=f"{url}/other.tar")
+    assert host.events == []
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("/nowhere/appliance.tar", "No such file or directory"),
+        ("/", "Is a directory"),
+        ("file:///nowhere/appliance.tar", "No such file"),
+        ("gopher://host/appliance.tar", "unknown url type"),
+        ("http://host:port/appliance.tar", "port"),
+        ("http://127.0.0.1:0/appliance.tar", "refused|assign"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_explained(kind, host, image, source, reason):
+    with pytest.raises(ExplainedError, match=f"appliance image {source}: .*({reason}).*wgnode image build"):
+        created(kind, image, source=source)
+    assert (host.events, host.files) == ([], {})
+
+
+@pytest.mark.parametrize("missing", MEMBERS)
+def test_an_archive_without_one_of_its_files_is_explained_and_nothing_is_uploaded(kind, host, tmp_path, missing):
+    members = {name: b"content" for name in MEMBERS if name != missing}
+    with pytest.raises(ExplainedError, match=rf"image .*x\.tar: .*{missing}.*wgnode image build"):
+        created(kind, tar_of(tmp_path / "x.tar", members))
+    assert (host.events, host.files) == ([], {})
+
+
+def test_a_directory_in_place_of_a_file_is_explained(kind, tmp_path):
+    with pytest.raises(ExplainedError, match=r"vmlinux is no file"):
+        created(kind, tar_of(tmp_path / "x.tar", {**dict.fromkeys(MEMBERS, b""), "vmlinux": None}))
+
+
+@pytest.mark.parametrize("cut", [-11000, 0])
+def test_what_is_no_archive_or_a_cut_one_is_explained_even_under_its_own_digest(kind, host, image, tmp_path, cut):
+    path = tmp_path / "broken.tar"
+    path.write_bytes(image[0].read_bytes()[:cut] or b"no tar at all" * 100)
+    with pytest.raises(ExplainedError, match=r"broken\.tar: no whole image"):
+        created(kind, (path, hashlib.sha256(path.read_bytes()).hexdigest()))
+    assert host.events == []
+
+
+def test_no_secret_is_in_the_text_of_an_error(kind, image):
+    for changes in ({"sha256": "0" * 64}, {"source": "/nowhere"}):
+        with pytest.raises(ExplainedError) as error:
+            created(kind, image, **changes)
+        assert "SSH-KEY" not in repr(error.value)
+
+
+# Failing, deleting
+
+
+def test_an_upload_that_broke_off_keeps_what_is_there_and_goes_on_with_the_rest(kind, host, image):
+    host.fails, host.loses_connection = "initramfs.zst", True
+    with pytest.raises(Partial) as error:
+        created(kind, image)
+    assert (error.value.id, list(error.value.state["files"])) == (image[1], ["vmlinux"])
+    inputs, state = error.value.inputs, error.value.state
+    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [
+        'files["initramfs.zst"]',
+        'files["manifest.json"]',
+    ]
+    host.fails, host.reachable = None, True
+    host.events.clear()
+    kind.update(image[1], state, inputs, False)
+    assert uploaded(host) == ["initramfs.zst", "manifest.json"]
+
+
+def test_a_host_that_cannot_be_reached_has_no_image(kind, host, image):
+    host.reachable = False
+    with pytest.raises(HostUnreachable):
+        created(kind, image)
+
+
+def test_deleting_leaves_nothing_and_is_no_error_twice(kind, host, image):
+    _, id, state = created(kind, image)
+    kind.delete(id, state)
+    assert (host.files, host.directories) == ({}, {})
+    kind.delete(id, state)
+
+
+def test_deleting_spares_another_image_and_what_else_lies_beside_it(kind, host, image, tmp_path):
+    _, id, state = created(kind, image)
+    created(kind, build(tmp_path, b"other kernel"))
+    host.files[f"{state['directory']}/notes"] = (b"mine", 0o644, "root")
+    kind.delete(id, state)
+    left = [path for path in host.files if path.startswith(state["directory"])]
+    assert left == [f"{state['directory']}/notes"]
+    assert len(host.files) == 1 + len(MEMBERS)
+    assert state["directory"] in host.directories

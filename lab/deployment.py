@@ -105,6 +105,7 @@ class Deployment:
         path = os.pathsep.join([str(ROOT / ".venv" / "bin"), str(found), inherited["PATH"]])
         return inherited | {
             "PATH": path,
+            "PWD": str(self.folder),  # how the program finds its project's folder under older language hosts
             "VIRTUAL_ENV": str(ROOT / ".venv"),
             "PULUMI_HOME": str(self.folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",

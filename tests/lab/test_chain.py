@@ -1,0 +1,194 @@
+"""The whole chain by the real engine: three `pulumi up`s, packets between the LANs, drift, repair, removal."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from lab.api import Lab
+from lab.deployment import Deployment
+from lab.plan import INTERNET
+from wgnode.nodeconfig import encode_key
+
+pytestmark = pytest.mark.lab
+
+SITES = ("berlin", "cabin")
+CABIN, CABIN6 = "10.2.0.100", "fd00:10:2::100"
+LANS = [ip_network(lan) for lan in ("10.1.0.0/24", "10.2.0.0/24", "fd00:10:1::/64", "fd00:10:2::/64")]
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Lab) -> Iterator[Deployment]:
+    """The demo environment, deployed once for this module; every test leaves it working."""
+    deployment = Deployment(lab)
+    deployment.prepare()
+    try:
+        for stack in deployment.stacks:
+            deployment.up(stack)
+        yield deployment
+    finally:
+        for site in SITES:
+            deployment.pulumi(["destroy", "--yes", "--stack", f"dev-{site}"], check=False)
+
+
+def reachable(lab: Lab) -> bool:
+    """Through the tunnel; generous, for a gateway that has just started under emulation on a busy machine."""
+    return lab.ping("berlin.client", CABIN, count=2, deadline=20)
+
+
+def unreachable(lab: Lab) -> bool:
+    return not lab.ping("berlin.client", CABIN, count=2, deadline=4)
+
+
+def changed(deployment: Deployment, stack: str) -> dict[str, str]:
+    """What `preview` plans, by resource name: the operation; resources that stay are left out."""
+    done = deployment.pulumi(["preview", "--json", "--stack", stack])
+    steps = json.loads(done.stdout)["steps"]
+    return {
+        step["urn"].rsplit("::", 1)[1]: step["op"] for step in steps if step["op"] not in ("same", "refresh", "read")
+    }
+
+
+def test_clients_of_both_lans_exchange_packets_and_a_file(lab: Lab, deployed: Deployment) -> None:
+    for address in (CABIN, CABIN6):
+        assert lab.ping("berlin.client", address, count=3, deadline=20)
+        assert lab.transfer("berlin.client", "cabin.client", address, 1 << 20).intact
+
+
+def test_the_internet_sees_wireguard_datagrams_and_no_lan_address(lab: Lab, deployed: Deployment) -> None:
+    with lab.capture(INTERNET) as packets:
+        assert lab.transfer("berlin.client", "cabin.client", CABIN, 1 << 20).intact
+    addresses = set()
+    wireguard = 0
+    for packet in packets:
+        if packet.data[0] >> 4 == 4:
+            addresses |= {ip_address(packet.data[12:16]), ip_address(packet.data[16:20])}
+            ports = {int.from_bytes(packet.data[20:22], "big"), int.from_bytes(packet.data[22:24], "big")}
+            wireguard += packet.data[9] == 17 and 51820 in ports
+        elif packet.data[0] >> 4 == 6:
+            addresses |= {ip_address(packet.data[8:24]), ip_address(packet.data[24:40])}
+    assert wireguard > 700, "the file did not pass as datagrams of the WireGuard port"
+    assert not [address for address in addresses for lan in LANS if address in lan]
+
+
+@pytest.mark.parametrize("stack", ["dev-mesh", "dev-berlin", "dev-cabin"])
+def test_a_preview_right_after_up_is_clean(deployed: Deployment, stack: str) -> None:
+    deployed.pulumi(["preview", "--expect-no-changes", "--stack", stack])
+
+
+def test_the_guest_runs_nothing_but_our_interpreter(lab: Lab, deployed: Deployment) -> None:
+    health = json.loads(lab.host_ssh("berlin", "python3 /var/lib/wgnode/hostd/*.pyz health --json").stdout)
+    assert health["name"] == "berlin"
+    assert health["pid1"]["pid"] == 1
+    assert re.fullmatch(r"/usr/bin/python3\.\d+", health["pid1"]["exe"])
+
+
+def test_wg_show_answers_several_clients_at_once(lab: Lab, deployed: Deployment) -> None:
+    assert reachable(lab)
+    command = "for i in 1 2 3 4 5; do wg show berlin latest-handshakes & done; wait"
+    answers = lab.host_ssh("berlin", command).stdout.split()
+    assert len(answers) == 10
+    assert int(answers[1]) > time.time() - 600
+
+
+def test_a_firewall_rule_removed_by_hand_is_named_and_repaired_alone(lab: Lab, deployed: Deployment) -> None:
+    listing = json.loads(lab.host_ssh("cabin", "nft -j -a list table inet wgnode").stdout)["nftables"]
+    rule = next(item["rule"] for item in listing if "rule" in item and "masquerade" in json.dumps(item["rule"]["expr"]))
+    lab.host_ssh("cabin", f"nft delete rule inet wgnode {rule['chain']} handle {rule['handle']}")
+    shown = deployed.pulumi(["preview", "--diff", "--stack", "dev-cabin"])
+    assert rule["comment"] in shown.stdout
+    assert deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-cabin"], check=False).returncode != 0
+    assert set(changed(deployed, "dev-cabin")) == {"cabin-firewall"}
+    refreshed = deployed.pulumi(["refresh", "--preview-only", "--diff", "--stack", "dev-cabin"])
+    assert rule["comment"] in refreshed.stdout
+    deployed.up("dev-cabin")
+    assert rule["comment"] in lab.host_ssh("cabin", "nft list table inet wgnode").stdout
+    deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-cabin"])
+
+
+def test_a_stopped_gateway_breaks_the_path_is_named_and_mended(lab: Lab, deployed: Deployment) -> None:
+    lab.host_ssh("berlin", "systemctl stop wgnode-gateway.service")
+    assert unreachable(lab)
+    shown = deployed.pulumi(["preview", "--diff", "--stack", "dev-berlin"])
+    assert "inactive" in shown.stdout
+    assert set(changed(deployed, "dev-berlin")) == {"berlin-gateway"}
+    deployed.up("dev-berlin")
+    assert reachable(lab)
+    deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-berlin"])
+
+
+def test_a_wrong_key_on_one_side_cuts_the_path_and_is_mended(lab: Lab, deployed: Deployment) -> None:
+    assert reachable(lab)
+    wrong = encode_key(bytes(range(32)))
+    lab.host_ssh("berlin", "wg set berlin private-key /dev/stdin", input=wrong)
+    assert unreachable(lab)
+    assert set(changed(deployed, "dev-berlin")) == {"berlin-gateway"}
+    deployed.up("dev-berlin")
+    assert reachable(lab)
+
+
+def test_no_generated_secret_lies_open_in_state_or_on_the_hosts(lab: Lab, deployed: Deployment) -> None:
+    exported = deployed.pulumi(["stack", "export", "--show-secrets", "--stack", "dev-mesh"]).stdout
+    outputs = next(
+        resource["outputs"]
+        for resource in json.loads(exported)["deployment"]["resources"]
+        if resource["type"] == "wgnode:index:MeshTopology"
+    )
+    secrets = set(re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(outputs))) - set(
+        re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(outputs["topology"]) + json.dumps(outputs["bundles"]))
+    )
+    assert len(secrets) >= 3, "two private keys and the mesh secret"
+    state = "".join(
+        path.read_text(errors="replace") for path in (deployed.folder / "state").rglob("*") if path.is_file()
+    )
+    assert not [secret for secret in secrets if secret in state]
+    for site in SITES:
+        journal = lab.host_ssh(site, "journalctl --no-pager; ps axww").stdout
+        assert not [secret for secret in secrets if secret in journal]
+        modes = lab.host_ssh(site, "stat -c '%a %U' /var/lib/wgnode/gateway/secrets.cpio /run/wgnode/initrd").stdout
+        assert modes.split("\n")[:2] == ["600 wgnode", "600 wgnode"]
+
+
+def test_destroying_the_mesh_stack_is_refused(deployed: Deployment) -> None:
+    refused = deployed.pulumi(["destroy", "--yes", "--stack", "dev-mesh"], check=False)
+    assert refused.returncode != 0
+    assert "protect" in refused.stdout + refused.stderr
+    deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-mesh"])
+
+
+def test_destroy_leaves_the_host_as_found_and_an_interrupted_up_converges(lab: Lab, deployed: Deployment) -> None:
+    assert reachable(lab)
+    deployed.pulumi(["destroy", "--yes", "--stack", "dev-cabin"])
+    assert "wgnode" not in lab.host_ssh("cabin", "nft list tables; ip -br link; ls /etc/systemd/system /etc").stdout
+    assert "10.2.0.1/24" in lab.host_ssh("cabin", "ip -br addr show lan0").stdout
+    assert unreachable(lab)
+    interrupt_up(deployed, "dev-cabin")
+    deployed.up("dev-cabin")
+    assert reachable(lab)
+    deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-cabin"])
+
+
+def interrupt_up(deployment: Deployment, stack: str) -> None:
+    """Ctrl-C as soon as the host itself is done, so in the middle of what follows."""
+    process = subprocess.Popen(
+        deployment.argv(["up", "--yes", "--skip-preview", "--stack", stack]),
+        cwd=deployment.folder,
+        env=deployment.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "HypervisorHost" in line and "created" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    process.stdout.read()
+    assert process.wait(timeout=120) != 0

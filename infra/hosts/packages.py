@@ -25,7 +25,10 @@ def install(host: Host, names: Sequence[str]) -> None:
     if not missing:
         return
     log(f"installing {', '.join(missing)} on {host.name}")
-    apt = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"]
+    apt = [
+        *("apt-get", "--quiet", "--yes", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"),
+        *("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"),
+    ]
     updated = host.run([*apt, "update"], check=False, timeout=TIMEOUT)
     installed = host.run([*apt, "install", *missing], check=False, timeout=TIMEOUT)
     if installed.code != 0:

@@ -27,8 +27,9 @@ _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
 def name_of(connection: Connection) -> str:
+    address = f"[{connection.address}]" if ":" in connection.address else connection.address
     port = "" if connection.port == 22 else f":{connection.port}"
-    return f"{connection.user}@{connection.address}{port}"
+    return f"{connection.user}@{address}{port}"
 
 
 def open_transport(connection: Connection) -> paramiko.Transport:
@@ -156,9 +157,11 @@ def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[pa
         try:
             if not transport.auth_publickey(connection.user, key):
                 return
-        except paramiko.AuthenticationException:
-            continue
         except (paramiko.SSHException, OSError, EOFError) as error:
+            # paramiko has one exception for a refusal and for a connection that went dead at this point.
+            refused = isinstance(error, paramiko.AuthenticationException) and "timeout" not in str(error)
+            if refused and transport.is_active():
+                continue
             raise HostUnreachable(f"host {name_of(connection)}: the connection ended at login ({error})") from None
     shown = ", ".join(fingerprint(key.asbytes()) for key in keys)
     raise LoginRefused(

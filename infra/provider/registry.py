@@ -1,7 +1,7 @@
 """Which resource kinds there are, and the package schema made of them.
 
 Kinds load at first use, so that a stack with one kind does not pay for the imports of the others. A kind's module
-has the class named as in its token and, for tools that read schemas, a `SCHEMA` of its inputs and outputs.
+has the class named as in its token, and a model of its inputs under the same name with "Inputs".
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any, cast
 
+from infra.provider import schema as schemas
 from infra.provider.kind import Kind
 from infra.resources.unread import OnHost
 
@@ -35,8 +36,13 @@ def kind(token: str) -> Kind:
 
 
 def schema() -> str:
-    """The package's schema as JSON (`pulumi package get-schema plugin/wgnode`)."""
-    resources = {token: _resource_schema(module) for token, module in MODULES.items()}
+    """The package's schema as JSON."""
+    resources: dict[str, Any] = {}
+    types: dict[str, Any] = {}
+    for token, module in MODULES.items():
+        inputs = getattr(importlib.import_module(module), token.rsplit(":", 1)[1] + "Inputs", None)
+        resources[token], used = schemas.resource(inputs)
+        types |= used
     return json.dumps(
         {
             "name": "wgnode",
@@ -44,10 +50,6 @@ def schema() -> str:
             "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
             "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
             "resources": resources,
+            "types": types,
         }
     )
-
-
-def _resource_schema(module: str) -> dict[str, Any]:
-    loaded = importlib.import_module(module)
-    return dict(getattr(loaded, "SCHEMA", {}))

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class SshServer:
         return f"{self.host_key.get_name()} {self.host_key.get_base64()}"
 
 
-class _Server(paramiko.ServerInterface):
+class Server(paramiko.ServerInterface):
     def __init__(self, record: SshServer) -> None:
         self.record = record
 
@@ -60,6 +61,14 @@ class _Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         threading.Thread(target=_execute, args=(self.record, channel, command.decode()), daemon=True).start()
         return True
+
+
+class DeafServer(Server):
+    """Takes a connection, and never answers a login."""
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        time.sleep(3)
+        return super().check_auth_publickey(username, key)
 
 
 def _execute(record: SshServer, channel: paramiko.Channel, command: str) -> None:
@@ -110,7 +119,7 @@ def ssh_server(allowed: paramiko.PKey) -> Iterator[SshServer]:
                 transport.add_server_key(record.host_key)
                 record.transports.append(transport)
                 with contextlib.suppress(Exception):
-                    transport.start_server(server=_Server(record), event=threading.Event())
+                    transport.start_server(server=Server(record), event=threading.Event())
 
     threading.Thread(target=accept, daemon=True).start()
     try:

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import pool
+from infra.hosts import pool, ssh
 from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
+from tests.unit.hosts import ssh_server
 from tests.unit.hosts.ssh_server import new_key
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -154,6 +155,13 @@ def test_a_refused_key_is_named_with_the_way_out(connection, server):
     stranger, _ = new_key()
     with pytest.raises(HostError, match="authorized_keys"):
         pool.connect(replace(connection, private_key=stranger))
+
+
+def test_a_connection_that_goes_dead_at_login_is_unreachable_not_refused(connection, monkeypatch):
+    monkeypatch.setattr(ssh, "HANDSHAKE_TIMEOUT", 1.0)
+    monkeypatch.setattr(ssh_server, "Server", ssh_server.DeafServer)
+    with pytest.raises(HostUnreachable, match="ended at login"):
+        pool.connect(connection)
 
 
 def test_a_closed_port_is_unreachable_by_name(connection):

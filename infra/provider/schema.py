@@ -1,4 +1,4 @@
-"""The package's schema for tools that read it (`pulumi package get-schema plugin/wgnode`), made from the kinds' models.
+"""The package's schema for tools that read it (`pulumi package get-schema ./plugin/wgnode/pulumi-resource-wgnode`), made from the kinds' models.
 
 Format: https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema/
 """

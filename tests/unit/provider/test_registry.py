@@ -7,7 +7,6 @@ import pytest
 from infra.provider import registry
 from infra.resources.unread import OnHost
 
-
 MESH = "wgnode:index:MeshTopology"
 
 

@@ -6,10 +6,14 @@ Exit codes: 0 done, 1 failed (the reason is said), 2 wrong usage, 130 interrupte
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from lab.api import Lab
 from lab.deployment import IMAGE, Deployment
@@ -94,24 +98,31 @@ def prove(lab: Lab) -> None:
 def _status(lab: Lab, options: argparse.Namespace) -> int:
     print(f"\n{'site':<8} {'peer':<8} {'endpoint':<24} {'last handshake':<16} {'received':>10} {'sent':>10}")
     for site in lab.inventory["hosts"]:
-        for row in peers_of(lab, site):
-            print(f"{site:<8} {row[0]:<8} {row[1]:<24} {row[2]:<16} {row[3]:>10} {row[4]:>10}")
+        for peer in health(lab, site)["peers"]:
+            print(row(site, peer, time.time()))
     return 0
 
 
-def peers_of(lab: Lab, site: str) -> list[tuple[str, str, str, str, str]]:
-    """A gateway's peers by `wg show SITE dump` on its host: key, endpoint, handshake's age, bytes received and sent."""
-    dump = lab.host_ssh(site, f"wg show {site} dump").stdout.splitlines()[1:]
-    rows = []
-    for line in dump:
-        key, _, endpoint, _, handshake, received, sent, _ = line.split("\t")
-        age = f"{time.time() - int(handshake):.0f} s ago" if int(handshake) else "never"
-        rows.append((key[:7] + "…", endpoint, age, received, sent))
-    return rows
+def health(lab: Lab, site: str) -> dict[str, Any]:
+    """What a site's gateway says of itself, asked on its host."""
+    answer = lab.host_ssh(site, "python3 /var/lib/wgnode/hostd/*.pyz health --json").stdout
+    report: dict[str, Any] = json.loads(answer)
+    return report
+
+
+def row(site: str, peer: dict[str, Any], now: float) -> str:
+    """One peer as its site sees it; `now` in seconds since 1970, traffic in bytes."""
+    last = peer["last_handshake"]
+    age = "never" if last is None else f"{max(0, now - last):.0f} s ago"
+    endpoint = peer["endpoint"] or "unknown"
+    return f"{site:<8} {peer['name']:<8} {endpoint:<24} {age:<16} {peer['rx_bytes']:>10} {peer['tx_bytes']:>10}"
 
 
 def _down(lab: Lab, options: argparse.Namespace) -> int:
     lab.down()
+    shutil.rmtree(lab.directory / "project", ignore_errors=True)
+    with suppress(OSError):  # somebody keeps files of their own in it
+        lab.directory.rmdir()
     return 0
 
 
@@ -128,11 +139,13 @@ def _say(text: str) -> None:
 
 
 _EXPLORE = """
-Explore it:
-  make lab-shell HOST=cabin LAB=demo                   a shell on a host: wg show, nft list table inet wgnode
-  python -m lab run --in berlin.client -- ping 10.2.0.100      a command on a client machine
-  python -m lab.demo pulumi -- preview --stack dev-berlin      the engine; stack files are in {folder}
-  make demo-down                                       remove all of it
+Explore it (as root, in this folder):
+  make lab-shell HOST=cabin                      log in to a host; there: wg show, nft list table inet wgnode
+  .venv/bin/python -m lab run --in berlin.client -- ping 10.2.0.100       a command on a client machine
+  .venv/bin/python -m lab.demo pulumi -- preview --stack dev-berlin       the engine, beside the demo's stacks
+  .venv/bin/python -m lab.demo status                                     this table again
+  make demo-down                                 remove all of it
+Stack files, state and keys: {folder}
 """
 
 if __name__ == "__main__":

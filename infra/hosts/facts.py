@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from infra.hosts import network
 from infra.hosts.host import Host
-from wgnode.firewall.foreign import Foreign, foreign
+from wgnode.firewall.foreign import Foreign, foreign, legacy
 
 # A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
 PROBE_EXIT = 67
@@ -25,6 +25,11 @@ echo "memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
 echo "qemu=$(qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p' | head -n 1)"
 for module in kvm_intel kvm_amd; do [ -d /sys/module/$module ] && echo "module=$module"; done
 true"""
+
+# Listing them would load the kernel's old tables where they aren't in use.
+_LEGACY = """for f in ip ip6; do
+    grep -qsx filter /proc/net/${f}_tables_names && echo "# $f" && ${f}tables-legacy -S 2>/dev/null
+done; true"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,6 @@ def read(host: Host) -> Facts:
     values = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     usable, reason = _kvm(host, values.get("module"), values["qemu"])
     links = host.run(network.READ_LINKS, check=False)
-    listing = host.run(["nft", "-j", "list", "ruleset"], check=False)
     return Facts(
         os=values["os"],
         kernel=values["kernel"],
@@ -73,8 +77,18 @@ def read(host: Host) -> Facts:
         kvm=usable,
         kvm_reason=reason,
         interfaces=tuple(network.interfaces(links.stdout)) if links.code == 0 else (),
-        foreign_firewalls=tuple(foreign(listing.stdout)) if listing.code == 0 else (),
+        foreign_firewalls=tuple(foreign_firewalls(host)),
     )
+
+
+def foreign_firewalls(host: Host) -> list[Foreign]:
+    """Those of others that drop what they were not told to accept."""
+    listing = host.run(["nft", "-j", "list", "ruleset"], check=False)
+    found = foreign(listing.stdout) if listing.code == 0 else []
+    for part in host.run(["sh", "-c", _LEGACY]).stdout.split("# ")[1:]:
+        family, _, rules = part.partition("\n")
+        found += legacy(rules, family)
+    return found
 
 
 def _kvm(host: Host, module: str | None, qemu: str) -> tuple[bool, str]:

@@ -214,7 +214,7 @@ def require_usable(host: Host, inputs: Properties) -> None:
         network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
-    firewalls = facts.read(host).foreign_firewalls
+    firewalls = facts.foreign_firewalls(host)
     if blocking := [one for one in firewalls if one.hook == "forward" and not one.passes_us]:
         ways = "\n".join(f"  {one}: {one.way_out}" for one in blocking)
         raise HostError(

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from infra.hosts import pool, undo, units
-from infra.hosts.host import Connection, Host
+from infra.hosts import facts, pool, undo, units
+from infra.hosts.host import Connection, Host, HostError
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Properties, PropertyChange
 from infra.provider.log import log
@@ -154,9 +154,22 @@ class NatFirewall:
         to, wanted = connection(inputs), desired(inputs)
         host = self._connect(to)
         undo.settle(host, "firewall")
+        require_open(host, inputs)
         if plan(wanted, observed(host)):
             apply(host, lambda: self._reconnect(to), wanted, inputs)
         return {**inputs, **observed(self._connect(to))}
+
+
+def require_open(host: Host, inputs: Properties) -> None:
+    """Raises HostError, before anything is changed, when another firewall drops what `allow` lets in."""
+    if not inputs["allow"]:
+        return
+    for one in facts.foreign_firewalls(host):
+        if shut := [allowed["port"] for allowed in inputs["allow"] if one.blocks_port(allowed["port"])]:
+            raise HostError(
+                f"host {host.name}: another firewall, {one}, drops port {', '.join(map(str, shut))}, which"
+                " firewall.allow lets in; open it there too, or take it out of the site's stack file"
+            )
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties) -> None:

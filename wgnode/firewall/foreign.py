@@ -23,9 +23,15 @@ class Foreign:
     hook: str
     owner: str | None
     passes_us: bool
+    ports: frozenset[int] = frozenset()  # that some rule of the table accepts
+    opaque: bool = False  # has rules that nft cannot show (iptables matches), so `ports` may lack some
 
     def __str__(self) -> str:
         return f"{self.family} {self.table} {self.chain}" + (f" ({self.owner})" if self.owner else "")
+
+    def blocks_port(self, port: int) -> bool:
+        """As far as can be told."""
+        return self.hook == "input" and not self.opaque and port not in self.ports
 
     @property
     def way_out(self) -> str:
@@ -33,6 +39,7 @@ class Foreign:
         if self.owner == "Docker" or self.table == "filter":
             chain = "DOCKER-USER" if self.owner == "Docker" else self.chain
             program = "iptables" if self.family == "ip" else "ip6tables"
+            program += "-legacy" if self.owner == "iptables-legacy" else ""
             return "; ".join(f"{program} -I {chain} {way} {TRANSIT_INTERFACE} -j ACCEPT" for way in ("-i", "-o"))
         if self.owner == "firewalld":
             return f"firewall-cmd --permanent --zone=trusted --add-interface={TRANSIT_INTERFACE}; firewall-cmd --reload"
@@ -60,8 +67,33 @@ def foreign(listing: str) -> list[Foreign]:
         if chain.get("policy") == "drop" or (own and _blocks(own[-1])):
             passes = any(_mentions_us(rule) for rule in rules if (rule["family"], rule["table"]) == table)
             owner = _owner(chain["table"], names[table])
-            found.append(Foreign(*table, chain["name"], chain["hook"], owner, passes))
+            ports, opaque = _accepted_ports([rule for rule in rules if (rule["family"], rule["table"]) == table])
+            found.append(Foreign(*table, chain["name"], chain["hook"], owner, passes, ports, opaque))
     return found
+
+
+def legacy(rules: str, family: str) -> list[Foreign]:
+    """From `iptables-legacy -S`, whose rules nft does not see."""
+    passes = any(TRANSIT_INTERFACE in line and "-j ACCEPT" in line for line in rules.splitlines())
+    return [
+        Foreign(family, "filter", chain, chain.lower(), "iptables-legacy", passes, opaque=True)
+        for chain in ("INPUT", "FORWARD")
+        if f"-P {chain} DROP" in rules.splitlines()
+    ]
+
+
+def _accepted_ports(rules: Iterable[Mapping[str, Any]]) -> tuple[frozenset[int], bool]:
+    ports: set[int] = set()
+    opaque = False
+    for rule in rules:
+        opaque = opaque or any("xt" in expression for expression in rule["expr"])
+        if any("accept" in expression for expression in rule["expr"]):
+            for match in (expression["match"] for expression in rule["expr"] if "match" in expression):
+                if match["left"].get("payload", {}).get("field") == "dport" and match["op"] == "==":
+                    right = match["right"]
+                    listed = right.get("set", []) if isinstance(right, Mapping) else [right]
+                    ports.update(port for port in listed if isinstance(port, int))
+    return frozenset(ports), opaque
 
 
 def _ours(item: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from wgnode.firewall.foreign import foreign
+from wgnode.firewall.foreign import foreign, legacy
 
 
 def chain(table, name, hook=None, policy="accept", family="ip"):
@@ -72,3 +72,35 @@ def test_a_last_rule_that_drops_only_some_packets_is_not_a_wall():
     wall = rule("mine", "fwd", {"counter": {"packets": 0, "bytes": 0}}, {"drop": None}, family="inet")
     (found,) = foreign(listing(*items, wall))
     assert "nft insert rule inet mine fwd iifname wgnode-wan accept" in found.way_out
+
+
+def test_a_port_is_blocked_unless_a_rule_accepts_it():
+    dport = {
+        "match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {"set": [22, 443]}}
+    }
+    wall = chain("mine", "in", "input", "drop", family="inet")
+    (found,) = foreign(listing(wall, rule("mine", "in", dport, {"accept": None}, family="inet")))
+    assert not found.blocks_port(443)
+    assert found.blocks_port(8080)
+
+
+def test_a_table_with_rules_that_nft_cannot_show_is_not_judged_by_port():
+    unseen = rule("filter", "INPUT", {"xt": {"type": "match", "name": "multiport"}}, {"accept": None})
+    (found,) = foreign(listing(chain("filter", "INPUT", "input", "drop"), unseen))
+    assert not found.blocks_port(8080)
+
+
+def test_a_forward_chain_blocks_no_port_of_the_host():
+    (found,) = foreign(listing(chain("mine", "fwd", "forward", "drop", family="inet")))
+    assert not found.blocks_port(8080)
+
+
+def test_old_iptables_are_seen_too():
+    rules = "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
+    (found,) = legacy(rules, "ip")
+    assert str(found) == "ip filter FORWARD (iptables-legacy)"
+    assert found.hook == "forward"
+    assert found.way_out.startswith("iptables-legacy -I FORWARD -i wgnode-wan")
+    assert not found.passes_us
+    assert legacy(rules + "-A FORWARD -i wgnode-wan -j ACCEPT\n", "ip")[0].passes_us
+    assert legacy("-P FORWARD ACCEPT\n", "ip") == []

@@ -11,11 +11,15 @@ from tests.unit.infra.fake_host import FakeHost, failed, said
 class FakeKvmHost(FakeHost):
     """`module`, `qemu`, and how the probe guest ends."""
 
+    old_tables = ""
+
     def __init__(self, module, qemu, probe):
         super().__init__()
         self.module, self.qemu, self.probe = module, qemu, probe
 
     def _sh(self, argv, input):
+        if "tables-legacy" in argv[2]:
+            return said(self.old_tables)
         if "os-release" not in argv[2]:
             assert "-accel kvm" in argv[2]
             return self.probe
@@ -54,3 +58,9 @@ def test_a_bare_host_without_iproute_and_nftables_has_facts_too():
 
     found = facts.read(Bare(None, "", said()))
     assert (found.interfaces, found.foreign_firewalls, found.qemu) == ((), (), "")
+
+
+def test_old_iptables_count_as_a_firewall_of_another():
+    host = FakeKvmHost(None, "7.2.1", said())
+    host.old_tables = "# ip6\n-P INPUT ACCEPT\n-P FORWARD DROP\n"
+    assert facts.read(host).outputs()["foreignFirewalls"] == ["ip6 filter FORWARD (iptables-legacy)"]

@@ -142,6 +142,14 @@ def test_a_ruleset_that_nft_refuses_arms_and_changes_nothing(kind, host):
     assert host.events == []
 
 
+def test_a_foreign_firewall_that_drops_an_allowed_port_is_named_and_nothing_is_changed(kind, host):
+    host.foreign = [{"chain": {"family": "inet", "table": "mine", "name": "in", "hook": "input", "policy": "drop"}}]
+    with pytest.raises(HostError, match="inet mine in, drops port 443"):
+        created(kind, allow=[{"protocol": "tcp", "port": 443}])
+    assert host.events == []
+    created(kind)  # SSH is proven by the new connection
+
+
 def test_stale_connections_are_forgotten_only_when_translation_changed(kind, host):
     inputs, id, state = created(kind)
     assert any(command.startswith("conntrack -D -p udp --orig-port-dst 51820") for command in host.commands)

@@ -23,6 +23,10 @@ def main() -> None:
 
 def run() -> None:
     """Boot the gateway and serve it. Imports wait for the first line, which tells that the interpreter works."""
+    import gc
+
+    gc.disable()  # imports make no garbage, and looking for it only costs time
+
     from wgnode.appliance import system
     from wgnode.appliance.control import Control
     from wgnode.appliance.gateway import Gateway
@@ -40,6 +44,8 @@ def run() -> None:
     gateway = Gateway(loop, log)
     gateway.start()
     Control(loop, log, gateway, Watchdog(log).feed)
+    gc.freeze()
+    gc.enable()
     loop.run()
 
 

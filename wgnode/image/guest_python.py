@@ -114,6 +114,7 @@ class GuestPython:
     def _run(self, code: str, *arguments: str, standard_input: str = "") -> str:
         loader = [str(self.root / LOADER), "--library-path", ":".join(str(self.root / path) for path in LIBRARIES)]
         environment = {"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+        environment["PYTHONNODEBUGRANGES"] = "1"  # a quarter less byte code to read; tracebacks keep line numbers
         result = subprocess.run(
             [*loader, str(self.root / BINARY), "-SBP", "-X", "frozen_modules=off", "-c", code, *arguments],
             env=environment,

@@ -54,7 +54,7 @@ def command(machine: Machine) -> list[str]:
     _check(machine)
     arguments = [QEMU, "-name", f"wgnode-{machine.name}", "-nodefaults", "-no-user-config", "-no-reboot"]
     arguments += ["-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
-    arguments += ["-M", "microvm,rtc=on,pit=off,pic=off,x-option-roms=off", *_processor(machine)]
+    arguments += ["-M", "microvm,rtc=on,x-option-roms=off", *_processor(machine)]
     arguments += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     arguments += ["-kernel", machine.kernel, "-initrd", machine.initrd, "-append", kernel_command_line(machine)]
     arguments += ["-chardev", _console(machine.console), "-serial", "chardev:console"]

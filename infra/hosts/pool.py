@@ -43,12 +43,21 @@ class _Line:
                 channel.close()
 
     def _session(self) -> paramiko.Channel:
-        transport = self.open()
-        try:
-            return transport.open_session(timeout=CHANNEL_TIMEOUT)
-        except (paramiko.SSHException, OSError, EOFError):  # it died since its last use, or another network cut it
-            transport.close()
-            return self.open().open_session(timeout=CHANNEL_TIMEOUT)
+        deadline = time.monotonic() + CHANNEL_TIMEOUT
+        again = True
+        while True:
+            transport = self.open()
+            try:
+                return transport.open_session(timeout=CHANNEL_TIMEOUT)
+            except paramiko.ChannelException:  # sshd still counts sessions that have just ended
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            except (paramiko.SSHException, OSError, EOFError):  # it died since its last use
+                transport.close()
+                if not again:
+                    raise
+                again = False
 
     def open(self) -> paramiko.Transport:
         with self._opening:

@@ -64,6 +64,7 @@ def _connect(connection: Connection) -> socket.socket:
                 sock.close()
                 error = failed
                 continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each command is a few small packets
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
             return sock
     except OSError as failed:

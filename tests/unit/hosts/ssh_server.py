@@ -36,6 +36,7 @@ class SshServer:
     transports: list[paramiko.Transport] = field(default_factory=list)
     sessions: int = 0
     most_sessions: int = 0
+    refuse: int = 0  # sessions, before one is let in again
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -56,7 +57,11 @@ class Server(paramiko.ServerInterface):
         return "publickey"
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        with self.record.lock:
+            self.record.refuse -= 1
+            return (
+                paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED if self.record.refuse >= 0 else paramiko.OPEN_SUCCEEDED
+            )
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         threading.Thread(target=_execute, args=(self.record, channel, command.decode()), daemon=True).start()

@@ -8,6 +8,7 @@ import pwd
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -119,6 +120,18 @@ def test_one_connection_serves_all_and_runs_eight_commands_at_most(connection, s
         thread.join()
     assert len(server.transports) == 1
     assert server.most_sessions == 8
+
+
+def test_a_session_that_is_refused_is_asked_for_again_and_cuts_no_other(host, server):
+    host.run(["true"])
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(host.run, ["sh", "-c", "sleep 0.5; echo done"])
+        while not server.sessions:
+            time.sleep(0.01)
+        server.refuse = 3
+        assert host.run(["echo", "in"]).stdout == "in\n"
+        assert slow.result().stdout == "done\n"
+    assert len(server.transports) == 1
 
 
 def test_a_broken_connection_is_made_again(connection, host, server):

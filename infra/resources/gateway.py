@@ -35,7 +35,7 @@ POLL_INTERVAL = 0.3  # seconds
 GATEWAY_DIRECTORY = os.path.dirname(paths.CONFIG_LAYER)
 UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
 _OF_HOSTD = {"files.hostd", "files.hostdUnit", f'units["{paths.HOSTD_UNIT}"]'}
-_OF_GATEWAY = {"files.gatewayUnit", f'units["{paths.GATEWAY_UNIT}"]', "loaded", "live"}
+_OF_GATEWAY = {"files.gatewayUnit", "loaded", "live"}  # one that does not run has none of the latter
 
 
 def _config_text(text: str) -> str:
@@ -203,6 +203,8 @@ def apply(host: Host, wanted: Desired) -> None:
         host.write_file(content.path, content.data, mode=content.mode, owner=content.owner, group=content.owner)
     if differing & {"files.gatewayUnit", "files.hostdUnit"}:
         host.run(["systemctl", "daemon-reload"])
+    if differing & {f'units["{unit}"]' for unit in UNITS}:
+        host.run(["systemctl", "--quiet", "enable", *UNITS])
     if differing & _OF_HOSTD:
         _restart(host, paths.HOSTD_UNIT)
         current = wanted.files["hostd"].path
@@ -258,7 +260,6 @@ def _restarts(host: Host) -> int:
 
 def _restart(host: Host, unit: str) -> None:
     log(f"starting {unit} on {host.name}")
-    host.run(["systemctl", "--quiet", "enable", unit])
     host.run(["systemctl", "reset-failed", unit], check=False)  # also sets its count of restarts to 0
     host.run(["systemctl", "restart", unit])
 

@@ -79,25 +79,29 @@ class GatewayHost(FakeHost):
         if words[0] == "daemon-reload":
             self.events.append("daemon-reload")
             return said()
-        unit = words[1]
-        if f"{services.DIRECTORY}/{unit}" not in self.files:
-            return failed(f"Unit {unit} does not exist")
+        if missing := [unit for unit in words[1:] if f"{services.DIRECTORY}/{unit}" not in self.files]:
+            return failed(f"Unit {missing[0]} does not exist")
+        for unit in words[1:]:
+            self._change(words[0], unit)
+        return said()
+
+    def _change(self, verb: str, unit: str) -> None:
         state = self.states.setdefault(unit, ["inactive", "disabled"])
-        if words[0] == "enable":
+        if verb == "enable":
             state[1] = "enabled"
-        elif words[0] == "disable":
+        elif verb == "disable":
             self.states[unit] = ["inactive", "disabled"]
-        elif words[0] == "restart":
+        elif verb == "restart":
             self.events.append(f"restart {unit}")
             state[0] = "active"
             if unit == paths.GATEWAY_UNIT:
                 self._boot()
-        return said()
 
     def _shown(self, unit: str) -> str:
-        if f"{services.DIRECTORY}/{unit}" not in self.files:
-            return f"Id={unit}\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
+        """A unit that runs stays loaded without its file."""
         active, enabled = self.states.get(unit, ["inactive", "disabled"])
+        if f"{services.DIRECTORY}/{unit}" not in self.files and active == "inactive":
+            return f"Id={unit}\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
         return f"Id={unit}\nLoadState=loaded\nActiveState={active}\nUnitFileState={enabled}\n"
 
     def _boot(self) -> None:

@@ -90,6 +90,10 @@ def test_right_after_creation_nothing_differs(kind, image):
 def test_a_preview_knows_the_directory_and_touches_nothing(kind, host, image):
     inputs = checked(kind, image, source="/nowhere")
     assert kind.create("image", inputs, True)[1]["directory"] == f"/var/lib/wgnode/images/{image[1]}"
+    _, id, state = created(kind, image)
+    host.commands.clear()
+    host.events.clear()
+    assert kind.update(id, state, inputs, True) == {**state, "source": "/nowhere"}
     assert (host.events, host.commands) == ([], [])
 
 
@@ -223,6 +227,7 @@ def test_an_address_without_an_image_is_explained(kind, host, image, url):
         ("/", "Is a directory"),
         ("file:///nowhere/appliance.tar", "No such file"),
         ("gopher://host/appliance.tar", "unknown url type"),
+        ("://appliance.tar", "unknown url type"),
         ("http://host:port/appliance.tar", "port"),
         ("http://127.0.0.1:0/appliance.tar", "refused|assign"),
     ],

@@ -104,7 +104,7 @@ def test_the_units_name_image_machine_and_companion(kind):
     inputs = kind.check({**NEWS, "machine": {"memory": 160, "cpus": 2, "accelerator": "kvm"}}, {})
     files = desired(inputs).files
     text = files["gatewayUnit"].data.decode()
-    for word in (f"{paths.image_directory(IMAGE)}/vmlinux", "52:54:00:aa:bb:cc", "160", "kvm"):
+    for word in (f"{paths.image_directory(IMAGE)}/vmlinux", "52:54:00:aa:bb:cc", "-m 160", "-smp 2", "-accel kvm"):
         assert word in text
     assert files["hostd"].path in files["hostdUnit"].data.decode()
 
@@ -134,6 +134,11 @@ def test_a_check_tells_what_the_host_will_say(kind):
     assert inputs["units"] == dict.fromkeys((paths.GATEWAY_UNIT, paths.HOSTD_UNIT), "active, enabled")
     assert inputs["publicKey"] == base64.b64encode(PUBLIC).decode()
     assert inputs["addresses"] == ["10.99.0.1/24"]
+
+
+def test_during_a_rotation_the_public_key_is_the_current_one(kind):
+    rotating = replace(CONFIG, public_keys=(PEER, PUBLIC)).to_json().decode()
+    assert kind.check({**NEWS, "config": rotating}, {})["publicKey"] == base64.b64encode(PEER).decode()
 
 
 def test_unknown_configuration_is_not_judged(kind):
@@ -280,11 +285,19 @@ def test_a_gateway_that_is_gone_is_read_as_none(kind, host):
     assert kind.read(id, state, inputs) is None
 
 
-def test_a_unit_alone_is_still_a_gateway(kind, host):
+def test_a_gateway_without_its_files_that_runs_is_still_one(kind, host):
     inputs, id, state = created(kind)
-    host.files = {GATEWAY_FILE: host.files[GATEWAY_FILE]}
+    host.files.clear()
     found, _ = kind.read(id, state, inputs)
-    assert list(found["files"]) == ["gatewayUnit"]
+    assert found["files"] == {}
+
+
+def test_a_gateway_without_its_units_is_still_one(kind, host):
+    inputs, id, state = created(kind)
+    host.states.clear()
+    del host.files[GATEWAY_FILE], host.files[HOSTD_FILE]
+    found, _ = kind.read(id, state, inputs)
+    assert (sorted(found["files"]), found["units"]) == (["config", "hostd", "secrets"], {})
 
 
 def test_a_companion_that_hangs_gives_up_before_the_host_does(kind, host):
@@ -317,8 +330,10 @@ def test_the_directories_are_open_to_the_user_of_qemu_whatever_the_umask(kind, h
 def test_creating_it_again_changes_nothing(kind, host):
     created(kind)
     host.events.clear()
+    host.commands.clear()
     created(kind)
     assert host.events == []
+    assert {command.split()[1] for command in host.commands if command.startswith("systemctl")} == {"show"}
 
 
 def test_another_configuration_restarts_the_gateway_alone(kind, host):
@@ -392,6 +407,14 @@ def test_a_stopped_unit_is_started_alone(kind, host, unit):
     assert host.states[unit] == ["active", "enabled"]
 
 
+def test_a_gateway_that_would_not_start_at_boot_is_enabled_and_runs_on(kind, host):
+    inputs, id, state = created(kind)
+    host.states[paths.GATEWAY_UNIT][1] = "disabled"
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert (host.states[paths.GATEWAY_UNIT], host.restarted) == (["active", "enabled"], [])
+
+
 def test_a_device_changed_while_it_runs_is_restarted(kind, host):
     inputs, id, state = created(kind)
     host.node["live"] = "00" * 32
@@ -447,11 +470,13 @@ def test_a_node_that_never_answers_is_an_error_with_its_host_and_console(kind, h
         assert text in str(error.value)
 
 
-def test_an_error_of_a_node_that_runs_something_else_tells_both_digests(kind, host, monkeypatch):
-    monkeypatch.setattr(GatewayHost, "_boot", lambda self: self.node.update(loaded="11" * 32, live="22" * 32))
+@pytest.mark.parametrize("wrong", ["loaded", "live"])
+def test_a_node_that_runs_something_else_is_an_error_with_what_it_runs(kind, host, monkeypatch, wrong):
+    right = {"loaded": CONFIG.digest, "live": expected_live_digest(CONFIG, SECRETS)}
+    monkeypatch.setattr(GatewayHost, "_boot", lambda self: self.node.update({**right, wrong: "11" * 32}))
     with pytest.raises(Partial) as error:
         created(kind)
-    for text in (CONFIG.digest, "11" * 32, "22" * 32):
+    for text in (CONFIG.digest, {**right, wrong: "11" * 32}["loaded"], {**right, wrong: "11" * 32}["live"]):
         assert text in str(error.value)
 
 

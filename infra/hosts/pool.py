@@ -49,12 +49,15 @@ class _Line:
             transport = self.open()
             try:
                 return transport.open_session(timeout=CHANNEL_TIMEOUT)
-            except paramiko.ChannelException:  # sshd still counts sessions that have just ended
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            except (paramiko.SSHException, OSError, EOFError):  # it died since its last use
-                transport.close()
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                if transport.is_active() and "Timeout" not in str(error):
+                    # Refused: sshd still counts sessions that have just ended. (Not by type: of two that are refused
+                    # at once, paramiko raises ChannelException for one only.)
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+                    continue
+                transport.close()  # it died since its last use
                 if not again:
                     raise
                 again = False

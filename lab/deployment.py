@@ -65,8 +65,8 @@ class Deployment:
         """The content of one of the project's secret files, made with `content` where it isn't there yet."""
         path = self.folder / name
         if not path.exists():
+            path.touch(0o600)
             path.write_text(content)
-            path.chmod(0o600)
         return path.read_text()
 
     def _fill_in(self, stack: str) -> None:

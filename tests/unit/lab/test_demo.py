@@ -1,0 +1,104 @@
+"""The demo's own decisions, without a lab: what it shows, what it proves, how it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab import demo
+from lab.errors import LabError
+from lab.probes import Transfer
+
+PEER: dict[str, Any] = {
+    "name": "cabin",
+    "endpoint": "203.0.113.2:51820",
+    "last_handshake": 1000.0,
+    "rx_bytes": 148,
+    "tx_bytes": 92,
+}
+
+
+class FakeLab:
+    """Two sites whose clients answer, but for the addresses in `silent` and `corrupting`."""
+
+    def __init__(self, silent: str = "", corrupting: str = "") -> None:
+        self.silent, self.corrupting = silent, corrupting
+        self.asked: list[tuple[str, ...]] = []
+        clients = {"berlin": ["10.1.0.100", "fd00:10:1::100"], "cabin": ["10.2.0.100", "fd00:10:2::100"]}
+        self.inventory = {"hosts": {site: {"client": {"addresses": found}} for site, found in clients.items()}}
+
+    def ping(self, role: str, address: str, **_: Any) -> bool:
+        self.asked.append(("ping", role, address))
+        return address != self.silent
+
+    def transfer(self, source: str, target: str, address: str, size: int) -> Transfer:
+        self.asked.append(("transfer", source, target, address))
+        received = "cd" if address == self.corrupting else "ab"
+        return Transfer(size=size, sha256="ab" * 32, received_sha256=received * 32, seconds=1.0)
+
+
+def test_a_peer_is_shown_by_name_with_the_age_of_its_handshake() -> None:
+    assert demo.row("berlin", PEER, now=1012.4).split() == [
+        *("berlin", "cabin", "203.0.113.2:51820", "12", "s", "ago", "148", "92")
+    ]
+
+
+def test_a_peer_that_was_never_heard_of_is_shown_as_such() -> None:
+    silent = {**PEER, "endpoint": None, "last_handshake": None, "rx_bytes": 0}
+    assert demo.row("berlin", silent, now=1012.0).split() == ["berlin", "cabin", "unknown", "never", "0", "92"]
+
+
+def test_a_handshake_of_a_clock_ahead_of_ours_is_no_negative_age() -> None:
+    assert " 0 s ago" in demo.row("berlin", PEER, now=990.0)
+
+
+def test_the_proof_is_a_ping_and_a_file_in_both_families() -> None:
+    lab = FakeLab()
+    demo.prove(lab)  # type: ignore[arg-type]
+    assert lab.asked == [
+        ("ping", "berlin.client", "10.2.0.100"),
+        ("transfer", "berlin.client", "cabin.client", "10.2.0.100"),
+        ("ping", "berlin.client", "fd00:10:2::100"),
+        ("transfer", "berlin.client", "cabin.client", "fd00:10:2::100"),
+    ]
+
+
+@pytest.mark.parametrize("address", ["10.2.0.100", "fd00:10:2::100"])
+@pytest.mark.parametrize(("how", "said"), [("silent", "no answer to a ping"), ("corrupting", "SHA-256 cdcd")])
+def test_a_proof_that_fails_is_an_error_with_the_address(address: str, how: str, said: str) -> None:
+    with pytest.raises(LabError, match=said) as error:
+        demo.prove(FakeLab(**{how: address}))  # type: ignore[arg-type]
+    assert address in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"), [(LabError("no bridge"), 1, "no bridge"), (KeyboardInterrupt(), 130, "make demo")]
+)
+def test_the_demo_ends_with_a_reason_and_a_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: BaseException, code: int, said: str
+) -> None:
+    def fail(*_: Any) -> int:
+        raise raised
+
+    monkeypatch.setattr(demo, "_status", fail)
+    assert demo.main(["--name", "nowhere", "status"]) == code
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_wrong_usage_is_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["sideways"])
+    assert ended.value.code == 2
+    assert "sideways" in capsys.readouterr().err
+
+
+def test_without_an_image_the_lab_is_not_even_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    monkeypatch.setattr(demo, "IMAGE", tmp_path / "appliance.tar")
+    monkeypatch.setattr(demo.Lab, "up", lambda self: pytest.fail("started"))
+    assert demo.main(["--name", "nowhere", "up"]) == 1
+    assert "make image" in capsys.readouterr().err

@@ -37,10 +37,12 @@ def configure_tunnel(config: NodeConfig) -> list[str]:
 
 
 def _configure(kernel: Rtnetlink, link: LinkConfig, name: str) -> None:
+    """Proxy ARP answers at once (the kernel's own delay is up to 0.8 s). IPv6 knows no proxy for whole prefixes."""
     index = kernel.link_by_mac(link.mac).index
     kernel.set_link(index, name=name)
     if link.proxy_arp:
         write_sysctl(f"net/ipv4/conf/{name}/proxy_arp", 1)
+        write_sysctl(f"net/ipv4/neigh/{name}/proxy_delay", 0)
     kernel.set_link(index, up=True)
     for address in link.addresses:
         kernel.add_address(index, address)

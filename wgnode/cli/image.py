@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from wgnode.image import apt, lock, renew
-from wgnode.image.build import PROJECT, cache_directory, listing
+from wgnode.image.build import PROJECT, Built, cache_directory, listing
 from wgnode.image.build import build as build_image
 from wgnode.image.errors import ImageError
 
@@ -34,7 +34,7 @@ def command() -> None:
 def build(output: Path, lock_file: Path, requirements: Path, renew_if_gone: bool, as_json: bool) -> None:
     """Build the appliance image, unless it is already there."""
     try:
-        built = build_image(output, lock_file, requirements, renew_if_gone=renew_if_gone, report=_report)
+        built: Built = build_image(output, lock_file, requirements, renew_if_gone=renew_if_gone, report=_report)
     except ImageError as error:
         raise Reported(str(error)) from None
     if as_json:

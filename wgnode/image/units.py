@@ -5,6 +5,7 @@ Written for systemd 252 (Debian 12) and later. In a unit `%` and `$` are systemd
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ RESTART_SECONDS = 2
 BOOT_SECONDS = 120
 """A guest that said nothing for so long after its start is stuck."""
 WATCHDOG_SECONDS = 60
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
+"""A gateway's name: it becomes part of a path in a script that root runs."""
 
 HARDENING = """\
 NoNewPrivileges=yes
@@ -169,7 +173,7 @@ def tsc_script() -> str:
 
 def link_script(name: str) -> str:
     """Let `wg` find the socket where it looks, beside those of other programs, and never in place of one."""
-    link = f"{paths.UAPI_DIRECTORY}/{name}.sock"
+    link = _link(name)
     taken = f'echo "{link} belongs to another program" >&2; exit 1'
     return (
         f"mkdir -p {paths.UAPI_DIRECTORY} && if [ -e {link} ] && [ ! -L {link} ]; then {taken}; fi; "
@@ -179,11 +183,18 @@ def link_script(name: str) -> str:
 
 def unlink_script(name: str) -> str:
     """Remove our link and, when the watchdog starved, end the guest that starved it."""
-    link = f"{paths.UAPI_DIRECTORY}/{name}.sock"
+    link = _link(name)
     return (
         f'if [ -L {link} ] && [ "$(readlink {link})" = {paths.UAPI_SOCKET} ]; then rm -f {link}; fi; '
         f'if [ "$SERVICE_RESULT" = watchdog ]; then systemctl --no-block try-restart {paths.GATEWAY_UNIT}; fi'
     )
+
+
+def _link(name: str) -> str:
+    """Raises ValueError for a name that is none."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"gateway name {name!r}: up to 15 lower-case letters, digits and hyphens, a letter first")
+    return f"{paths.UAPI_DIRECTORY}/{name}.sock"
 
 
 def _shell(script: str) -> str:

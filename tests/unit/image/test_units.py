@@ -131,3 +131,13 @@ def test_a_starved_watchdog_ends_the_guest_too(tmp_path: Path, result: str, rest
     systemctl.chmod(0o755)
     sh(moved(units.unlink_script("x"), tmp_path), SERVICE_RESULT=result, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert (tmp_path / "called").exists() is restarted
+
+
+@pytest.mark.parametrize("name", ["", "Berlin", "a b", "a;reboot", "../x", "a" * 16, "-a"])
+def test_a_name_that_could_do_harm_in_a_script_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="gateway name"):
+        units.hostd_service(name, "/x.pyz")
+
+
+def test_the_longest_name_is_fine() -> None:
+    assert "a" * 15 in units.hostd_service("a" * 15, "/x.pyz")

@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+from click.testing import CliRunner
+
+from wgnode.cli import image as cli
+from wgnode.image import apt, cpio, lock, renew
+from wgnode.image.archive import Members, write_archive
+from wgnode.image.errors import ImageError
+
+LIBC = lock.Package("libc6", "2", "amd64", "a" * 64, "pool/main/libc6_2_amd64.deb")
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def test_list_prints_what_is_in_the_initial_file_system(runner: CliRunner, tmp_path: Path) -> None:
+    archive = cpio.pack({"init": cpio.file(b"12345", 0o755), "lib64": cpio.symlink("usr/lib64")})
+    write_archive(tmp_path / "a.tar", Members(b"kernel", zstandard.compress(archive), {}))
+    done = runner.invoke(cli.command, ["list", str(tmp_path / "a.tar")])
+    assert [line.split() for line in done.output.splitlines()] == [
+        ["-rwxr-xr-x", "5", "init"],
+        ["lrwxrwxrwx", "9", "lib64"],
+    ]
+
+
+def test_a_file_that_is_no_image_is_an_error_without_a_traceback(runner: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("no image")
+    done = runner.invoke(cli.command, ["list", str(tmp_path / "x")])
+    assert done.exit_code == 1
+    assert "Error:" in done.output
+    assert "is no appliance image" in done.output
+
+
+def test_build_reports_on_standard_error_and_prints_json_alone(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(output: Path, *_: object, report: object, **__: object) -> cli.Built:
+        assert callable(report)
+        report("image: building")
+        return cli.Built(str(output), "s", 1, "i", renewed=False, fresh=True)
+
+    monkeypatch.setattr(cli, "build_image", build)
+    done = runner.invoke(cli.command, ["build", "--json", "--output", str(tmp_path / "a.tar")])
+    assert json.loads(done.stdout)["sha256"] == "s"
+    assert done.stderr == "image: building\n"
+
+
+def test_lock_writes_what_the_signed_lists_offer_and_tells_the_changes(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt, "machine_mirrors", lambda: apt.Mirrors(("m",), ()))
+    monkeypatch.setattr(renew, "renewed", lambda *_: [LIBC])
+    file = tmp_path / "image.lock"
+    first = runner.invoke(cli.command, ["lock", "--output", str(file)])
+    assert first.output == "+ libc6 2\n"
+    assert lock.parse(file.read_text()) == [LIBC]
+    assert runner.invoke(cli.command, ["lock", "--output", str(file)]).output == "nothing has changed\n"
+
+
+def test_a_lock_that_can_not_be_renewed_stays(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable() -> apt.Mirrors:
+        raise ImageError("no Debian mirror")
+
+    monkeypatch.setattr(apt, "machine_mirrors", unreachable)
+    file = tmp_path / "image.lock"
+    file.write_text(lock.render([LIBC]))
+    done = runner.invoke(cli.command, ["lock", "--output", str(file)])
+    assert done.exit_code == 1
+    assert "no Debian mirror" in done.output
+    assert lock.parse(file.read_text()) == [LIBC]

@@ -149,6 +149,7 @@ class NatFirewall:
         units.uninstall(host, UNIT)
         host.run(["nft", "delete", "table", "inet", TABLE], check=False)
         host.remove(FILE)
+        forget_connections(host, state)
 
     def _apply(self, inputs: Properties) -> Properties:
         to, wanted = connection(inputs), desired(inputs)

@@ -86,8 +86,8 @@ class Site:
         return self.shell(SNAPSHOT).splitlines()
 
     def clean(self) -> None:
-        for kind in (self.firewall, self.host):
-            self.run(lambda kind=kind: kind.delete("id", {"connection": self.connection}))
+        for kind, state in ((self.firewall, self.firewall_inputs()), (self.host, self.host_inputs())):
+            self.run(lambda kind=kind, state=state: kind.delete("id", state))
         pool.forget(connection({"connection": self.connection}))
 
 
@@ -176,6 +176,13 @@ def test_other_tables_are_left_alone(berlin: Site) -> None:
         berlin.shell("nft delete table ip mine")
 
 
+@pytest.fixture
+def sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The undo comes after 12 s; no test needs to wait for all 30."""
+    monkeypatch.setattr(undo, "SECONDS", 12)
+
+
+@pytest.mark.usefixtures("sooner")
 def test_a_firewall_that_would_lock_us_out_reverts_by_itself(berlin: Site) -> None:
     inputs = berlin.firewall_inputs()
     state = berlin.create(berlin.firewall, inputs)
@@ -190,6 +197,7 @@ def test_a_firewall_that_would_lock_us_out_reverts_by_itself(berlin: Site) -> No
     assert berlin.drift(berlin.firewall, state, inputs)[1] == []
 
 
+@pytest.mark.usefixtures("sooner")
 def test_networks_that_would_lock_us_out_revert_by_themselves(berlin: Site) -> None:
     before = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
     # The way back to the runner would lead into the LAN.

@@ -173,6 +173,7 @@ def test_deleting_takes_away_table_unit_and_file(kind, host):
     _, id, state = created(kind)
     kind.delete(id, state)
     assert (host.table, host.files, host.units) == (None, {}, {})
+    assert host.commands[-1].startswith("conntrack -D")
     assert kind.read(id, state, kind.check(NEWS, {})) is None
 
 

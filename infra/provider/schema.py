@@ -1,4 +1,6 @@
-"""The package's schema for tools that read it (`pulumi package get-schema ./plugin/wgnode/pulumi-resource-wgnode`), made from the kinds' models.
+"""The package's schema, made from the kinds' models, for tools that read it.
+
+`pulumi package get-schema ./plugin/wgnode/pulumi-resource-wgnode` prints it.
 
 Format: https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema/
 """
@@ -14,10 +16,8 @@ _SECRETS = {"privateKey", "secrets"}
 _PLAIN = {"string", "integer", "number", "boolean"}
 
 
-def resource(inputs: type[BaseModel] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def resource(inputs: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the resource's schema, the types that it uses by token). Outputs that are no inputs are left to the reader."""
-    if inputs is None:
-        return {}, {}
     model = inputs.model_json_schema(by_alias=True)
     types = {
         _token(name): {"type": "object", **_object(definition, "properties", "required")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from infra.errors import ExplainedError
@@ -33,7 +33,7 @@ class Connection:
     host_keys: tuple[str, ...]
     port: int = 22
     user: str = "root"
-    private_key: str | None = None
+    private_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ NetworkText = Annotated[str, AfterValidator(_network)]
 class Inputs(BaseModel):
     """camelCase on the wire, snake_case here; a property that nobody knows is an error."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", hide_input_in_errors=True
+    )
 
     @classmethod
     def wire_names(cls) -> tuple[str, ...]:

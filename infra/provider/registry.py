@@ -1,7 +1,7 @@
 """Which resource kinds there are, and the package schema made of them.
 
 Kinds load at first use, so that a stack with one kind does not pay for the imports of the others. A kind's module
-has the class named as in its token, and a model of its inputs under the same name with "Inputs".
+has the class named as in its token, and a model of its inputs under the same name with "Inputs", or its own SCHEMA.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def schema() -> str:
     resources: dict[str, Any] = {}
     types: dict[str, Any] = {}
     for token, module in MODULES.items():
-        inputs = getattr(importlib.import_module(module), token.rsplit(":", 1)[1] + "Inputs", None)
-        resources[token], used = schemas.resource(inputs)
+        loaded = importlib.import_module(module)
+        inputs = getattr(loaded, token.rsplit(":", 1)[1] + "Inputs", None)
+        resources[token], used = schemas.resource(inputs) if inputs else (loaded.SCHEMA, {})
         types |= used
     return json.dumps(
         {

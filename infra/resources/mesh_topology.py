@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from infra import seal
 from infra.config import MeshConfig
+from infra.errors import ExplainedError
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Properties, PropertyChange, Secret
 from infra.resources.inputs import validated
 from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
@@ -62,6 +63,11 @@ class MeshTopology:
         return name, _renewed(inputs, {})
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+        if "privateKeys" not in state:
+            raise ExplainedError(
+                f"cannot import {id}: a mesh's keys exist only in its stack's state; bring that back from a backup with"
+                " `pulumi stack import`, or let `pulumi up` make a new mesh"
+            )
         return _wrapped(state), inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from infra import seal
+from infra.errors import ExplainedError
 from infra.provider.codec import decode_map, encode_map, has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, PropertyChange, Secret
 from infra.resources.mesh_topology import MeshTopology
@@ -145,6 +146,11 @@ def test_differences_are_told_by_path_and_never_replace(created: dict[str, Any])
         ("sites.farm", "ADD"),
     ]
     assert not any(change.replace for change in changes)
+
+
+def test_an_import_is_refused_with_the_way_to_get_a_lost_mesh_back() -> None:
+    with pytest.raises(ExplainedError, match=r"cannot import mesh: .*pulumi stack import"):
+        KIND.read("mesh", {}, {})
 
 
 def test_a_preview_tells_what_it_can_know_and_makes_no_key(created: dict[str, Any]) -> None:

@@ -15,6 +15,15 @@ from infra import sdk
 from infra.components.compiled import compile_gateway
 from infra.config import GatewayConfig, SiteConfig
 
+# In the order in which golang.org/x/crypto/ssh, which pulumi-command logs in with, asks a host for its keys.
+COMMAND_HOST_KEYS = (
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "ssh-ed25519",
+)
+
 
 class Site(pulumi.ComponentResource):
     """`topology` and `bundle` are the mesh's: plain values read from its stack, or a `Mesh`'s outputs.
@@ -128,7 +137,7 @@ def _connection(config: SiteConfig) -> dict[str, Any]:
 
 
 def _command_connection(config: SiteConfig) -> Any:
-    """pulumi-command takes one host key: the first pinned one."""
+    """pulumi-command takes one host key: of those pinned, the one whose kind its SSH library asks for first."""
     from pulumi_command import remote
 
     host = config.host
@@ -139,7 +148,7 @@ def _command_connection(config: SiteConfig) -> Any:
         user=host.user,
         private_key=key,
         agent_socket_path=os.environ.get("SSH_AUTH_SOCK") if host.agent else None,
-        host_key=host.host_keys[0],
+        host_key=min(host.host_keys, key=lambda pin: COMMAND_HOST_KEYS.index(pin.split()[0])),
     )
 
 

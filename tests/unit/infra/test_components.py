@@ -15,7 +15,8 @@ from pulumi.runtime import mocks
 
 from infra.components import Mesh, Site
 from infra.components.mesh_stack import MeshStackError, read_mesh
-from infra.config import parse_mesh
+from infra.components.site import COMMAND_HOST_KEYS, _command_connection
+from infra.config import HOST_KEY_TYPES, parse_mesh
 
 from .test_compiled import MESH, PIN, config, mesh
 
@@ -154,6 +155,14 @@ def test_commands_of_ones_own_run_first_one_after_the_other_with_the_host_key_pi
         ("wgnode:index:HypervisorHost", None),
     ]
     assert all(args.inputs["connection"]["value"]["hostKey"] == PIN for args in custom[:2])
+
+
+def test_of_several_pins_ones_own_commands_get_the_one_that_their_ssh_library_asks_for_first(tmp_path: Path) -> None:
+    ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAI"
+    site = config(tmp_path)
+    host = site.host.model_copy(update={"host_keys": [PIN, "ssh-rsa AAAAB3NzaC1yc2EA", ecdsa]})
+    assert _command_connection(site.model_copy(update={"host": host})).host_key == ecdsa
+    assert set(COMMAND_HOST_KEYS) == set(HOST_KEY_TYPES)
 
 
 def test_the_mesh_is_read_by_the_full_name_of_its_stack(engine: Engine, mesh: dict[str, Any]) -> None:

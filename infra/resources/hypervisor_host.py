@@ -38,6 +38,8 @@ DIRECTORIES = {
     f"{HOME}/images": "0755 root:root",
     STATE: f"0700 {USER}:{USER}",
 }
+_IPV6 = "net/ipv6/conf/all/forwarding"  # exists where the kernel has IPv6
+_NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
 # Outputs that network.sh and its unit are responsible for.
 _NETWORK = ("links", "routes", "units", "files")
 
@@ -63,19 +65,21 @@ class HypervisorHostInputs(HostInputs):
 class Traits:
     """What we found the host to be, and what is wanted of it depends on.
 
-    `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them.
+    `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them; `ipv6`, whether
+    its kernel lets new interfaces have IPv6 addresses.
     """
 
     bridge: str = network.BRIDGE
     router_advertisements: bool = True
+    ipv6: bool = True
 
     def outputs(self) -> Properties:
-        return {"bridge": self.bridge, "routerAdvertisements": self.router_advertisements}
+        return {"bridge": self.bridge, "routerAdvertisements": self.router_advertisements, "ipv6": self.ipv6}
 
     @classmethod
     def of(cls, state: Properties) -> Traits:
         kept = state.get("traits", {})
-        return cls(kept.get("bridge", network.BRIDGE), kept.get("routerAdvertisements", True))
+        return cls(kept.get("bridge", network.BRIDGE), kept.get("routerAdvertisements", True), kept.get("ipv6", True))
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     """Everything that should be on the host, and as `observed` describes it."""
     given = inputs["networks"]
     transit = Transit.of(given["transit"].get("v4"), given["transit"].get("v6"))
-    routes = {route["to"]: route["via"] for route in given["routes"]}
-    net = Network(given["uplink"], given["lanInterface"], transit.host, routes)
+    routes = {route["to"]: route["via"] for route in given["routes"] if traits.ipv6 or ":" not in route["to"]}
+    addresses = tuple(address for address in transit.host if traits.ipv6 or ":" not in address)
+    net = Network(given["uplink"], given["lanInterface"], addresses, routes)
     values = sysctls(net.uplink, traits)
     files = {
         network_change.SCRIPT: network.script(net),
@@ -113,12 +118,8 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
 def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
     """A host that forwards stops listening to router advertisements, unless accept_ra is 2 before it starts to."""
     listen = {f"net/ipv6/conf/{uplink}/accept_ra": "2"} if traits.router_advertisements else {}
-    return {
-        **listen,
-        "net/ipv4/ip_forward": "1",
-        "net/ipv6/conf/all/forwarding": "1",
-        "net/ipv4/conf/all/send_redirects": "0",
-    }
+    ipv6 = {**listen, "net/ipv6/conf/all/forwarding": "1"} if traits.ipv6 else {}
+    return {**ipv6, "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0"}
 
 
 def observed(host: Host, wanted: Wanted) -> Properties:
@@ -214,6 +215,11 @@ def require_usable(host: Host, inputs: Properties) -> None:
         network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
+    require_forwarding(host)
+
+
+def require_forwarding(host: Host) -> None:
+    """Raises HostError when another firewall drops what the gateway needs forwarded, as far as the host can tell."""
     firewalls = facts.foreign_firewalls(host)
     if blocking := [one for one in firewalls if one.hook == "forward" and not one.passes_us]:
         ways = "\n".join(f"  {one}: {one.way_out}" for one in blocking)
@@ -230,14 +236,15 @@ def look(host: Host, inputs: Properties) -> Traits:
     except MissingInterface:  # it has gone away since: drift, to be shown as such
         bridge = network.BRIDGE
     name = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra"
-    kept = _found_sysctls(host)
-    value = kept[name] if name in kept else system.sysctls(host, [name]).get(name, "0")
-    return Traits(bridge, value != "0")
+    kept, now = _found_sysctls(host), system.sysctls(host, [name, _IPV6, _NO_IPV6])
+    listens = kept.get(name, now.get(name, "0")) != "0"
+    return Traits(bridge, listens, _IPV6 in now and now.get(_NO_IPV6, "0") == "0")
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted) -> None:
     """First all that cannot cut the way in, then the networks. Raises HostError."""
     packages.install(host, wanted.packages)
+    require_forwarding(host)  # again: a host that had no `nft` before could not show all of them
     if not system.has_user(host, USER):
         system.add_system_user(host, USER, HOME)
     system.make_directories(host, DIRECTORIES)

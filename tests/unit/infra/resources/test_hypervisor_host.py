@@ -6,7 +6,7 @@ import json
 import pytest
 
 from infra.hosts import network_change, undo
-from infra.hosts.host import HostError
+from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
 from infra.resources.hypervisor_host import DIRECTORIES, FOUND, PACKAGES, SYSCTL_FILE, HypervisorHost
@@ -26,6 +26,8 @@ NEWS = {
 class FakeHypervisor(FakeHost):
     """Its `systemd-run` of network.sh brings up what a host with that script would have."""
 
+    transit = TRANSIT
+
     def _systemd_run(self, argv, input):
         if argv[3] == "--unit=wgnode-network-change":
             self.bring_up()
@@ -33,7 +35,7 @@ class FakeHypervisor(FakeHost):
 
     def bring_up(self):
         user = {"type": "tap", "user": "wgnode"}
-        self.links["wgnode-wan"] = link("wgnode-wan", *TRANSIT, kind="tun", **user)
+        self.links["wgnode-wan"] = link("wgnode-wan", *self.transit, kind="tun", **user)
         if self.links["lan0"].get("linkinfo"):
             self.links["wgnode-lan"] = link("wgnode-lan", kind="tun", master="lan0", **user)
         else:
@@ -115,6 +117,24 @@ def test_a_host_that_did_not_listen_to_them_is_not_made_to(kind, host):
     assert paths(kind, state, kind.check(NEWS, inputs)) == set()
 
 
+@pytest.mark.parametrize("ipv6", ["gone", "disabled"])
+def test_a_host_without_ipv6_gets_what_it_can_have_and_shows_no_drift_for_the_rest(kind, host, ipv6):
+    if ipv6 == "gone":
+        for name in [name for name in host.sysctls if "ipv6" in name]:
+            del host.sysctls[name]
+    else:
+        host.sysctls["net/ipv6/conf/default/disable_ipv6"] = "1"
+    host.transit = TRANSIT[:1]
+    routes = [*NEWS["networks"]["routes"], {"to": "fd00:10:2::/64", "via": "fd00:10:1::2"}]
+    inputs, id, state = created(kind, networks={**NEWS["networks"], "routes": routes})
+    script = host.files[SCRIPT][0].decode()
+    assert "fd77:" not in script
+    assert "fd00:" not in script
+    assert not [event for event in host.events if event.startswith("set net/ipv6")]
+    state, inputs = kind.read(id, state, inputs)
+    assert paths(kind, state, inputs) == set()
+
+
 @pytest.mark.parametrize(
     ("harm", "path"),
     [
@@ -191,6 +211,20 @@ def test_a_firewall_that_would_drop_forwarded_packets_is_named_and_nothing_is_ch
     with pytest.raises(HostError, match=r"ip filter FORWARD \(Docker\): iptables -I DOCKER-USER"):
         created(kind)
     assert host.events == []
+
+
+def test_a_firewall_that_shows_only_once_nft_is_installed_is_named_before_the_networks_come_up(kind, host, monkeypatch):
+    host.foreign = [
+        {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}}
+    ]
+    answer = host._nft
+    monkeypatch.setattr(
+        host, "_nft", lambda argv, input: answer(argv, input) if "nftables" in host.packages else Result(127, "", "")
+    )
+    with pytest.raises(Partial, match="ip filter FORWARD"):
+        created(kind)
+    assert "wgnode-wan" not in host.links
+    assert host.sysctls["net/ipv4/ip_forward"] == "0"
 
 
 def test_a_package_that_cannot_be_had_leaves_a_state_that_says_what_is_missing(kind, host):

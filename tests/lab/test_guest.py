@@ -205,9 +205,9 @@ class Network:
         guest.start_hostd()
         return guest
 
-    def wait_for_path(self, letter: str, target: str) -> None:
+    def wait_for_path(self, letter: str, target: str, limit: float = 40) -> None:
         """A peer that was restarted is found again after KEEPALIVE_TIMEOUT + REKEY_TIMEOUT, 15 seconds."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + limit
         while not self.ping(letter, target, 1):
             assert time.monotonic() < deadline, f"no path from client {letter} to {target}"
 
@@ -320,7 +320,18 @@ def test_hostd_finds_the_guest_again_after_a_restart_of_either(network: Network)
     assert guest.health(check=False)["status"] == "unreachable"
     guest.start_hostd()
     guest.wait_for_status()
+
+
+def test_a_gateway_that_starts_anew_calls_peers_that_have_no_endpoint_where_they_were(network: Network) -> None:
+    """Guest b is unknown to the configuration of a, and with nothing to send would notice only at its next renewal."""
+    guest = network.guests["a"]
     network.wait_for_path("b", "10.1.0.100")
+    guest.health()
+    guest.stop()
+    guest.boot()
+    guest.start_hostd()
+    guest.wait_for_status()
+    network.wait_for_path("a", "10.2.0.100", limit=10)
 
 
 def test_an_endpoint_given_as_a_name_is_resolved_by_the_host(network: Network) -> None:

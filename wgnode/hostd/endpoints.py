@@ -10,7 +10,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from wgnode.io.loop import Loop
@@ -60,9 +60,10 @@ def due(
     return wanted
 
 
-def remembered(kept: dict[str, Any], health: dict[str, Any]) -> dict[str, str]:
-    """Where peers that this guest has no endpoint for were last (state.StateFile.peers), by public key."""
-    strangers = [peer["public_key"] for peer in health.get("peers", []) if peer["endpoint"] is None]
+def remembered(kept: dict[str, Any], health: dict[str, Any], named: Container[str]) -> dict[str, str]:
+    """By public key, where peers that this guest has neither endpoint nor name for were last (StateFile.peers)."""
+    unplaced = [peer["public_key"] for peer in health.get("peers", []) if peer["endpoint"] is None]
+    strangers = [key for key in unplaced if key not in named]
     return {key: kept[key]["endpoint"] for key in strangers if kept.get(key, {}).get("endpoint")}
 
 

@@ -97,7 +97,7 @@ class Hostd:
         """Tell a guest that has just booted where its peers were: one behind a NAT can't be called otherwise."""
         health = None if answer is None else answer.get("health")
         if isinstance(health, dict):
-            for key, endpoint in endpoints.remembered(self.kept.peers, health).items():
+            for key, endpoint in endpoints.remembered(self.kept.peers, health, self.named).items():
                 self.say(f"<6>peer {key} was last at {endpoint}")
                 self.guest.request({"type": "uapi", "text": endpoints.set_request(key, endpoint)}, _ignore)
         self._polled(answer)

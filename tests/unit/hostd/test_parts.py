@@ -51,6 +51,15 @@ def test_state_survives_and_keeps_peers_that_the_guest_does_not_know_any_more(tm
     assert [file.name for file in tmp_path.iterdir()] == ["peers.json"]
 
 
+def test_only_a_peer_without_endpoint_and_name_gets_its_last_one_back() -> None:
+    def peer(key: str, endpoint: str | None) -> dict[str, object]:
+        return {"public_key": key, "endpoint": endpoint}
+
+    health = {"peers": [peer("roamed", None), peer("configured", "e:1"), peer("named", None), peer("new", None)]}
+    kept = {key: {"endpoint": f"{key}:51820"} for key in ("roamed", "configured", "named", "gone")}
+    assert endpoints.remembered(kept, health, {"named": "x:1"}) == {"roamed": "roamed:51820"}
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format":99,"peers":{"a":1}}', b'{"format":1,"peers":3}'])
 def test_a_state_file_that_can_not_be_used_counts_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / state.FILE).write_bytes(content)

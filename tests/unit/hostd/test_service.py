@@ -161,6 +161,17 @@ def answer_health(loop: Loop, guest: FakeGuest, health: dict[str, Any]) -> None:
         guest.send({"type": "reply", "id": question["id"], "health": health})
 
 
+def test_a_new_guest_is_told_where_its_peers_were(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
+    hostd.kept.update({KEY: {"endpoint": "203.0.113.9:1234", "last_handshake": 900.0}})
+    greet(loop, guest)
+    turn(loop, guest, lambda: guest.of_type("health"))
+    unmet = {**PEER, "endpoint": None, "last_handshake": None}
+    for question in guest.of_type("health"):
+        guest.send({"type": "reply", "id": question["id"], "health": {**HEALTH, "peers": [unmet]}})
+    turn(loop, guest, lambda: guest.of_type("uapi"))
+    assert "endpoint=203.0.113.9:1234" in guest.of_type("uapi")[0]["text"]
+
+
 def test_a_named_endpoint_is_resolved_and_set_once(
     loop: Loop, guest: FakeGuest, hostd: Hostd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

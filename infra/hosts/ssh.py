@@ -154,7 +154,7 @@ def _load_key(connection: Connection) -> list[paramiko.PKey]:
 
 
 def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[paramiko.PKey]) -> None:
-    for key in keys:
+    for tried, key in enumerate(keys):
         try:
             if not transport.auth_publickey(connection.user, key):
                 return
@@ -163,6 +163,11 @@ def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[pa
             refused = isinstance(error, paramiko.AuthenticationException) and "timeout" not in str(error)
             if refused and transport.is_active():
                 continue
+            if tried and "timeout" not in str(error):
+                raise LoginRefused(
+                    f"host {name_of(connection)}: ends the connection after {tried} of the agent's {len(keys)} keys"
+                    " (its MaxAuthTries); start an agent with the right key alone, or set host.privateKey"
+                ) from None
             raise HostUnreachable(f"host {name_of(connection)}: the connection ended at login ({error})") from None
     shown = ", ".join(fingerprint(key.asbytes()) for key in keys)
     raise LoginRefused(

@@ -122,7 +122,7 @@ class SshHost:
         return code, out, err
 
     def _failure(self, argv: Sequence[str], result: Result, secret: bool) -> HostError:
-        said = (result.stderr.strip() or result.stdout.strip())[-2000:]
+        said = (_without_warning(result.stderr) or result.stdout.strip())[-2000:]
         if self._sudo and said.startswith("sudo:"):
             user = self.connection.user
             return HostError(
@@ -132,6 +132,12 @@ class SshHost:
         if secret:
             return HostError(f"host {self.name}: `{argv[0]}` exited with {result.code} (its text is kept secret)")
         return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}")
+
+
+def _without_warning(errors: str) -> str:
+    """sudo warns before the command's own words where a host's name is not in its /etc/hosts, as on many clouds."""
+    first, _, rest = errors.strip().partition("\n")
+    return rest.strip() if first.startswith("sudo:") and rest.strip() else errors.strip()
 
 
 def _shown(argv: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from infra.hosts import pool, ssh
-from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
+from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 from tests.unit.hosts import ssh_server
 from tests.unit.hosts.ssh_server import new_key
 
@@ -170,6 +170,12 @@ def test_a_refused_key_is_named_with_the_way_out(connection, server):
         pool.connect(replace(connection, private_key=stranger))
 
 
+def test_a_host_that_ends_the_connection_over_an_agents_many_keys_says_so(connection, monkeypatch):
+    monkeypatch.setattr(ssh, "_load_key", lambda _: [new_key()[1] for _ in range(12)])  # this server takes 10
+    with pytest.raises(LoginRefused, match=r"the agent's 12 keys \(its MaxAuthTries\)"):
+        pool.connect(connection)
+
+
 def test_a_connection_that_goes_dead_at_login_is_unreachable_not_refused(connection, monkeypatch):
     monkeypatch.setattr(ssh, "HANDSHAKE_TIMEOUT", 1.0)
     monkeypatch.setattr(ssh_server, "Server", ssh_server.DeafServer)
@@ -217,3 +223,14 @@ def test_an_ordinary_user_runs_everything_through_sudo(connection, server):
     with pytest.raises(HostError):
         host.run(["false"])
     assert server.commands[0].startswith("sudo -n -- env ")
+
+
+def test_a_warning_of_sudo_is_not_taken_for_its_refusal(connection, server, tmp_path, monkeypatch):
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\necho "sudo: unable to resolve host site" >&2; shift 2; exec "$@"\n')
+    sudo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    user = replace(connection, user="ops")
+    with pytest.raises(HostError, match="exited with 4: it is broken"):
+        pool.connect(user).run(["sh", "-c", "echo it is broken >&2; exit 4"])
+    pool.forget(user)

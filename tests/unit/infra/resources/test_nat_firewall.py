@@ -9,7 +9,7 @@ from infra.hosts import undo
 from infra.hosts.host import HostError
 from infra.provider.kind import UNKNOWN, CheckError
 from infra.resources.nat_firewall import FILE, UNIT, NatFirewall
-from tests.unit.infra.fake_host import FakeHost
+from tests.unit.infra.fake_host import FakeHost, failed
 from wgnode.firewall import nft
 
 NEWS = {
@@ -130,6 +130,8 @@ def test_an_undo_that_was_quicker_than_the_confirmation_is_an_error(kind, host):
         host.files[f"{undo.DIRECTORY}/firewall.sh.ran"] = (b"", 0o644, "root")
         yield host
 
+    answer = host._systemctl
+    host._systemctl = lambda argv, input: failed("not loaded") if "stop" in argv else answer(argv, input)
     kind._reconnect = lambda _: slow()
     with pytest.raises(undo.Reverted, match="too late"):
         created(kind)

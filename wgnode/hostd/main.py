@@ -49,5 +49,6 @@ def run(places: Places) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    """One line of the journal, whatever a guest puts into it: the next would pass for hostd's own."""
+    sys.stdout.write(line.replace("\n", "\\n") + "\n")
     sys.stdout.flush()

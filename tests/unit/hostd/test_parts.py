@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wgnode.hostd import bundle, endpoints, state
+from wgnode.hostd import bundle, endpoints, main, state
 from wgnode.hostd.notify import Notifier
 
 NAMED = {"key": "gate.example:51820"}
@@ -64,6 +64,13 @@ def test_only_a_peer_without_endpoint_and_name_gets_its_last_one_back() -> None:
 def test_a_state_file_that_can_not_be_used_counts_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / state.FILE).write_bytes(content)
     assert state.StateFile(tmp_path).peers == {}
+
+
+def test_a_guest_can_not_write_a_line_of_the_journal_that_passes_for_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main._say("<6>guest: hello\n<3>hostd: forged")
+    assert capsys.readouterr().out == "<6>guest: hello\\n<3>hostd: forged\n"
 
 
 def test_systemd_hears_what_it_asked_for(tmp_path: Path) -> None:

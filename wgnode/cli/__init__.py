@@ -11,7 +11,7 @@ import click
 
 COMMANDS = {
     "device": "Run a WireGuard node on a TUN interface of this machine.",
-    "host": "Look at hypervisor hosts (host keys to pin, facts).",
+    "host": "Fetch hypervisor hosts' SSH keys, to pin them.",
     "image": "Build and inspect appliance images.",
     "key": "Make and convert keys.",
     "site": "Write the stack file of a new site.",

@@ -37,7 +37,7 @@ class HostKey:
 
 @click.group()
 def command() -> None:
-    """Look at hypervisor hosts (host keys to pin, facts)."""
+    """Fetch hypervisor hosts' SSH keys, to pin them."""
 
 
 @command.command(

@@ -134,18 +134,16 @@ def observed(host: Host, wanted: Desired) -> Properties:
             name: _describe_file(found[content.path]) for name, content in wanted.files.items() if content.path in found
         },
         "units": services.states(host, UNITS),
-        "loaded": health.get("loaded", ""),
-        "live": health.get("live", ""),
+        "loaded": health.get("loaded") or "",
+        "live": health.get("live") or "",
     }
 
 
 def read_health(host: Host) -> dict[str, Any]:
-    """The node's own report through whichever hostd is there; empty while it does not answer."""
+    """The node's own report through whichever hostd is there; without digests while no node runs."""
     newest = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
     answer = host.run(["sh", "-c", newest], check=False, timeout=client.TIMEOUT + 15)
-    if answer.code != 0:
-        return {}
-    report: dict[str, Any] = json.loads(answer.stdout)
+    report: dict[str, Any] = json.loads(answer.stdout) if answer.stdout.startswith("{") else {}
     return report
 
 
@@ -226,7 +224,9 @@ def wait_until_healthy(host: Host, wanted: Desired) -> None:
     console = host.run(
         ["journalctl", "-u", paths.GATEWAY_UNIT, "-n", "15", "-o", "cat", "--no-pager"], check=False
     ).stdout
-    instead = f"it reports {report['loaded']}, live {report['live']}" if report else "it does not answer"
+    instead = report.get("error") or "it does not answer"
+    if report.get("status") == "running":
+        instead = f"it reports {report['loaded']}, live {report['live']}"
     raise HostError(
         f"gateway on {host.name}: not running configuration {wanted.loaded} ({instead});"
         f" the end of its console (journalctl -u {paths.GATEWAY_UNIT}):\n{console}"
@@ -236,14 +236,16 @@ def wait_until_healthy(host: Host, wanted: Desired) -> None:
 def _healthy(host: Host, wanted: Desired, timeout: float) -> bool:
     """Whether the node reports the wanted digests within `timeout` seconds.
 
-    Gives up early on Ctrl-C, and when QEMU ends again and again.
+    Gives up early on Ctrl-C, when QEMU ends again and again, and when the guest says why there is no node in it.
     """
     started = said = time.monotonic()
     while (now := time.monotonic()) - started < timeout and not cancelled():
         report = read_health(host)
         if (report.get("loaded"), report.get("live")) == (wanted.loaded, wanted.live):
             return True
-        if not report and _restarts(host) >= HOPELESS_RESTARTS:
+        if report.get("status") == "failed":  # it has booted, and says why it can't run
+            return False
+        if report.get("status") != "running" and _restarts(host) >= HOPELESS_RESTARTS:
             return False
         if now - said > 5:
             log(f"waiting for the gateway on {host.name} to boot ({now - started:.0f} s)")

@@ -25,6 +25,7 @@ class GatewayHost(FakeHost):
         self.node: dict[str, Any] = {}
         self.boots_after = 0  # questions that a new node leaves unanswered
         self.boots = True
+        self.refuses: str | None = None  # why the guest says that it can't be a node
         self.restarts_by_itself = 0
         self.fails: str | None = None
         self.loses_connection = False  # with that
@@ -122,6 +123,8 @@ class GatewayHost(FakeHost):
             return Result(3, json.dumps({"status": "unreachable", "error": "no socket"}), "")
         self._asked += 1
         running = self.boots and self._asked > self.boots_after
+        if self.refuses and running:
+            return Result(1, json.dumps({"status": "failed", "error": self.refuses, "loaded": None}), "")
         if not running or self.states.get(paths.GATEWAY_UNIT, [""])[0] != "active":
             return Result(1, json.dumps({"status": "booting", "error": "the guest is booting"}), "")
         return said(json.dumps({"status": "running", "error": None, **self.node}))

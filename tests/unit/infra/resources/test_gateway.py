@@ -466,8 +466,16 @@ def test_a_node_that_never_answers_is_an_error_with_its_host_and_console(kind, h
     with pytest.raises(Partial) as error:
         created(kind)
     assert gateway.BOOT_TIMEOUT <= clock.now - before < gateway.BOOT_TIMEOUT + 1
-    for text in (host.name, CONFIG.digest, "does not answer", "journalctl -u wgnode-gateway.service", CONSOLE):
+    for text in (host.name, CONFIG.digest, "the guest is booting", "journalctl -u wgnode-gateway.service", CONSOLE):
         assert text in str(error.value)
+
+
+def test_a_guest_that_says_why_it_can_not_run_is_not_waited_for(kind, host, clock):
+    host.refuses = "node configuration: format 2, this node reads 1"
+    before = clock.now
+    with pytest.raises(Partial, match="format 2, this node reads 1"):
+        created(kind)
+    assert clock.now - before < 5
 
 
 @pytest.mark.parametrize("wrong", ["loaded", "live"])

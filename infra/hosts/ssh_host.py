@@ -29,9 +29,11 @@ _NO_FILE = 66
 _STAT = """for p; do [ -f "$p" ] && [ ! -L "$p" ] || continue
 printf '%s %s %s\\n' "$(sha256sum <"$p" | cut -c1-64)" "$(stat -c '%s %a %U %G' -- "$p")" "$p"; done"""
 _READ = f'[ -f "$1" ] || exit {_NO_FILE}; exec cat -- "$1"'
-# $1 path, $2 mode, $3 owner:group. The new file is complete and on disk before it takes the old one's name.
+# $1 path, $2 mode, $3 owner:group, $4 bytes. The new file is complete and on disk before it takes the old one's name:
+# a connection that breaks ends `cat` like the end of the data does.
 _WRITE = """set -e; umask 077; t=$(mktemp "$1.XXXXXXXX"); trap 'rm -f -- "$t"' EXIT
-cat >"$t"; chown "$3" -- "$t"; chmod "$2" -- "$t"
+cat >"$t"; [ "$(stat -c %s -- "$t")" = "$4" ] || { echo "its data ended early" >&2; exit 1; }
+chown "$3" -- "$t"; chmod "$2" -- "$t"
 if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s -- "$t" "$1" &&
    [ "$(stat -c '%a %U:%G' -- "$t")" = "$(stat -c '%a %U:%G' -- "$1")" ]; then echo same; exit 0; fi
 sync -- "$t"; mv -fT -- "$t" "$1"; sync -- "$(dirname -- "$1")"; echo written"""
@@ -79,7 +81,7 @@ class SshHost:
     def write_file(
         self, path: str, data: bytes, *, mode: int = 0o644, owner: str = "root", group: str = "root"
     ) -> bool:
-        return self._write(path, [data], 60, mode, f"{owner}:{group}")
+        return self._write(path, [data], len(data), 60, mode, f"{owner}:{group}")
 
     def upload(
         self,
@@ -92,13 +94,14 @@ class SshHost:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         size = os.stat(source).st_size
-        self._write(path, _pieces(source, size, progress), 60 + size / UPLOAD_RATE, mode, f"{owner}:{group}")
+        timeout = 60 + size / UPLOAD_RATE
+        self._write(path, _pieces(source, size, progress), size, timeout, mode, f"{owner}:{group}")
 
     def remove(self, path: str) -> None:
         self.run(["sh", "-c", _REMOVE, "remove", path])
 
-    def _write(self, path: str, data: Iterable[bytes], timeout: float, mode: int, owner: str) -> bool:
-        argv = ["sh", "-c", _WRITE, "write", path, f"{mode:o}", owner]
+    def _write(self, path: str, data: Iterable[bytes], size: int, timeout: float, mode: int, owner: str) -> bool:
+        argv = ["sh", "-c", _WRITE, "write", path, f"{mode:o}", owner, str(size)]
         code, out, err = self._run(argv, data, timeout)
         if code != 0:
             raise HostError(f"host {self.name}: cannot write {path}: {err.decode(errors='replace').strip()}")

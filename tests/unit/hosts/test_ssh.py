@@ -66,6 +66,15 @@ def test_a_file_is_written_only_when_content_or_metadata_differ(host, tmp_path):
     assert os.listdir(tmp_path) == ["a file"]
 
 
+def test_a_file_whose_data_ends_early_leaves_the_old_one(host, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(HostError, match="data ended early"):
+        host._write(str(path), [b"ne"], 3, 10, 0o644, f"{ME}:{os.getgid()}")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
 def test_an_unchanged_file_is_left_alone(host, tmp_path):
     path = str(tmp_path / "file")
     group = host.run(["id", "-gn"]).stdout.strip()

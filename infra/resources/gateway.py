@@ -34,6 +34,7 @@ HOPELESS_RESTARTS = 3
 POLL_INTERVAL = 0.3  # seconds
 GATEWAY_DIRECTORY = os.path.dirname(paths.CONFIG_LAYER)
 UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
+_UNIT_FILES = {"files.gatewayUnit": paths.GATEWAY_UNIT, "files.hostdUnit": paths.HOSTD_UNIT}
 _OF_HOSTD = {"files.hostd", "files.hostdUnit", f'units["{paths.HOSTD_UNIT}"]'}
 _OF_GATEWAY = {"files.gatewayUnit", "loaded", "live"}  # one that does not run has none of the latter
 
@@ -197,9 +198,12 @@ def apply(host: Host, wanted: Desired) -> None:
     """Write what differs, then restart what it concerns; a gateway that runs as wanted is left alone."""
     differing = {change.path for change in drift(wanted.properties(), observed(host, wanted))}
     system.make_directories(host, dict.fromkeys((GATEWAY_DIRECTORY, paths.HOSTD_DIRECTORY), "0755 root:root"))
+    for file in differing & _UNIT_FILES.keys():
+        # First, because one that runs on by its former file would not show if we were cut off before its restart.
+        host.run(["systemctl", "stop", _UNIT_FILES[file]], check=False)
     for content in wanted.files.values():
         host.write_file(content.path, content.data, mode=content.mode, owner=content.owner, group=content.owner)
-    if differing & {"files.gatewayUnit", "files.hostdUnit"}:
+    if differing & _UNIT_FILES.keys():
         host.run(["systemctl", "daemon-reload"])
     if differing & {f'units["{unit}"]' for unit in UNITS}:
         host.run(["systemctl", "--quiet", "enable", *UNITS])

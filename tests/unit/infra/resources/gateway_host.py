@@ -92,6 +92,8 @@ class GatewayHost(FakeHost):
             state[1] = "enabled"
         elif verb == "disable":
             self.states[unit] = ["inactive", "disabled"]
+        elif verb == "stop":
+            state[0] = "inactive"
         elif verb == "restart":
             self.events.append(f"restart {unit}")
             state[0] = "active"

@@ -352,6 +352,20 @@ def test_another_machine_is_told_to_systemd_first(kind, host):
     assert host.events == [f"write {GATEWAY_FILE}", "daemon-reload", f"restart {paths.GATEWAY_UNIT}"]
 
 
+@pytest.mark.parametrize("broken", ["daemon-reload", "restart wgnode-gateway"])
+def test_an_update_that_ends_between_the_units_file_and_its_start_is_gone_on_with(kind, host, broken):
+    inputs, id, state = created(kind)
+    bigger = kind.check({**NEWS, "machine": {"memory": 192}}, inputs)
+    host.fails = broken
+    with pytest.raises(Partial) as raised:
+        kind.update(id, state, bigger, False)
+    host.fails = None
+    host.events.clear()
+    assert [change.path for change in kind.diff(raised.value.state, bigger, bigger).changes]
+    kind.update(id, raised.value.state, bigger, False)
+    assert paths.GATEWAY_UNIT in host.restarted
+
+
 @pytest.mark.parametrize("change", ["hostd gone", "hostd stopped", "unit edited"])
 def test_mending_the_companion_leaves_the_gateway_running(kind, host, change):
     inputs, id, state = created(kind)

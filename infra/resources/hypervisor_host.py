@@ -199,6 +199,7 @@ class HypervisorHost:
         require_usable(host, inputs)
         traits = look(host, inputs)
         wanted = desired(inputs, traits)
+        require_neighbours(host, wanted.network)
         try:
             apply(host, lambda: self._reconnect(to), wanted)
         except HostError as error:
@@ -226,6 +227,15 @@ def require_forwarding(host: Host) -> None:
         raise HostError(
             f"host {host.name}: another firewall drops what the gateway needs forwarded. Let it through, permanently,"
             f" then run it again:\n{ways}"
+        )
+
+
+def require_neighbours(host: Host, wanted: Network) -> None:
+    """Raises HostError when the host is not in the LAN where its routes' next hops are."""
+    if strange := network.strange_next_hops(host.run(network.READ_LINKS).stdout, wanted):
+        raise HostError(
+            f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
+            f" so the host cannot route to it. Give {wanted.lan} an address in that LAN, or use lan.reach: proxy-arp"
         )
 
 

@@ -202,6 +202,14 @@ def test_a_lan_that_is_a_bridge_already_is_joined_as_it_is(kind, host):
     assert paths(kind, state, kind.check(NEWS, inputs)) == set()
 
 
+def test_a_host_that_is_not_in_its_gateways_lan_is_told_before_anything_is_changed(kind, host):
+    host.links["lan0"] = link("lan0", "10.9.0.1/24", "fe80::1/64")
+    with pytest.raises(HostError, match=r"lan0 has no address in the network of 10\.1\.0\.2, .*proxy-arp"):
+        created(kind)
+    assert host.events == []
+    created(kind, networks={**NEWS["networks"], "routes": []})
+
+
 def test_a_firewall_that_would_drop_forwarded_packets_is_named_and_nothing_is_changed(kind, host):
     base = {"family": "ip", "table": "filter"}
     host.foreign = [

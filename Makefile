@@ -23,7 +23,7 @@ demo-down: ## remove all that the demo made
 	@$(AS_ROOT) $(PYTHON) -m lab.demo down
 
 test: setup-tests lint image ## all tests; as root or with sudo
-	@$(AS_ROOT) $(PYTHON) -m pytest $(PYTEST)
+	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)

@@ -18,10 +18,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lab tests last, so that a broken rule shows in the first minute; in one xdist worker, for they share hosts."""
+    """Lab tests last when run serially; those that share one lab stay in one xdist worker, each other file in one."""
     items.sort(key=_is_lab)
     for item in filter(_is_lab, items):
-        item.add_marker(pytest.mark.xdist_group("lab"))
+        shared = "lab" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("lab" if shared else item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

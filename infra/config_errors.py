@@ -46,12 +46,13 @@ def _message(model: type[BaseModel], found: dict[str, Any]) -> str:
         known = _known_keys(model, location[:-1])
         close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
         return f"unknown key; did you mean `{close[0]}`?" if close else f"unknown key; there are: {', '.join(known)}"
-    if found["type"] == "value_error":
-        return str(found["ctx"]["error"])
     given = found.get("input")
+    if found["type"] == "value_error":
+        said = str(found["ctx"]["error"])
+        return said.replace(repr(given), _shown(given)) if isinstance(given, str) else said
     if SECRET_FIELDS & set(location) or not isinstance(given, (str, int, float)):
         return str(found["msg"])
-    return f"{found['msg']}, not {given!r}"
+    return f"{found['msg']}, not {_shown(given)}"
 
 
 def _described(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
@@ -60,6 +61,12 @@ def _described(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
         if location[-1] in (name, field.alias) and field.description:
             return f": {field.description}"
     return "; add it"
+
+
+def _shown(given: str | int | float) -> str:
+    """A long text in the wrong place may be a secret that was meant for another."""
+    long = isinstance(given, str) and (len(given) > 40 or "\n" in given)
+    return f"a text of {len(str(given))} characters" if long else repr(given)
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

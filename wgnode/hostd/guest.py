@@ -9,7 +9,6 @@ import itertools
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from wgnode.io.control import Channel, Message
 from wgnode.io.loop import Loop, Timer
@@ -124,8 +123,3 @@ class GuestLink:
         if answer is not None and timer is not None:
             timer.cancel()
             answer(reply)
-
-
-def text_of(reply: Message | None, key: str) -> Any:
-    """A field of a reply, None when there is no reply or no such field."""
-    return None if reply is None else reply.get(key)

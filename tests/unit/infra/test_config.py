@@ -209,6 +209,15 @@ def test_an_empty_stack_is_told_everything_that_is_missing(root: Path) -> None:
         parse_site("text", "x", root)
 
 
+@pytest.mark.parametrize("path", ["host", "lan", "uplink", "host.user", "host.address", "gateway.memory", "bootstrap"])
+def test_a_secret_that_was_set_in_the_wrong_place_is_not_shown(root: Path, path: str) -> None:
+    for secret in (SSH_KEY, PRIVATE):
+        text = site_errors(root, path, secret)
+        assert f"wgmesh:site.{path}" in text
+        assert secret[30:60] not in text
+        assert repr(secret)[30:60] not in text
+
+
 def test_secrets_in_clear_text_are_refused(root: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_site(SITE, "x", root, clear=["recipientKey", "host.privateKey"])

@@ -49,6 +49,8 @@ def confirmed(
         apply(host)
         log(f"confirming the {name} by a new connection")
         with _retried(connect) as proven:
+            if _has_run(proven, name):  # it is only because of it that we got in
+                raise _locked_out(proven, name, "no new connection before the undo")
             persist(proven)
             disarm(proven, name)
     except HostUnreachable as error:
@@ -93,9 +95,8 @@ def arm(host: Host, name: str, script: str) -> None:
 
 def disarm(host: Host, name: str) -> None:
     """Raises Reverted when the undo was quicker."""
-    path = _script(name)
     host.run(["systemctl", "stop", f"{_unit(name)}.timer"], check=False)  # one that has elapsed is not there any more
-    if host.read_file(f"{path}.ran") is not None:
+    if _has_run(host, name):
         raise Reverted(f"host {host.name}: the new {name} was confirmed too late and has been taken back; run it again")
     _clear(host, name)
 
@@ -111,12 +112,9 @@ def _wait_for_revert(connect: Connect, name: str, error: HostUnreachable) -> Non
     while True:
         try:
             with connect() as back:
-                if back.read_file(f"{_script(name)}.ran") is not None:
+                if _has_run(back, name):
                     settle(back, name)
-                    raise Reverted(
-                        f"host {back.name}: the new {name} would lock us out ({error}); the host has taken it back"
-                        " and is as it was before. Check the management networks and the interfaces"
-                    ) from None
+                    raise _locked_out(back, name, str(error)) from None
         except HostUnreachable:
             pass
         if time.monotonic() > deadline:
@@ -131,6 +129,17 @@ def _revert_now(connect: Connect, name: str) -> None:
             settle(host, name)
     except HostError as error:
         log(f"the host will take back the {name} within {SECONDS} s ({error})", Severity.WARNING)
+
+
+def _has_run(host: Host, name: str) -> bool:
+    return host.read_file(f"{_script(name)}.ran") is not None
+
+
+def _locked_out(host: Host, name: str, why: str) -> Reverted:
+    return Reverted(
+        f"host {host.name}: the new {name} would lock us out ({why}); the host has taken it back"
+        " and is as it was before. Check the management networks and the interfaces"
+    )
 
 
 def _unit(name: str) -> str:

@@ -124,16 +124,31 @@ def test_without_a_new_connection_nothing_is_persisted_and_the_error_says_it_was
     assert UNIT not in host.units
 
 
+RAN = f"{undo.DIRECTORY}/firewall.sh.ran"
+
+
 def test_an_undo_that_was_quicker_than_the_confirmation_is_an_error(kind, host):
+    answer = host._systemctl
+
+    def elapsed(argv, input):
+        if "stop" not in argv:
+            return answer(argv, input)
+        host.files[RAN] = (b"", 0o644, "root")
+        return failed("not loaded")
+
+    host._systemctl = elapsed
+    with pytest.raises(undo.Reverted, match="too late"):
+        created(kind)
+
+
+def test_a_connection_that_came_only_after_the_undo_confirms_nothing(kind, host):
     @contextlib.contextmanager
-    def slow():
-        host.files[f"{undo.DIRECTORY}/firewall.sh.ran"] = (b"", 0o644, "root")
+    def late():
+        host.files[RAN] = (b"", 0o644, "root")
         yield host
 
-    answer = host._systemctl
-    host._systemctl = lambda argv, input: failed("not loaded") if "stop" in argv else answer(argv, input)
-    kind._reconnect = lambda _: slow()
-    with pytest.raises(undo.Reverted, match="too late"):
+    kind._reconnect = lambda _: late()
+    with pytest.raises(undo.Reverted, match="would lock us out"):
         created(kind)
 
 

@@ -51,6 +51,17 @@ def test_state_survives_and_keeps_peers_that_the_guest_does_not_know_any_more(tm
     assert [file.name for file in tmp_path.iterdir()] == ["peers.json"]
 
 
+def test_state_is_not_written_for_a_handshakes_time_that_wavers(tmp_path: Path) -> None:
+    kept = state.StateFile(tmp_path)
+    kept.update({"a": {"endpoint": "e", "last_handshake": 1000.001}})
+    before = kept.file.stat().st_ino
+    kept.update({"a": {"endpoint": "e", "last_handshake": 999.999}})
+    assert kept.file.stat().st_ino == before
+    for news in ({"endpoint": "f", "last_handshake": 999.999}, {"endpoint": "f", "last_handshake": 1120.0}):
+        kept.update({"a": news})
+        assert state.StateFile(tmp_path).peers == {"a": news}
+
+
 def test_only_a_peer_without_endpoint_and_name_gets_its_last_one_back() -> None:
     def peer(key: str, endpoint: str | None) -> dict[str, object]:
         return {"public_key": key, "endpoint": endpoint}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -263,6 +266,78 @@ def test_only_what_is_configured_comes_in_over_the_uplink(berlin: Site, lab: Lab
 def _opens(lab: Lab, address: str, port: int, role: str = "runner") -> bool:
     probe = f"import socket; socket.create_connection(({address!r}, {port}), 1.5).close()"
     return lab.run_in(role, ["python3", "-c", probe], check=False).returncode == 0
+
+
+GUEST, GUEST_V6 = "172.31.255.254", "fd77:676e:6f64:6500::2"
+# A network namespace at the other end of the link instead of the gateway, with a process to find it by.
+BECOME_THE_GUEST = f"""ip link del wgnode-wan
+systemd-run -q --unit test-guest -p PrivateNetwork=yes sleep infinity
+pid=$(systemctl show -P MainPID test-guest)
+ip link add wgnode-wan type veth peer name wan netns $pid
+ip addr add 172.31.255.253/30 dev wgnode-wan; ip addr add fd77:676e:6f64:6500::1/126 dev wgnode-wan nodad
+ip link set wgnode-wan up
+nsenter -t $pid -n sh -c 'ip link set wan up; ip addr add {GUEST}/30 dev wan; ip addr add 10.66.0.1/32 dev wan
+    ip addr add {GUEST_V6}/126 dev wan nodad
+    ip route add default via 172.31.255.253; ip route add default via fd77:676e:6f64:6500::1'"""
+_TCP = "import socket; socket.create_connection(({to!r}, {port}), 1.5, ({source!r}, 0)).close()"
+_UDP = "import socket; s = socket.socket(2, 2); s.bind(({source!r}, {port})); s.sendto(b'{what}', ({to!r}, 5555))"
+
+
+@pytest.fixture
+def guest(berlin: Site) -> Iterator[Callable[[str], bool]]:
+    """Runs Python in the place of berlin's gateway; whether it succeeded."""
+    berlin.create(berlin.host, berlin.host_inputs())
+    berlin.create(berlin.firewall, berlin.firewall_inputs())
+    berlin.shell(BECOME_THE_GUEST)
+    inside = "nsenter -t $(systemctl show -P MainPID test-guest) -n python3 -c"
+    try:
+        yield lambda code: "went well" in berlin.shell(f"{inside} {shlex.quote(code)} && echo went well")
+    finally:
+        berlin.shell("systemctl stop test-guest; ip link del wgnode-wan")
+
+
+def test_a_gateway_gets_wireguards_datagrams_out_and_nothing_else(
+    berlin: Site, guest: Callable[[str], bool], lab: Lab
+) -> None:
+    lan, runner, client = berlin.lan["host"], "192.0.2.10", "10.1.0.100"
+    for to in ("172.31.255.253", lan[0].split("/")[0], berlin.address):
+        assert not guest(_TCP.format(to=to, port=22, source=GUEST)), f"the host's SSH at {to}"
+    assert not guest(_TCP.format(to="fd77:676e:6f64:6500::1", port=22, source=GUEST_V6))
+    assert guest("import os; raise SystemExit(os.system('ping -c 1 -W 2 172.31.255.253') != 0)")
+    assert guest("import os; raise SystemExit(os.system('ping -c 1 -W 2 fd77:676e:6f64:6500::1') != 0)")
+    with _datagrams(lab, "runner") as at_runner, _datagrams(lab, "berlin.client") as at_client:
+        for source, port, to, what in (
+            (GUEST, 51820, client, "into the LAN"),
+            ("10.66.0.1", 51820, runner, "of another source"),
+            (GUEST, 40000, runner, "of another port"),
+            (GUEST, 51820, runner, "of WireGuard"),
+        ):
+            guest(_UDP.format(source=source, port=port, to=to, what=what))
+        assert at_runner() == [f"of WireGuard from {berlin.address}"]
+        assert at_client() == []
+    assert not lab.ping("berlin.client", GUEST), "nobody in the LAN needs to reach the gateway there"
+
+
+@contextlib.contextmanager
+def _datagrams(lab: Lab, role: str) -> Iterator[Callable[[], list[str]]]:
+    """What came to port 5555 until asked, with the address that it came from."""
+    code = (
+        "import socket; s = socket.socket(2, 2); s.bind(('', 5555)); print('ready', flush=True)\n"
+        "while True: data, peer = s.recvfrom(99); print(data.decode(), 'from', peer[0], flush=True)"
+    )
+    process = lab.popen_in(role, ["python3", "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+
+    def until_now() -> list[str]:
+        time.sleep(0.5)
+        process.kill()
+        return process.stdout.read().splitlines()
+
+    try:
+        yield until_now
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_connection_from_before_the_translation_is_forgotten(berlin: Site, lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """What the firewall of a gateway's host lets through, as data: the one place where its rules are made.
 
-Only traffic of the uplink is judged; every other interface, and every table that is not ours, is left alone.
+Only traffic of the uplink and of the link to the gateway is judged; every other interface, and every table that is not
+ours, is left alone. A gateway is trusted with nothing of its host's: it sends WireGuard's datagrams and gets them.
 Expressions are those of `nft --json` (libnftables-json(5)), so that what is wanted and what `nft -j` lists compare.
 """
 
@@ -26,6 +27,8 @@ ICMPV6_TYPES = (
     "nd-router-advert",
     "packet-too-big",
 )
+# Of the gateway, which is neither a router to its host nor asks who listens to multicast.
+GATEWAY_ICMPV6_TYPES = tuple(one for one in ICMPV6_TYPES if one not in ("mld-listener-query", "nd-router-advert"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def _dnat(firewall: Firewall) -> Iterable[Rule]:
 
 def _masquerade(firewall: Firewall) -> Iterable[Rule]:
     for network in firewall.transit:
-        out = _match({"meta": {"key": "oifname"}}, firewall.uplink)
+        out = _to(firewall.uplink)
         yield Rule(
             f"masquerade-v{network.version}",
             (out, _match(_payload(_family(network), "saddr"), _prefix(network)), {"masquerade": None}),
@@ -109,16 +112,32 @@ def _input(firewall: Firewall) -> Iterable[Rule]:
     for allowed in _by_port(firewall.allow):
         yield from _open(firewall.uplink, f"input-allow-{allowed.protocol}-{allowed.port}", allowed)
     yield Rule("input-drop", (uplink, {"drop": None}))
+    gateway = _from(TRANSIT_INTERFACE)
+    icmpv6 = _match(_payload("icmpv6", "type"), _set(GATEWAY_ICMPV6_TYPES))
+    yield Rule("input-gateway-established", (gateway, _established(), accept))
+    yield Rule("input-gateway-icmp", (gateway, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), accept))
+    yield Rule("input-gateway-icmpv6", (gateway, icmpv6, accept))
+    yield Rule("input-gateway-drop", (gateway, {"drop": None}))
 
 
 def _forward(firewall: Firewall) -> Iterable[Rule]:
     uplink = _from(firewall.uplink)
     accept: Expression = {"accept": None}
     yield Rule("forward-established", (uplink, _established(), accept))
-    to_gateway = _match({"meta": {"key": "oifname"}}, TRANSIT_INTERFACE)
+    to_gateway = _to(TRANSIT_INTERFACE)
     translated = _match({"ct": {"key": "status"}}, "dnat", "in")
     yield Rule("forward-wireguard", (uplink, to_gateway, _udp_to(firewall.listen_port), translated, accept))
     yield Rule("forward-drop", (uplink, {"drop": None}))
+    gateway = _from(TRANSIT_INTERFACE)
+    yield Rule("forward-gateway-established", (gateway, _established(), accept))
+    for network, guest in zip(firewall.transit, firewall.guest, strict=True):
+        own = _match(_payload(_family(network), "saddr"), guest)
+        from_port = _match(_payload("udp", "sport"), firewall.listen_port)
+        yield Rule(f"forward-gateway-v{network.version}", (gateway, _to(firewall.uplink), own, from_port, accept))
+    yield Rule("forward-gateway-drop", (gateway, {"drop": None}))
+    # Answers may come back by another interface than the uplink.
+    yield Rule("forward-to-gateway-established", (to_gateway, _established(), accept))
+    yield Rule("forward-to-gateway-drop", (to_gateway, {"drop": None}))
 
 
 def _open(uplink: str, name: str, allowed: Allow) -> Iterable[Rule]:
@@ -156,6 +175,10 @@ def _merged(networks: Iterable[Network]) -> list[Network]:
 
 def _from(interface: str) -> Expression:
     return _match({"meta": {"key": "iifname"}}, interface)
+
+
+def _to(interface: str) -> Expression:
+    return _match({"meta": {"key": "oifname"}}, interface)
 
 
 def _established() -> Expression:

@@ -14,6 +14,7 @@ from wgnode.topology.transit import Transit
 
 CASES = Path(__file__).with_name("cases")
 NAMES = sorted(path.stem for path in CASES.glob("*.json") if not path.stem.endswith(".listing"))
+JUDGED = ("wan0", "wgnode-wan")
 
 
 def firewall(name="site"):
@@ -99,11 +100,27 @@ def test_the_order_of_rules_counts():
     assert found.order != nft.described(ruleset(firewall())).order
 
 
-def test_only_the_uplink_is_judged():
+def test_only_the_uplink_and_the_link_to_the_gateway_are_judged():
     for chain in ruleset(firewall()):
         for rule in chain.rules:
             text = nft.rule_text(rule.expressions)
-            assert text.startswith(('iifname "wan0" ', 'oifname "wan0" '))
+            assert text.startswith(tuple(f'{way} "{name}" ' for way in ("iifname", "oifname") for name in JUDGED))
+
+
+@pytest.mark.parametrize(("chain", "way"), [("input", "iifname"), ("forward", "iifname"), ("forward", "oifname")])
+def test_what_crosses_the_link_to_the_gateway_is_dropped_unless_a_rule_names_it(chain, way):
+    (rules,) = (one.rules for one in ruleset(firewall()) if one.name == chain)
+    texts = [nft.rule_text(rule.expressions) for rule in rules]
+    before = texts[: texts.index(f'{way} "wgnode-wan" drop')]
+    assert not [text for text in before if text.startswith(f'{way} "wgnode-wan"') and "tcp" in text]
+    assert not [text for text in texts if text == f'{way} "wgnode-wan" accept']
+
+
+def test_a_gateway_is_no_router_to_its_host():
+    rules = nft.described(ruleset(firewall())).rules
+    assert "nd-router-advert" in rules["input-icmpv6"]
+    assert "nd-router-advert" not in rules["input-gateway-icmpv6"]
+    assert "nd-neighbor-solicit" in rules["input-gateway-icmpv6"]
 
 
 def test_rule_names_are_unique_even_for_a_port_that_is_named_twice():

@@ -6,6 +6,8 @@ LAB ?= demo
 HOST ?= berlin
 PYTHON := .venv/bin/python
 BIN := .venv/bin
+# An ordinary user's PATH lacks the folders of Debian's tools for administration.
+export PATH := $(PATH):/usr/sbin:/sbin
 # Programs that build file systems or network namespaces run as root, with this user's caches and PATH.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$$HOME" XDG_CACHE_HOME="$$XDG_CACHE_HOME" PATH="$$PATH" PYTHONDONTWRITEBYTECODE=1)
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11 $(if $(UPGRADE),--upgrade)

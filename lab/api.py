@@ -14,6 +14,7 @@ from typing import Any
 from lab import cgroup, lifecycle, netns, plan, probes, ssh, state
 from lab.errors import LabError
 from lab.lifecycle import Progress, silent
+from lab.process import ours
 
 
 class Lab:
@@ -51,7 +52,7 @@ class Lab:
     def argv_in(self, role: str, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` in a role's network."""
         if not netns.exists(self.namespace(role)):
-            raise LabError(f"lab {self.name!r} is not up; start it: python -m lab up --name {self.name}")
+            raise LabError(f"lab {self.name!r} is not up; start it: {ours(f'up --name {self.name}')}")
         return ["ip", "netns", "exec", self.namespace(role), *argv]
 
     def run_in(self, role: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -81,7 +82,7 @@ class Lab:
         """The command line that runs `argv` as root on a host past its network, as from its console."""
         leader = cgroup.leader(cgroup.of_host(self.name, plan.site(host).name))
         if leader is None:
-            raise LabError(f"host {host!r} is off; start it: python -m lab up --name {self.name}")
+            raise LabError(f"host {host!r} is off; start it: {ours(f'up --name {self.name}')}")
         enter = ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         return [*enter, "--root", "--wd=/", "env", "-i", f"PATH={_PATH}", "HOME=/root", "TERM=linux", *argv]
 

@@ -17,6 +17,7 @@ from typing import Any
 from lab import plan, state
 from lab.api import Lab
 from lab.errors import LabError
+from lab.process import ours
 
 _EPILOG = """examples:
   python -m lab up                                two hosts, an internet, a client on each LAN
@@ -42,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        again = "up` to go on, `python -m lab down" if options.command is _up else "down"
-        print(f"\nlab: interrupted; run `python -m lab {again}` to clean up", file=sys.stderr)
+        name = "" if options.name == "demo" else f" --name {options.name}"
+        go_on = f"`{ours(f'up{name}')}` to go on, " if options.command is _up else ""
+        print(f"\nlab: interrupted; run {go_on}`{ours(f'down{name}')}` to clean up", file=sys.stderr)
         return 130
 
 
@@ -95,7 +97,8 @@ def _up(lab: Lab, options: argparse.Namespace) -> int:
     lab.progress(f"lab {lab.name!r} is up")
     for name, host in inventory["hosts"].items():
         print(f"{name:8} {host['user']}@{host['address']:14} LAN {host['lan']['v4']}, {host['lan']['v6']}")
-    print(f"log in: python -m lab shell {plan.SITES[0].name} --name {lab.name}; inventory: {lab.directory}/lab.json")
+    print(f"log in: {ours(f'shell {plan.SITES[0].name} --name {lab.name}')}")
+    print(f"inventory: {lab.directory}/lab.json")
     return 0
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from lab.api import Lab
@@ -33,6 +35,8 @@ _EPILOG = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
+        if os.geteuid():
+            raise LabError("needs root (network namespaces, mounts, containers); run it with sudo")
         code: int = options.command(Lab(options.name, progress=_say), options)
         return code
     except LabError as error:
@@ -75,7 +79,7 @@ def _up(lab: Lab, options: argparse.Namespace) -> int:
         _say(f"{stack}: {time.monotonic() - started:.1f} s")
     prove(lab)
     _status(lab, options)
-    print(_EXPLORE.format(folder=deployment.folder))
+    print(explore(deployment.folder))
     return 0
 
 
@@ -138,15 +142,24 @@ def _say(text: str) -> None:
     print(f"== {text}", file=sys.stderr, flush=True)
 
 
-_EXPLORE = """
-Explore it (as root, in this folder):
-  make lab-shell HOST=cabin                      log in to a host; there: wg show, nft list table inet wgnode
-  .venv/bin/python -m lab run --in berlin.client -- ping 10.2.0.100       a command on a client machine
-  .venv/bin/python -m lab.demo pulumi -- preview --stack dev-berlin       the engine, beside the demo's stacks
-  .venv/bin/python -m lab.demo status                                     this table again
-  make demo-down                                 remove all of it
+def explore(folder: Path) -> str:
+    """Commands as the user who made the demo can type them."""
+    python = f"{'sudo ' if 'SUDO_UID' in os.environ else ''}.venv/bin/python -B -m"
+    return f"""
+Explore it, in the clone's folder:
+- log in to a host; there: sudo wg show, sudo nft list table inet wgnode
+    make lab-shell HOST=cabin
+- a command on a client machine
+    {python} lab run --in berlin.client -- ping -c 3 10.2.0.100
+- the engine, beside the demo's stacks
+    {python} lab.demo pulumi -- preview --stack dev-berlin
+- the table above again
+    {python} lab.demo status
+- remove all of it
+    make demo-down
 Stack files, state and keys: {folder}
 """
+
 
 if __name__ == "__main__":
     sys.exit(main())

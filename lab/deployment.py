@@ -19,6 +19,7 @@ import yaml
 from lab.api import Lab
 from lab.errors import LabError
 from lab.plan import MANAGEMENT, RUNNER
+from lab.process import without_bytecode
 from tools import engine
 from wgnode import recipient
 
@@ -52,10 +53,17 @@ class Deployment:
             link = self.folder / name
             if not link.is_symlink():
                 link.symlink_to(ROOT / name)
+        self._link_engine()
         self._keep("passphrase", secrets.token_urlsafe(24))
         for stack in self.stacks:
             if not (self.folder / "stacks" / f"Pulumi.{stack}.yaml.ready").exists():
                 self._fill_in(stack)
+
+    def _link_engine(self) -> None:
+        if found := engine.find():
+            link = self.folder / "engine"
+            link.unlink(missing_ok=True)
+            link.symlink_to(found)
 
     def _recipient_key(self, site: str) -> str:
         """A site's private recipient key; kept, because the mesh seals to its public half."""
@@ -99,11 +107,12 @@ class Deployment:
     def environment(self) -> dict[str, str]:
         """What Pulumi needs around it. Not this machine's own Pulumi settings: the demo must not touch them."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-        found = engine.find()
+        link = self.folder / "engine"  # sudo's home is another one than that whose cache holds the engine
+        found = link if link.is_dir() else engine.find()
         if found is None:
             raise LabError("no Pulumi engine; install it: make setup")
         path = os.pathsep.join([str(ROOT / ".venv" / "bin"), str(found), inherited["PATH"]])
-        return inherited | {
+        return (inherited | without_bytecode()) | {
             "PATH": path,
             "PWD": str(self.folder),  # how the program finds its project's folder under older language hosts
             "VIRTUAL_ENV": str(ROOT / ".venv"),

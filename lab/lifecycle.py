@@ -17,7 +17,7 @@ from typing import Any
 from lab import cgroup, netns, plan, rootfs, ssh, state
 from lab.errors import LabError
 from lab.plan import INTERNET, RUNNER, Site, bare, network
-from lab.process import missing_packages, run
+from lab.process import missing_packages, ours, run, without_bytecode
 from lab.supervise import Spec
 
 Progress = Callable[[str], None]
@@ -107,7 +107,7 @@ def await_boot(name: str, directory: Path, site: Site, timeout: float, *, thorou
 def _silent_host(name: str, site: Site) -> str:
     return (
         f"host {site.name!r} runs but does not answer SSH on {bare(site.public[0])}; a firewall of its own may keep "
-        f"the runner out. Look at it from its console: python -m lab shell {site.name} --console --name {name}"
+        f"the runner out. Look at it from its console: {ours(f'shell {site.name} --console --name {name}')}"
     )
 
 
@@ -171,9 +171,7 @@ def _root_below(home: Path) -> str | None:
         return None
     base = Spec.load(str(home / "spec.json")).rootfs
     if not Path(base).is_dir():
-        raise LabError(
-            f"host {home.name!r} was made over {base}, which is gone; run `python -m lab down` and start anew"
-        )
+        raise LabError(f"host {home.name!r} was made over {base}, which is gone; run `{ours('down')}` and start anew")
     return base
 
 
@@ -184,6 +182,7 @@ def _start_supervisor(spec: Spec, lock: int) -> None:
     """
     here = str(Path(__file__).parent.parent)
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": here, "LANG": "C.UTF-8"}
+    environment |= without_bytecode()
     reader, writer = os.pipe()
     command = ["setsid", "--fork", "unshare", "--mount", "--propagation", "slave"]
     command += [sys.executable, "-m", "lab.supervise", str(spec.save()), str(lock), str(writer)]

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from lab.errors import LabError
 from lab.plan import Cable, End
-from lab.process import run
+from lab.process import ours, run
 
 T = TypeVar("T")
 DIRECTORY = Path("/run/netns")
@@ -130,7 +130,7 @@ def reset(name: str, cabled: Iterable[str]) -> None:
     keep = {"lo", *cabled}
     if lost := keep - interfaces(name):
         raise LabError(
-            f"namespace {name} has no interface {', '.join(sorted(lost))}; run `python -m lab up` to wire it again"
+            f"namespace {name} has no interface {', '.join(sorted(lost))}; run `{ours('up')}` to wire it again"
         )
     run(["ip", "netns", "exec", name, "nft", "flush", "ruleset"])
     cards = [*cabled]

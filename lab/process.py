@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from lab.errors import LabError
@@ -21,6 +23,19 @@ PACKAGES = {
     "setsid": "util-linux",
     "mount": "mount",
 }
+
+
+def ours(arguments: str) -> str:
+    """A command line of the lab's, as who reads about it can type it in the clone."""
+    return f"{'sudo ' if 'SUDO_UID' in os.environ else ''}.venv/bin/python -m lab {arguments}"
+
+
+def without_bytecode() -> dict[str, str]:
+    """What a child needs in its environment to leave no byte code behind either, where we are told to leave none.
+
+    Root's would lie in a clone whose owner couldn't remove it.
+    """
+    return {"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}
 
 
 def run(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.process import ours
 
 REGISTRY = Path("/run/wgnode-lab")
 DEFAULT_HOME = Path("/var/lib/wgnode/lab")
@@ -48,7 +49,7 @@ def locked(name: str, directory: Path, waiting: Callable[[], None]) -> Iterator[
         if here and here != directory:
             raise LabError(
                 f"lab {name!r} lives in {here}, not in {directory}; "
-                f"leave out --dir, choose another --name, or take it down first: python -m lab down --name {name}"
+                f"leave out --dir, choose another --name, or take it down first: {ours(f'down --name {name}')}"
             )
         yield descriptor
     finally:
@@ -94,5 +95,5 @@ def load(name: str, directory: Path) -> dict[str, Any]:
     try:
         inventory: dict[str, Any] = json.loads((directory / "lab.json").read_text())
     except FileNotFoundError as error:
-        raise LabError(f"lab {name!r} is not up; start it: python -m lab up --name {name}") from error
+        raise LabError(f"lab {name!r} is not up; start it: {ours(f'up --name {name}')}") from error
     return inventory

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import demo
+from lab import demo, process
 from lab.errors import LabError
 from lab.probes import Transfer
 
@@ -82,6 +83,7 @@ def test_the_demo_ends_with_a_reason_and_a_code(
         raise raised
 
     monkeypatch.setattr(demo, "_status", fail)
+    monkeypatch.setattr(demo.os, "geteuid", lambda: 0)
     assert demo.main(["--name", "nowhere", "status"]) == code
     shown = capsys.readouterr()
     assert said in shown.err
@@ -99,6 +101,26 @@ def test_without_an_image_the_lab_is_not_even_started(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
 ) -> None:
     monkeypatch.setattr(demo, "IMAGE", tmp_path / "appliance.tar")
+    monkeypatch.setattr(demo.os, "geteuid", lambda: 0)
     monkeypatch.setattr(demo.Lab, "up", lambda self: pytest.fail("started"))
     assert demo.main(["--name", "nowhere", "up"]) == 1
     assert "make image" in capsys.readouterr().err
+
+
+def test_an_ordinary_user_is_told_to_use_sudo(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo.os, "geteuid", lambda: 1000)
+    assert demo.main(["--name", "nowhere", "status"]) == 1
+    assert "sudo" in capsys.readouterr().err
+
+
+def test_commands_are_shown_as_the_one_who_made_the_demo_can_type_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    assert "sudo .venv" not in demo.explore(Path("/project"))
+    assert "\n" + " " * 4 + ".venv/bin/python" in demo.explore(Path("/project"))
+    assert process.ours("down") == ".venv/bin/python -m lab down"
+    monkeypatch.setenv("SUDO_UID", "1000")
+    # Without byte code, which root would leave in that user's clone.
+    assert demo.explore(Path("/project")).count("sudo .venv/bin/python -B -m lab") == 3
+    assert process.ours("down") == "sudo .venv/bin/python -m lab down"

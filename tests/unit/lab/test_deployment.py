@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,3 +134,22 @@ def test_without_an_engine_the_error_says_how_to_get_it(project: Recorded, monke
     monkeypatch.setattr(engine, "find", lambda: None)
     with pytest.raises(LabError, match="make setup"):
         project.environment()
+
+
+def test_the_engine_that_deployed_is_found_from_another_home(
+    project: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engine, "find", lambda: tmp_path)
+    project.prepare()
+    monkeypatch.setattr(engine, "find", lambda: None)
+    assert str(project.folder / "engine") in project.environment()["PATH"].split(":")
+    assert (project.folder / "engine").resolve() == tmp_path
+
+
+def test_no_byte_code_of_root_lands_in_the_clone(project: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "find", lambda: Path("/engine"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert project.environment()["PYTHONDONTWRITEBYTECODE"] == "1"
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert "PYTHONDONTWRITEBYTECODE" not in project.environment()

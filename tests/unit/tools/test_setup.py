@@ -114,3 +114,28 @@ def test_ordinary_user_installs_packages_by_sudo_and_without_a_terminal_never_as
     assert len(as_root) == 2
     assert all(call.startswith("sudo -n env DEBIAN_FRONTEND=noninteractive apt-get") for call in as_root)
     assert not any(call.startswith("apt-get") for call in calls)
+
+
+def test_progress_of_pip_is_a_line_every_few_packages_and_its_errors_stay(clone: Clone) -> None:
+    (clone.directory / "requirements.lock").write_text(
+        "".join(f"p{number}==1 \\\n    # via p\n" for number in range(40))
+    )
+    script = "for n in $(seq 40); do echo Collecting p$n; echo '  Downloading p'; done; echo Built odd; echo why >&2"
+    fake_program(clone.directory / ".venv" / "bin", "python", f'case "$*" in *require-hashes*) {script} ;; esac')
+    said = clone.setup()[0].stderr.splitlines()
+    assert "why" in said
+    assert [line for line in said if line != "why"] == [
+        "== virtual environment: installing what requirements.lock pins into .venv",
+        "   15 of 40 packages fetched",
+        "   30 of 40 packages fetched",
+        "Built odd",
+        "== virtual environment: this clone's own package",
+    ]
+
+
+def test_an_ordinary_users_make_finds_the_tools_for_administration() -> None:
+    done = subprocess.run(
+        ["make", "--silent", "--eval", "shown:; @echo $$PATH", "shown"],
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "/usr/bin:/bin:/usr/sbin:/sbin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,13 +28,20 @@ LANS = [ip_network(lan) for lan in ("10.1.0.0/24", "10.2.0.0/24", "fd00:10:1::/6
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab) -> Iterator[Deployment]:
+def transcript() -> list[str]:
+    """What the first `up` of each stack said."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Lab, transcript: list[str]) -> Iterator[Deployment]:
     """The demo environment, deployed once for this module; every test leaves it working."""
     deployment = Deployment(lab)
     deployment.prepare()
     try:
         for stack in deployment.stacks:
-            deployment.up(stack)
+            done = deployment.up(stack)
+            transcript.append(done.stdout + done.stderr)
         yield deployment
     finally:
         for site in SITES:
@@ -134,26 +144,48 @@ def test_a_wrong_key_on_one_side_cuts_the_path_and_is_mended(lab: Lab, deployed:
     assert reachable(lab)
 
 
-def test_no_generated_secret_lies_open_in_state_or_on_the_hosts(lab: Lab, deployed: Deployment) -> None:
-    exported = deployed.pulumi(["stack", "export", "--show-secrets", "--stack", "dev-mesh"]).stdout
-    outputs = next(
-        resource["outputs"]
-        for resource in json.loads(exported)["deployment"]["resources"]
-        if resource["type"] == "wgnode:index:MeshTopology"
+def test_no_secret_lies_open_in_state_output_or_on_the_hosts(
+    lab: Lab, deployed: Deployment, transcript: list[str]
+) -> None:
+    secrets = secrets_of(deployed)
+    assert len(secrets) == 2 * 7, (
+        "two private keys, mesh secret, a pre-shared key, two recipient keys, the SSH key; each also as hex"
     )
-    secrets = set(re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(outputs))) - set(
-        re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(outputs["topology"]) + json.dumps(outputs["bundles"]))
-    )
-    assert len(secrets) >= 3, "two private keys and the mesh secret"
-    state = "".join(
-        path.read_text(errors="replace") for path in (deployed.folder / "state").rglob("*") if path.is_file()
-    )
-    assert not [secret for secret in secrets if secret in state]
+    files = [path for folder in ("state", "stacks") for path in (deployed.folder / folder).rglob("*") if path.is_file()]
+    state = "".join(path.read_text(errors="replace") for path in files)
+    assert "ciphertext" in state
+    places = {"state and stack files": state, "output": "".join(transcript)}
     for site in SITES:
-        journal = lab.host_ssh(site, "journalctl --no-pager; ps axww").stdout
-        assert not [secret for secret in secrets if secret in journal]
+        readable = "find /etc /var/lib/wgnode /run -xdev -type f -perm -004 -size -1M -exec cat {} + 2>/dev/null"
+        said = lab.host_ssh(site, f"journalctl --no-pager; ps axww; {readable}", errors="replace").stdout
+        assert "wgnode-gateway" in said
+        places[site] = said
         modes = lab.host_ssh(site, "stat -c '%a %U' /var/lib/wgnode/gateway/secrets.cpio /run/wgnode/initrd").stdout
         assert modes.split("\n")[:2] == ["600 wgnode", "600 wgnode"]
+    assert not [place for place, text in places.items() for secret in secrets if secret in text]
+
+
+def secrets_of(deployment: Deployment) -> set[str]:
+    """Every secret of the deployment, as base64 and as hex."""
+    found: set[str] = set()
+    for stack in deployment.stacks:
+        exported = deployment.pulumi(["stack", "export", "--show-secrets", "--stack", stack]).stdout
+        for resource in json.loads(exported)["deployment"]["resources"]:
+            if resource["type"] == "wgnode:index:MeshTopology":
+                outputs = {name: plain(resource["outputs"][name]) for name in ("privateKeys", "meshSecret")}
+                found |= set(re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(outputs)))
+            if resource["type"] == "wgnode:index:Gateway":
+                keys = json.loads(plain(resource["outputs"]["secrets"]))
+                found |= {*keys["privateKeys"], *(key for pair in keys["presharedKeys"].values() for key in pair)}
+    for site in SITES:
+        found.add((deployment.folder / "keys" / f"{site}.recipient").read_text().strip().rpartition(":")[2])
+    found.add(Path(deployment.lab.inventory["ssh_key"]).read_text().splitlines()[-3])
+    return found | {base64.b64decode(secret + "==").hex() for secret in found}
+
+
+def plain(value: Any) -> Any:
+    """What the engine's export wraps as a secret."""
+    return json.loads(value["plaintext"]) if isinstance(value, dict) and "plaintext" in value else value
 
 
 def test_destroying_the_mesh_stack_is_refused(deployed: Deployment) -> None:

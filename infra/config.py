@@ -145,6 +145,7 @@ class HostConfig(Model):
         description="pin the host's keys: `wgnode host scan ADDRESS` fetches them for review"
     )
     port: Port = 22
+    ssh_port: Port | None = None
     user: Annotated[str, AfterValidator(_user)] = "root"
     private_key: Annotated[SecretStr, AfterValidator(_private_key)] | None = None
     agent: bool = False

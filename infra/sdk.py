@@ -102,6 +102,7 @@ class NatFirewall(_Resource):
         transit: Input[Mapping[str, Input[str]]],
         listen_port: Input[int],
         management_networks: Input[Sequence[Input[str]]],
+        ssh_port: Input[int] | None = None,
         allow: Input[Sequence[Any]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
@@ -111,6 +112,7 @@ class NatFirewall(_Resource):
             "transit": transit,
             "listenPort": listen_port,
             "managementNetworks": management_networks,
+            "sshPort": ssh_port,
             "allow": allow,
         }
         super().__init__(name, inputs, opts)

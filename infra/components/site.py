@@ -68,6 +68,7 @@ class Site(pulumi.ComponentResource):
             transit=transit,
             listen_port=_plain(compiled, "listenPort"),
             management_networks=config.management_networks,
+            ssh_port=config.host.ssh_port,
             allow=config.firewall.to_dict()["allow"],
             opts=_after(inside, [host]),
         )

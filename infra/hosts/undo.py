@@ -138,7 +138,8 @@ def _has_run(host: Host, name: str) -> bool:
 def _locked_out(host: Host, name: str, why: str) -> Reverted:
     return Reverted(
         f"host {host.name}: the new {name} would lock us out ({why}); the host has taken it back"
-        " and is as it was before. Check the management networks and the interfaces"
+        " and is as it was before. Check the management networks, the uplink, and"
+        " host.sshPort where the host's own SSH port is not the one that is connected to"
     )
 
 

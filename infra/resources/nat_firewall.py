@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 from pydantic import Field
@@ -28,6 +28,12 @@ from wgnode.topology.transit import Transit
 UNIT = "wgnode-firewall.service"
 FILE = "/etc/wgnode/firewall.nft"
 _LIST = ["nft", "-j", "list", "table", "inet", TABLE]
+# From the SSH server's child above us; sudo takes it out of our own environment.
+_SSH_CONNECTION = r"""p=$$; while [ "$p" -gt 1 ]; do
+    said=$(tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
+    [ -z "$said" ] || { echo "$said"; exit; }
+    p=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$p/status")
+done; true"""
 
 # Debian's nftables.service flushes everything when it starts, stops or reloads: we load after it, and again with it.
 UNIT_TEXT = f"""[Unit]
@@ -63,6 +69,7 @@ class NatFirewallInputs(HostInputs):
     transit: TransitInputs = TransitInputs()
     listen_port: int = Field(51820, ge=1, le=65535)
     management_networks: list[NetworkText] = Field(min_length=1, description="who may reach the host's SSH port")
+    ssh_port: int | None = Field(None, ge=1, le=65535)  # where the host itself listens; the connection's, if not given
     allow: list[AllowInputs] = Field([])
 
 
@@ -82,7 +89,7 @@ def desired(inputs: Properties) -> Wanted:
             guest=tuple(address.split("/")[0] for address in transit.guest),
             listen_port=inputs["listenPort"],
             management=tuple(map(ip_network, inputs["managementNetworks"])),
-            ssh_port=inputs["connection"]["port"],
+            ssh_port=_ssh_port(inputs),
             allow=tuple(
                 Allow(one["protocol"], one["port"], tuple(map(ip_network, one["from"]))) for one in inputs["allow"]
             ),
@@ -155,10 +162,27 @@ class NatFirewall:
         to, wanted = connection(inputs), desired(inputs)
         host = self._connect(to)
         undo.settle(host, "firewall")
+        require_ssh_port(host, inputs)
         require_open(host, inputs)
         if plan(wanted, observed(host)):
             apply(host, lambda: self._reconnect(to), wanted, inputs)
         return {**inputs, **observed(self._connect(to))}
+
+
+def require_ssh_port(host: Host, inputs: Properties) -> None:
+    """Raises HostError, before anything is changed, where a forward in front of the host hides its real SSH port.
+
+    One that is given explicitly is taken as it is: the way in of now may be another than the uplink.
+    """
+    said = host.run(["sh", "-c", _SSH_CONNECTION]).stdout.split()  # client, its port, server, its port
+    if "sshPort" in inputs or len(said) != 4 or ip_address(said[0].split("%")[0]).is_loopback:
+        return
+    if said[3] != str(_ssh_port(inputs)):
+        raise HostError(
+            f"host {host.name}: its SSH listens on port {said[3]} behind a forward of port {_ssh_port(inputs)}; the"
+            f" firewall must let in the former: set `sshPort: {said[3]}` beside `port` under `host` in the site's stack"
+            " file"
+        )
 
 
 def require_open(host: Host, inputs: Properties) -> None:
@@ -217,6 +241,10 @@ def _undo(host: Host) -> str:
     else:
         lines += [f"cat >{FILE} <<'WGNODE_END'\n{file.decode().rstrip()}\nWGNODE_END"]
     return "\n".join(lines)
+
+
+def _ssh_port(inputs: Properties) -> int:
+    return int(inputs.get("sshPort") or inputs["connection"]["port"])
 
 
 def _outputs(table: nft.Table) -> Properties:

@@ -21,7 +21,7 @@ from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
 from infra.provider.kind import Partial
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.inputs import connection
-from infra.resources.nat_firewall import NatFirewall
+from infra.resources.nat_firewall import NatFirewall, require_ssh_port
 from lab.api import Lab
 
 pytestmark = pytest.mark.lab
@@ -402,3 +402,12 @@ def test_a_missing_interface_and_a_foreign_firewall_change_nothing(berlin: Site)
         berlin.shell("nft delete table ip filter")
     berlin.clean()
     assert berlin.snapshot() == before
+
+
+def test_a_host_tells_the_port_that_its_ssh_really_listens_on(site: Site) -> None:
+    """As root, and through sudo, which takes the environment away."""
+    inputs = site.firewall_inputs()
+    forwarded = {**inputs, "connection": {**inputs["connection"], "port": 2222}}
+    with pytest.raises(HostError, match=r"listens on port 22 behind a forward of port 2222.*`sshPort: 22`"):
+        site.run(lambda: require_ssh_port(pool.connect(connection(inputs)), forwarded))
+    site.run(lambda: require_ssh_port(pool.connect(connection(inputs)), inputs))

@@ -42,6 +42,8 @@ config:
     host:
       address: {site.address}
       port: {site.port}
+      # Where a router in front forwards that port to another one of the host, that one:
+      #   sshPort: 22
       # root, or a user with sudo that asks for no password.
       user: {site.user}
       # The keys that the host may show, and no other:

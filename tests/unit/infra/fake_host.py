@@ -46,6 +46,7 @@ class FakeHost:
         self.events: list[str] = []
         self.commands: list[str] = []
         self.reachable = True
+        self.ssh_connection = ""
         self.refused_ruleset = ""
         self.kept: dict[str, bytes] = {}  # everything that was ever written
 
@@ -194,6 +195,8 @@ class FakeHost:
         return said()
 
     def _sh(self, argv: list[str], input: bytes) -> Result:
+        if "SSH_CONNECTION" in argv[2]:
+            return said(self.ssh_connection + "\n")
         if "os-release" in argv[2]:
             return said("os=Debian\nkernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
         return said()

@@ -77,6 +77,14 @@ def test_a_mesh_is_one_resource_whose_name_is_not_the_meshs(engine: Engine) -> N
     assert isinstance(made.topology, pulumi.Output)
 
 
+def test_the_hosts_own_ssh_port_goes_to_its_firewall(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    site = config(tmp_path)
+    site = site.model_copy(update={"host": site.host.model_copy(update={"port": 2222, "ssh_port": 22})})
+    run(lambda: Site("cabin", site, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    assert engine.inputs("NatFirewall")["sshPort"] == 22
+    assert engine.inputs("HypervisorHost")["connection"]["port"] == 2222
+
+
 def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
     engine: Engine, mesh: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -98,6 +106,7 @@ def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
     assert engine.inputs("HypervisorHost")["networks"]["routes"][0] == {"to": "10.1.0.0/24", "via": "10.2.0.2"}
     assert engine.inputs("NatFirewall")["managementNetworks"] == ["192.0.2.0/24"]
     assert engine.inputs("NatFirewall")["listenPort"] == 51820
+    assert "sshPort" not in engine.inputs("NatFirewall")
     assert engine.inputs("ApplianceImage")["sha256"] == hashlib.sha256(b"").hexdigest()
     gateway = engine.inputs("Gateway")
     assert gateway["machine"] == {"memory": 128, "cpus": 1, "accelerator": "kvm"}

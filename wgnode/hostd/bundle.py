@@ -13,6 +13,7 @@ MODULES = (
     "io/control.py",
     "io/loop.py",
     "io/uapi_socket.py",
+    "io/unix_client.py",
     "hostd/__init__.py",
     "hostd/client.py",
     "hostd/endpoints.py",

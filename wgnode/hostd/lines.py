@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wgnode.io.loop import Loop
+from wgnode.io.unix_client import UnixClient
 
 LARGEST_QUESTION = 65536
 MOST_CLIENTS = 32
@@ -47,43 +48,30 @@ class LineListener:
             if len(self._clients) >= MOST_CLIENTS:
                 connection.close()
                 return
-            connection.setblocking(False)
             self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard))
 
 
-class _Client:
+class _Client(UnixClient):
+    """One question, one answer."""
+
     def __init__(
         self, loop: Loop, connection: socket.socket, handler: Handler, on_close: Callable[[_Client], None]
     ) -> None:
-        self.loop, self.connection, self.handler, self.on_close = loop, connection, handler, on_close
-        self.fd = connection.fileno()
-        self.received = b""
-        self.unsent = b""
-        loop.add_reader(self.fd, self._readable)
+        self.handler = handler
+        self.question = b""
+        super().__init__(loop, connection, on_close)
 
-    def close(self) -> None:
-        if self.fd < 0:
-            return
-        self.loop.remove_reader(self.fd)
-        self.loop.remove_writer(self.fd)
-        self.connection.close()
-        self.fd = -1
-        self.on_close(self)
-
-    def _readable(self) -> None:
-        try:
-            data = self.connection.recv(LARGEST_QUESTION)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        self.received += data
-        if not data or len(self.received) > LARGEST_QUESTION:
+    def received(self, data: bytes) -> None:
+        self.question += data
+        if len(self.question) > LARGEST_QUESTION:
             return self.close()
-        line, newline, _ = self.received.partition(b"\n")
+        line, newline, _ = self.question.partition(b"\n")
         if newline:
             self.loop.remove_reader(self.fd)
             self._ask(line)
+
+    def sent(self) -> None:
+        self.close()
 
     def _ask(self, line: bytes) -> None:
         try:
@@ -96,16 +84,4 @@ class _Client:
             self._reply({"error": "a question is one JSON object on a line"})
 
     def _reply(self, answer: dict[str, Any]) -> None:
-        if self.fd >= 0:
-            self.unsent = json.dumps(answer).encode() + b"\n"
-            self.loop.add_writer(self.fd, self._writable)
-
-    def _writable(self) -> None:
-        try:
-            self.unsent = self.unsent[self.connection.send(self.unsent) :]
-        except BlockingIOError:
-            return
-        except OSError:
-            self.unsent = b""
-        if not self.unsent:
-            self.close()
+        self.send(json.dumps(answer).encode() + b"\n")

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wgnode.io.loop import Loop
+from wgnode.io.unix_client import PIECE, UnixClient
 
 DIRECTORY = Path("/var/run/wireguard")
 LARGEST_REQUEST = 16 << 20
 """Bytes."""
 MOST_CLIENTS = 64
-PIECE = 65536
 IN_DELETE, IN_MOVED_FROM, IN_DELETE_SELF, IN_MOVE_SELF = 0x200, 0x40, 0x400, 0x800
 
 Reply = Callable[[str], None]
@@ -82,7 +82,6 @@ class UapiListener:
         if len(self._clients) >= MOST_CLIENTS:
             connection.close()
             return
-        connection.setblocking(False)
         self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard))
 
     def _directory_changed(self) -> None:
@@ -91,76 +90,47 @@ class UapiListener:
             self.on_removed()
 
 
-class _Client:
+class _Client(UnixClient):
     """One connection. Requests are answered in order: the next is not read before the last is answered."""
 
     def __init__(
         self, loop: Loop, connection: socket.socket, handler: Handler, on_close: Callable[[_Client], None]
     ) -> None:
-        self.loop, self.connection, self.handler, self.on_close = loop, connection, handler, on_close
-        self.fd = connection.fileno()
-        self.received = bytearray()
-        self.unsent = b""
+        self.handler = handler
+        self.waiting = bytearray()
         self.busy = False
-        loop.add_reader(self.fd, self._readable)
+        super().__init__(loop, connection, on_close)
 
-    def close(self) -> None:
-        if self.fd < 0:
-            return
-        self.loop.remove_reader(self.fd)
-        self.loop.remove_writer(self.fd)
-        self.connection.close()
-        self.fd = -1
-        self.on_close(self)
-
-    def _readable(self) -> None:
-        try:
-            data = self.connection.recv(PIECE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data or len(self.received) + len(data) > LARGEST_REQUEST:
+    def received(self, data: bytes) -> None:
+        if len(self.waiting) + len(data) > LARGEST_REQUEST:
             return self.close()
-        searched = max(0, len(self.received) - 1)
-        self.received += data
+        searched = max(0, len(self.waiting) - 1)
+        self.waiting += data
         self._next(searched)
+
+    def sent(self) -> None:
+        self.loop.add_reader(self.fd, self._readable)
+        self.loop.call_later(0, self._next)
 
     def _next(self, searched: int = 0) -> None:
         """Hand over the next request, if it is whole."""
         if self.busy or self.unsent or self.fd < 0:
             return
-        length = request_length(self.received, searched)
+        length = request_length(self.waiting, searched)
         if length is None:
             return
-        request = bytes(self.received[:length])
-        del self.received[:length]
+        request = bytes(self.waiting[:length])
+        del self.waiting[:length]
         self.busy = True
         self.loop.remove_reader(self.fd)
         self.handler(request.decode("utf-8", "replace"), self._reply)
 
     def _reply(self, text: str) -> None:
         self.busy = False
-        if self.fd < 0:
-            return
-        if not text:
-            return self.close()
-        self.unsent = text.encode()
-        self._writable()
-
-    def _writable(self) -> None:
-        try:
-            self.unsent = self.unsent[self.connection.send(self.unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            return self.close()
-        if self.unsent:
-            self.loop.add_writer(self.fd, self._writable)
+        if text:
+            self.send(text.encode())
         else:
-            self.loop.remove_writer(self.fd)
-            self.loop.add_reader(self.fd, self._readable)
-            self.loop.call_later(0, self._next)
+            self.close()
 
 
 def request_length(data: bytes | bytearray, searched: int = 0) -> int | None:

@@ -177,7 +177,7 @@ class HypervisorHost:
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         if not preview:
             return self._apply(id, inputs)
-        return {**state, **_with_desired(inputs, Traits.of(state))}
+        return {**state, **_with_desired(inputs, Traits.of(state)), "facts": state.get("facts") or UNKNOWN}
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
@@ -202,12 +202,21 @@ class HypervisorHost:
         require_neighbours(host, wanted.network)
         try:
             apply(host, lambda: self._reconnect(to), wanted)
+            return self._found(to, inputs, traits, wanted)
         except HostError as error:
-            host = self._connect(to)
-            state = _state(host, inputs, traits, observed(host, wanted))
-            raise Partial(id, state, inputs, str(error)) from error
+            raise Partial(id, self._found_if_possible(to, inputs, traits, wanted), inputs, str(error)) from error
+
+    def _found(self, to: Connection, inputs: Properties, traits: Traits, wanted: Wanted) -> Properties:
         host = self._connect(to)
         return _state(host, inputs, traits, observed(host, wanted))
+
+    def _found_if_possible(self, to: Connection, inputs: Properties, traits: Traits, wanted: Wanted) -> Properties:
+        """What a failure left; nothing, hence all of it drift, where the host cannot be asked any more."""
+        try:
+            return self._found(to, inputs, traits, wanted)
+        except HostError:
+            nothing: Properties = {name: {} for name in wanted.outputs}
+            return {**inputs, **nothing, "traits": traits.outputs(), "facts": {}}
 
 
 def require_usable(host: Host, inputs: Properties) -> None:

@@ -242,6 +242,23 @@ def test_a_package_that_cannot_be_had_leaves_a_state_that_says_what_is_missing(k
     assert "packageStates.nosuch" in paths(kind, raised.value.state, inputs)
 
 
+def test_a_host_that_is_gone_in_the_middle_leaves_a_state_in_which_all_is_to_do(kind, host, monkeypatch):
+    def gone(argv, input):
+        host.reachable = False
+        host._reach()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(host, "_useradd", gone)
+        with pytest.raises(Partial, match="cannot connect") as raised:
+            created(kind)
+    host.reachable = True
+    inputs = kind.check(NEWS, {})
+    assert {"users.wgnode", "links.lan0", 'packageStates["qemu-system-x86"]'} <= paths(kind, raised.value.state, inputs)
+    assert kind.update(raised.value.id, raised.value.state, inputs, True)["facts"] is UNKNOWN
+    state = kind.update(raised.value.id, raised.value.state, inputs, False)
+    assert paths(kind, state, inputs) == set()
+
+
 def test_networks_that_lock_us_out_leave_no_unit_behind(kind, host, monkeypatch):
     monkeypatch.setattr(undo, "SECONDS", 0)
     attempts = []

@@ -75,6 +75,29 @@ def test_a_file_whose_data_ends_early_leaves_the_old_one(host, tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_write_that_is_ended_by_its_time_limit_leaves_nothing_behind(host, tmp_path):
+    ended = threading.Event()
+
+    def slow():
+        yield b"secret"
+        ended.wait(20)
+
+    with pytest.raises(HostError, match="did not end within 1 s"):
+        host._write(str(tmp_path / "file"), slow(), 100, 1, 0o600, f"{ME}:{os.getgid()}")
+    ended.set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_write_left_goes_at_the_next_one(host, tmp_path):
+    left, fresh, other = (tmp_path / name for name in ("file.new-aaaaaaaa", "file.new-bbbbbbbb", "fil.new-aaaaaaaa"))
+    for path in (left, fresh, other):
+        path.write_bytes(b"secret")
+    for path in (left, other):
+        os.utime(path, (time.time() - 660,) * 2)
+    host.write_file(str(tmp_path / "file"), b"one", owner=ME, group=str(os.getgid()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["file", fresh.name, other.name])
+
+
 def test_an_unchanged_file_is_left_alone(host, tmp_path):
     path = str(tmp_path / "file")
     group = host.run(["id", "-gn"]).stdout.strip()

@@ -97,6 +97,9 @@ def _value(value: Any, quoted: bool = False) -> str:
         return f"{body['protocol']} {body['field']}"
     if kind == "meta":
         return str(body["key"])
+    if kind == "fib":  # some versions list a single flag by itself
+        flags = [body["flags"]] if isinstance(body["flags"], str) else body["flags"]
+        return f"fib {' . '.join(flags)} {body['result']}"
     if kind == "ct" and set(body) == {"key"}:
         return f"ct {body['key']}"
     return json.dumps(value, sort_keys=True)

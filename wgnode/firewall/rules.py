@@ -84,10 +84,12 @@ def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
 
 
 def _dnat(firewall: Firewall) -> Iterable[Rule]:
+    """Of what is addressed to the host itself; what it forwards for others at the same port is none of ours."""
+    to_host = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
     for network, guest in zip(firewall.transit, firewall.guest, strict=True):
         to_port = _match(_payload("udp", "dport"), firewall.listen_port)
         dnat = {"dnat": {"family": _family(network), "addr": guest}}
-        yield Rule(f"dnat-v{network.version}", (_from(firewall.uplink), to_port, dnat))
+        yield Rule(f"dnat-v{network.version}", (_from(firewall.uplink), to_host, to_port, dnat))
 
 
 def _masquerade(firewall: Firewall) -> Iterable[Rule]:

@@ -73,6 +73,13 @@ def test_a_negated_match_is_not_taken_for_the_plain_one():
     )
 
 
+def test_a_single_flag_is_the_same_as_a_list_of_one():
+    text = json.dumps(listing())
+    assert '"flags": ["daddr"]' in text
+    single = text.replace('"flags": ["daddr"]', '"flags": "daddr"')
+    assert nft.observed(single) == nft.described(ruleset(firewall()))
+
+
 def test_counters_are_no_difference():
     items = listing()
     for one in items["nftables"]:

@@ -172,7 +172,7 @@ class HypervisorHost:
         found = observed(host, desired(inputs, traits))
         if not found["files"] and not found["users"]:
             return None
-        return _state(host, inputs, traits, found), _with_desired(inputs, traits)
+        return _state(host, inputs, traits, found, state.get("facts")), _with_desired(inputs, traits)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         if not preview:
@@ -278,8 +278,10 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted) -> None:
         network_change.apply(host, reconnect, wanted.files[network_change.SCRIPT])
 
 
-def _state(host: Host, inputs: Properties, traits: Traits, found: Properties) -> Properties:
-    return {**inputs, **found, "traits": traits.outputs(), "facts": facts.read(host).outputs()}
+def _state(
+    host: Host, inputs: Properties, traits: Traits, found: Properties, known: Mapping[str, Any] | None = None
+) -> Properties:
+    return {**inputs, **found, "traits": traits.outputs(), "facts": facts.read(host, known).outputs()}
 
 
 def _with_desired(inputs: Properties, traits: Traits) -> Properties:

@@ -42,6 +42,17 @@ def test_kvm_is_usable_only_where_a_probe_guest_starts(module, qemu, probe, usab
     assert reason in found.kvm_reason
 
 
+def test_a_guest_that_ran_on_kvm_is_not_probed_again_until_kernel_qemu_or_module_change():
+    known = facts.read(FakeKvmHost("kvm_intel", "7.2.1", said())).outputs()
+    refused = failed("it would not start now")
+    assert facts.read(FakeKvmHost("kvm_intel", "7.2.1", refused), known).outputs() == known
+    assert not facts.read(FakeKvmHost("kvm_intel", "7.2.2", refused), known).kvm
+    assert not facts.read(FakeKvmHost("kvm_intel", "7.2.1", refused), {**known, "kernel": "6.0"}).kvm
+    assert not facts.read(FakeKvmHost(None, "7.2.1", refused), known).kvm
+    without = facts.read(FakeKvmHost("kvm_intel", "7.2.1", refused)).outputs()
+    assert facts.read(FakeKvmHost("kvm_intel", "7.2.1", said()), without).kvm, "what did not run is tried again"
+
+
 def test_facts_are_plain_outputs():
     outputs = facts.read(FakeKvmHost(None, "7.2.1", said())).outputs()
     assert json.loads(json.dumps(outputs)) == outputs

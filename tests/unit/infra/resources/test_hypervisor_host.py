@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from infra.hosts import network_change, packages, undo
+from infra.hosts import facts, network_change, packages, undo
 from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
@@ -104,6 +104,16 @@ def test_lists_that_another_apt_holds_are_waited_for(kind, host, monkeypatch):
     monkeypatch.setattr(packages, "LOCK_TIMEOUT", -1)
     created(kind)
     assert len(updates) == 1, "but not for ever"
+
+
+def test_reading_probes_no_guest_that_is_known_to_run(kind, host, monkeypatch):
+    inputs, id, state = created(kind)
+    asked = []
+    read = facts.read
+    monkeypatch.setattr(facts, "read", lambda host, known=None: asked.append(known) or read(host, known))
+    kind.read(id, state, inputs)
+    kind.update(id, state, inputs, False)
+    assert asked == [state["facts"], None], "an update looks anew"
 
 
 def test_right_after_creation_nothing_differs_and_creating_again_changes_nothing(kind, host):

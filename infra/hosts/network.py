@@ -97,6 +97,22 @@ def lan_bridge(links: str, network: Network) -> str:
     return network.lan if _is_bridge(found[network.lan]) else BRIDGE
 
 
+def to_be_taken_over(links: str, lan: str) -> bool:
+    """Whether the LAN interface's addresses have yet to move to our bridge; those of a bridge never do."""
+    link = next(link for link in json.loads(links) if link["ifname"] == lan)
+    return "master" not in link and not _is_bridge(link)
+
+
+def leased(links: str, lan: str) -> list[str]:
+    """The LAN interface's addresses that a DHCP client keeps; those of router advertisements are no /128."""
+    entries = [entry for link in json.loads(links) if link["ifname"] == lan for entry in link["addr_info"]]
+    return [
+        entry["local"]
+        for entry in entries
+        if entry.get("dynamic") and (entry["family"] == "inet" or entry["prefixlen"] == 128)
+    ]
+
+
 def strange_next_hops(links: str, network: Network) -> list[str]:
     """Those of the routes' next hops that lie in no network of the LAN interface, so that no route can lead there."""
     entries = [

@@ -225,7 +225,27 @@ def require_usable(host: Host, inputs: Properties) -> None:
         network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
+    require_static(host, inputs["networks"]["lanInterface"])
     require_forwarding(host)
+
+
+def require_static(host: Host, lan: str) -> None:
+    """Raises HostError when something on the host keeps the LAN interface's addresses there."""
+    links = host.run(network.READ_LINKS).stdout
+    if not network.to_be_taken_over(links, lan):
+        return
+    state = host.run(["nmcli", "--get-values", "GENERAL.STATE", "device", "show", lan], check=False)
+    if state.code == 0 and state.stdout.strip() and "unmanaged" not in state.stdout:
+        keeper = f"NetworkManager manages {lan}"
+    elif addresses := network.leased(links, lan):
+        keeper = f"{lan} has {' and '.join(addresses)} by DHCP"
+    else:
+        return
+    raise HostError(
+        f"host {host.name}: {keeper}, and that would go on when {lan} is a port of our bridge. Either make a bridge with"
+        f" {lan} as its port and the host's address on it, by whatever configures {lan} now, and give that bridge as"
+        f" lan.interface; or give {lan} a static address by ifupdown or systemd-networkd"
+    )
 
 
 def require_forwarding(host: Host) -> None:

@@ -10,7 +10,7 @@ from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
 from infra.resources.hypervisor_host import DIRECTORIES, FOUND, PACKAGES, SYSCTL_FILE, HypervisorHost
-from tests.unit.infra.fake_host import FakeHost, failed, link
+from tests.unit.infra.fake_host import FakeHost, failed, link, said
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
 NEWS = {
@@ -222,6 +222,41 @@ def test_a_lan_interface_in_anothers_bridge_is_refused(kind, host):
     with pytest.raises(HostError, match="port of vmbr0; give vmbr0"):
         created(kind)
     assert host.events == []
+
+
+def managed(host, monkeypatch, state):
+    monkeypatch.setattr(host, "_nmcli", lambda argv, input: said(state + "\n"), raising=False)
+
+
+def test_a_lan_interface_that_networkmanager_keeps_is_refused_with_the_way_out(kind, host, monkeypatch):
+    managed(host, monkeypatch, "100 (connected)")
+    with pytest.raises(HostError, match=r"NetworkManager manages lan0.* give that bridge as lan\.interface"):
+        created(kind)
+    assert host.events == []
+    managed(host, monkeypatch, "10 (unmanaged)")
+    inputs, id, state = created(kind)
+    managed(host, monkeypatch, "100 (connected (externally))")  # as it sees what is in our bridge
+    kind.update(id, state, inputs, False)
+
+
+@pytest.mark.parametrize("address", ["10.1.0.1/24", "fd00:10:1::1/128"])
+def test_a_lan_interface_whose_address_comes_by_dhcp_is_refused_with_the_way_out(kind, host, address):
+    host.links["lan0"] = link("lan0", address)
+    host.links["lan0"]["addr_info"][0]["dynamic"] = True
+    with pytest.raises(HostError, match=r"lan0 has \S+ by DHCP.* give that bridge as lan\.interface"):
+        created(kind)
+    assert host.events == []
+
+
+def test_addresses_of_router_advertisements_and_those_of_a_bridge_may_come_by_themselves(kind, host, monkeypatch):
+    host.links["lan0"] = link("lan0", "10.1.0.1/24", "fd00:10:1::1/64")
+    host.links["lan0"]["addr_info"][1]["dynamic"] = True
+    created(kind)
+    bridged = FakeHypervisor()
+    bridged.links["lan0"] = link("lan0", "10.1.0.1/24", kind="bridge")
+    bridged.links["lan0"]["addr_info"][0]["dynamic"] = True
+    managed(bridged, monkeypatch, "100 (connected)")
+    created(HypervisorHost(connect=lambda _: bridged, reconnect=lambda _: bridged.new_connection()))
 
 
 def test_a_lan_that_is_a_bridge_already_is_joined_as_it_is(kind, host):

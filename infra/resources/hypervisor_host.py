@@ -20,6 +20,7 @@ from infra.hosts.network import MissingInterface, Network
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties, PropertyChange
 from infra.provider.log import log
+from infra.resources import host_checks
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.topology.transit import Transit
@@ -170,6 +171,7 @@ class HypervisorHost:
         host = self._connect(connection(inputs))
         traits = look(host, inputs)
         found = observed(host, desired(inputs, traits))
+        host_checks.explain(host, inputs["networks"]["lanInterface"], found)
         if not found["files"] and not found["users"]:
             return None
         return _state(host, inputs, traits, found, state.get("facts")), _with_desired(inputs, traits)
@@ -199,7 +201,7 @@ class HypervisorHost:
         require_usable(host, inputs)
         traits = look(host, inputs)
         wanted = desired(inputs, traits)
-        require_neighbours(host, wanted.network)
+        host_checks.require_neighbours(host, wanted.network)
         try:
             apply(host, lambda: self._reconnect(to), wanted)
             return self._found(to, inputs, traits, wanted)
@@ -225,47 +227,8 @@ def require_usable(host: Host, inputs: Properties) -> None:
         network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
-    require_static(host, inputs["networks"]["lanInterface"])
-    require_forwarding(host)
-
-
-def require_static(host: Host, lan: str) -> None:
-    """Raises HostError when something on the host keeps the LAN interface's addresses there."""
-    links = host.run(network.READ_LINKS).stdout
-    if not network.to_be_taken_over(links, lan):
-        return
-    state = host.run(["nmcli", "--get-values", "GENERAL.STATE", "device", "show", lan], check=False)
-    if state.code == 0 and state.stdout.strip() and "unmanaged" not in state.stdout:
-        keeper = f"NetworkManager manages {lan}"
-    elif addresses := network.leased(links, lan):
-        keeper = f"{lan} has {' and '.join(addresses)} by DHCP"
-    else:
-        return
-    raise HostError(
-        f"host {host.name}: {keeper}, and that would go on when {lan} is a port of our bridge. Either make a bridge with"
-        f" {lan} as its port and the host's address on it, by whatever configures {lan} now, and give that bridge as"
-        f" lan.interface; or give {lan} a static address by ifupdown or systemd-networkd"
-    )
-
-
-def require_forwarding(host: Host) -> None:
-    """Raises HostError when another firewall drops what the gateway needs forwarded, as far as the host can tell."""
-    firewalls = facts.foreign_firewalls(host)
-    if blocking := [one for one in firewalls if one.hook == "forward" and not one.passes_us]:
-        ways = "\n".join(f"  {one}: {one.way_out}" for one in blocking)
-        raise HostError(
-            f"host {host.name}: another firewall drops what the gateway needs forwarded. Let it through, permanently,"
-            f" then run it again:\n{ways}"
-        )
-
-
-def require_neighbours(host: Host, wanted: Network) -> None:
-    """Raises HostError when the host is not in the LAN where its routes' next hops are."""
-    if strange := network.strange_next_hops(host.run(network.READ_LINKS).stdout, wanted):
-        raise HostError(
-            f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
-            f" so the host cannot route to it. Give {wanted.lan} an address in that LAN, or use lan.reach: proxy-arp"
-        )
+    host_checks.require_static(host, inputs["networks"]["lanInterface"])
+    host_checks.require_forwarding(host)
 
 
 def look(host: Host, inputs: Properties) -> Traits:
@@ -283,7 +246,7 @@ def look(host: Host, inputs: Properties) -> Traits:
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted) -> None:
     """First all that cannot cut the way in, then the networks. Raises HostError."""
     packages.install(host, wanted.packages)
-    require_forwarding(host)  # again: a host that had no `nft` before could not show all of them
+    host_checks.require_forwarding(host)  # again: a host that had no `nft` before could not show all of them
     if not system.has_user(host, USER):
         system.add_system_user(host, USER, HOME)
     system.make_directories(host, DIRECTORIES)

@@ -9,6 +9,7 @@ from infra.hosts import facts, network_change, packages, undo
 from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
+from infra.resources import host_checks
 from infra.resources.hypervisor_host import DIRECTORIES, FOUND, PACKAGES, SYSCTL_FILE, HypervisorHost
 from tests.unit.infra.fake_host import FakeHost, failed, link, said
 
@@ -188,6 +189,18 @@ def test_drift_is_found_by_name_and_mended_alone(kind, host, harm, path):
     assert paths(kind, state, news) == {path}
     state = kind.update(id, state, news, False)
     assert paths(kind, state, news) == set()
+
+
+def test_a_lan_interface_that_got_its_address_back_is_told_with_the_usual_reason(kind, host, monkeypatch):
+    said_so = []
+    monkeypatch.setattr(host_checks, "log", lambda text, *_: said_so.append(text))
+    inputs, id, state = created(kind)
+    kind.read(id, state, inputs)
+    assert said_so == []
+    host.links["lan0"] = link("lan0", "10.1.0.1/24", master="wgnode-br0")
+    state, real = kind.read(id, state, inputs)
+    assert "lan0 has got 10.1.0.1/24 of its own again" in said_so[0]
+    assert paths(kind, state, real) == {"links.lan0"}
 
 
 def test_deleting_leaves_the_host_as_it_was_found(kind, host):

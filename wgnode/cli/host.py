@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from wgnode.cli.stackfile import with_host_keys
 
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
 TIMEOUT = 10.0  # seconds for one connection
+
+# Asking for a type that a host has no key of is no error here; without a handler the traceback goes to the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from io import StringIO
@@ -99,3 +101,18 @@ def test_a_host_that_does_not_answer_is_named() -> None:
     answer = CliRunner().invoke(command, ["scan", "127.0.0.1", "--port", str(port)])
     assert answer.exit_code == 1
     assert f"127.0.0.1 port {port}: no SSH connection (Connection refused)" in answer.output
+
+
+def test_a_key_type_that_the_host_lacks_puts_no_traceback_on_the_terminal(ssh_server: int) -> None:
+    argv = [
+        sys.executable,
+        "-c",
+        "from wgnode.cli import main; main()",
+        "host",
+        "scan",
+        "127.0.0.1",
+        "--port",
+        str(ssh_server),
+    ]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(done.stderr.splitlines()) == len(KEYS), done.stderr

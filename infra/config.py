@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 from infra.config_errors import ConfigurationError, shape_problems
 from wgnode import recipient
 from wgnode.topology import networks, transit
+from wgnode.topology.compile import Reach
 from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
 from wgnode.topology.validate import HOST_NAME, Problem, mesh_problems, site_name_problem
 
@@ -156,7 +157,13 @@ class LanConfig(Model):
     gateway_addresses: list[Annotated[str, AfterValidator(_address)]] = Field(
         min_length=1, description="the gateway's own free addresses, one in each LAN of the site"
     )
-    reach: Literal["host-route", "proxy-arp", "masquerade"] = "host-route"
+    reach: Reach = Field(
+        default="host-route",
+        description="how the LAN's machines find the other sites: host-route (the host, their router, has the routes),"
+        " proxy-arp (the gateway answers for the other sites' addresses, IPv4 only) or masquerade (what comes from the"
+        " other sites has the gateway's own address as source, so it is answered without any route; the LAN's machines"
+        " themselves find no way to the other sites)",
+    )
 
 
 class TransitConfig(Model):
@@ -242,14 +249,6 @@ def _site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -
     if raw.get("uplink") and raw.get("uplink") == lan.get("interface"):
         problems.append(
             Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own")
-        )
-    if lan.get("reach") == "masquerade":
-        problems.append(
-            Problem(
-                ".lan.reach",
-                "masquerade is not there yet in this version; use host-route (the default: the host routes for its LAN)"
-                " or proxy-arp (where the LAN's router is another machine that can't be given routes)",
-            )
         )
     image = gateway.get("image", GatewayConfig().image)
     if isinstance(image, str) and "://" not in image and not (root / image).is_file():

@@ -27,13 +27,15 @@ class LinkConfig:
     """One network card of the gateway, found by its MAC address.
 
     `addresses` are interface addresses ("172.31.255.254/30"), `gateways` the next hops of the default routes
-    (at most one a family), `proxy_arp` answers neighbours for every route that leads elsewhere.
+    (at most one a family), `proxy_arp` answers neighbours for every route that leads elsewhere,
+    `masquerade` (of the LAN's card) gives what comes out of the tunnel the gateway's own address there as source.
     """
 
     mac: str
     addresses: tuple[str, ...]
     gateways: tuple[str, ...] = ()
     proxy_arp: bool = False
+    masquerade: bool = False
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ def _link_to_dict(link: LinkConfig) -> dict[str, Any]:
         "addresses": list(link.addresses),
         "gateways": list(link.gateways),
         "proxyArp": link.proxy_arp,
+        "masquerade": link.masquerade,
     }
 
 
@@ -238,6 +241,7 @@ def _link_from_dict(raw: dict[str, Any]) -> LinkConfig:
         addresses=tuple(str(ip_interface(address)) for address in raw["addresses"]),
         gateways=tuple(str(gateway) for gateway in raw["gateways"]),
         proxy_arp=bool(raw["proxyArp"]),
+        masquerade=bool(raw["masquerade"]),
     )
 
 

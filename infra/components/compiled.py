@@ -22,7 +22,7 @@ class SiteError(pulumi.RunError):
 
 def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
     """config and secrets (canonical JSON), routes of the host, listenPort, endpoint. Raises SiteError."""
-    facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach == "proxy-arp")
+    facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach)
     try:
         mesh = Topology.from_dict(topology)
     except TopologyError as error:
@@ -35,7 +35,7 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
         node, secrets = compile_site(mesh, config.name, _opened(config, mesh, bundle), facts)
     except TopologyError as error:
         raise SiteError(_explained(config, mesh, [str(error)])) from None
-    routes = [] if facts.proxy_arp else host_routes(mesh, config.name, facts.gateway_addresses)
+    routes = host_routes(mesh, config.name, facts.gateway_addresses) if facts.reach == "host-route" else []
     return {
         "config": node.to_json().decode(),
         "secrets": secrets.to_json().decode(),

@@ -40,6 +40,7 @@ class Gateway:
         try:
             self.config = baked.read_config()
             secrets = baked.take_secrets()
+            network.configure_masquerade(self.config)
             network.configure_links(self.config)
             device = from_config(self.config, secrets, self.loop.now())
             tun = Tun(self.config.interface, self.config.mtu)

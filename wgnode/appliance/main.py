@@ -43,6 +43,7 @@ def run() -> None:
     loop = Loop()
     gateway = Gateway(loop, log)
     gateway.start()
+    system.forbid_modules(log.warning)
     Control(loop, log, gateway, Watchdog(log).feed)
     gc.freeze()
     gc.enable()

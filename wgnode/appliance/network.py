@@ -6,14 +6,24 @@ from wgnode.io.netlink import Rtnetlink, write_sysctl
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 
 DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
+WAN, LAN = "wan", "lan"
+"""What the transit link's and the LAN's card are called in the gateway."""
 
 
 def configure_links(config: NodeConfig) -> None:
     """Loopback, the transit link ("wan") and the LAN link ("lan"), found by MAC. Raises OSError, naming what failed."""
     with Rtnetlink() as kernel:
         kernel.set_link(kernel.link("lo").index, up=True)
-        _configure(kernel, config.transit, "wan")
-        _configure(kernel, config.lan, "lan")
+        _configure(kernel, config.transit, WAN)
+        _configure(kernel, config.lan, LAN)
+
+
+def configure_masquerade(config: NodeConfig) -> None:
+    """Comes before anything can be forwarded. Raises OSError, naming what failed."""
+    if config.lan.masquerade:
+        from wgnode.appliance import masquerade  # only who asks for it pays for it
+
+        masquerade.start(config.interface, WAN, LAN)
 
 
 def configure_tunnel(config: NodeConfig) -> list[str]:

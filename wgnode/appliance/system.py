@@ -62,7 +62,7 @@ def mount_file_systems() -> None:
 
 
 def load_modules(directory: Path = MODULES) -> None:
-    """In the order of their file names. Raises OSError, naming the module."""
+    """In the order of their file names, none of folders below. Raises OSError, naming the module."""
     for file in sorted(directory.glob("*.ko")):
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -74,12 +74,21 @@ def load_modules(directory: Path = MODULES) -> None:
 
 
 def apply_settings(warn: Callable[[str], None]) -> None:
-    """Forwarding and hardening; the last one forbids any further module. One that the kernel lacks is told."""
-    for key, value in [*SETTINGS.items(), NO_MORE_MODULES]:
-        try:
-            write_sysctl(key, value)
-        except OSError as error:
-            warn(f"setting {key}: {error.strerror}")
+    """Forwarding and hardening. One that the kernel lacks is told."""
+    for key, value in SETTINGS.items():
+        _apply_setting(key, value, warn)
+
+
+def forbid_modules(warn: Callable[[str], None]) -> None:
+    """For good, once those are loaded that the configuration asks for."""
+    _apply_setting(*NO_MORE_MODULES, warn)
+
+
+def _apply_setting(key: str, value: str | int, warn: Callable[[str], None]) -> None:
+    try:
+        write_sysctl(key, value)
+    except OSError as error:
+        warn(f"setting {key}: {error.strerror}")
 
 
 def set_clock(unix_ns: int) -> float:

@@ -59,8 +59,9 @@ config:
       interface: {site.lan_interface}
       # The gateway's own, so far unused, addresses: one in each LAN that the mesh's stack lists for this site.
       gatewayAddresses:{_list(site.gateway_addresses, 6)}
-      # How the LAN's machines find the other sites: host-route (this host is their router and gets the routes) or
-      # proxy-arp (the gateway answers for the other sites' addresses).
+      # How the LAN's machines find the other sites: host-route (this host is their router and gets the routes),
+      # proxy-arp (the gateway answers for the other sites' addresses, IPv4 only) or masquerade (they see whoever
+      # comes from another site under the gateway's address and answer without any route; they can't call there).
       reach: host-route
     gateway:
       # MiB and number of CPUs.

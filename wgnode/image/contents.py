@@ -15,14 +15,21 @@ DEVICES = {"dev/console": (5, 1), "dev/null": (1, 3), "dev/kmsg": (1, 11), "dev/
 
 
 def initial_files(
-    pyc: Mapping[str, bytes], binaries: Mapping[str, bytes], modules: Mapping[str, bytes], description: bytes
+    pyc: Mapping[str, bytes],
+    binaries: Mapping[str, bytes],
+    modules: Mapping[str, bytes],
+    optional: Mapping[str, Mapping[str, bytes]],
+    description: bytes,
 ) -> dict[str, cpio.Entry]:
-    """Byte code, executables and libraries, and kernel modules (in loading order), each by path in the image."""
+    """Byte code, executables and libraries by path in the image, kernel modules by name and in loading order.
+
+    Optional ones lie in a folder for each option, where only that option looks for them.
+    """
     entries = {path: cpio.file(data) for path, data in pyc.items()}
     entries |= {path: cpio.file(data, 0o755) for path, data in binaries.items()}
-    entries |= {
-        f"lib/modules/{number:02}-{name}.ko": cpio.file(data) for number, (name, data) in enumerate(modules.items())
-    }
+    for folder, found in {"": modules, **{f"{option}/": found for option, found in optional.items()}}.items():
+        numbered = enumerate(found.items())
+        entries |= {f"lib/modules/{folder}{place:02}-{name}.ko": cpio.file(data) for place, (name, data) in numbered}
     entries |= {path: cpio.directory() for path in MOUNT_POINTS}
     entries |= {path: cpio.character_device(*numbers) for path, numbers in DEVICES.items()}
     entries[f"{LIBRARY}/lib-dynload"] = cpio.directory()

@@ -13,16 +13,25 @@ from wgnode.image.errors import ImageError
 
 MODULES = ("virtio_mmio", "virtio_rng", "virtio_net", "tun", "softdog")
 """What PID 1 loads, in this order after what they depend on; the rest of what we use is built in."""
+OPTIONAL = {"masquerade": ("nft_chain_nat", "nft_masq", "nft_ct")}
+"""What it loads only when the configuration asks for it, by what asks."""
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class Kernel:
-    """`vmlinux`: an ELF with a PVH entry point. `modules`: name to decompressed .ko, in loading order."""
+    """`vmlinux`: an ELF with a PVH entry point. `modules`: name to decompressed .ko, in loading order.
 
-    def __init__(self, package: Path, wanted: tuple[str, ...] = MODULES) -> None:
+    `optional` has by name of an option the modules that it needs beyond these.
+    """
+
+    def __init__(self, package: Path) -> None:
         image, compressed = _read(package)
         self.vmlinux = elf.loadable(extract_vmlinux(image))
-        self.modules = _in_order(compressed, wanted)
+        self.modules = _in_order(compressed, MODULES)
+        self.optional = {
+            option: {name: data for name, data in _in_order(compressed, wanted).items() if name not in self.modules}
+            for option, wanted in OPTIONAL.items()
+        }
 
 
 def extract_vmlinux(bzimage: bytes) -> bytes:

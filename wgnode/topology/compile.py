@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -20,6 +21,9 @@ from wgnode.topology.networks import Claim, overlaps
 from wgnode.topology.transit import Transit
 
 MTU = 1420
+Reach = Literal["host-route", "proxy-arp", "masquerade"]
+"""How a LAN's machines find the other sites: by the host's routes, by the gateway's ARP answers for their addresses, or
+not at all: what comes from there is masqueraded, so answers need no route."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class SiteFacts:
 
     gateway_addresses: tuple[str, ...]
     transit: Transit = field(default_factory=Transit.of)
-    proxy_arp: bool = False
+    reach: Reach = "host-route"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,12 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
         listen_port=topology.listen_port,
         addresses=tuple(_with_length(topology, address) for address in site.addresses),
         transit=LinkConfig(transit.MAC, facts.transit.guest, facts.transit.gateways),
-        lan=LinkConfig(lan_mac(topology.mesh, name), _lan_interfaces(site, facts), proxy_arp=facts.proxy_arp),
+        lan=LinkConfig(
+            lan_mac(topology.mesh, name),
+            _lan_interfaces(site, facts),
+            proxy_arp=facts.reach == "proxy-arp",
+            masquerade=facts.reach == "masquerade",
+        ),
         peers=tuple(_peer(peer, there, site.keepalive) for peer, there in peers.items()),
         mtu=MTU,
     )

@@ -58,12 +58,21 @@ def test_a_site_compiles_its_own_configuration_secrets_and_routes(mesh: dict[str
     assert compiled["routes"] == [{"to": "10.1.0.0/24", "via": "10.2.0.2"}, {"to": "10.99.0.0/24", "via": "10.2.0.2"}]
     assert (compiled["listenPort"], compiled["endpoint"]) == (51820, None)
     assert not node.lan.proxy_arp
+    assert not node.lan.masquerade
 
 
 def test_with_proxy_arp_the_gateway_answers_and_the_host_needs_no_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
     compiled = compile_gateway(config(tmp_path, reach="proxy-arp"), mesh["topology"], mesh["bundles"]["cabin"])
     assert compiled["routes"] == []
-    assert NodeConfig.from_json(compiled["config"].encode()).lan.proxy_arp
+    lan = NodeConfig.from_json(compiled["config"].encode()).lan
+    assert (lan.proxy_arp, lan.masquerade) == (True, False)
+
+
+def test_with_masquerade_the_gateway_translates_and_nobody_needs_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
+    compiled = compile_gateway(config(tmp_path, reach="masquerade"), mesh["topology"], mesh["bundles"]["cabin"])
+    assert compiled["routes"] == []
+    node = NodeConfig.from_json(compiled["config"].encode())
+    assert (node.lan.proxy_arp, node.lan.masquerade, node.transit.masquerade) == (False, True, False)
 
 
 def test_a_site_missing_in_the_mesh_is_told_where_to_add_it(mesh: dict[str, Any], tmp_path: Path) -> None:

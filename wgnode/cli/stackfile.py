@@ -72,7 +72,8 @@ config:
     # What else may come in by the uplink: {{protocol: tcp, port: 443, from: [192.0.2.0/24]}}; no `from`: from anywhere.
     firewall:
       allow: []
-    # Commands of your own, run once on the host before anything else (through the pulumi-command provider).
+    # Commands of your own, run once on the host before anything else (through the pulumi-command provider, whose plugin
+    # you get by `pulumi plugin install resource command 1.2.1`).
     bootstrap: []
     # The site's private recipient key, a secret of this stack, is set by
     #   pulumi config set --secret --path wgmesh:site.recipientKey --stack {site.stack} < KEYFILE

@@ -44,7 +44,8 @@ def require_neighbours(host: Host, wanted: Network) -> None:
     if strange := network.strange_next_hops(host.run(network.READ_LINKS).stdout, wanted):
         raise HostError(
             f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
-            f" so the host cannot route to it. Give {wanted.lan} an address in that LAN, or use lan.reach: proxy-arp"
+            f" so the host cannot route to it. Give {wanted.lan} an address in that LAN,"
+            " or take proxy-arp or masquerade for lan.reach"
         )
 
 

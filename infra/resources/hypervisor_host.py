@@ -23,6 +23,7 @@ from infra.provider.log import log
 from infra.resources import host_checks
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
+from wgnode.image.paths import GATEWAY_UNIT
 from wgnode.topology.transit import Transit
 
 PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
@@ -183,6 +184,7 @@ class HypervisorHost:
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
+        _require_no_gateway(host)
         undo.settle(host, network_change.NAME)
         network_change.remove(host)
         host.remove(SYSCTL_FILE)
@@ -279,3 +281,13 @@ def _found_sysctls(host: Host) -> dict[str, str]:
     """Their values before we changed them."""
     kept = host.read_file(FOUND)
     return dict(json.loads(kept)["sysctls"]) if kept else {}
+
+
+def _require_no_gateway(host: Host) -> None:
+    """A new address replaces the host, and the engine would take its network away under the gateway that runs there."""
+    if units.states(host, [GATEWAY_UNIT]).get(GATEWAY_UNIT, "").startswith("active"):
+        raise HostError(
+            f"host {host.name}: the site's gateway still runs on it, so nothing was removed. If the site shall move "
+            "to another address: put the old one back into `wgmesh:site.host.address`, `pulumi destroy` this stack, "
+            "then set the new one and `pulumi up`"
+        )

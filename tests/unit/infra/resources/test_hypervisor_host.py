@@ -213,6 +213,15 @@ def test_deleting_leaves_the_host_as_it_was_found(kind, host):
     assert kind.read(id, state, kind.check(NEWS, {})) is None
 
 
+def test_a_host_is_not_taken_away_under_its_gateway(kind, host):
+    _, id, state = created(kind)
+    host.units["wgnode-gateway.service"] = ["active", "enabled"]
+    before = (dict(host.files), dict(host.sysctls), set(host.users), dict(host.units))
+    with pytest.raises(HostError, match=r"gateway still runs on it, so nothing was removed.*pulumi destroy"):
+        kind.delete(id, state)
+    assert (host.files, host.sysctls, host.users, host.units) == before
+
+
 def test_what_was_found_is_remembered_from_the_first_time_only(kind, host):
     inputs, id, state = created(kind)
     host.sysctls["net/ipv4/ip_forward"] = "0"

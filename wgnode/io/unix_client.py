@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ PIECE = 65536
 """Bytes read at once."""
 
 
-class UnixClient:
+class UnixClient(ABC):
     """`on_close` is called once with the client when the connection ends, whoever ended it."""
 
     def __init__(self, loop: Loop, connection: socket.socket, on_close: Callable[[Any], None]) -> None:
@@ -31,13 +32,13 @@ class UnixClient:
         self.fd = -1
         self.on_close(self)
 
+    @abstractmethod
     def received(self, data: bytes) -> None:
         """Some bytes came (never none)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sent(self) -> None:
         """All that `send` was given has left."""
-        raise NotImplementedError
 
     def send(self, data: bytes) -> None:
         """Send all of it, now or as the client takes it."""

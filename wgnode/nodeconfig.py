@@ -231,7 +231,8 @@ def _link_to_dict(link: LinkConfig) -> dict[str, Any]:
         "addresses": list(link.addresses),
         "gateways": list(link.gateways),
         "proxyArp": link.proxy_arp,
-        "masquerade": link.masquerade,
+        # Left out where it isn't set: gateways from before it was there stay what they are.
+        **({"masquerade": True} if link.masquerade else {}),
     }
 
 
@@ -241,7 +242,7 @@ def _link_from_dict(raw: dict[str, Any]) -> LinkConfig:
         addresses=tuple(str(ip_interface(address)) for address in raw["addresses"]),
         gateways=tuple(str(gateway) for gateway in raw["gateways"]),
         proxy_arp=bool(raw["proxyArp"]),
-        masquerade=bool(raw["masquerade"]),
+        masquerade=bool(raw.get("masquerade", False)),
     )
 
 

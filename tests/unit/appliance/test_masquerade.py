@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import struct
 
 import pytest
 
+from wgnode import nodeconfig
 from wgnode.appliance import masquerade, network
 from wgnode.appliance.masquerade import Step
 from wgnode.io.netlink import NLMSG_ERROR, NetlinkError, message, parse_attributes, parse_messages
@@ -82,3 +84,12 @@ def test_only_a_configuration_that_asks_for_it_masquerades(
     wan, lan = LinkConfig("52:54:00:00:00:01", ()), LinkConfig("52:54:00:00:00:02", (), masquerade=wanted)
     network.configure_masquerade(NodeConfig("m", "a", (), 51820, (), wan, lan, interface="wg7"))
     assert seen == calls
+
+
+def test_a_configuration_from_before_masquerade_stays_what_it_is() -> None:
+    plain = nodeconfig.LinkConfig(mac="52:54:00:00:00:01", addresses=("10.0.0.2/24",))
+    written = nodeconfig._link_to_dict(plain)
+    assert "masquerade" not in written
+    assert nodeconfig._link_from_dict(written) == plain
+    masquerading = dataclasses.replace(plain, masquerade=True)
+    assert nodeconfig._link_from_dict(nodeconfig._link_to_dict(masquerading)) == masquerading

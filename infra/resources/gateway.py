@@ -26,7 +26,7 @@ from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
 from wgnode.hostd import bundle, client
 from wgnode.image import layers, paths, units
-from wgnode.nodeconfig import NodeConfig, NodeSecrets, encode_key, expected_live_digest
+from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, encode_key, expected_live_digest
 
 BOOT_TIMEOUT = 120.0  # seconds from the start of QEMU until the node reports its digests, under TCG on a loaded host
 HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it answers for a gateway that runs
@@ -169,7 +169,10 @@ class Gateway:
         return inputs["name"], self._apply(inputs["name"], inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        found = observed(self._connect(connection(inputs)), desired(inputs))
+        try:
+            found = observed(self._connect(connection(inputs)), desired(inputs))
+        except ConfigError:  # of another version of wgnode: this one can't judge what is there, so all of it is drift
+            return {**inputs, "files": {}, "units": {}, "loaded": "", "live": ""}, inputs
         if not found["files"] and not found["units"]:
             return None
         return {**inputs, **found}, {**inputs, **_planned(inputs)}

@@ -279,6 +279,16 @@ def test_a_new_key_to_log_in_with_touches_nothing_on_the_host(kind, host):
     assert host.events == []
 
 
+def test_a_gateway_deployed_by_another_version_is_read_as_drift_and_brought_up_to_date(kind, host):
+    inputs, id, state = created(kind)
+    older = {**inputs, "config": inputs["config"].replace('"format":1', '"format":0')}
+    assert older != inputs
+    state, real = kind.read(id, {**state, "config": older["config"]}, older)
+    assert {"config", "loaded", "live"} <= {change.path for change in kind.diff(state, real, inputs).changes}
+    state = kind.update(id, state, inputs, False)
+    assert not read_paths(kind, id, state, inputs)
+
+
 def test_a_gateway_that_is_gone_is_read_as_none(kind, host):
     inputs, id, state = created(kind)
     kind.delete(id, state)

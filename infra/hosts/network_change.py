@@ -23,6 +23,7 @@ ExecStop=/bin/sh {SCRIPT} down
 WantedBy=multi-user.target
 """
 NAME = "network"
+_CHANGE = "wgnode-network-change"  # the transient unit in which the script runs
 _NEW = f"{undo.DIRECTORY}/network-new.sh"
 _LEFT = (_NEW, f"{_NEW}.log", f"{_NEW}.code")
 _WAIT = """for i in $(seq 100); do [ -s "$1.code" ] && break; sleep 0.1; done
@@ -38,19 +39,18 @@ def apply(host: Host, reconnect: undo.Connect, script: str) -> None:
         # Detached, because it may cut this very connection for a moment.
         host.run(
             [
-                *("systemd-run", "--quiet", "--collect", "--unit=wgnode-network-change", "/bin/sh", "-c"),
+                *("systemd-run", "--quiet", "--collect", f"--unit={_CHANGE}", "/bin/sh", "-c"),
                 f"sh {_NEW} up >{_NEW}.log 2>&1; echo $? >{_NEW}.code",
             ]
         )
 
     def persist(host: Host) -> None:
-        _finished(host)
         host.write_file(SCRIPT, script.encode(), mode=0o755)
         units.install(host, UNIT, UNIT_TEXT)
         for path in _LEFT:
             host.remove(path)
 
-    undo.confirmed(host, reconnect, NAME, undo=_undo(before), apply=change, persist=persist)
+    undo.confirmed(host, reconnect, NAME, undo=_undo(before), apply=change, complete=_finished, persist=persist)
 
 
 def remove(host: Host) -> None:
@@ -67,10 +67,11 @@ def _finished(host: Host) -> None:
 
 
 def _undo(before: bytes | None) -> str:
-    cleanup = f"rm -f {' '.join(_LEFT)}"
+    stop, cleanup = f"systemctl stop {_CHANGE}", f"rm -f {' '.join(_LEFT)}"
     if before is None:
         return "\n".join(
             [
+                stop,
                 f"systemctl disable --now {UNIT}",
                 f"sh {_NEW} down",
                 f"rm -f {SCRIPT} {units.DIRECTORY}/{UNIT}",
@@ -78,4 +79,4 @@ def _undo(before: bytes | None) -> str:
                 cleanup,
             ]
         )
-    return f"cat >{SCRIPT} <<'WGNODE_END'\n{before.decode()}WGNODE_END\nsh {SCRIPT} up\n{cleanup}"
+    return f"{stop}\ncat >{SCRIPT} <<'WGNODE_END'\n{before.decode()}WGNODE_END\nsh {SCRIPT} up\n{cleanup}"

@@ -39,9 +39,12 @@ def confirmed(
     undo: str,
     apply: Callable[[Host], None],
     persist: Callable[[Host], None],
+    complete: Callable[[Host], None] = lambda host: None,
 ) -> None:
     """Arm the undo (a shell script), apply, get in by a new connection, persist over it, disarm.
 
+    `complete` waits for a change that `apply` has only begun, before the undo is armed anew for `persist`: an answer
+    that the change itself held up, and that came through once it was taken back, confirms nothing.
     Raises what `apply` raised, once taken back; Reverted when no new connection could be made in time.
     """
     arm(host, name, undo)
@@ -51,6 +54,8 @@ def confirmed(
         with _retried(connect) as proven:
             if _has_run(proven, name):  # it is only because of it that we got in
                 raise _locked_out(proven, name, "no new connection before the undo")
+            complete(proven)
+            rearm(proven, name)
             persist(proven)
             disarm(proven, name)
     except HostUnreachable as error:
@@ -84,13 +89,24 @@ def arm(host: Host, name: str, script: str) -> None:
     host.run(["mkdir", "-p", "-m", "0700", DIRECTORY])
     host.write_file(path, f"touch {path}.ran\n{script}\n".encode(), mode=0o700)
     host.remove(f"{path}.ran")
-    host.run(
-        [
-            *("systemd-run", "--collect", "--quiet", f"--unit={_unit(name)}", f"--on-active={SECONDS}"),
-            *("--timer-property=AccuracySec=100ms", f"--description=take back an unconfirmed {name} of wgnode"),
-            *("/bin/sh", path),
-        ]
-    )
+    host.run(_timer(name))
+
+
+def rearm(host: Host, name: str) -> None:
+    """Start the time again, in one command. Raises Reverted when the undo was quicker."""
+    done = host.run(["sh", "-c", _REARM, "rearm", _unit(name), _script(name), *_timer(name)], check=False)
+    if done.code == _HAS_RUN:
+        raise _locked_out(host, name, "no answer before the undo")
+    if done.code != 0:
+        raise HostError(f"host {host.name}: the undo of the {name} cannot be armed: {done.stderr.strip()}")
+
+
+def _timer(name: str) -> list[str]:
+    return [
+        *("systemd-run", "--collect", "--quiet", f"--unit={_unit(name)}", f"--on-active={SECONDS}"),
+        *("--timer-property=AccuracySec=100ms", f"--description=take back an unconfirmed {name} of wgnode"),
+        *("/bin/sh", _script(name)),
+    ]
 
 
 def disarm(host: Host, name: str) -> None:
@@ -150,6 +166,14 @@ def _unit(name: str) -> str:
 def _script(name: str) -> str:
     return f"{DIRECTORY}/{name}.sh"
 
+
+_HAS_RUN = 3
+_REARM = f"""unit=$1 script=$2; shift 2
+systemctl stop "$unit.timer" 2>/dev/null
+while case $(systemctl is-active "$unit.service") in active|activating|deactivating) true ;; *) false ;; esac
+do sleep 0.2; done
+[ ! -e "$script.ran" ] || exit {_HAS_RUN}
+exec "$@\""""
 
 _SETTLE = """if systemctl -q is-active "$1.timer"; then systemctl start "$1.service"; systemctl stop "$1.timer"; fi
 while case $(systemctl is-active "$1.service") in active|activating|deactivating) true ;; *) false ;; esac

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from infra.hosts import pool, undo
+from infra.hosts import network, pool, undo
 from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
 from infra.provider.kind import Partial
 from infra.resources.hypervisor_host import HypervisorHost
@@ -210,6 +210,20 @@ def test_networks_that_would_lock_us_out_revert_by_themselves(berlin: Site) -> N
     after = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
     assert after == before
     assert "wgnode-network" not in after
+
+
+@pytest.mark.usefixtures("sooner")
+def test_networks_that_lock_us_out_only_after_the_new_connection_revert_too(
+    berlin: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer that they are up is held up by them, and comes through when the undo has run."""
+    before = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
+    render = network.script
+    monkeypatch.setattr(network, "script", lambda wanted: render(wanted).replace("up() {", "up() {\n    sleep 2"))
+    routes = [{"to": "192.0.2.0/24", "via": berlin.lan["gateway"][0]}]
+    with pytest.raises(Partial, match="would lock us out"):
+        berlin.create(berlin.host, berlin.host_inputs(routes=routes))
+    assert berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'") == before
 
 
 def test_a_change_that_was_interrupted_is_taken_back_before_the_next_one(berlin: Site) -> None:

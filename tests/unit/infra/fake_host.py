@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infra.hosts import network, system
+from infra.hosts import network, system, undo
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
@@ -197,6 +197,9 @@ class FakeHost:
     def _sh(self, argv: list[str], input: bytes) -> Result:
         if "SSH_CONNECTION" in argv[2]:
             return said(self.ssh_connection + "\n")
+        if argv[2] == undo._REARM:
+            self.events.append(f"rearm {argv[4]}")
+            return Result(undo._HAS_RUN, "", "") if f"{argv[5]}.ran" in self.files else said()
         if "os-release" in argv[2]:
             return said("os=Debian\nkernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
         return said()

@@ -131,6 +131,7 @@ def test_right_after_creation_nothing_differs_and_creating_again_changes_nothing
 def test_networks_are_confirmed_by_a_new_connection_before_they_are_persisted(kind, host):
     created(kind)
     order = ["arm wgnode-undo-network", "run wgnode-network-change", "new connection", f"write {SCRIPT}"]
+    order.insert(3, "rearm wgnode-undo-network")
     order += [f"start {UNIT}", "stop wgnode-undo-network.timer"]
     assert [event for event in host.events if event in order] == order
 
@@ -361,6 +362,17 @@ def test_networks_that_lock_us_out_leave_no_unit_behind(kind, host, monkeypatch)
 
     kind._reconnect = lambda _: cut_off_until_the_undo()
     with pytest.raises(Partial, match="the new network would lock us out"):
+        created(kind)
+    assert UNIT not in host.units
+    assert SCRIPT not in host.files
+
+
+def test_an_answer_that_came_through_only_after_the_undo_persists_nothing(kind, host, monkeypatch):
+    def held_up(reached):
+        host.files[f"{undo.DIRECTORY}/network.sh.ran"] = (b"", 0o644, "root")
+
+    monkeypatch.setattr(network_change, "_finished", held_up)
+    with pytest.raises(Partial, match="would lock us out"):
         created(kind)
     assert UNIT not in host.units
     assert SCRIPT not in host.files

@@ -100,10 +100,10 @@ def prove(lab: Lab) -> None:
 
 
 def _status(lab: Lab, options: argparse.Namespace) -> int:
-    print(f"\n{'site':<8} {'peer':<8} {'endpoint':<24} {'last handshake':<16} {'received':>10} {'sent':>10}")
-    for site in lab.inventory["hosts"]:
-        for peer in health(lab, site)["peers"]:
-            print(row(site, peer, time.time()))
+    heading = f"{'site':<8} {'peer':<8} {'endpoint':<24} {'last handshake':<16} {'received':>10} {'sent':>10}"
+    sites = lab.inventory["hosts"]
+    rows = [row(site, peer, time.time()) for site in sites for peer in health(lab, site)["peers"]]
+    print("", heading, *rows, sep="\n")
     return 0
 
 

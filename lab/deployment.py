@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lab.api import Lab
 from lab.errors import LabError
 from lab.plan import MANAGEMENT, RUNNER
@@ -147,9 +145,7 @@ class Deployment:
         self.pulumi(["config", "set", "--path", "--secret", "--stack", stack, f"{PROJECT}:{path}"], input=value)
 
     def up(self, stack: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return self.pulumi(["up", "--yes", "--skip-preview", "--stack", stack], **options)
-
-    def settings(self, stack: str) -> dict[str, Any]:
-        """A stack file's configuration, for tests that change it."""
-        loaded: dict[str, Any] = yaml.safe_load((self.folder / "stacks" / f"Pulumi.{stack}.yaml").read_text())
-        return loaded
+        arguments = ["up", "--yes", "--skip-preview", "--stack", stack]
+        if stack == MESH_STACK:
+            arguments.append("--suppress-outputs")  # sealed bundles: nothing that a person reads
+        return self.pulumi(arguments, **options)

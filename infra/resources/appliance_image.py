@@ -147,8 +147,7 @@ def _fetch(source: str, into: IO[bytes]) -> str:
 
 
 def _upload(host: Host, source: Path, path: str) -> None:
-    size = os.path.getsize(source)
-    log(f"uploading {source.name} ({size / 1e6:.1f} MB) to {host.name}")
+    log(f"uploading {source.name} ({os.path.getsize(source) / 1e6:.3g} MB) to {host.name}")
     host.upload(path, str(source))
 
 

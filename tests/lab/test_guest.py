@@ -298,9 +298,10 @@ def test_wg_shows_a_gateway_to_five_clients_at_once(network: Network) -> None:
 
 
 def test_the_guest_has_the_hosts_time(network: Network) -> None:
+    slow = 5.0  # seconds that the message with the time may take on a busy machine; the next one comes after 60 s
     before = time.time()
     told = float(str(network.guests["a"].health()["time"]))
-    assert before - 1 < told < time.time() + 1
+    assert before - slow < told < time.time() + slow
 
 
 def test_secrets_are_nowhere_but_in_their_layer(network: Network) -> None:

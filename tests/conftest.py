@@ -18,11 +18,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lab tests last when run serially; those that share one lab stay in one xdist worker, each other file in one."""
+    """Lab tests last when run serially; each file of them stays in one xdist worker."""
     items.sort(key=_is_lab)
     for item in filter(_is_lab, items):
-        shared = "lab" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("lab" if shared else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

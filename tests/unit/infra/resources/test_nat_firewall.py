@@ -148,7 +148,7 @@ def test_a_connection_that_came_only_after_the_undo_confirms_nothing(kind, host)
         yield host
 
     kind._reconnect = lambda _: late()
-    with pytest.raises(undo.Reverted, match="would lock us out"):
+    with pytest.raises(undo.Reverted, match=r"would lock us out \(no new connection before"):
         created(kind)
 
 

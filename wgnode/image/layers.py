@@ -24,16 +24,16 @@ def secrets_layer(secrets: NodeSecrets) -> bytes:
 
 
 def config_of(layer: bytes) -> NodeConfig:
-    """The configuration in a layer, to compare what is on a host. Raises ValueError (CpioError, ConfigError)."""
-    return NodeConfig.from_json(_content(layer, CONFIG_PATH))
+    """The configuration in a layer. Raises ValueError (CpioError, ConfigError)."""
+    return NodeConfig.from_json(_member(layer, CONFIG_PATH))
 
 
 def secrets_of(layer: bytes) -> NodeSecrets:
-    """The secrets in a layer. Raises ValueError (CpioError, ConfigError), which never quotes them."""
-    return NodeSecrets.from_json(_content(layer, SECRETS_PATH))
+    """The secrets in a layer. Raises ValueError, whose text never quotes them."""
+    return NodeSecrets.from_json(_member(layer, SECRETS_PATH))
 
 
-def _content(layer: bytes, wanted: str) -> bytes:
+def _member(layer: bytes, wanted: str) -> bytes:
     for path, entry in cpio.unpack(layer):
         if path == wanted:
             return entry.data

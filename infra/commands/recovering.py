@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from infra import recovery, seal
 from infra.commands.hosts import ask_all
-from infra.commands.stacks import PROJECT, SiteStack, StackError, each, read_mesh, read_site
+from infra.commands.stacks import PROJECT, SiteStack, each, file_of, read_mesh, read_site, site_name
 from infra.errors import ExplainedError
 from infra.hosts import pool
 from infra.hosts.host import Host, HostError
@@ -62,20 +65,18 @@ def recover(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> Found
     except RecoveryError as error:
         raise RecoverError("the hosts do not have one mesh between them:", error.problems) from None
     mesh_stack = _one_mesh_stack(sites)
-    try:
-        configured: Mapping[str, Any] = read_mesh(folder, mesh_stack)
-        notes = []
-    except StackError as error:
-        configured, notes = {}, [f"{error}. So nothing of the mesh's own stack file was taken into account"]
+    configured = read_mesh(folder, mesh_stack)
     secret = mesh.mesh_secret or os.urandom(KEY_LENGTH)
+    inputs = _inputs(mesh, sites, configured)
     made = Recovery(
-        inputs=_inputs(mesh, sites, configured),
+        inputs=inputs,
         indices={name: site.index for name, site in mesh.sites.items()},
         private_keys={name: list(map(encode_key, site.private_keys)) for name, site in _alive(mesh).items()},
         mesh_secret=encode_key(secret),
         epoch=mesh.epoch or FIRST_EPOCH,
         bundles={one.remains.site: one.sealed for one in files if one.sealed and one.remains.bundle},
     )
+    notes = [] if configured else [_lost_file(file_of(folder, mesh_stack), inputs)]
     warnings = (*mesh.warnings, *notes, *_bundle_warnings(mesh, files), *_lost_warnings(mesh))
     return Found(mesh_stack, tuple(site.stack for site in sites), mesh, made, warnings)
 
@@ -119,7 +120,7 @@ def summary(found: Found, file: Path) -> str:
 
 def _read_stacks(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> list[SiteStack]:
     """Those of sites that are not lost. Raises RecoverError for all that can't be read."""
-    asked = [stack for stack in stacks if not any(stack == name or stack.endswith(f"-{name}") for name in lost)]
+    asked = [stack for stack in stacks if site_name(folder, stack) not in lost]
     read = each(asked, lambda stack: read_site(folder, stack))
     if errors := [str(error) for error in read if isinstance(error, ExplainedError)]:
         raise RecoverError("not all sites' stacks can be read:", errors)
@@ -228,6 +229,13 @@ def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping
 def _own_endpoint(mesh: RecoveredMesh, entry: Mapping[str, Any]) -> dict[str, Any]:
     """With a single host left nobody has its endpoint but the stack file."""
     return {"endpoint": entry["endpoint"]} if len(mesh.sites) == 1 and entry.get("endpoint") else {}
+
+
+def _lost_file(file: Path, inputs: Mapping[str, Any]) -> str:
+    """The mesh's stack file as it has to be for the hosts' mesh, where it is lost too."""
+    config = {"config": {f"{PROJECT}:role": "mesh", f"{PROJECT}:mesh": inputs}}
+    text = yaml.safe_dump(config, sort_keys=False, width=10_000)
+    return f"{file} has no mesh; this is what the hosts have, put it there:\n" + textwrap.indent(text, "  ").rstrip()
 
 
 def _bundle_warnings(mesh: RecoveredMesh, files: Sequence[Files]) -> list[str]:

@@ -134,8 +134,8 @@ def _gateway_problems(status: str, health: Mapping[str, Any], config: NodeConfig
         yield f"the gateway is {status}" + (f": {health['error']}" if health.get("error") else "")
     elif config and (applied := health.get("applied") or health.get("loaded")) != config.digest:
         yield (
-            f"the node runs configuration {short(applied)}, its host's disk has {short(config.digest)}; `pulumi up` of its"
-            " stack mends it"
+            f"the node runs configuration {short(applied)}, its host's disk has {short(config.digest)}; `pulumi up` of"
+            " its stack mends it"
         )
 
 

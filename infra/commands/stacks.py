@@ -92,11 +92,9 @@ def read_site(folder: Path, stack: str) -> SiteStack:
 
 
 def read_mesh(folder: Path, stack: str) -> dict[str, Any]:
-    """wgmesh:mesh of a mesh's stack. Raises StackError."""
+    """wgmesh:mesh of a mesh's stack, {} where its file is lost. Raises StackError."""
     mesh = _configuration(folder, stack).get(f"{PROJECT}:mesh")
-    if not isinstance(mesh, dict):
-        raise StackError(f"stack {stack!r} has no wgmesh:mesh, so it is no mesh's stack")
-    return mesh
+    return mesh if isinstance(mesh, dict) else {}
 
 
 def each(items: Iterable[Item], ask: Callable[[Item], Found], at_once: int = 0) -> list[Found | ExplainedError]:
@@ -112,13 +110,25 @@ def each(items: Iterable[Item], ask: Callable[[Item], Found], at_once: int = 0) 
         return list(pool.map(attempt, items))
 
 
+def site_name(folder: Path, stack: str) -> str | None:
+    """The site's name as the stack's file has it, which needs neither backend nor passphrase. Raises StackError."""
+    site = _plain(file_of(folder, stack)).get(f"{PROJECT}:site")
+    return site.get("name") if isinstance(site, dict) else None
+
+
 def _role(file: Path) -> str | None:
+    role = _plain(file).get(f"{PROJECT}:role")
+    return role if isinstance(role, str) else None
+
+
+def _plain(file: Path) -> dict[str, Any]:
+    """A stack file's values as they stand in it, {} where there is none."""
     try:
-        config = (yaml.safe_load(file.read_text()) or {}).get("config") or {}
+        read = yaml.safe_load(file.read_text()) if file.is_file() else None
     except yaml.YAMLError as error:
         raise StackError(f"{file} is not valid YAML ({' '.join(str(error).split())})") from None
-    role = config.get(f"{PROJECT}:role") if isinstance(config, dict) else None
-    return role if isinstance(role, str) else None
+    config = read.get("config") if isinstance(read, dict) else None
+    return config if isinstance(config, dict) else {}
 
 
 def _configuration(folder: Path, stack: str) -> dict[str, Any]:
@@ -151,8 +161,8 @@ def _explained(said: str) -> str:
 
 
 _WAYS_OUT = {
-    "no stack named": "is this the right backend (`pulumi whoami -v`)? If the stack is lost, `pulumi stack init` makes it"
-    " anew and keeps its file",
+    "no stack named": "is this the right backend (`pulumi whoami -v`)? If the stack is lost, `pulumi stack init` makes"
+    " it anew and keeps its file",
     "incorrect passphrase": "is it another stack's? A lost one: docs/how-to/recover.md",
     "passphrase must be set": "that is where it looks for the stack's passphrase",
     "PULUMI_ACCESS_TOKEN": "log in to your backend first: `pulumi login`",

@@ -28,9 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     health_parser.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
     health_parser.add_argument("--json", action="store_true", help="one JSON object")
     apply_parser = commands.add_parser("apply", help="bring the baked layers to the running node; prints JSON")
-    wait_parser = commands.add_parser("wait", help="until the node reports these digests; prints health as JSON")
-    wait_parser.add_argument("--applied", required=True, help="of the configuration in force")
-    wait_parser.add_argument("--live", required=True, help="of the device")
+    wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
+    wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
     wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
     for each in (apply_parser, wait_parser):
         each.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
@@ -40,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "apply":
         code, answer = client.apply(options.socket)
     elif options.command == "wait":
-        wanted = {"applied": options.applied, "live": options.live}
+        wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
         code, answer = client.wait(options.socket, wanted, options.patience)
     else:
         code, answer = client.health(options.socket)

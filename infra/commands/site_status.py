@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
-from infra.hosts.host import Host, HostError
+from infra.hosts.host import Host
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import NodeConfig, PeerConfig, encode_key
 
@@ -74,33 +74,43 @@ def away(stack: str, site: str, host: str, error: Exception) -> SiteStatus:
     return SiteStatus(stack, site, host, "away", (str(error),))
 
 
-def ask(host: Host) -> tuple[dict[str, Any], str, NodeConfig | None]:
-    """(health, the image's SHA-256, the configuration on its disk), in two round trips. Raises HostError."""
+@dataclass(frozen=True)
+class Answer:
+    """What a host said: the node's health, the image's SHA-256, the configuration on its disk or why it has none."""
+
+    health: Mapping[str, Any]
+    image: str
+    config: NodeConfig | None
+    damage: str = ""
+
+
+def ask(host: Host) -> Answer:
+    """Two round trips. Raises HostError."""
     health, _, image = host.run(["sh", "-c", _READ], check=False, timeout=20).stdout.partition("\n")
     layer = host.read_file(paths.CONFIG_LAYER)
+    report = json.loads(health) if health.startswith("{") else {}
+    digest = image.strip().removeprefix("images/")
     try:
-        config = layers.config_of(layer) if layer else None
-        report = json.loads(health) if health.startswith("{") else {}
+        return Answer(report, digest, layers.config_of(layer) if layer else None)
     except ValueError as error:
-        raise HostError(f"host {host.name}: {error}; `pulumi up` of its stack writes it anew") from None
-    return report, image.strip().removeprefix("images/"), config
+        return Answer(report, digest, None, f"{paths.CONFIG_LAYER} is damaged ({error})")
 
 
-def judge(
-    stack: str, site: str, host: str, answer: tuple[Mapping[str, Any], str, NodeConfig | None], now: float
-) -> SiteStatus:
+def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteStatus:
     """`now` in seconds since 1970."""
-    health, image, config = answer
+    health, config = answer.health, answer.config
     status = str(health.get("status") or "none")
     peers = tuple(_peer(raw, config, now) for raw in health.get("peers") or ())
     problems = [*_gateway_problems(status, health, config), *(_differences(config, health) if config else ())]
+    if answer.damage:
+        problems.append(f"{answer.damage}; `pulumi up` of its stack writes it anew")
     return SiteStatus(
         stack=stack,
         site=site,
         host=host,
         status=status,
         problems=tuple(problems) + tuple(peer.problem for peer in peers if peer.problem),
-        image=image,
+        image=answer.image,
         wanted=config.digest if config else "",
         loaded=health.get("loaded") or "",
         applied=health.get("applied") or "",

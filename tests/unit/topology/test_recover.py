@@ -195,7 +195,9 @@ def test_the_newer_of_two_epochs_counts_and_what_changes_is_told(hosts: list[Rem
     )
     mesh = recover(hosts)
     assert (mesh.epoch, mesh.mesh_secret) == (4, bytes(32))
-    assert "site 'cabin' has another pre-shared key with 'berlin' than the mesh secret gives" in "\n".join(mesh.warnings)
+    assert "site 'cabin' has another pre-shared key with 'berlin' than the mesh secret gives" in "\n".join(
+        mesh.warnings
+    )
     assert not [warning for warning in mesh.warnings if warning.startswith("site 'berlin'")]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from lab import demo
 from lab.api import Lab
 from lab.deployment import MESH_STACK, Deployment
-from lab.plan import RUNNER
 from wgnode import recipient
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -41,19 +41,6 @@ def deployed(lab: Lab) -> Iterator[Deployment]:
             deployment.pulumi(["destroy", "--yes", "--stack", f"dev-{site}"], check=False)
 
 
-def wgnode(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as the runner's user types it in the project's folder."""
-    return subprocess.run(
-        deployment.lab.argv_in(RUNNER, ["wgnode", *arguments]),
-        cwd=deployment.folder,
-        env=deployment.environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def starts(lab: Lab) -> dict[str, str]:
     """When each unit was started, by host: another value means a restart."""
     show = f"systemctl show -p Id -p MainPID -p NRestarts -p ActiveEnterTimestampMonotonic {UNITS}"
@@ -71,22 +58,26 @@ def lose_all_state(deployment: Deployment) -> None:
     (deployment.folder / "state").mkdir()
 
 
-def test_status_is_healthy_and_names_what_somebody_changed_in_a_running_node(lab: Lab, deployed: Deployment) -> None:
-    healthy = wgnode(deployed, "status")
+def test_status_is_healthy_and_names_what_somebody_changed_in_a_running_node(
+    lab: Lab, deployed: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    healthy = deployed.wgnode(["status"])
     assert healthy.returncode == 0, healthy.stdout + healthy.stderr
+    assert demo._status(lab, argparse.Namespace()) == 0
+    assert "stack dev-cabin)" in capfd.readouterr().out
     assert re.search(r"^berlin: running, up .* \(root@198\.51\.100\.2, stack dev-berlin\)$", healthy.stdout, re.M)
     assert re.search(r"^  cabin +203\.0\.113\.2:\d+ +\d+ s ago ", healthy.stdout, re.M)
 
     key = mesh_outputs(deployed)["topology"]["sites"]["cabin"]["publicKeys"][0]
     lab.host_ssh("berlin", f"wg set berlin peer {key} remove")
-    changed = wgnode(deployed, "status", "--environment", "dev", "--json")
+    changed = deployed.wgnode(["status", "--environment", "dev", "--json"])
     assert changed.returncode == 1, changed.stdout + changed.stderr
     berlin = next(site for site in json.loads(changed.stdout)["sites"] if site["site"] == "berlin")
     assert berlin["problems"] == ["the node has lost its peer cabin"]
 
     deployed.up("dev-berlin")
     assert lab.ping("berlin.client", CABIN, count=2, deadline=60)
-    assert wgnode(deployed, "status", "--stack", "dev-berlin").returncode == 0
+    assert deployed.wgnode(["status", "--stack", "dev-berlin"]).returncode == 0
 
 
 def test_a_host_that_is_away_is_a_row_and_the_others_answer(lab: Lab, deployed: Deployment) -> None:
@@ -94,7 +85,7 @@ def test_a_host_that_is_away_is_a_row_and_the_others_answer(lab: Lab, deployed: 
     deployed.configure("dev-cabin", {"site.host.port": "1"})
     try:
         started = time.monotonic()
-        found = wgnode(deployed, "status", "--json")
+        found = deployed.wgnode(["status", "--json"])
         assert time.monotonic() - started < 60
     finally:
         deployed.configure("dev-cabin", {"site.host.port": str(port)})
@@ -112,14 +103,14 @@ def test_lost_state_comes_back_from_the_hosts_without_a_lost_packet(
     file = tmp_path / "recovery.json"
     with lab.stream("berlin.client", CABIN, interval=0.1) as stream:
         lose_all_state(deployed)
-        refused = wgnode(deployed, "mesh", "recover", "--output", str(file))
+        refused = deployed.wgnode(["mesh", "recover", "--output", str(file)])
         assert refused.returncode == 1
         assert "no stack named 'dev-cabin' found" in refused.stderr
         assert "`pulumi stack init` makes it anew" in refused.stderr
         for stack in deployed.stacks:
             deployed.pulumi(["stack", "init", stack])
 
-        found = wgnode(deployed, "mesh", "recover", "--output", str(file))
+        found = deployed.wgnode(["mesh", "recover", "--output", str(file)])
         assert found.returncode == 0, found.stdout + found.stderr
         assert found.stderr == "", "there is nothing to note"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

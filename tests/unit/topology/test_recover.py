@@ -65,6 +65,13 @@ def test_the_hosts_give_back_everything_that_the_mesh_was_made_of(hosts: list[Re
     assert mesh.warnings == ()
 
 
+def test_a_keepalive_that_no_site_has_is_not_made_up() -> None:
+    raw = three_sites()
+    raw["sites"]["cabin"]["endpoint"] = "203.0.113.2:51820"
+    topology = topology_of({**raw, "keepalive": 60}, INDICES)
+    assert recover([remains(topology, name) for name in GATEWAYS]).keepalive is None
+
+
 def test_one_readable_bundle_is_enough_for_the_mesh_secret_and_none_means_it_is_lost(hosts: list[Remains]) -> None:
     closed = [replace(one, bundle=None) for one in hosts]
     assert recover([*closed[:2], hosts[2]]).mesh_secret == SECRET

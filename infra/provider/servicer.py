@@ -21,7 +21,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from infra.errors import ExplainedError
 from infra.provider import engine_log
 from infra.provider.codec import decode_map, encode_map, has_unknown
-from infra.provider.kind import UNKNOWN, CheckError, Diff, Kind, Partial, PropertyChange
+from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Kind, Partial, PropertyChange
 from infra.provider.log import cancel
 
 Context: TypeAlias = grpc.ServicerContext
@@ -100,11 +100,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             found = kind.read(request.id, decode_map(request.properties), decode_map(request.inputs))
             if found is None:
                 return provider_pb2.ReadResponse(id="")
-            state, inputs = found
+            if not isinstance(found, Imported):
+                found = Imported(request.id, *found)
             return provider_pb2.ReadResponse(
-                id=request.id,
-                properties=encode_map(state),
-                inputs=encode_map(inputs),
+                id=found.id,
+                properties=encode_map(found.state),
+                inputs=encode_map(found.inputs),
                 refresh_before_update=True,
             )
 

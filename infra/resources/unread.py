@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from infra.errors import ExplainedError
 from infra.hosts.host import HostKeyMismatch, HostUnreachable, LoginRefused
-from infra.provider.kind import Diff, Kind, Properties, PropertyChange
+from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, log
 
 UNREAD = "unread"
@@ -36,7 +36,7 @@ class OnHost:
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         return self._kind.create(name, inputs, preview)
 
-    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | Imported | None:
         if "connection" not in inputs:
             raise ExplainedError(
                 f"cannot import {id}: an id does not tell how to log in to the host; declare the resource without"

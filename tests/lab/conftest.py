@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +17,8 @@ from lab import state
 from lab.api import Lab
 
 _PREFIX = "test"
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +36,22 @@ def lab(lab_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def in_runner(lab: Lab) -> Iterator[Callable[[Callable[[], T]], T]]:
+    """Calls run in a thread that lives in the runner's network namespace, where Pulumi would run."""
+
+    def enter() -> None:
+        file = os.open(f"/run/netns/{lab.namespace('runner')}", os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).setns(file, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        finally:
+            os.close(file)
+
+    with ThreadPoolExecutor(1, initializer=enter) as thread:
+        yield lambda call: thread.submit(call).result()
 
 
 @pytest.fixture

@@ -67,8 +67,10 @@ class ApplianceImage:
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
-        files = observed(host, id)
-        return ({**state, "files": files}, inputs) if files else None
+        files, directory = observed(host, id), image_directory(id)
+        if not files and not system.directories(host, [directory]):  # an empty one is of a deletion cut short
+            return None
+        return {**state, "files": files}, inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return {**state, **inputs} if preview else self._apply(inputs)

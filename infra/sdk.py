@@ -145,7 +145,7 @@ class Gateway(_Resource):
     """A node in its virtual machine. `config` and `secrets` are canonical JSON; `secrets` is always a secret."""
 
     kind = "wgnode:index:Gateway"
-    produced = ("publicKey", "addresses", "files", "units", "loaded", "live")
+    produced = ("publicKey", "addresses", "files", "units", "loaded", "applied", "live", "node", "peers")
     secret_outputs = ("secrets",)
 
     def __init__(
@@ -158,6 +158,7 @@ class Gateway(_Resource):
         machine: Input[Mapping[str, Any]],
         config: Input[str],
         secrets: Input[str],
+        bundle: Input[str | None] = None,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -167,6 +168,7 @@ class Gateway(_Resource):
             "machine": machine,
             "config": config,
             "secrets": Output.secret(secrets),
+            "bundle": bundle,
         }
         super().__init__(name, inputs, opts)
 

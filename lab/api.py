@@ -122,7 +122,7 @@ class Lab:
 
     @contextmanager
     def stream(self, role: str, address: str, interval: float = streams.INTERVAL) -> Iterator[streams.Stream]:
-        """Ping `address` from a role, every `interval` seconds, while the block runs; afterwards tells what was lost."""
+        """Ping `address` from a role, every `interval` seconds, while the block runs; it then tells what was lost."""
         with streams.stream(self.argv_in(role, []), address, interval) as made:
             yield made
 

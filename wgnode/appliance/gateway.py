@@ -105,12 +105,15 @@ class Gateway:
 
     def _change(self, shell: Shell, old: NodeConfig, new: NodeConfig, secrets: NodeSecrets) -> None:
         """What may be refused comes first. A route into the tunnel leads nowhere while no peer has its network."""
+        moved = old.listen_port != new.listen_port or _endpoints(old) != _endpoints(new)
         if shell.device.listen_port != new.listen_port:
             shell.set_listen_port(new.listen_port)
         if shell.device.fwmark:
             shell.set_fwmark(0)
         reconfigure(shell.device, new, secrets, self.loop.now(), former=old)
         self._warn_of_skipped(network.change_tunnel(old, new))
+        if moved:  # peers that only know our former place would go on sending there
+            shell.device.keepalive_to_all(self.loop.now())
         shell.device.initiate_to_all(self.loop.now())
         shell.flush()
 
@@ -174,6 +177,10 @@ class Gateway:
         self.log.error(f"the node does not run: {self.error}")
         if not expected:
             traceback.print_exc()
+
+
+def _endpoints(config: NodeConfig) -> dict[str, str | None]:
+    return {peer.name: peer.endpoint for peer in config.peers}
 
 
 def _tunnel_gone() -> None:

@@ -214,6 +214,13 @@ class Device:
             if self.running and peer.slots.current is None:
                 handshake.want_handshake(self._core, peer, now)
 
+    def keepalive_to_all(self, now: float) -> None:
+        """To every peer with a session, so that it learns from where we send now."""
+        self._now = now
+        for peer in self._peers:
+            if peer.slots.current is not None:
+                transport.send_keepalive(self._core, peer, now)
+
     def stop(self, now: float) -> None:
         """Link down: sessions and staged packets are forgotten, nothing is sent or accepted."""
         self._now = now

@@ -225,6 +225,16 @@ def test_nothing_secret_in_any_repr() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_device_that_has_moved_tells_every_peer_that_it_has_a_session_with() -> None:
+    both = pair().connect()
+    both.a.device.set_endpoint(both.a.device.add_peer([public(KEY_C)]), Endpoint("203.0.113.9", 51820))
+    both.a.device.keepalive_to_all(both.now)
+    (keepalive, to), *others = both.a.device.datagrams_to_send()
+    assert (to, others) == (ENDPOINT_B, [])
+    both.b.receive(keepalive, Endpoint("192.0.2.77", 7))
+    assert both.b.peer.endpoint == Endpoint("192.0.2.77", 7)
+
+
 def test_a_device_calls_every_peer_that_it_knows_where_to_find_and_has_no_session_with() -> None:
     both = pair().connect()
     there = both.a.device.add_peer([public(KEY_C)])

@@ -69,8 +69,11 @@ class ApplianceImage:
         return inputs["sha256"], self._apply(inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        found = observed(self._connect(connection(inputs)), id)
-        return ({**state, **found}, inputs) if found["files"] else None
+        host = self._connect(connection(inputs))
+        found = observed(host, id)
+        if not found["files"] and not system.directories(host, [image_directory(id)]):
+            return None  # an empty directory, on the other hand, is of a deletion cut short
+        return {**state, **found}, inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return {**state, **inputs} if preview else self._apply(inputs)

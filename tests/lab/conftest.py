@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +19,8 @@ from lab import cgroup, state
 from lab.api import Lab
 
 _PREFIX = "test"
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
 
 
 def fresh_name() -> str:
@@ -45,6 +50,22 @@ def lab(lab_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def in_runner(lab: Lab) -> Iterator[Callable[[Callable[[], T]], T]]:
+    """Calls run in a thread that lives in the runner's network namespace, where Pulumi would run."""
+
+    def enter() -> None:
+        file = os.open(f"/run/netns/{lab.namespace('runner')}", os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).setns(file, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        finally:
+            os.close(file)
+
+    with ThreadPoolExecutor(1, initializer=enter) as thread:
+        yield lambda call: thread.submit(call).result()
 
 
 @pytest.fixture

@@ -18,12 +18,11 @@ import pytest
 from lab.api import Lab
 from lab.deployment import Deployment
 from lab.plan import INTERNET
+from tests.lab.environment import CABIN, CABIN6, SITES, changed, deployed_in, reachable, unreachable
 from wgnode.nodeconfig import encode_key
 
 pytestmark = pytest.mark.lab
 
-SITES = ("berlin", "cabin")
-CABIN, CABIN6 = "10.2.0.100", "fd00:10:2::100"
 LANS = [ip_network(lan) for lan in ("10.1.0.0/24", "10.2.0.0/24", "fd00:10:1::/64", "fd00:10:2::/64")]
 
 
@@ -36,34 +35,8 @@ def transcript() -> list[str]:
 @pytest.fixture(scope="module")
 def deployed(lab: Lab, transcript: list[str]) -> Iterator[Deployment]:
     """The demo environment, deployed once for this module; every test leaves it working."""
-    deployment = Deployment(lab)
-    deployment.prepare()
-    try:
-        for stack in deployment.stacks:
-            done = deployment.up(stack)
-            transcript.append(done.stdout + done.stderr)
+    with deployed_in(lab, transcript) as deployment:
         yield deployment
-    finally:
-        for site in SITES:
-            deployment.pulumi(["destroy", "--yes", "--stack", f"dev-{site}"], check=False)
-
-
-def reachable(lab: Lab) -> bool:
-    """Through the tunnel; generous, for a gateway that has just started under emulation on a busy machine."""
-    return lab.ping("berlin.client", CABIN, count=2, deadline=20)
-
-
-def unreachable(lab: Lab) -> bool:
-    return not lab.ping("berlin.client", CABIN, count=2, deadline=4)
-
-
-def changed(deployment: Deployment, stack: str) -> dict[str, str]:
-    """What `preview` plans, by resource name: the operation; resources that stay are left out."""
-    done = deployment.pulumi(["preview", "--json", "--stack", stack])
-    steps = json.loads(done.stdout)["steps"]
-    return {
-        step["urn"].rsplit("::", 1)[1]: step["op"] for step in steps if step["op"] not in ("same", "refresh", "read")
-    }
 
 
 def test_clients_of_both_lans_exchange_packets_and_a_file(lab: Lab, deployed: Deployment) -> None:

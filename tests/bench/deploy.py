@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.api import Lab
-from lab.demo import health, prove
+from lab.demo import prove
 from lab.deployment import MESH_STACK, Deployment, stack_of
-from tests.lab.environment import CABIN, add_site, reachable, remove_site
+from tests.lab.environment import CABIN, add_site, health, reachable, remove_site
 
 Phases = dict[str, float]
 GOALS = {

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from lab import lifecycle
 from lab.api import Lab
 from lab.deployment import IMAGE, Deployment
 from lab.errors import LabError
+from lab.process import disk_full
 
 TRANSFER_SIZE = 4 << 20
 """Bytes of the file that the demo moves; both gateways run under software emulation where there is no KVM."""
@@ -39,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if (reason := disk_full(error)) is None:
+            raise
+        print(f"demo: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ndemo: interrupted; `make demo` goes on, `make demo-down` removes all", file=sys.stderr)
@@ -109,8 +115,7 @@ def _status(lab: Lab, options: argparse.Namespace) -> int:
 def _down(lab: Lab, options: argparse.Namespace) -> int:
     lab.down()
     shutil.rmtree(lab.directory / "project", ignore_errors=True)
-    with suppress(OSError):  # somebody keeps files of their own in it
-        lab.directory.rmdir()
+    lifecycle.remove_empty(lab.directory)
     return 0
 
 

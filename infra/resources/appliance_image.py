@@ -19,8 +19,9 @@ from typing import IO
 from pydantic import Field
 
 from infra.errors import ExplainedError
-from infra.hosts import pool, system
+from infra.hosts import files, pool, system
 from infra.hosts.host import Connection, Host, HostError
+from infra.hosts.query import ask
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import log
 from infra.resources.compare import changed_inputs, drift
@@ -39,11 +40,13 @@ class ApplianceImageInputs(HostInputs):
     sha256: Sha256
 
 
-def observed(host: Host, sha256: str) -> dict[str, str]:
-    """SHA-256 by member name of what lies in the image's directory."""
+def observed(host: Host, sha256: str) -> Properties:
+    """What lies in the image's directory, by member name, and the directory itself."""
     base = image_directory(sha256)
-    found = host.stat([f"{base}/{member}" for member in MEMBERS])
-    return {member: found[f"{base}/{member}"].sha256 for member in MEMBERS if f"{base}/{member}" in found}
+    members = [f"{base}/{member}" for member in MEMBERS]
+    seen = ask(host, {"files": files.metadata(members), "directories": system.directories([base])})
+    found = {path.rpartition("/")[2]: files.describe(file) for path, file in seen["files"].items()}
+    return {"files": found, "directories": seen["directories"]}
 
 
 class ApplianceImage:
@@ -57,7 +60,7 @@ class ApplianceImage:
         changes = changed_inputs(
             old_inputs, news, ApplianceImageInputs.wire_names(), replace=("connection.address", "sha256")
         )
-        changes += drift({"files": state["wanted"]}, state)
+        changes += drift({"files": state["wanted"], "directories": _directories(news["sha256"])}, state)
         return Diff(tuple(changes), delete_before_replace=False)
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
@@ -67,8 +70,10 @@ class ApplianceImage:
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
-        files = observed(host, id)
-        return ({**state, "files": files}, inputs) if files else None
+        found = observed(host, id)
+        if not found["files"] and not system.directories(host, [image_directory(id)]):
+            return None  # an empty directory, on the other hand, is of a deletion cut short
+        return {**state, **found}, inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return {**state, **inputs} if preview else self._apply(inputs)
@@ -82,19 +87,25 @@ class ApplianceImage:
     def _apply(self, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
         sha256 = inputs["sha256"]
-        directory, files = image_directory(sha256), observed(host, sha256)
+        found = observed(host, sha256)
         with tempfile.TemporaryDirectory(prefix="wgnode-image-") as scratch:
-            wanted = unpack(inputs["source"], sha256, Path(scratch))
-            state = {**inputs, "directory": directory, "wanted": wanted, "files": files}
+            digests = unpack(inputs["source"], sha256, Path(scratch))
+            wanted = {member: files.described(digest) for member, digest in digests.items()}
+            state = {**inputs, "directory": image_directory(sha256), "wanted": wanted, **found}
             try:
-                system.make_directories(host, {directory: "0755 root:root"})
+                system.make_directories(host, _directories(sha256))
+                state["directories"] = _directories(sha256)
                 for member in MEMBERS:
-                    if files.get(member) != wanted[member]:
-                        _upload(host, Path(scratch) / member, f"{directory}/{member}")
-                        files[member] = wanted[member]
+                    if found["files"].get(member) != wanted[member]:
+                        _upload(host, Path(scratch) / member, f"{image_directory(sha256)}/{member}")
+                        found["files"][member] = wanted[member]
             except HostError as error:
                 raise Partial(sha256, state, inputs, str(error)) from error
         return state
+
+
+def _directories(sha256: str) -> dict[str, str]:
+    return {image_directory(sha256): "0755 root:root"}
 
 
 def unpack(source: str, sha256: str, into: Path) -> dict[str, str]:

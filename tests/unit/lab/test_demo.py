@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,7 +60,12 @@ def test_a_proof_that_fails_is_an_error_with_the_address(address: str, how: str,
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "said"), [(LabError("no bridge"), 1, "no bridge"), (KeyboardInterrupt(), 130, "make demo")]
+    ("raised", "code", "said"),
+    [
+        (LabError("no bridge"), 1, "no bridge"),
+        (OSError(errno.ENOSPC, "No space left on device", "/var/x"), 1, "No space left on device: /var/x; free some"),
+        (KeyboardInterrupt(), 130, "make demo"),
+    ],
 )
 def test_the_demo_ends_with_a_reason_and_a_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: BaseException, code: int, said: str
@@ -109,3 +115,13 @@ def test_commands_are_shown_as_the_one_who_made_the_demo_can_type_them(monkeypat
     # Without byte code, which root would leave in that user's clone.
     assert demo.explore(Path("/project")).count("sudo .venv/bin/python -B -m lab") == 3
     assert process.ours("down") == "sudo .venv/bin/python -m lab down"
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> int:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(demo, "_status", fail)
+    monkeypatch.setattr(demo.os, "geteuid", lambda: 0)
+    with pytest.raises(PermissionError):
+        demo.main(["--name", "nowhere", "status"])

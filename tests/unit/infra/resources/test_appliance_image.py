@@ -168,7 +168,17 @@ def test_another_host_gets_its_own(kind, image):
 def test_an_image_that_is_gone_is_read_as_none(kind, host, image):
     inputs, id, state = created(kind, image)
     host.files.clear()
+    host.directories.clear()
     assert kind.read(id, state, inputs) is None
+
+
+def test_an_empty_directory_of_a_deletion_cut_short_is_still_to_be_deleted(kind, host, image):
+    inputs, id, state = created(kind, image)
+    host.files.clear()
+    found, _ = kind.read(id, state, inputs)
+    assert kind.diff(found, inputs, inputs).changes
+    kind.delete(id, found)
+    assert kind.read(id, found, inputs) is None
 
 
 # Where it comes from

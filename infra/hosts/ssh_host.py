@@ -26,9 +26,9 @@ _ENVIRONMENT: Final = (
 )
 _TIMED_OUT = 124  # what timeout(1) exits with
 # $1 path, $2 mode, $3 owner:group, $4 bytes. The new file is complete and on disk before it takes the old one's name:
-# a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash runs
-# its exit trap after a signal only if that is trapped too; what a kill has left goes at the next write, once it is older
-# than any write that is still going on.
+# a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash
+# runs its exit trap after a signal only if that is trapped too; what a kill has left goes at the next write, once it is
+# older than any write that is still going on.
 _WRITE = """set -e; umask 077; trap 'exit 1' TERM HUP INT PIPE; trap 'rm -f -- "$t"' EXIT; t=
 find "$(dirname -- "$1")" -maxdepth 1 -type f -name "${1##*/}.new-????????" -mmin +10 -delete 2>/dev/null || true
 t=$(mktemp "$1.new-XXXXXXXX")

@@ -19,14 +19,14 @@ from typing import IO
 from pydantic import Field
 
 from infra.errors import ExplainedError
-from infra.hosts import files, pool, system
+from infra.hosts import files, pool, system, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import ask
 from infra.provider.kind import Diff, Partial, Properties
-from infra.provider.log import log
+from infra.provider.log import Severity, log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Sha256, connection, validated
-from wgnode.image.paths import image_directory
+from wgnode.image.paths import GATEWAY_UNIT, image_directory
 
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
 
@@ -69,10 +69,9 @@ class ApplianceImage:
         return inputs["sha256"], self._apply(inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        host = self._connect(connection(inputs))
-        found = observed(host, id)
-        if not found["files"] and not system.directories(host, [image_directory(id)]):
-            return None  # an empty directory, on the other hand, is of a deletion cut short
+        found = observed(self._connect(connection(inputs)), id)
+        if not found["files"] and not found["directories"]:  # an empty one is of a deletion cut short
+            return None
         return {**state, **found}, inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
@@ -80,6 +79,9 @@ class ApplianceImage:
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
+        if in_use(host, id):
+            log(f"image {id[:12]} stays on {host.name}: its gateway runs by it", Severity.INFO)
+            return
         for member in MEMBERS:
             host.remove(f"{image_directory(id)}/{member}")
         host.remove(image_directory(id))
@@ -102,6 +104,13 @@ class ApplianceImage:
             except HostError as error:
                 raise Partial(sha256, state, inputs, str(error)) from error
         return state
+
+
+def in_use(host: Host, sha256: str) -> bool:
+    """Whether the gateway starts with it: a failed update that went back to an older image leaves that to be deleted,
+    and a program that asks for it again gets the same directory."""
+    unit = host.read_file(f"{units.DIRECTORY}/{GATEWAY_UNIT}")
+    return unit is not None and image_directory(sha256).encode() in unit
 
 
 def _directories(sha256: str) -> dict[str, str]:

@@ -108,7 +108,7 @@ def summary(found: Found, file: Path) -> str:
             f"Written to {file}: it has these private keys in clear text. Go on in the project's folder:",
             f"  pulumi import --file {quoted} --stack {stack} --generate-code=false --yes",
             f"  rm {quoted}",
-            f"  pulumi preview --diff --suppress-outputs --stack {stack}  # what your stack file has otherwise than hosts",
+            f"  pulumi preview --diff --suppress-outputs --stack {stack}  # what the hosts have otherwise",
             f"  pulumi up --suppress-outputs --stack {stack}",
             *(f"  pulumi up --stack {shlex.quote(site)}" for site in found.stacks),
         ]

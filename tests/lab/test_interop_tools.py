@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.interop import RUN_OURS, SOCKETS, Bench, Node, bench, run, stop, wait_for
+from tests.lab.interop import SOCKETS, Bench, Node, bench, run, stop, wait_for
+from tests.lab.programs import RUN_OURS
 
 pytestmark = pytest.mark.lab
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -121,12 +123,17 @@ class Shell:
         """The new sockets first: when there are none to be had, the old ones stay."""
         if self.udp is not None and port == self.udp.port:
             return
-        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters, SourcePaths(self._watch.interface))
+        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters, self._paths())
         self._close_sockets()
         self.udp = fresh
         self.device.listen_port = fresh.port
         for family, fd in fresh.descriptors.items():
             self.loop.add_reader(fd, partial(self._udp_readable, fresh, family))
+
+    def _paths(self) -> SourcePaths:
+        with contextlib.suppress(OSError):
+            return SourcePaths(self._watch.interface, socket.if_nametoindex(self.tun.name))
+        return SourcePaths(self._watch.interface)
 
     def _close_sockets(self) -> None:
         if self.udp is None:

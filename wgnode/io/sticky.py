@@ -8,10 +8,11 @@ routing table chooses, as for a datagram that begins a conversation.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wgnode.io.netlink import RECEIVE, RTMGRP_LINK, Rtnetlink
 from wgnode.protocol.endpoint import Endpoint
@@ -57,24 +58,30 @@ def from_address(source: str) -> Ancillary:
     return [(socket.IPPROTO_IP, IP_PKTINFO, IN_PKTINFO.pack(0, socket.inet_pton(socket.AF_INET, source), bytes(4)))]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Path:
-    """By which interface a reply left when its source was learned, and whether it still does in this `epoch`."""
+    """Interfaces of a reply from its source: when that was learned, and in this `epoch`; of what is sent, whichever."""
 
     learned: int | None
-    usable: bool
+    now: int | None
+    sent_by: int | None
     epoch: int
+
+    @property
+    def sticky(self) -> bool:
+        return self.now is not None and self.now == self.learned
 
 
 class SourcePaths:
-    """Which learned source addresses are still good, asked of the kernel once after each change of its routing.
+    """Which source address to send from, asked of the kernel once for each endpoint after each change of its routing.
 
     `interface(endpoint, fwmark)` is the index of the interface that a datagram from `endpoint.source` would leave by;
-    it raises OSError where there is none (the address has vanished, the network is unreachable).
+    it raises OSError where there is none (the address has vanished, the network is unreachable). `own` is the
+    tunnel's.
     """
 
-    def __init__(self, interface: Callable[[Endpoint, int], int]) -> None:
-        self._interface = interface
+    def __init__(self, interface: Callable[[Endpoint, int], int], own: int | None = None) -> None:
+        self._interface, self._own = interface, own
         self._paths: dict[Endpoint, _Path] = {}
         self._epoch = 0
 
@@ -82,22 +89,33 @@ class SourcePaths:
         """Addresses, routes, rules or links have changed."""
         self._epoch += 1
 
-    def usable(self, endpoint: Endpoint, fwmark: int) -> bool:
-        """Whether to send to `endpoint` from its source."""
+    def source(self, endpoint: Endpoint, fwmark: int) -> str | None:
+        """The address to send from, None for whichever the route says.
+
+        Raises OSError (ELOOP) when the datagram would come back into the tunnel that it carries.
+        """
         path = self._paths.get(endpoint)
         if path is None or path.epoch != self._epoch:
             path = self._look(endpoint, fwmark, path)
-        return path.usable
+        if self._own is not None and path.sent_by == self._own:
+            raise OSError(errno.ELOOP, f"the route to {endpoint} leads into its own tunnel")
+        return endpoint.source if path.sticky else None
 
     def _look(self, endpoint: Endpoint, fwmark: int, before: _Path | None) -> _Path:
-        found: int | None = None
-        with contextlib.suppress(OSError):
-            found = self._interface(endpoint, fwmark)
+        found = self._ask(endpoint, fwmark)
         learned = found if before is None or before.learned is None else before.learned
+        path = _Path(learned, found, found, self._epoch)
+        if endpoint.source is not None and not path.sticky:
+            path = replace(path, sent_by=self._ask(endpoint._replace(source=None), fwmark))
         if before is None and len(self._paths) >= MOST_REMEMBERED:
             self._paths.clear()
-        path = self._paths[endpoint] = _Path(learned, found is not None and found == learned, self._epoch)
+        self._paths[endpoint] = path
         return path
+
+    def _ask(self, endpoint: Endpoint, fwmark: int) -> int | None:
+        with contextlib.suppress(OSError):
+            return self._interface(endpoint, fwmark)
+        return None
 
 
 class RoutingWatch:

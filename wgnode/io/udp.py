@@ -125,6 +125,7 @@ class UdpSockets:
 
     def _try(self, data: bytes, endpoint: Endpoint) -> bool:
         """False when the socket's buffer is full."""
+        to = None
         try:
             to = self._destinations.get(endpoint) or self._prepare(endpoint)
             if to.ancillary:
@@ -136,7 +137,7 @@ class UdpSockets:
         except KeyError:
             self.counters["EAFNOSUPPORT"] += 1
         except OSError as error:
-            if error.errno in SOURCE_GONE and endpoint.source is not None and to.ancillary:
+            if error.errno in SOURCE_GONE and to is not None and to.ancillary:
                 self._destinations[endpoint] = to._replace(ancillary=[])
                 return self._try(data, endpoint)
             self._count(error)
@@ -149,8 +150,9 @@ class UdpSockets:
             family, destination = socket.AF_INET6, _ipv6_destination(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
-        sticky = source is not None and (self.paths is None or self.paths.usable(endpoint, self.fwmark))
-        ancillary = from_address(source) if source is not None and sticky else []
+        if self.paths is not None:
+            source = self.paths.source(endpoint, self.fwmark)
+        ancillary = [] if source is None else from_address(source)
         if len(self._destinations) >= KNOWN_SOURCES:
             self._destinations.clear()
         made = self._destinations[endpoint] = _Destination(self._sockets[family], destination, ancillary)

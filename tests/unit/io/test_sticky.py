@@ -21,6 +21,8 @@ class Kernel:
         self.leaves_by, self.asked = 1, 0
 
     def interface(self, endpoint: Endpoint, fwmark: int) -> int:
+        if endpoint.source is None:
+            return 9
         self.asked += 1
         if not self.leaves_by:
             raise OSError(errno.ENETUNREACH, "no route")
@@ -38,27 +40,27 @@ def test_what_is_sent_back_names_the_address_and_no_interface(address: str) -> N
 def test_a_source_is_kept_until_the_route_leaves_by_another_interface() -> None:
     kernel = Kernel()
     paths = SourcePaths(kernel.interface)
-    assert paths.usable(PEER, 0)
+    assert paths.source(PEER, 0) == PEER.source
     paths.changed()
-    assert paths.usable(PEER, 0)
+    assert paths.source(PEER, 0) == PEER.source
     kernel.leaves_by = 2
-    assert paths.usable(PEER, 0), "nothing told of a change"
+    assert paths.source(PEER, 0) == PEER.source, "nothing told of a change"
     paths.changed()
-    assert not paths.usable(PEER, 0)
+    assert paths.source(PEER, 0) is None
     kernel.leaves_by = 1
     paths.changed()
-    assert paths.usable(PEER, 0)
+    assert paths.source(PEER, 0) == PEER.source
 
 
 def test_the_kernel_is_asked_once_after_each_change() -> None:
     kernel = Kernel()
     paths = SourcePaths(kernel.interface)
     for _ in range(3):
-        paths.usable(PEER, 0)
+        paths.source(PEER, 0)
     assert kernel.asked == 1
     paths.changed()
     for _ in range(3):
-        paths.usable(PEER, 0)
+        paths.source(PEER, 0)
     assert kernel.asked == 2
 
 
@@ -66,17 +68,32 @@ def test_a_source_without_a_route_is_left_out_until_there_is_one() -> None:
     kernel = Kernel()
     kernel.leaves_by = 0
     paths = SourcePaths(kernel.interface)
-    assert not paths.usable(PEER, 0)
+    assert paths.source(PEER, 0) is None
     kernel.leaves_by = 5
     paths.changed()
-    assert paths.usable(PEER, 0)
+    assert paths.source(PEER, 0) == PEER.source
+
+
+def test_what_would_come_back_into_the_tunnel_is_refused() -> None:
+    kernel = Kernel()
+    anywhere = PEER._replace(source=None)
+    assert SourcePaths(kernel.interface, own=8).source(anywhere, 0) is None
+    loops = SourcePaths(kernel.interface, own=9)
+    assert loops.source(PEER, 0) == PEER.source
+    with pytest.raises(OSError, match="own tunnel") as refused:
+        loops.source(anywhere, 0)
+    assert refused.value.errno == errno.ELOOP
+    kernel.leaves_by = 3  # no longer from its source, hence by any
+    loops.changed()
+    with pytest.raises(OSError, match="own tunnel"):
+        loops.source(PEER, 0)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sticky, "MOST_REMEMBERED", 3)
     paths = SourcePaths(Kernel().interface)
     for port in range(10):
-        assert paths.usable(PEER._replace(port=port), 0)
+        assert paths.source(PEER._replace(port=port), 0) == PEER.source
     assert len(paths._paths) <= 3
 
 

@@ -222,6 +222,20 @@ class Device:
             self._keepalive_at_once(peer)
         self.handle_timer(now)
 
+    def initiate_to_all(self, now: float) -> None:
+        """A handshake with every peer that has an endpoint and no session: they may hold one that we have lost."""
+        self._now = now
+        for peer in self._peers:
+            if self.running and peer.slots.current is None:
+                handshake.want_handshake(self._core, peer, now)
+
+    def keepalive_to_all(self, now: float) -> None:
+        """To every peer with a session, so that it learns from where we send now."""
+        self._now = now
+        for peer in self._peers:
+            if peer.slots.current is not None:
+                transport.send_keepalive(self._core, peer, now)
+
     def stop(self, now: float) -> None:
         """Link down: sessions and staged packets are forgotten, nothing is sent or accepted."""
         self._now = now

@@ -108,7 +108,7 @@ def reference(data: bytes) -> tuple[int, bytes] | None:
 inner_packets = st.binary(min_size=1, max_size=100) | st.sampled_from([packet(A4, B4), packet(A6, B6)]).flatmap(damaged)
 
 
-@effort(300)
+@effort(200)
 @given(inner_packets.filter(len))
 def test_inner_lengths_and_sources(data: bytes) -> None:
     got: object
@@ -278,7 +278,7 @@ def test_endpoints_are_what_ipaddress_takes_or_refused(text: str) -> None:
 # The control channel
 
 
-@effort(120)
+@effort(60)
 @given(
     st.lists(JSON.map(lambda value: {"type": "x", "value": value}), max_size=5),
     st.lists(st.integers(1, 50), max_size=50),

@@ -107,10 +107,10 @@ def summary(found: Found, file: Path) -> str:
             *lines,
             f"Written to {file}: it has these private keys in clear text. Go on in the project's folder:",
             f"  pulumi import --file {quoted} --stack {stack} --generate-code=false --yes",
-            f"  pulumi preview --diff --stack {stack}     # shows what your stack file has otherwise than the hosts",
-            f"  pulumi up --stack {stack}",
-            *(f"  pulumi up --stack {shlex.quote(site)}" for site in found.stacks),
             f"  rm {quoted}",
+            f"  pulumi preview --diff --suppress-outputs --stack {stack}  # what the hosts have otherwise",
+            f"  pulumi up --suppress-outputs --stack {stack}",
+            *(f"  pulumi up --stack {shlex.quote(site)}" for site in found.stacks),
         ]
     )
 
@@ -228,7 +228,7 @@ def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping
 
 def _own_endpoint(mesh: RecoveredMesh, entry: Mapping[str, Any]) -> dict[str, Any]:
     """With a single host left nobody has its endpoint but the stack file."""
-    return {"endpoint": entry["endpoint"]} if len(mesh.sites) == 1 and entry.get("endpoint") else {}
+    return {"endpoint": entry["endpoint"]} if len(_alive(mesh)) == 1 and entry.get("endpoint") else {}
 
 
 def _lost_file(file: Path, inputs: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from infra.hosts.host import Host, HostError
 from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, cancelled, log
+from infra.resources import host_checks
 from infra.resources.gateway_state import DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
@@ -133,8 +134,8 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
 
     Raises HostError, saying why and what runs now.
     """
-    running = bool(found["live"])
-    if running:
+    host_checks.require_memory(host, wanted.memory)
+    if found["live"]:
         keep(host, found)
     _write(host, wanted, *_LAYERS)
     unit, content = paths.GATEWAY_UNIT, wanted.files["gatewayUnit"]

@@ -40,11 +40,14 @@ class Content:
 
 @dataclass(frozen=True)
 class Desired:
+    """`memory` is the guest's in MiB, `boot_timeout` in seconds."""
+
     files: Mapping[str, Content]
     applied: str
     live: str
     node: Properties
     peers: Properties
+    memory: int
     boot_timeout: float
 
     def properties(self) -> Properties:
@@ -92,6 +95,7 @@ def desired(inputs: Properties) -> Desired:
         expected_live_digest(config, secrets),
         node_described(config.public_keys, config.listen_port, 0),
         {peer.name: _peer_wanted(peer, secrets) for peer in config.peers},
+        machine["memory"],
         BOOT_TIMEOUT[machine["accelerator"]],
     )
 

@@ -24,7 +24,8 @@ def machine(own_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def traces(machine: OrdinaryMachine) -> list[str]:
     """What a lab could leave on the machine or change of its network."""
     looks = [
-        "ls /run/netns 2>/dev/null; ls -d /run/wgnode-lab; ls -A /var/lib/wgnode; ls -A /tmp | grep -v ^systemd-private-",
+        "ls /run/netns 2>/dev/null; ls -d /run/wgnode-lab; ls -A /var/lib/wgnode",
+        "ls -A /tmp | grep -v ^systemd-private-",
         "grep -E 'wgl-|/run/netns/' /proc/mounts; find /sys/fs/cgroup -path '*wgnode*'; machinectl --no-legend",
         "ip -o link; ip -o address; ip rule; ip route show table all; nft list ruleset",
         "cat /proc/sys/net/ipv4/conf/*/forwarding /proc/sys/net/ipv6/conf/*/forwarding",

@@ -20,6 +20,10 @@ done; done
 systemctl show --property=Id,LoadState,ActiveState,UnitFileState -- "$@\""""
 
 
+_OLDER = """pid=$(systemctl show --property=MainPID --value "$1"); shift
+[ "$pid" = 0 ] || find "$@" -name '*.conf' ! -newer "/proc/$pid" 2>/dev/null; true"""
+
+
 def states(host: Host, units: Sequence[str]) -> dict[str, str]:
     """ "active, enabled", "inactive, disabled", ... by unit; units that are not there are left out."""
     return {unit: text.partition("; ")[0] for unit, text in answer(host, query(units)).items()}
@@ -45,12 +49,22 @@ def _states(said: Result) -> dict[str, str]:
 
 def mend(host: Host, unit: str, text: str, found: str | None) -> None:
     """Bring a unit that was found in another state to what it should be; one that runs is not restarted."""
-    host.run(["rm", "-rf", *(f"{directory}/{unit}.d" for directory in _OVERRIDES)])
+    remove_overrides(host, unit)
     host.write_file(f"{DIRECTORY}/{unit}", text.encode())
     host.run(["systemctl", "daemon-reload"])
     if found is None or found.partition("; ")[0] != RUNNING:
         host.run(["systemctl", "--quiet", "enable", unit])
         host.run(["systemctl", "start", unit], timeout=120)
+
+
+def remove_overrides(host: Host, unit: str) -> None:
+    host.run(["rm", "-rf", *(f"{directory}/{unit}.d" for directory in _OVERRIDES)])
+
+
+def runs_overridden(host: Host, unit: str) -> bool:
+    """Whether what runs may have been started with a drop-in: one that is older than the process."""
+    directories = [f"{directory}/{unit}.d" for directory in _OVERRIDES]
+    return bool(host.run(["sh", "-c", _OLDER, "older", unit, *directories]).stdout.strip())
 
 
 def install(host: Host, unit: str, text: str) -> None:

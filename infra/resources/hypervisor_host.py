@@ -207,7 +207,7 @@ class HypervisorHost:
         host = self._connect(connection(state))
         _require_no_gateway(host)
         undo.settle(host, network_change.NAME)
-        network_change.remove(host)
+        network_change.remove(host, desired(state, Traits.of(state)).files[network_change.SCRIPT])
         host.remove(SYSCTL_FILE)
         system.set_sysctls(host, _found_sysctls(answer(host, files.content(FOUND))))
         host.remove(FOUND)

@@ -22,7 +22,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_NODAD = 0x02
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_METRICS, RTA_TABLE = 1, 4, 5, 8, 15
+RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_METRICS, RTA_TABLE, RTA_MARK = 1, 2, 4, 5, 8, 15, 16
 RTAX_MTU = 2
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT, NTF_PROXY = 0x80, 0x08
@@ -159,6 +159,21 @@ class Rtnetlink:
                 if (route := parse_route(body)) is not None:
                     found.append(route)
         return found
+
+    def output_interface(self, address: str, *, source: str | None = None, fwmark: int = 0) -> int:
+        """Index of the interface by which a datagram to `address` leaves.
+
+        Raises NetlinkError (ENETUNREACH) without a route, or where `source` is an IPv4 address that is not ours.
+        """
+        family, packed = pack_address(address)
+        bits = 8 * len(packed)
+        body = RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + attribute(RTA_DST, packed)
+        if source is not None:
+            body += attribute(RTA_SRC, pack_address(source)[1])
+        if fwmark:
+            body += attribute(RTA_MARK, struct.pack("=I", fwmark))
+        (answer,) = self._ask(RTM_GETROUTE, NLM_F_ACK, body, f"route to {address}")
+        return int(struct.unpack("=i", parse_attributes(answer[RTMSG.size :])[RTA_OIF])[0])
 
     # Neighbours
 

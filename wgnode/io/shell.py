@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.netlink import LinkMonitor, Rtnetlink
+from wgnode.io.sticky import RoutingWatch, SourcePaths
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import handle
 from wgnode.io.udp import UdpSockets
@@ -38,6 +41,8 @@ class Shell:
         self._timer: Timer | None = None
         self._congested = False
         self._gone = False
+        self._watch = RoutingWatch()
+        loop.add_reader(self._watch.fd, self._routing_changed)
         loop.add_reader(tun.fd, self._tun_readable)
 
     @property
@@ -75,6 +80,8 @@ class Shell:
         self.loop.remove_reader(self.tun.fd)
         if self._timer is not None:
             self._timer.cancel()
+        self.loop.remove_reader(self._watch.fd)
+        self._watch.close()
         self.tun.close()
 
     def uapi(self, text: str) -> str:
@@ -116,12 +123,17 @@ class Shell:
         """The new sockets first: when there are none to be had, the old ones stay."""
         if self.udp is not None and port == self.udp.port:
             return
-        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters)
+        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters, self._paths())
         self._close_sockets()
         self.udp = fresh
         self.device.listen_port = fresh.port
         for family, fd in fresh.descriptors.items():
             self.loop.add_reader(fd, partial(self._udp_readable, fresh, family))
+
+    def _paths(self) -> SourcePaths:
+        with contextlib.suppress(OSError):
+            return SourcePaths(self._watch.interface, socket.if_nametoindex(self.tun.name))
+        return SourcePaths(self._watch.interface)
 
     def _close_sockets(self) -> None:
         if self.udp is None:
@@ -149,6 +161,10 @@ class Shell:
         for data, source in udp.receive(family):
             receive(data, source, now)
         self.flush()
+
+    def _routing_changed(self) -> None:
+        if self._watch.read() and self.udp is not None:
+            self.udp.routing_changed()
 
     def _udp_writable(self) -> None:
         if self.udp is not None:

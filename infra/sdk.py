@@ -15,6 +15,22 @@ from pulumi import Input, Output, ResourceOptions
 VERSION = version("wgnode")
 
 
+class Provider(pulumi.ProviderResource):
+    """The provider with options of its own, for resources whose `opts` name it; the others have the stack's."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        skip_unreachable: Input[bool] | None = None,
+        delete_unreachable: Input[bool] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        given = {"skipUnreachable": skip_unreachable, "deleteUnreachable": delete_unreachable}
+        inputs = {wire: value for wire, value in given.items() if value is not None}
+        super().__init__("wgnode", name, inputs, ResourceOptions.merge(ResourceOptions(version=VERSION), opts))
+
+
 class _Resource(pulumi.CustomResource):
     """A resource of ours: `produced` has its outputs by wire name, of which `secret_outputs` are encrypted in state."""
 

@@ -85,7 +85,7 @@ class Lab:
         if leader is None:
             raise LabError(f"host {host!r} is off; start it: {ours(f'up --name {self.name}')}")
         enter = ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
-        return [*enter, "--root", "--wd=/", "env", "-i", f"PATH={_PATH}", "HOME=/root", "TERM=linux", *argv]
+        return [*enter, "--root", "--wdns=/", "env", "-i", f"PATH={_PATH}", "HOME=/root", "TERM=linux", *argv]
 
     def console(self, host: str, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root on a host even where a firewall locks SSH out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,14 +45,17 @@ class Stream:
 def stream(argv_prefix: Sequence[str], address: str, interval: float = INTERVAL) -> Iterator[Stream]:
     """Ping `address` all the while that the block runs, and for a few pings more."""
     argv = [*argv_prefix, "ping", "-n", "-D", "-i", f"{interval:g}", address]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     made = Stream()
-    try:
-        yield made
-        time.sleep(4 * interval)
-    finally:
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=10)[0]
+    with tempfile.TemporaryFile("w+") as output:  # a pipe that nobody reads would be full, and stop it, after 770 pings
+        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield made
+            time.sleep(4 * interval)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=10)
+        output.seek(0)
+        said = output.read()
         made.answers += [(float(at), int(number)) for at, number in _ANSWER.findall(said)]
     if "bytes of data" not in said and "data bytes" not in said:
         raise LabError(f"ping {address}: {said.strip()}")

@@ -12,6 +12,7 @@ from typing import Final
 
 import paramiko
 
+from infra.hosts import files, query
 from infra.hosts.host import Connection, File, HostError, HostUnreachable, Result
 from infra.hosts.ssh import name_of
 
@@ -24,15 +25,10 @@ _ENVIRONMENT: Final = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 )
 _TIMED_OUT = 124  # what timeout(1) exits with
-_NO_FILE = 66
-
-_STAT = """for p; do [ -f "$p" ] && [ ! -L "$p" ] || continue
-printf '%s %s %s\\n' "$(sha256sum <"$p" | cut -c1-64)" "$(stat -c '%s %a %U %G' -- "$p")" "$p"; done"""
-_READ = f'[ -f "$1" ] || exit {_NO_FILE}; exec cat -- "$1"'
 # $1 path, $2 mode, $3 owner:group, $4 bytes. The new file is complete and on disk before it takes the old one's name:
-# a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash runs
-# its exit trap after a signal only if that is trapped too; what a kill has left goes at the next write, once it is older
-# than any write that is still going on.
+# a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash
+# runs its exit trap after a signal only if that is trapped too; what a kill has left goes at the next write, once it is
+# older than any write that is still going on.
 _WRITE = """set -e; umask 077; trap 'exit 1' TERM HUP INT PIPE; trap 'rm -f -- "$t"' EXIT; t=
 find "$(dirname -- "$1")" -maxdepth 1 -type f -name "${1##*/}.new-????????" -mmin +10 -delete 2>/dev/null || true
 t=$(mktemp "$1.new-XXXXXXXX")
@@ -42,6 +38,15 @@ if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s -- "$t" "$1" &&
    [ "$(stat -c '%a %U:%G' -- "$t")" = "$(stat -c '%a %U:%G' -- "$1")" ]; then echo same; exit 0; fi
 sync -- "$t"; mv -fT -- "$t" "$1"; sync -- "$(dirname -- "$1")"; echo written"""
 _REMOVE = """if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir --ignore-fail-on-non-empty -- "$1"; else rm -f -- "$1"; fi"""
+
+# Each output follows its length in bytes and the command's exit code.
+_RUN_ALL = r"""for command; do
+    out=$(eval "$command"; printf '\n%s' "$?")
+    code=${out##*
+} out=${out%
+*}
+    printf '%s %s\n%s' "${#out}" "$code" "$out"
+done"""
 
 OpenChannel = Callable[[], AbstractContextManager[paramiko.Channel]]
 
@@ -64,19 +69,27 @@ class SshHost:
             raise self._failure(argv, result, secret)
         return result
 
+    def run_all(self, commands: Sequence[Sequence[str]]) -> list[Result]:
+        argv = ["sh", "-c", _RUN_ALL, "all", *(shlex.join(command) for command in commands)]
+        code, out, err = self._run(argv, [], 60)
+        said = err.decode(errors="replace")
+        if code != 0:
+            raise self._failure(commands[0], Result(code, "", said), secret=False)
+        results, rest = [], out
+        while rest:
+            head, _, rest = rest.partition(b"\n")
+            length, exited = map(int, head.split())
+            results.append(Result(exited, rest[:length].decode(errors="replace"), said))
+            rest = rest[length:]
+        return results
+
     def stat(self, paths: Sequence[str]) -> dict[str, File]:
-        if not paths:
-            return {}
-        found = {}
-        for line in self.run(["sh", "-c", _STAT, "stat", *paths]).stdout.splitlines():
-            sha256, size, mode, owner, group, path = line.split(" ", 5)
-            found[path] = File(sha256, int(size), int(mode, 8), owner, group)
-        return found
+        return query.answer(self, files.metadata(paths)) if paths else {}
 
     def read_file(self, path: str) -> bytes | None:
-        argv = ["sh", "-c", _READ, "read", path]
+        argv = files.content(path).argv
         code, out, err = self._run(argv, [], 60)
-        if code == _NO_FILE:
+        if code == files.NO_FILE:
             return None
         if code != 0:
             raise self._failure(argv, Result(code, "", err.decode(errors="replace")), secret=False)

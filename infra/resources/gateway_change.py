@@ -11,10 +11,12 @@ import time
 from typing import Any
 
 from infra.hosts import system
+from infra.hosts import units as services
 from infra.hosts.host import Host, HostError
+from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, cancelled, log
-from infra.resources.gateway_state import UNITS, Desired, differences, observed, read_health
+from infra.resources.gateway_state import DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
 
@@ -46,19 +48,21 @@ systemctl daemon-reload; systemctl reset-failed "$2" 2>/dev/null || true; system
 
 def apply(host: Host, wanted: Desired) -> None:
     """Do what is missing and no more; a gateway that runs as wanted is left alone. Raises HostError."""
-    directories = (paths.GATEWAY, paths.HOSTD_DIRECTORY)
-    system.make_directories(host, dict.fromkeys(directories, "0755 root:root"))
     found = observed(host, wanted)
+    if found["directories"] != DIRECTORIES:
+        system.make_directories(host, DIRECTORIES)
     if _differing(wanted, found) & _OF_HOSTD:
         install_hostd(host, wanted, found)
         found = observed(host, wanted)  # without its companion the node could not be asked
     differing = _differing(wanted, found)
     if "files.bundle" in differing:
         _write(host, wanted, "bundle")
-    if _needs_guest(wanted, found):
+    if _needs_guest(host, wanted, found):
         return replace(host, wanted, found)
     if differing & _OF_MACHINE:  # its mode, or not enabled: nothing that the running guest would notice
+        services.remove_overrides(host, paths.GATEWAY_UNIT)
         _write(host, wanted, "gatewayUnit")
+        host.run(["systemctl", "daemon-reload"])
         host.run(["systemctl", "--quiet", "enable", *UNITS])
     if differing & {"files.config", "files.secrets"}:
         _write(host, wanted, *_LAYERS)
@@ -67,15 +71,17 @@ def apply(host: Host, wanted: Desired) -> None:
     return None
 
 
-def _needs_guest(wanted: Desired, found: Properties) -> bool:
+def _needs_guest(host: Host, wanted: Desired, found: Properties) -> bool:
     """Whether a new guest is needed: none runs, or one by another unit."""
-    runs = found["live"] and found["units"].get(paths.GATEWAY_UNIT, "").startswith("active")
-    return not runs or _other_content(wanted, found, "gatewayUnit")
+    unit = found["units"].get(paths.GATEWAY_UNIT, "")
+    if not found["live"] or not unit.startswith("active") or _other_content(wanted, found, "gatewayUnit"):
+        return True
+    return "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT)
 
 
 def _of_node(differing: set[str]) -> bool:
     """Whether anything but files and units differs, or the layers that the node has its configuration from."""
-    return any(not path.startswith(("files.", "units[")) for path in differing) or bool(
+    return any(not path.startswith(("files.", "directories", "units[")) for path in differing) or bool(
         differing & {"files.config", "files.secrets"}
     )
 
@@ -90,8 +96,14 @@ def install_hostd(host: Host, wanted: Desired, found: Properties) -> None:
     """The companion of this version; the guest never notices."""
     _write(host, wanted, "hostd", "hostdUnit")
     host.run(["systemctl", "--quiet", "enable", paths.HOSTD_UNIT])
-    runs = found["units"].get(paths.HOSTD_UNIT, "").startswith("active")
-    if not runs or _other_content(wanted, found, "hostd") or _other_content(wanted, found, "hostdUnit"):
+    state = found["units"].get(paths.HOSTD_UNIT, "")
+    services.remove_overrides(host, paths.HOSTD_UNIT)
+    if (
+        not state.startswith("active")
+        or "overridden" in state
+        or _other_content(wanted, found, "hostd")
+        or _other_content(wanted, found, "hostdUnit")
+    ):
         log(f"starting {paths.HOSTD_UNIT} on {host.name}")
         host.run(["sh", "-c", _RESTART, "restart", paths.HOSTD_UNIT])
     current = wanted.files["hostd"].path
@@ -103,14 +115,14 @@ def install_hostd(host: Host, wanted: Desired, found: Properties) -> None:
 def change_live(host: Host, wanted: Desired) -> str | None:
     """Bring the baked layers to the running node. Why only a new guest can have them, or None. Raises HostError."""
     log(f"changing the running node on {host.name}")
-    answer = _ask_hostd(host, wanted, "apply", timeout=client.APPLY_TIMEOUT + 15)
-    if "error" in answer:
+    said = _ask_hostd(host, wanted, "apply", timeout=client.APPLY_TIMEOUT + 15)
+    if "error" in said:
         raise HostError(
-            f"gateway on {host.name}: the running node did not take the new configuration: {answer['error']}."
+            f"gateway on {host.name}: the running node did not take the new configuration: {said['error']}."
             " It goes on with the former one; the next `pulumi up` tries again"
         )
-    if "restart" in answer:
-        return str(answer["restart"])
+    if "restart" in said:
+        return str(said["restart"])
     if not _wait(host, wanted, {"applied": wanted.applied, "live": wanted.live}, SLICE):
         raise _unhealthy(host, wanted)
     return None
@@ -128,6 +140,7 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
     unit, content = paths.GATEWAY_UNIT, wanted.files["gatewayUnit"]
     new = f"{paths.GATEWAY}/{unit}"
     host.write_file(new, content.data, mode=content.mode)
+    services.remove_overrides(host, unit)
     log(f"starting {unit} on {host.name}")
     host.run(["sh", "-c", _SWITCH, "switch", unit, new], timeout=90)
     host.run(["systemctl", "--quiet", "enable", *UNITS])
@@ -183,8 +196,8 @@ def _ask_hostd(host: Host, wanted: Desired, *arguments: str, timeout: float) -> 
     """The answer of the wanted hostd, {} for none."""
     argv = ["/usr/bin/python3", "-I", wanted.files["hostd"].path, *arguments]
     said = host.run(argv, check=False, timeout=timeout).stdout
-    answer: dict[str, Any] = json.loads(said) if said.startswith("{") else {"error": "hostd does not answer"}
-    return answer
+    report: dict[str, Any] = json.loads(said) if said.startswith("{") else {"error": "hostd does not answer"}
+    return report
 
 
 def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) -> bool:
@@ -209,7 +222,7 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
 
 def _unhealthy(host: Host, wanted: Desired) -> HostError:
     """What is wrong, with the end of the console."""
-    report = read_health(host)
+    report = answer(host, HEALTH)
     console = host.run(
         ["journalctl", "-u", paths.GATEWAY_UNIT, "-n", "15", "-o", "cat", "--no-pager"], check=False
     ).stdout

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
+from infra.hosts import files, system
 from infra.hosts import units as services
-from infra.hosts.host import File, Host
+from infra.hosts.host import Host, Result
+from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources.compare import drift
-from wgnode.hostd import bundle, client
+from wgnode.hostd import bundle
 from wgnode.image import layers, paths, units
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
 
 BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
+DIRECTORIES = dict.fromkeys((paths.GATEWAY, paths.HOSTD_DIRECTORY), "0755 root:root")
 UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
@@ -32,7 +35,7 @@ class Content:
     owner: str = "root"
 
     def describe(self) -> str:
-        return _describe(hashlib.sha256(self.data).hexdigest(), self.mode, self.owner)
+        return files.described(hashlib.sha256(self.data).hexdigest(), self.mode, self.owner)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Desired:
         """The same shape as `observed` gives."""
         return {
             "files": {name: content.describe() for name, content in self.files.items()},
+            "directories": dict(DIRECTORIES),
             "units": dict.fromkeys(UNITS, services.RUNNING),
             "applied": self.applied,
             "live": self.live,
@@ -93,23 +97,33 @@ def desired(inputs: Properties) -> Desired:
 
 
 def observed(host: Host, wanted: Desired) -> Properties:
-    """What the host has and what the node says, in three round trips."""
-    found = host.stat([content.path for content in wanted.files.values()])
-    return {
-        "files": {
-            name: _describe_file(found[content.path]) for name, content in wanted.files.items() if content.path in found
+    """What the host has and what the node says, in one round trip."""
+    paths_wanted = {content.path: name for name, content in wanted.files.items()}
+    seen = ask(
+        host,
+        {
+            "files": files.metadata(list(paths_wanted)),
+            "directories": system.directories(DIRECTORIES),
+            "units": services.query(UNITS),
+            "health": HEALTH,
         },
-        "units": services.states(host, UNITS),
-        **reported(read_health(host)),
+    )
+    return {
+        "files": {paths_wanted[path]: files.describe(file) for path, file in seen["files"].items()},
+        "directories": seen["directories"],
+        "units": seen["units"],
+        **reported(seen["health"]),
     }
 
 
-def read_health(host: Host) -> dict[str, Any]:
-    """The node's own report through whichever hostd is there; without digests while no node runs."""
-    newest = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
-    answer = host.run(["sh", "-c", newest], check=False, timeout=client.TIMEOUT + 15)
-    report: dict[str, Any] = json.loads(answer.stdout) if answer.stdout.startswith("{") else {}
+def _health(said: Result) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(said.stdout) if said.stdout.startswith("{") else {}
     return report
+
+
+NEWEST_HOSTD = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
+HEALTH = Query(["sh", "-c", NEWEST_HOSTD], _health)
+"""The node's own report through whichever hostd is there; without digests while no node runs."""
 
 
 def reported(health: Mapping[str, Any]) -> Properties:
@@ -156,11 +170,3 @@ def _peer_described(keys: Sequence[str], preshared: Sequence[str], allowed_ips: 
     hashes = ", next ".join(f"sha256:{digest[:16]}" for digest in preshared) or "none"
     networks = " ".join(sorted(str(ip_network(network)) for network in allowed_ips)) or "none"
     return f"key {', next '.join(keys)}; pre-shared key {hashes}; allowed IPs {networks}; keepalive {keepalive}"
-
-
-def _describe_file(file: File) -> str:
-    return _describe(file.sha256, file.mode, file.owner)
-
-
-def _describe(sha256: str, mode: int, owner: str) -> str:
-    return f"sha256:{sha256} {mode:04o} {owner}"

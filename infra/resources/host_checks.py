@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from infra.hosts import facts, network
+from collections.abc import Iterable
+
+from infra.hosts import network
 from infra.hosts.host import Host, HostError
 from infra.hosts.network import Network
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
+from wgnode.firewall.foreign import Foreign
 
 
-def require_static(host: Host, lan: str) -> None:
+def require_static(host: Host, lan: str, links: str) -> None:
     """Raises HostError when something on the host keeps the LAN interface's addresses there."""
-    links = host.run(network.READ_LINKS).stdout
     if not network.to_be_taken_over(links, lan):
         return
     state = host.run(["nmcli", "--get-values", "GENERAL.STATE", "device", "show", lan], check=False)
@@ -28,20 +30,31 @@ def require_static(host: Host, lan: str) -> None:
     )
 
 
-def require_forwarding(host: Host) -> None:
+def require_forwarding(host: Host, firewalls: Iterable[Foreign]) -> None:
     """Raises HostError when another firewall drops what the gateway needs forwarded, as far as the host can tell."""
-    firewalls = facts.foreign_firewalls(host)
-    if blocking := [one for one in firewalls if one.hook == "forward" and not one.passes_us]:
-        ways = "\n".join(f"  {one}: {one.way_out}" for one in blocking)
-        raise HostError(
-            f"host {host.name}: another firewall drops what the gateway needs forwarded. Let it through, permanently,"
-            f" then run it again:\n{ways}"
-        )
+    if blocking := _blocking(host, firewalls):
+        raise HostError(f"{blocking}\nThen run it again")
 
 
-def require_neighbours(host: Host, wanted: Network) -> None:
+def warn_of(host: Host, firewalls: Iterable[Foreign]) -> None:
+    """Of the same, where it has come after the deployment: no drift of ours, but packets are lost."""
+    if blocking := _blocking(host, firewalls):
+        log(blocking, Severity.WARNING)
+
+
+def _blocking(host: Host, firewalls: Iterable[Foreign]) -> str:
+    ways = [f"\n  {one}: {one.way_out}" for one in firewalls if one.hook == "forward" and not one.passes_us]
+    if not ways:
+        return ""
+    return (
+        f"host {host.name}: another firewall drops what the gateway needs forwarded. Let it through, permanently:"
+        + "".join(ways)
+    )
+
+
+def require_neighbours(host: Host, wanted: Network, links: str) -> None:
     """Raises HostError when the host is not in the LAN where its routes' next hops are."""
-    if strange := network.strange_next_hops(host.run(network.READ_LINKS).stdout, wanted):
+    if strange := network.strange_next_hops(links, wanted):
         raise HostError(
             f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
             f" so the host cannot route to it. Give {wanted.lan} an address in that LAN,"

@@ -8,13 +8,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from lab.api import Lab
-from lab.demo import health
 from lab.deployment import Deployment
 from wgnode import recipient
 
 SITES = ("berlin", "cabin")
 BERLIN = "10.1.0.100"
 CABIN, CABIN6 = "10.2.0.100", "fd00:10:2::100"
+HEALTH = "python3 /var/lib/wgnode/hostd/*.pyz health --json"
+
+
+def health(lab: Lab, site: str) -> dict[str, Any]:
+    """What a site's gateway says of itself, asked on its host."""
+    report: dict[str, Any] = json.loads(lab.host_ssh(site, HEALTH).stdout)
+    return report
 
 
 @contextmanager

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from lab.api import Lab
-from lab.demo import health
 from lab.deployment import Deployment
 from tests.lab.environment import (
     CABIN,
+    HEALTH,
     SITES,
     add_site,
     changed,
     deployed_in,
+    health,
     is_clean,
     peers_of,
     reachable,
@@ -50,8 +51,7 @@ def booted(lab: Lab) -> dict[str, str]:
 def await_health(lab: Lab, site: str, limit: float = 60.0) -> dict[str, Any]:
     """Its report as soon as its node runs; generous, for emulation on a busy machine."""
     deadline = time.monotonic() + limit
-    ask = "python3 /var/lib/wgnode/hostd/*.pyz health --json"
-    while lab.host_ssh(site, ask, check=False).returncode != 0:
+    while lab.host_ssh(site, HEALTH, check=False).returncode != 0:
         assert time.monotonic() < deadline, f"the gateway of {site} does not run"
         time.sleep(0.5)
     return health(lab, site)

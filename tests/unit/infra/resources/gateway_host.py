@@ -33,7 +33,6 @@ class GatewayHost(FakeHost):
         self.restarts_by_itself = 0
         self.fails: str | None = None
         self.loses_connection = False  # with that
-        self.patience: list[float] = []  # what questions to hostd were given, in seconds
         self.waited: Callable[[float], None] = lambda seconds: None
         self._asked = 0
 
@@ -49,8 +48,6 @@ class GatewayHost(FakeHost):
 
     def run(self, argv: Sequence[str], *, timeout: float = 60, **options: Any) -> Result:
         self._fail_at(" ".join(argv))
-        if "health --json" in argv[-1]:
-            self.patience.append(timeout)
         return super().run(argv, timeout=timeout, **options)
 
     def write_file(self, path: str, data: bytes, **options: Any) -> bool:

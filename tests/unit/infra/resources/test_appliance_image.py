@@ -14,6 +14,7 @@ from infra.hosts.host import HostUnreachable
 from infra.provider.kind import CheckError, Partial
 from infra.resources.appliance_image import ApplianceImage
 from tests.unit.infra.resources.gateway_host import GatewayHost
+from wgnode.image import paths
 from wgnode.image.archive import Members, write_archive
 
 CONNECTION = {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "SSH-KEY"}
@@ -318,3 +319,15 @@ def test_deleting_spares_another_image_and_what_else_lies_beside_it(kind, host, 
     assert left == [f"{state['directory']}/notes"]
     assert len(host.files) == 1 + len(MEMBERS)
     assert state["directory"] in host.directories
+
+
+def test_an_image_that_the_gateway_runs_by_is_not_taken_from_under_it(kind, host, image):
+    _, id, state = created(kind, image)
+    unit = f"/etc/systemd/system/{paths.GATEWAY_UNIT}"
+    host.files[unit] = (f"ExecStart=qemu -kernel {paths.image_directory(id)}/vmlinux".encode(), 0o644, "root")
+    before = dict(host.files)
+    kind.delete(id, state)
+    assert host.files == before
+    host.files[unit] = (b"ExecStart=qemu -kernel /another/vmlinux", 0o644, "root")
+    kind.delete(id, state)
+    assert not [path for path in host.files if path.startswith(paths.IMAGES)]

@@ -110,8 +110,8 @@ def test_lists_that_another_apt_holds_are_waited_for(kind, host, monkeypatch):
 def test_reading_probes_no_guest_that_is_known_to_run(kind, host, monkeypatch):
     inputs, id, state = created(kind)
     asked = []
-    read = facts.read
-    monkeypatch.setattr(facts, "read", lambda host, known=None: asked.append(known) or read(host, known))
+    of = facts.of
+    monkeypatch.setattr(facts, "of", lambda host, seen, known=None: asked.append(known) or of(host, seen, known))
     kind.read(id, state, inputs)
     kind.update(id, state, inputs, False)
     assert asked == [state["facts"], None], "an update looks anew"

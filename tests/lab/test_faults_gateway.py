@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,13 +17,14 @@ from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from lab.api import Lab
 from lab.deployment import IMAGE
-from tests.lab.faults import Runner
+from tests.lab.faults import Recorded, Runner
 from tests.lab.trial import Trial, connection, describe, sample, survives
 from wgnode.image import paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3600)]
 PRIVATE, CABIN, ROME = (X25519PrivateKey.generate() for _ in range(3))
+PRESHARED = secrets.token_bytes(32)
 PEER = PeerConfig("cabin", (CABIN.public_key().public_bytes_raw(),), ("10.2.0.0/24",))
 JOINED = PeerConfig("rome", (ROME.public_key().public_bytes_raw(),), ("10.3.0.0/24",), "203.0.113.9:51820", 25)
 CONFIG = NodeConfig(
@@ -35,7 +37,7 @@ CONFIG = NodeConfig(
     lan=LinkConfig("52:54:00:77:68:01", ("10.1.0.2/24",)),
     peers=(PEER,),
 )
-SECRETS = NodeSecrets((PRIVATE.private_bytes_raw(),), {PEER.public_keys[0]: (bytes(32),)})
+SECRETS = NodeSecrets((PRIVATE.private_bytes_raw(),), {PEER.public_keys[0]: (PRESHARED,)})
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +54,14 @@ def image(lab: Lab) -> Iterator[Properties]:
     try:
         yield {"directory": paths.image_directory(digest), "sha256": digest}
     finally:
+        gateway = inputs_of_gateway(lab, {"directory": paths.image_directory(digest), "sha256": digest})
+        left = Recorded("berlin", gateway, gateway)
+        runner.run("Gateway", "destroy", left, gateway)
         for kind in reversed(made):
             runner.run(kind, "destroy", made[kind], inputs[kind])
 
 
-def inputs(lab: Lab, image: Properties, config: NodeConfig = CONFIG, memory: int = 128) -> Properties:
+def inputs_of_gateway(lab: Lab, image: Properties, config: NodeConfig = CONFIG, memory: int = 128) -> Properties:
     given = {
         "connection": connection(lab, "berlin"),
         "name": "berlin",
@@ -69,12 +74,12 @@ def inputs(lab: Lab, image: Properties, config: NodeConfig = CONFIG, memory: int
 
 
 def test_created_replaced_and_deleted(lab: Lab, image: Properties) -> None:
-    survives(Trial(lab, "berlin", "Gateway", inputs(lab, image), inputs(lab, image, memory=136)))
+    survives(Trial(lab, "berlin", "Gateway", inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, memory=136)))
 
 
 def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
     """From either of two configurations to the other, by the same guest all the time."""
-    one, other = inputs(lab, image), inputs(lab, image, replace(CONFIG, peers=(PEER, JOINED)))
+    one, other = inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, replace(CONFIG, peers=(PEER, JOINED)))
     trial = Trial(lab, "berlin", "Gateway", one, other)
     now, snapshots = trial.up(None, one).recorded, (trial.after_create, trial.after_update)
     assert now

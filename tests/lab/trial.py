@@ -17,12 +17,13 @@ EVERY_WAY = os.environ.get("WGNODE_FAULTS") == "all"
 
 # All that a resource may leave on a host, temporary files and transient units too.
 SNAPSHOT = r"""
+state='/var/lib/wgnode/state/*'
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr; ip -4 route; ip -6 route
 for n in net/ipv4/ip_forward net/ipv4/conf/all/send_redirects net/ipv4/conf/all/forwarding \
     net/ipv6/conf/all/forwarding net/ipv6/conf/wan0/accept_ra; do echo "$n $(cat /proc/sys/$n)"; done
-find /etc /var/lib/wgnode /run/wgnode* /run/systemd/transient -xdev ! -name '*-' ! -path /run/systemd/transient ! -path '/var/lib/wgnode/state/*' \
-    -printf '%p %M %u:%g %l\n' 2>/dev/null | sort
-find /etc/wgnode /etc/systemd/system /etc/sysctl.d /var/lib/wgnode -xdev -type f ! -path '/var/lib/wgnode/state/*' \
+find /etc /var/lib/wgnode /run/wgnode* /run/systemd/transient -xdev ! -name '*-' ! -path /run/systemd/transient \
+    ! -path "$state" -printf '%p %M %u:%g %l\n' 2>/dev/null | sort
+find /etc/wgnode /etc/systemd/system /etc/sysctl.d /var/lib/wgnode -xdev -type f ! -path "$state" \
     -exec sha256sum {} + 2>/dev/null | sort
 systemctl list-unit-files 'wgnode*'; systemctl list-units --all --plain 'wgnode*'; getent passwd; getent group
 """
@@ -90,6 +91,7 @@ class Trial:
         if found != wanted:
             difference = difflib.unified_diff(wanted, found, "wanted", "found", n=0, lineterm="")
             self.failures.append("\n".join([after, *difference]))
+            print(self.failures[-1])
             assert len(self.failures) < 3, "\n\n".join(self.failures)
 
 

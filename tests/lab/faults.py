@@ -43,8 +43,13 @@ How = Literal["half", "sent", "done"]
 
 @dataclass(frozen=True)
 class Fault:
-    step: int
+    """`step` by number, or by the first words of the first such one."""
+
+    step: int | str
     how: How
+
+    def meets(self, number: int, what: str) -> bool:
+        return what.startswith(self.step) if isinstance(self.step, str) else number == self.step
 
 
 @dataclass
@@ -62,7 +67,7 @@ class Steps:
         number = len(self.done)
         if writes:
             self.writes.append(number)
-        self._ending = self.fault.how if self.fault and self.fault.step == number else None
+        self._ending = self.fault.how if self.fault and self.fault.meets(number, what) else None
         yield
         if self._ending:
             os.kill(os.getpid(), signal.SIGKILL)

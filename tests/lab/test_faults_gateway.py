@@ -51,6 +51,7 @@ def image(lab: Lab) -> Iterator[Properties]:
         "ApplianceImage": ApplianceImage().check({**to, "source": str(IMAGE), "sha256": digest}, {}),
     }
     made = {kind: runner.run(kind, "up", None, given).recorded for kind, given in inputs.items()}
+    lab.console("berlin", f"rmdir {paths.GATEWAY} {paths.HOSTD_DIRECTORY}")  # which go with the gateway
     try:
         yield {"directory": paths.image_directory(digest), "sha256": digest}
     finally:

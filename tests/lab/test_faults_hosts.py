@@ -9,55 +9,105 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shlex
 import tarfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.hosts import network_change
 from infra.provider.kind import Properties
 from infra.resources.appliance_image import MEMBERS, ApplianceImage
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from lab.api import Lab
-from tests.lab.trial import Trial, connection, survives
+from tests.lab.faults import Fault, Runner
+from tests.lab.trial import Trial, connection, snapshot, survives
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3600)]
 
 
+def host_inputs(lab: Lab, to: str = "10.99.0.0/24", **more: Any) -> Properties:
+    via4, via6 = lab.inventory["hosts"]["berlin"]["lan"]["gateway"]
+    routes = [{"to": to, "via": via4}, {"to": "fd99::/64", "via": via6}]
+    networks = {"uplink": "wan0", "lanInterface": "lan0", "routes": routes, **more}
+    return HypervisorHost().check({"connection": connection(lab, "berlin"), "networks": networks}, {})
+
+
+def firewall_inputs(lab: Lab, **more: Any) -> Properties:
+    given = {"connection": connection(lab, "cabin"), "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
+    return NatFirewall().check(given | more, {})
+
+
+@pytest.fixture
+def folder(lab: Lab) -> Iterator[None]:
+    """What the firewall and the image find on a host that has been prepared."""
+    lab.console("cabin", "mkdir -p /etc/wgnode /var/lib/wgnode/images")
+    yield
+    lab.console("cabin", "rm -r /etc/wgnode /var/lib/wgnode")
+
+
 def test_hypervisor_host(lab: Lab) -> None:
-    def inputs(to: str, **more: Any) -> Properties:
-        via4, via6 = lab.inventory["hosts"]["berlin"]["lan"]["gateway"]
-        routes = [{"to": to, "via": via4}, {"to": "fd99::/64", "via": via6}]
-        networks = {"uplink": "wan0", "lanInterface": "lan0", "routes": routes, **more}
-        return HypervisorHost().check({"connection": connection(lab, "berlin"), "networks": networks}, {})
-
-    second = inputs("10.98.0.0/24", transit={"v4": "10.200.0.0/30"})
-    survives(Trial(lab, "berlin", "HypervisorHost", inputs("10.99.0.0/24"), second))
+    second = host_inputs(lab, "10.98.0.0/24", transit={"v4": "10.200.0.0/30"})
+    survives(Trial(lab, "berlin", "HypervisorHost", host_inputs(lab), second))
 
 
+@pytest.mark.usefixtures("folder")
 def test_nat_firewall(lab: Lab) -> None:
-    def inputs(**more: Any) -> Properties:
-        given = {"connection": connection(lab, "cabin"), "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
-        return NatFirewall().check(given | more, {})
-
-    second = inputs(listenPort=51821, allow=[{"protocol": "tcp", "port": 8080, "from": ["192.0.2.0/24"]}])
-    lab.console("cabin", "mkdir /etc/wgnode")
-    try:
-        survives(Trial(lab, "cabin", "NatFirewall", inputs(), second))
-    finally:
-        lab.console("cabin", "rmdir /etc/wgnode")
+    allow = [{"protocol": "tcp", "port": 8080, "from": ["192.0.2.0/24"]}]
+    survives(
+        Trial(lab, "cabin", "NatFirewall", firewall_inputs(lab), firewall_inputs(lab, listenPort=51821, allow=allow))
+    )
 
 
+@pytest.mark.usefixtures("folder")
 def test_appliance_image(lab: Lab, image: Path) -> None:
     inputs = {"connection": connection(lab, "cabin"), "source": str(image), "sha256": sha256(image)}
     base = f"/var/lib/wgnode/images/{sha256(image)}"
-    lab.console("cabin", "mkdir -p /var/lib/wgnode/images")
+    drift = f"echo broken >{base}/{MEMBERS[0]}; rm {base}/{MEMBERS[1]}"
+    survives(Trial(lab, "cabin", "ApplianceImage", ApplianceImage().check(inputs, {}), inputs, drift))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_firewall_that_nobody_confirms_is_taken_back_by_the_host_alone(lab: Lab) -> None:
+    unconfirmed = firewall_inputs(lab, managementNetworks=["10.9.9.0/24"])
+    left_to_itself(lab, "cabin", "NatFirewall", firewall_inputs(lab), unconfirmed, Fault("nft -f -", "done"))
+
+
+def test_networks_that_nobody_confirms_are_taken_back_by_the_host_alone(lab: Lab) -> None:
+    """Such as that the way back to the runner leads into the LAN."""
+    unconfirmed = host_inputs(lab, "192.0.2.0/24")
+    left_to_itself(lab, "berlin", "HypervisorHost", host_inputs(lab), unconfirmed, Fault(NETWORK_BEGINS, "sent"))
+
+
+NETWORK_BEGINS = shlex.join(["sh", "-c", network_change._BEGIN])
+
+
+def left_to_itself(lab: Lab, host: str, kind: str, good: Properties, bad: Properties, fault: Fault) -> None:
+    """Killed when the change is made; nobody comes, the host is as before, and the next `up` finds nothing to do."""
+    runner = Runner(lab, undo_after=5)
+    made = runner.run(kind, "up", None, good).recorded
     try:
-        drift = f"echo broken >{base}/{MEMBERS[0]}; rm {base}/{MEMBERS[1]}"
-        survives(Trial(lab, "cabin", "ApplianceImage", ApplianceImage().check(inputs, {}), inputs, drift))
+        before = without_undo(lab, host)
+        runner.killed(kind, "up", made, bad, fault)
+        locked = without_undo(lab, host)
+        deadline = time.monotonic() + 60
+        while (after := without_undo(lab, host)) != before and time.monotonic() < deadline:
+            time.sleep(0.3)
+        assert after == before
+        assert locked != before, "the change had not been made"
+        again = runner.run(kind, "up", made, good)
+        assert (again.steps, again.differs) == ([], [])
     finally:
-        lab.console("cabin", "rm -rf /var/lib/wgnode")
+        runner.run(kind, "destroy", made, good)
+
+
+def without_undo(lab: Lab, host: str) -> list[str]:
+    """The record that an undo has run stays until the next change, or the next boot."""
+    return [line for line in snapshot(lab, host) if "wgnode-undo" not in line]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from infra.provider.kind import Properties
 from lab.api import Lab
@@ -81,7 +82,7 @@ class Trial:
         self.same(describe("destroy", destroy, self.destroyed), self.before)
 
     def snapshot(self) -> list[str]:
-        return self.lab.console(self.host, SNAPSHOT, check=False).stdout.splitlines()
+        return snapshot(self.lab, self.host)
 
     def same(self, after: str, wanted: list[str]) -> None:
         """A unit that has just been stopped may take systemd a moment to forget."""
@@ -95,16 +96,21 @@ class Trial:
             assert len(self.failures) < 3, "\n\n".join(self.failures)
 
 
+def snapshot(lab: Lab, host: str) -> list[str]:
+    return lab.console(host, SNAPSHOT, check=False).stdout.splitlines()
+
+
 def describe(operation: str, fault: Fault | None, done: Done) -> str:
-    step = f" killed at step {fault.step} ({done.steps[fault.step - 1][:100]!r}, {fault.how})" if fault else ""
-    return operation + step
+    if fault is None:
+        return operation
+    return f"{operation} killed at step {fault.step} ({done.steps[int(fault.step) - 1][:100]!r}, {fault.how})"
 
 
 def sample(done: Done) -> list[Fault]:
     """Every third step, each in another way than the one before; all in all ways where they are few, or asked for."""
     if EVERY_WAY or len(done.steps) < 6:
         return schedule(done)
-    by_step: dict[int, list[Fault]] = {}
+    by_step: dict[Any, list[Fault]] = {}
     for fault in schedule(done):
         by_step.setdefault(fault.step, []).append(fault)
     return [by_step[step][step % len(by_step[step])] for step in sorted(by_step)[::3]]

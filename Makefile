@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-deploy help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
 
 LAB ?= demo
 HOST ?= berlin
@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$$HOME" XDG_CACHE_HOM
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## what is missing: Debian packages, virtual environment, Pulumi engine
 	@tools/setup
@@ -33,6 +33,9 @@ test-unit: setup ## the tests that need no root
 .PHONY: setup-tests
 setup-tests:
 	@tools/setup tests
+
+bench-deploy: setup image ## how long deploying takes, and what dominates it (ROUNDS=5, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.deploy --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -15,6 +15,22 @@ from pulumi import Input, Output, ResourceOptions
 VERSION = version("wgnode")
 
 
+class Provider(pulumi.ProviderResource):
+    """The provider with options of its own, for resources whose `opts` name it; the others have the stack's."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        skip_unreachable: Input[bool] | None = None,
+        delete_unreachable: Input[bool] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        given = {"skipUnreachable": skip_unreachable, "deleteUnreachable": delete_unreachable}
+        inputs = {wire: value for wire, value in given.items() if value is not None}
+        super().__init__("wgnode", name, inputs, ResourceOptions.merge(ResourceOptions(version=VERSION), opts))
+
+
 class _Resource(pulumi.CustomResource):
     """A resource of ours: `produced` has its outputs by wire name, of which `secret_outputs` are encrypted in state."""
 
@@ -145,7 +161,7 @@ class Gateway(_Resource):
     """A node in its virtual machine. `config` and `secrets` are canonical JSON; `secrets` is always a secret."""
 
     kind = "wgnode:index:Gateway"
-    produced = ("publicKey", "addresses", "files", "units", "loaded", "live")
+    produced = ("publicKey", "addresses", "files", "units", "loaded", "applied", "live", "node", "peers")
     secret_outputs = ("secrets",)
 
     def __init__(
@@ -158,6 +174,7 @@ class Gateway(_Resource):
         machine: Input[Mapping[str, Any]],
         config: Input[str],
         secrets: Input[str],
+        bundle: Input[str | None] = None,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -167,6 +184,7 @@ class Gateway(_Resource):
             "machine": machine,
             "config": config,
             "secrets": Output.secret(secrets),
+            "bundle": bundle,
         }
         super().__init__(name, inputs, opts)
 

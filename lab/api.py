@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import cgroup, lifecycle, netns, plan, probes, ssh, state
+from lab import stream as streams
 from lab.errors import LabError
 from lab.lifecycle import Progress, silent
 from lab.process import ours
@@ -84,7 +85,7 @@ class Lab:
         if leader is None:
             raise LabError(f"host {host!r} is off; start it: {ours(f'up --name {self.name}')}")
         enter = ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
-        return [*enter, "--root", "--wd=/", "env", "-i", f"PATH={_PATH}", "HOME=/root", "TERM=linux", *argv]
+        return [*enter, "--root", "--wdns=/", "env", "-i", f"PATH={_PATH}", "HOME=/root", "TERM=linux", *argv]
 
     def console(self, host: str, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root on a host even where a firewall locks SSH out."""
@@ -118,6 +119,12 @@ class Lab:
     def transfer(self, source: str, target: str, address: str, size: int, timeout: float = 60.0) -> probes.Transfer:
         """Send `size` random bytes by TCP from one role to `address` of another and compare what arrived."""
         return probes.transfer(self.namespace(source), self.namespace(target), address, size, timeout)
+
+    @contextmanager
+    def stream(self, role: str, address: str, interval: float = streams.INTERVAL) -> Iterator[streams.Stream]:
+        """Ping `address` from a role, every `interval` seconds, while the block runs; it then tells what was lost."""
+        with streams.stream(self.argv_in(role, []), address, interval) as made:
+            yield made
 
     @contextmanager
     def capture(self, role: str = plan.INTERNET) -> Iterator[list[probes.Packet]]:

@@ -17,7 +17,7 @@ from typing import Any
 from lab import plan, state
 from lab.api import Lab
 from lab.errors import LabError
-from lab.process import ours
+from lab.process import disk_full, ours
 
 _EPILOG = """examples:
   python -m lab up                                two hosts, an internet, a client on each LAN
@@ -41,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if (reason := disk_full(error)) is None:
+            raise
+        print(f"lab: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         name = "" if options.name == "demo" else f" --name {options.name}"

@@ -6,20 +6,19 @@ Exit codes: 0 done, 1 failed (the reason is said), 2 wrong usage, 130 interrupte
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from lab import lifecycle
 from lab.api import Lab
 from lab.deployment import IMAGE, Deployment
 from lab.errors import LabError
+from lab.process import disk_full
 
 TRANSFER_SIZE = 4 << 20
 """Bytes of the file that the demo moves; both gateways run under software emulation where there is no KVM."""
@@ -42,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if (reason := disk_full(error)) is None:
+            raise
+        print(f"demo: {reason}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ndemo: interrupted; `make demo` goes on, `make demo-down` removes all", file=sys.stderr)
         return 130
@@ -58,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("up", help="lab, stacks, proof").set_defaults(command=_up)
     commands.add_parser("down", help="remove the lab with its stacks and state").set_defaults(command=_down)
-    commands.add_parser("status", help="peers, endpoints, handshakes, bytes").set_defaults(command=_status)
+    commands.add_parser("status", help="wgnode status: gateways, digests, peers").set_defaults(command=_status)
     pulumi = commands.add_parser("pulumi", help="run the engine against the demo's stacks")
     pulumi.add_argument("argv", nargs="+", metavar="ARGUMENT", help="after --")
     pulumi.set_defaults(command=_pulumi)
@@ -100,33 +104,18 @@ def prove(lab: Lab) -> None:
 
 
 def _status(lab: Lab, options: argparse.Namespace) -> int:
-    heading = f"{'site':<8} {'peer':<8} {'endpoint':<24} {'last handshake':<16} {'received':>10} {'sent':>10}"
-    sites = lab.inventory["hosts"]
-    rows = [row(site, peer, time.time()) for site in sites for peer in health(lab, site)["peers"]]
-    print("", heading, *rows, sep="\n")
-    return 0
-
-
-def health(lab: Lab, site: str) -> dict[str, Any]:
-    """What a site's gateway says of itself, asked on its host."""
-    answer = lab.host_ssh(site, "python3 /var/lib/wgnode/hostd/*.pyz health --json").stdout
-    report: dict[str, Any] = json.loads(answer)
-    return report
-
-
-def row(site: str, peer: dict[str, Any], now: float) -> str:
-    """One peer as its site sees it; `now` in seconds since 1970, traffic in bytes."""
-    last = peer["last_handshake"]
-    age = "never" if last is None else f"{max(0, now - last):.0f} s ago"
-    endpoint = peer["endpoint"] or "unknown"
-    return f"{site:<8} {peer['name']:<8} {endpoint:<24} {age:<16} {peer['rx_bytes']:>10} {peer['tx_bytes']:>10}"
+    """`wgnode status` as the lab's runner sees the hosts; its exit code says whether all is well."""
+    deployment = Deployment(lab)
+    if not deployment.folder.is_dir():
+        raise LabError(f"nothing is deployed in lab {lab.name!r}; `make demo` does that")
+    print(flush=True)
+    return deployment.wgnode(["status"], capture_output=False).returncode
 
 
 def _down(lab: Lab, options: argparse.Namespace) -> int:
     lab.down()
     shutil.rmtree(lab.directory / "project", ignore_errors=True)
-    with suppress(OSError):  # somebody keeps files of their own in it
-        lab.directory.rmdir()
+    lifecycle.remove_empty(lab.directory)
     return 0
 
 

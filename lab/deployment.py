@@ -135,6 +135,12 @@ class Deployment:
             raise LabError(f"pulumi {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
+    def wgnode(self, arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `wgnode` where and as `pulumi` runs; it may fail."""
+        argv = self.lab.argv_in(RUNNER, ["wgnode", *arguments])
+        options = {"text": True, "capture_output": True, "timeout": 120} | options
+        return subprocess.run(argv, cwd=self.folder, env=self.environment(), check=False, **options)
+
     def configure(self, stack: str, values: Mapping[str, str]) -> None:
         """Set plain values by path under the project's namespace, keeping the file's comments."""
         pairs = [word for path, value in values.items() for word in ("--plaintext", f"{PROJECT}:{path}={value}")]

@@ -14,16 +14,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lab import cgroup, netns, plan, rootfs, ssh, state
+from lab import cgroup, machine, netns, plan, rootfs, ssh, state
 from lab.errors import LabError
 from lab.plan import INTERNET, RUNNER, Site, bare, network
-from lab.process import missing_packages, ours, run, without_bytecode
+from lab.process import ours, run, without_bytecode
 from lab.supervise import Spec
 
 Progress = Callable[[str], None]
 BOOT_SECONDS = 60.0
 REBOOT_SECONDS = 8.0
+HOSTS_SPACE = 300 << 20
+"""Bytes for the hosts' own layers; the demo's were seen to take 155 MB, with an image and a journal each."""
 _GONE = ".gone-"
+_FORWARDING = {f"net.{ip}.conf.{each}.forwarding": "1" for ip in ("ipv4", "ipv6") for each in ("all", "default")}
 
 
 def silent(_line: str) -> None:
@@ -32,9 +35,11 @@ def silent(_line: str) -> None:
 
 def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
     """Make or complete the lab; returns its inventory."""
-    _check_machine()
+    machine.check()
     with state.locked(name, directory, lambda: progress(f"waiting for another command on lab {name!r}")) as lock:
         root = rootfs.ensure(progress)
+        if not (directory / "hosts").is_dir():
+            machine.check_space(directory, HOSTS_SPACE, "free some, or choose another place by --dir")
         directory.mkdir(parents=True, exist_ok=True)
         _check_directory(directory)
         state.register(name, directory)
@@ -111,13 +116,6 @@ def _silent_host(name: str, site: Site) -> str:
     )
 
 
-def _check_machine() -> None:
-    if os.geteuid():
-        raise LabError("the lab needs root (network namespaces, mounts, containers); run it with sudo")
-    if missing := missing_packages():
-        raise LabError(f"packages are missing: apt-get install --no-install-recommends {' '.join(missing)}")
-
-
 def _check_directory(directory: Path) -> None:
     if run(["stat", "--file-system", "--format=%T", str(directory)]).stdout.strip() == "overlayfs":
         raise LabError(f"{directory} lies on an overlay, which cannot hold the hosts' own layers; choose another --dir")
@@ -148,8 +146,8 @@ def _ensure_network(name: str) -> None:
             # A host that outlived its namespace's name would hold the old one, unreachable for ever.
             cgroup.end(cgroup.of_host(name, role))
         netns.create(namespace)
-    forwarding = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
-    netns.sysctl(plan.namespace(name, INTERNET), forwarding)
+        if role not in [site.name for site in plan.SITES]:  # a host's own boot sets its
+            netns.sysctl(namespace, netns.kernel_defaults() | (_FORWARDING if role == INTERNET else {}))
     for cable in plan.cables():
         netns.wire(cable, lambda role: plan.namespace(name, role))
 
@@ -255,6 +253,12 @@ def _remove_files(directory: Path) -> bool:
             found = True
     _remove_gone(directory)
     (directory / ".lab.json.new").unlink(missing_ok=True)
+    remove_empty(directory)
+    return found
+
+
+def remove_empty(directory: Path) -> None:
+    """Remove the lab's directory and what was made above it, as far as nobody keeps anything there."""
     made = [directory]
     if directory.is_relative_to(state.DEFAULT_HOME):
         made += [state.DEFAULT_HOME, state.DEFAULT_HOME.parent]
@@ -263,4 +267,3 @@ def _remove_files(directory: Path) -> bool:
             path.rmdir()
         except OSError:
             break
-    return found

@@ -93,6 +93,18 @@ def sysctl(name: str, settings: dict[str, str]) -> None:
     inside(name, write)
 
 
+def kernel_defaults() -> dict[str, str]:
+    """What the kernel starts with (ip-sysctl.rst), of what matters to packets.
+
+    A new namespace copies the IPv4 settings of the machine's own, where sysctl.conf, systemd or Docker changed them.
+    """
+    off = ("accept_local", "arp_announce", "arp_filter", "arp_ignore", "forwarding", "proxy_arp", "route_localnet")
+    ipv4 = dict.fromkeys((*off, "rp_filter", "log_martians"), "0")
+    ipv4 |= {"accept_redirects": "1", "send_redirects": "1", "secure_redirects": "1"}
+    found = {f"net.ipv4.conf.{each}.{key}": value for each in ("all", "default") for key, value in ipv4.items()}
+    return found | {f"net.ipv6.conf.{each}.forwarding": "0" for each in ("all", "default")}
+
+
 def batch(name: str, commands: Iterable[str], family: str = "") -> None:
     """Run `ip` commands inside the namespace, in one process; `family` is -4, -6 or as each command says."""
     if text := "\n".join(commands):
@@ -142,11 +154,7 @@ def reset(name: str, cabled: Iterable[str]) -> None:
         rules = [f"rule add pref {number} lookup {table}" for number, table in tables.items()]
         batch(name, ["route flush table all", "rule flush", *rules], family)
     batch(name, ["link set lo down", "link set lo up"])
-    defaults = {
-        f"net.ipv4.conf.{each}.{key}": "0" for each in ("all", "default") for key in ("proxy_arp", "forwarding")
-    }
-    defaults |= {f"net.ipv6.conf.{each}.forwarding": "0" for each in ("all", "default")}
-    sysctl(name, defaults)
+    sysctl(name, kernel_defaults())
 
 
 def end_processes(names: Iterable[str], patience: float = 2.0) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -28,6 +29,13 @@ PACKAGES = {
 def ours(arguments: str) -> str:
     """A command line of the lab's, as who reads about it can type it in the clone."""
     return f"{'sudo ' if 'SUDO_UID' in os.environ else ''}.venv/bin/python -m lab {arguments}"
+
+
+def disk_full(error: OSError) -> str | None:
+    """What to say where the disk is full; None for any other error, which nobody foresaw."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return f"{error.strerror}: {error.filename or 'no file named'}; free some and run the same again"
 
 
 def without_bytecode() -> dict[str, str]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.machine import check_space
 from lab.process import run
 
 SUITE = "bookworm"
@@ -40,6 +41,8 @@ RECIPE = {
     "exclude": ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"],
     "hooks": _HOOKS,
 }
+BUILD_SPACE = 700 << 20
+"""Bytes for a build; it was seen to take 310 MB in the end, more while packages are unpacked."""
 Progress = Callable[[str], None]
 
 
@@ -77,6 +80,7 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
 
 
 def _build(cache: Path, target: Path, progress: Progress) -> None:
+    check_space(cache, BUILD_SPACE, "free some, or choose another place by XDG_CACHE_HOME")
     started = time.monotonic()
     progress(f"building the hosts' root file system (Debian {SUITE}, once, about a minute)")
     with tempfile.TemporaryDirectory(prefix=".build-", dir=cache, ignore_cleanup_errors=True) as work:
@@ -84,7 +88,9 @@ def _build(cache: Path, target: Path, progress: Progress) -> None:
         sources.write_text(apt_sources())
         log = cache / "build.log"
         with open(log, "wb") as output:
-            code = subprocess.run(_command(Path(work, "root"), sources), stdout=output, stderr=output).returncode
+            code = subprocess.run(
+                _command(Path(work, "root"), sources), stdout=output, stderr=output, umask=0o022
+            ).returncode
         if code:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
             raise LabError(f"mmdebstrap failed ({code}); the end of {log}:\n{tail}")

@@ -54,6 +54,7 @@ def hardware_virtualization() -> bool:
 
 def main(spec_path: str, lock: int, joined: int) -> int:
     """Keep the host of this specification; `lock` is released and `joined` told once we are in its cgroup."""
+    os.umask(0o022)  # what the host's system expects of its files, whoever ran `up`
     spec = Spec.load(spec_path)
     Path(spec.cgroup, "cgroup.procs").write_text(str(os.getpid()))
     os.write(joined, b"+")

@@ -85,6 +85,7 @@ class Site(pulumi.ComponentResource):
             },
             config=_plain(compiled, "config"),
             secrets=compiled["secrets"],
+            bundle=bundle,
             opts=_after(inside, [host, firewall, image]),
         )
         self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")

@@ -8,6 +8,7 @@ from typing import Any
 
 from infra.hosts import network
 from infra.hosts.host import Host
+from infra.hosts.query import Query, ask
 from wgnode.firewall.foreign import Foreign, foreign, legacy
 
 # A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
@@ -24,7 +25,7 @@ echo "kernel=$(uname -r)"
 echo "cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 echo "cpus=$(nproc)"
 echo "memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
-echo "qemu=$(qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p' | head -n 1)"
+echo "qemu=$(dpkg-query -W -f '${db:Status-Abbrev}${Version}' qemu-system-x86 2>/dev/null | sed -n 's/^ii *//p')"
 for module in kvm_intel kvm_amd; do [ -d /sys/module/$module ] && echo "module=$module"; done
 true"""
 
@@ -36,7 +37,10 @@ done; true"""
 
 @dataclass(frozen=True)
 class Facts:
-    """`memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is empty where it is not installed."""
+    """`memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is its package's version.
+
+    It is empty where that is not installed. (To ask QEMU itself would cost more time than all the rest.)
+    """
 
     os: str
     kernel: str
@@ -64,16 +68,31 @@ class Facts:
         }
 
 
+_LISTING: Query[str] = Query(["nft", "-j", "list", "ruleset"], lambda said: said.stdout if said.code == 0 else "")
+FIREWALLS: dict[str, Query[Any]] = {
+    "ruleset": _LISTING,
+    "legacy": Query(["sh", "-c", _LEGACY], lambda said: said.stdout),
+}
+QUERIES: dict[str, Query[Any]] = {
+    "facts": Query(["sh", "-c", _READ], lambda said: said.stdout, check=True),
+    "links": Query(network.READ_LINKS, lambda said: said.stdout if said.code == 0 else ""),
+    **FIREWALLS,
+}
+
+
 def read(host: Host, known: Mapping[str, Any] | None = None) -> Facts:
     """`known` are earlier outputs: if they say that guests run on KVM, only another kernel or QEMU asks for a probe."""
-    said = host.run(["sh", "-c", _READ]).stdout
-    values = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    return of(host, ask(host, QUERIES), known)
+
+
+def of(host: Host, answers: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Facts:
+    """From the answers to QUERIES; the host is asked only where a guest has to be probed."""
+    values = dict(line.split("=", 1) for line in answers["facts"].splitlines() if "=" in line)
     module, now = values.get("module"), (values["kernel"], values["qemu"])
     if known and known["kvm"] and module and (known["kernel"], known["qemu"]) == now:
         usable, reason = True, _runs_on(module)
     else:
         usable, reason = _kvm(host, module, values["qemu"])
-    links = host.run(network.READ_LINKS, check=False)
     return Facts(
         os=values["os"],
         kernel=values["kernel"],
@@ -83,16 +102,20 @@ def read(host: Host, known: Mapping[str, Any] | None = None) -> Facts:
         qemu=values["qemu"],
         kvm=usable,
         kvm_reason=reason,
-        interfaces=tuple(network.interfaces(links.stdout)) if links.code == 0 else (),
-        foreign_firewalls=tuple(foreign_firewalls(host)),
+        interfaces=tuple(network.interfaces(answers["links"])) if answers["links"] else (),
+        foreign_firewalls=tuple(firewalls_of(answers)),
     )
 
 
 def foreign_firewalls(host: Host) -> list[Foreign]:
     """Those of others that drop what they were not told to accept."""
-    listing = host.run(["nft", "-j", "list", "ruleset"], check=False)
-    found = foreign(listing.stdout) if listing.code == 0 else []
-    for part in host.run(["sh", "-c", _LEGACY]).stdout.split("# ")[1:]:
+    return firewalls_of(ask(host, FIREWALLS))
+
+
+def firewalls_of(answers: Mapping[str, Any]) -> list[Foreign]:
+    """From the answers to FIREWALLS."""
+    found = foreign(answers["ruleset"]) if answers["ruleset"] else []
+    for part in answers["legacy"].split("# ")[1:]:
         family, _, rules = part.partition("\n")
         found += legacy(rules, family)
     return found

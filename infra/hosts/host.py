@@ -71,6 +71,13 @@ class Host(Protocol):
         """
         ...
 
+    def run_all(self, commands: Sequence[Sequence[str]]) -> list[Result]:
+        """Run commands as root one after the other, whatever each exits with, in one round trip.
+
+        They share their error output. Raises HostError only where none could be run.
+        """
+        ...
+
     def stat(self, paths: Sequence[str]) -> dict[str, File]:
         """The metadata of those paths that exist as regular files, in one round trip."""
         ...

@@ -73,8 +73,12 @@ def observed(links: str, routes: str, lan: str) -> dict[str, dict[str, str]]:
     wanted = [name for name in OURS if name in found]
     if lan in found and not _is_bridge(found[lan]):
         wanted.append(lan)
+    described = {name: _describe(found[name]) for name in wanted}
+    strangers = [name for name, link in found.items() if link.get("master") == BRIDGE and name not in (lan, LAN_TAP)]
+    if strangers and BRIDGE in described:
+        described[BRIDGE] += f", with {' '.join(sorted(strangers))}"
     return {
-        "links": {name: _describe(found[name]) for name in wanted},
+        "links": described,
         "routes": {line.split()[0]: " ".join(line.split()[1:3]) for line in routes.splitlines() if line},
     }
 

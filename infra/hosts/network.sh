@@ -48,32 +48,41 @@ move() { # FROM TO: addresses, and routes that the kernel did not make of them
 join() { # LAN becomes a port of our bridge, which takes over what it had
     if ! exists wgnode-br0; then
         ip link add name wgnode-br0 type bridge mcast_snooping 0
-        ip link set wgnode-br0 address "$(cat "/sys/class/net/$LAN/address")"
+        ip link set wgnode-br0 address "$(mac "$LAN")"
     fi
     sysctl -q -w net.ipv4.conf.wgnode-br0.send_redirects=0
     ip link set wgnode-br0 up
     for port in /sys/class/net/wgnode-br0/brif/*; do
         case ${port##*/} in "$LAN"|wgnode-lan|'*') ;; *) release "${port##*/}" ;; esac
     done
+    [ "$(mac wgnode-br0)" = "$(mac "$LAN")" ] || ip link set wgnode-br0 address "$(mac "$LAN")"
     [ "$(master "$LAN")" = wgnode-br0 ] || ip link set "$LAN" master wgnode-br0
     ip link set "$LAN" up
     [ -z "$(addresses "$LAN")" ] || move "$LAN" wgnode-br0
 }
 
-release() { # INTERFACE leaves our bridge and gets its own back
+mac() { cat "/sys/class/net/$1/address"; }
+
+release() { # INTERFACE leaves our bridge; if it was the LAN's, from which the bridge has its MAC, it gets its own back
     ip link set "$1" nomaster
-    move wgnode-br0 "$1"
+    [ "$1" != "$LAN" ] && [ "$(mac "$1")" != "$(mac wgnode-br0)" ] || move wgnode-br0 "$1"
 }
 
-set_routes() { # FAMILY "TO VIA"...: our routes, known by their protocol number
-    family=$1 wanted=" "; shift
-    for route; do
-        ip "-$family" route replace "${route% *}" via "${route#* }" dev "$(bridge)" proto "$PROTOCOL"
-        wanted="$wanted${route% *} "
-    done
-    ip "-$family" route show proto "$PROTOCOL" | while read -r to _; do
-        case $wanted in *" $to "*) ;; *) ip "-$family" route del "$to" proto "$PROTOCOL" ;; esac
-    done
+set_routes() { # FAMILY "TO VIA"...: our routes, known by their protocol number; one that is as wanted is left alone
+    family=$1 device=$(bridge); shift
+    {
+        printf '+%s\n' "$@"
+        ip "-$family" route show proto "$PROTOCOL" | awk -v ours="$device" '{ print $1, $5 == ours ? $3 : "elsewhere" }'
+    } | awk -v device="$device" -v proto="$PROTOCOL" '
+        /^\+./ { split(line = substr($0, 2), part); wanted[line]; to[part[1]]; next }
+        NF == 2 && $0 in wanted { delete wanted[$0]; next }
+        NF == 2 && !($1 in to) { print "route del", $1, "proto", proto }
+        END { for (line in wanted) { sub(" ", " via ", line); print "route replace", line, "dev", device, "proto", proto } }
+    ' | ip "-$family" -batch -
+}
+
+routes() { # alone: nothing else is touched
+    set_all_routes
 }
 
 up() {

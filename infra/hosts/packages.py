@@ -1,4 +1,4 @@
-"""Debian packages: which are there, and installing only what is missing."""
+"""Debian packages: which are there, and installing them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from infra.hosts.host import Host, HostError, Result
+from infra.hosts.query import Query
 from infra.provider.log import log
 
 LOCK_TIMEOUT = 120  # seconds that we wait for another apt on the host
@@ -13,19 +14,18 @@ LISTS_RETRY = 5.0  # seconds between attempts to get the lists' lock, for which 
 TIMEOUT = 900.0  # seconds for downloading and unpacking
 
 
-def states(host: Host, names: Sequence[str]) -> dict[str, str]:
+def query(names: Sequence[str]) -> Query[dict[str, str]]:
     """ "installed" by package name; what is not installed is left out."""
-    shown = host.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\\n", *names], check=False).stdout
-    lines = [line.split() for line in shown.splitlines()]
+    return Query(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\\n", *names], _states)
+
+
+def _states(said: Result) -> dict[str, str]:
+    lines = [line.split() for line in said.stdout.splitlines()]
     return {parts[0]: "installed" for parts in lines if len(parts) > 1 and parts[1].startswith("ii")}
 
 
-def install(host: Host, names: Sequence[str]) -> None:
+def install(host: Host, missing: Sequence[str]) -> None:
     """Raises HostError when a package cannot be had."""
-    present = states(host, names)
-    missing = [name for name in names if name not in present]
-    if not missing:
-        return
     log(f"installing {', '.join(missing)} on {host.name}")
     apt = [
         *("apt-get", "--quiet", "--yes", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"),

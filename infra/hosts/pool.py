@@ -15,12 +15,14 @@ from contextlib import contextmanager
 import paramiko
 
 from infra.hosts.host import Connection, Host, HostUnreachable
-from infra.hosts.ssh import open_transport
+from infra.hosts.ssh import RECONNECT_TIMEOUT, open_transport
 from infra.hosts.ssh_host import SshHost
 
 CHANNELS = 8
 CHANNEL_TIMEOUT = 15.0  # seconds
-REMEMBER = 10.0  # seconds in which a host that could not be reached is not tried again for the next resource
+# Seconds in which a host that could not be reached is not tried again for the next resource, and one that fell silent
+# has less time to connect.
+REMEMBER = 10.0
 
 
 class _Line:
@@ -32,6 +34,7 @@ class _Line:
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(CHANNELS)
         self._failed: tuple[float, HostUnreachable] | None = None
+        self._broke = -REMEMBER
 
     @contextmanager
     def channel(self) -> Iterator[paramiko.Channel]:
@@ -39,6 +42,9 @@ class _Line:
             channel = self._session()
             try:
                 yield channel
+            except (paramiko.SSHException, OSError, EOFError):
+                self._broke = time.monotonic()
+                raise
             finally:
                 channel.close()
 
@@ -58,6 +64,7 @@ class _Line:
                     time.sleep(0.05)
                     continue
                 transport.close()  # it died since its last use
+                self._broke = time.monotonic()
                 if not again:
                     raise
                 again = False
@@ -69,7 +76,8 @@ class _Line:
             if self._failed and time.monotonic() - self._failed[0] < REMEMBER:
                 raise self._failed[1]
             try:
-                self._transport = open_transport(self._connection)
+                broke = time.monotonic() - self._broke < REMEMBER
+                self._transport = open_transport(self._connection, RECONNECT_TIMEOUT if broke else None)
             except HostUnreachable as error:
                 self._failed = (time.monotonic(), error)
                 raise

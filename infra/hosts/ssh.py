@@ -16,9 +16,13 @@ import paramiko
 
 from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 
-CONNECT_TIMEOUT = 5.0  # seconds for name and TCP, so that a host that is away fails within 10
+# With what the engine needs itself, a command ends within 10 s for a host that is away, whichever way it is.
+CONNECT_TIMEOUT = 5.0  # seconds for name and TCP
+RECONNECT_TIMEOUT = 2.0  # seconds for the same to a host whose connection has just broken
+BANNER_GRACE = 2.0  # seconds more until the first word of an SSH server
 HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange and login of a host that did answer, which may be a slow one
-SILENCE_TIMEOUT = 20_000  # milliseconds of unacknowledged data after which a connection counts as dead
+SILENCE_TIMEOUT = 5_000  # milliseconds of unacknowledged data after which a connection counts as dead
+KEEPALIVE = 1  # seconds between packets that want to be acknowledged while we only wait
 _KEY_TYPES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 # What matters comes as an exception; paramiko would also print tracebacks of its own.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -32,14 +36,19 @@ def name_of(connection: Connection) -> str:
     return f"{connection.user}@{address}{port}"
 
 
-def open_transport(connection: Connection) -> paramiko.Transport:
-    """A transport that is logged in. Raises HostUnreachable, HostKeyMismatch or HostError (no login)."""
+def open_transport(connection: Connection, patience: float | None = None) -> paramiko.Transport:
+    """A transport that is logged in, `patience` in seconds if it is not to be CONNECT_TIMEOUT.
+
+    Raises HostUnreachable, HostKeyMismatch or HostError (no login).
+    """
     keys = _load_key(connection)
-    transport = paramiko.Transport(_connect(connection))
+    connected_by = time.monotonic() + (CONNECT_TIMEOUT if patience is None else patience)
+    transport = paramiko.Transport(_connect(connection, connected_by))
     try:
-        _negotiate(transport, connection)
+        _negotiate(transport, connection, connected_by + BANNER_GRACE)
         _check_host_key(transport.get_remote_server_key(), connection)
         _log_in(transport, connection, keys)
+        transport.set_keepalive(KEEPALIVE)
     except BaseException:
         transport.close()
         raise
@@ -51,11 +60,10 @@ def fingerprint(key: bytes) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
-def _connect(connection: Connection) -> socket.socket:
-    deadline = time.monotonic() + CONNECT_TIMEOUT
+def _connect(connection: Connection, deadline: float) -> socket.socket:
     error: OSError = TimeoutError("timed out")
     try:
-        for family, _, _, _, address in _resolve(connection):
+        for family, _, _, _, address in _resolve(connection, deadline - 1):
             sock = socket.socket(family, socket.SOCK_STREAM)
             try:
                 sock.settimeout(max(0.1, deadline - time.monotonic()))
@@ -78,24 +86,24 @@ def _connect(connection: Connection) -> socket.socket:
 _Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
-def _resolve(connection: Connection) -> list[_Address]:
+def _resolve(connection: Connection, deadline: float) -> list[_Address]:
     """getaddrinfo, but not for longer than we wait to connect."""
     resolver = ThreadPoolExecutor(1)
     asked = resolver.submit(socket.getaddrinfo, connection.address, connection.port, type=socket.SOCK_STREAM)
     resolver.shutdown(wait=False)
     try:
-        return list(asked.result(CONNECT_TIMEOUT - 1))
+        return list(asked.result(max(0.5, deadline - time.monotonic())))
     except FutureTimeout:
         raise TimeoutError("its name could not be resolved in time") from None
 
 
-def _negotiate(transport: paramiko.Transport, connection: Connection) -> None:
+def _negotiate(transport: paramiko.Transport, connection: Connection, deadline: float) -> None:
     """Key exchange, asking for the pinned kinds of host key first."""
     pinned = {_pin_parts(pin)[0] for pin in connection.host_keys}
     options = transport.get_security_options()
     wanted = [kind for kind in options.key_types if _family(kind) in pinned]
     options.key_types = tuple(wanted + [kind for kind in options.key_types if kind not in wanted])
-    transport.banner_timeout = HANDSHAKE_TIMEOUT / 2
+    transport.banner_timeout = max(1.0, deadline - time.monotonic())
     transport.auth_timeout = HANDSHAKE_TIMEOUT
     try:
         transport.start_client(timeout=HANDSHAKE_TIMEOUT)

@@ -12,6 +12,7 @@ from typing import Final
 
 import paramiko
 
+from infra.hosts import files, query
 from infra.hosts.host import Connection, File, HostError, HostUnreachable, Result
 from infra.hosts.ssh import name_of
 
@@ -23,16 +24,13 @@ _ENVIRONMENT: Final = (
     "DEBIAN_FRONTEND=noninteractive",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 )
+_FULL = "No space left on device"
 _TIMED_OUT = 124  # what timeout(1) exits with
-_NO_FILE = 66
-
-_STAT = """for p; do [ -f "$p" ] && [ ! -L "$p" ] || continue
-printf '%s %s %s\\n' "$(sha256sum <"$p" | cut -c1-64)" "$(stat -c '%s %a %U %G' -- "$p")" "$p"; done"""
-_READ = f'[ -f "$1" ] || exit {_NO_FILE}; exec cat -- "$1"'
 # $1 path, $2 mode, $3 owner:group, $4 bytes. The new file is complete and on disk before it takes the old one's name:
-# a connection that breaks ends `cat` like the end of the data does. dash runs its exit trap after a signal only if that
-# is trapped too; what a kill has left goes at the next write, once it is older than any write that is still going on.
-_WRITE = """set -e; umask 077; trap 'exit 1' TERM HUP INT; trap 'rm -f -- "$t"' EXIT; t=
+# a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash
+# runs its exit trap after a signal only if that is trapped too; what a kill has left goes at the next write, once it is
+# older than any write that is still going on.
+_WRITE = """set -e; umask 077; trap 'exit 1' TERM HUP INT PIPE; trap 'rm -f -- "$t"' EXIT; t=
 find "$(dirname -- "$1")" -maxdepth 1 -type f -name "${1##*/}.new-????????" -mmin +10 -delete 2>/dev/null || true
 t=$(mktemp "$1.new-XXXXXXXX")
 cat >"$t"; [ "$(stat -c %s -- "$t")" = "$4" ] || { echo "its data ended early" >&2; exit 1; }
@@ -41,6 +39,15 @@ if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s -- "$t" "$1" &&
    [ "$(stat -c '%a %U:%G' -- "$t")" = "$(stat -c '%a %U:%G' -- "$1")" ]; then echo same; exit 0; fi
 sync -- "$t"; mv -fT -- "$t" "$1"; sync -- "$(dirname -- "$1")"; echo written"""
 _REMOVE = """if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir --ignore-fail-on-non-empty -- "$1"; else rm -f -- "$1"; fi"""
+
+# Each output follows its length in bytes and the command's exit code.
+_RUN_ALL = r"""for command; do
+    out=$(eval "$command"; printf '\n%s' "$?")
+    code=${out##*
+} out=${out%
+*}
+    printf '%s %s\n%s' "${#out}" "$code" "$out"
+done"""
 
 OpenChannel = Callable[[], AbstractContextManager[paramiko.Channel]]
 
@@ -63,19 +70,27 @@ class SshHost:
             raise self._failure(argv, result, secret)
         return result
 
+    def run_all(self, commands: Sequence[Sequence[str]]) -> list[Result]:
+        argv = ["sh", "-c", _RUN_ALL, "all", *(shlex.join(command) for command in commands)]
+        code, out, err = self._run(argv, [], 60)
+        said = err.decode(errors="replace")
+        if code != 0:
+            raise self._failure(commands[0], Result(code, "", said), secret=False)
+        results, rest = [], out
+        while rest:
+            head, _, rest = rest.partition(b"\n")
+            length, exited = map(int, head.split())
+            results.append(Result(exited, rest[:length].decode(errors="replace"), said))
+            rest = rest[length:]
+        return results
+
     def stat(self, paths: Sequence[str]) -> dict[str, File]:
-        if not paths:
-            return {}
-        found = {}
-        for line in self.run(["sh", "-c", _STAT, "stat", *paths]).stdout.splitlines():
-            sha256, size, mode, owner, group, path = line.split(" ", 5)
-            found[path] = File(sha256, int(size), int(mode, 8), owner, group)
-        return found
+        return query.answer(self, files.metadata(paths)) if paths else {}
 
     def read_file(self, path: str) -> bytes | None:
-        argv = ["sh", "-c", _READ, "read", path]
+        argv = files.content(path).argv
         code, out, err = self._run(argv, [], 60)
-        if code == _NO_FILE:
+        if code == files.NO_FILE:
             return None
         if code != 0:
             raise self._failure(argv, Result(code, "", err.decode(errors="replace")), secret=False)
@@ -105,10 +120,25 @@ class SshHost:
 
     def _write(self, path: str, data: Iterable[bytes], size: int, timeout: float, mode: int, owner: str) -> bool:
         argv = ["sh", "-c", _WRITE, "write", path, f"{mode:o}", owner, str(size)]
-        code, out, err = self._run(argv, data, timeout)
+        try:
+            code, out, err = self._run(argv, data, timeout)
+        except HostUnreachable as error:
+            raise HostUnreachable(f"{error}, writing {path}; what was there is as it was") from None
         if code != 0:
-            raise HostError(f"host {self.name}: cannot write {path}: {err.decode(errors='replace').strip()}")
+            said = err.decode(errors="replace").strip()
+            full = self._room(os.path.dirname(path), size) if _FULL in said else ""
+            raise HostError(f"host {self.name}: cannot write {path}: {full or said}")
         return out.strip() == b"written"
+
+    def _room(self, directory: str, size: int) -> str:
+        """Why a file of `size` bytes has no place there."""
+        shown = self.run(["df", "--block-size=1", "--output=avail,iavail,target", directory], check=False)
+        free, nodes, where = (shown.stdout.strip().splitlines()[-1:] or ["? ? ?"])[0].split(maxsplit=2)
+        room = "no inode is" if nodes == "0" else f"{free} are"
+        return (
+            f"{_FULL}: the file system {where} is full, {size} bytes are needed and {room} free; make room there, then"
+            " run it again"
+        )
 
     def _run(self, argv: Sequence[str], data: Iterable[bytes], timeout: float) -> tuple[int, bytes, bytes]:
         """(exit code, output, error output). The limit is kept on the host too, so nothing runs on unseen."""
@@ -121,7 +151,7 @@ class SshHost:
                 code, out, err = _exchange(channel, data)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise HostUnreachable(
-                f"host {self.name}: the connection broke at `{argv[0]}` ({error or 'ended'})"
+                f"host {self.name}: the connection broke in the middle of `{argv[0]}` ({error or 'ended'})"
             ) from None
         if code == _TIMED_OUT:
             raise HostError(f"host {self.name}: `{argv[0]}` did not end within {timeout:.0f} s")
@@ -137,7 +167,8 @@ class SshHost:
             )
         if secret:
             return HostError(f"host {self.name}: `{argv[0]}` exited with {result.code} (its text is kept secret)")
-        return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}")
+        way_out = "; `df` and `df -i` there show which file system is full" if _FULL in said else ""
+        return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}{way_out}")
 
 
 def _without_warning(errors: str) -> str:

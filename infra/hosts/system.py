@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from infra.hosts.host import Host
+from infra.hosts.host import Host, Result
+from infra.hosts.query import Query, answer
 
 _READ_SYSCTLS = 'for n; do [ -r "/proc/sys/$n" ] && printf "%s=%s\\n" "$n" "$(cat "/proc/sys/$n")"; done; true'
 
 
-def has_user(host: Host, name: str) -> bool:
-    return host.run(["getent", "passwd", name], check=False).code == 0
+def user(name: str) -> Query[bool]:
+    return Query(["getent", "passwd", name], lambda said: said.code == 0)
 
 
 def add_system_user(host: Host, name: str, home: str) -> None:
@@ -22,15 +23,19 @@ def add_system_user(host: Host, name: str, home: str) -> None:
     )
 
 
-def directories(host: Host, paths: Iterable[str]) -> dict[str, str]:
+def directories(paths: Iterable[str]) -> Query[dict[str, str]]:
     """Such as "0755 root:root" by path, of those that exist."""
-    listed = host.run(["stat", "-c", "%F|%n|%04a %U:%G", *paths], check=False).stdout
-    return {path: mode for kind, path, mode in (line.split("|") for line in listed.splitlines()) if kind == "directory"}
+    return Query(["stat", "-c", "%F|%n|%04a %U:%G", *paths], _directories)
+
+
+def _directories(said: Result) -> dict[str, str]:
+    lines = (line.split("|") for line in said.stdout.splitlines())
+    return {path: mode for kind, path, mode in lines if kind == "directory"}
 
 
 def make_directories(host: Host, wanted: Mapping[str, str]) -> None:
     """Parents first; `wanted` as `directories` gives it."""
-    have = directories(host, wanted)
+    have = answer(host, directories(wanted))
     for path in sorted(wanted):
         if have.get(path) != wanted[path]:
             mode, owner = wanted[path].split()
@@ -38,10 +43,13 @@ def make_directories(host: Host, wanted: Mapping[str, str]) -> None:
             host.run(["install", "-d", "-m", mode, "-o", user, "-g", group, path])
 
 
-def sysctls(host: Host, names: Iterable[str]) -> dict[str, str]:
+def sysctls(names: Iterable[str]) -> Query[dict[str, str]]:
     """The values of those that exist, by name with slashes ("net/ipv4/ip_forward")."""
-    said = host.run(["sh", "-c", _READ_SYSCTLS, "read", *names]).stdout
-    return dict(line.split("=", 1) for line in said.splitlines())
+    return Query(["sh", "-c", _READ_SYSCTLS, "read", *names], _sysctls, check=True)
+
+
+def _sysctls(said: Result) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in said.stdout.splitlines())
 
 
 def set_sysctls(host: Host, values: Mapping[str, str]) -> None:

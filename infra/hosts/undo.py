@@ -27,8 +27,7 @@ class Reverted(HostError):
 
 def settle(host: Host, name: str) -> None:
     """If an interrupted change is still unconfirmed, take it back now, so that what is read next stays as it is."""
-    host.run(["sh", "-c", _SETTLE, "settle", _unit(name)], timeout=SECONDS + 60)
-    _clear(host, name)
+    host.run(["sh", "-c", _SETTLE, "settle", _unit(name), _script(name)], timeout=SECONDS + 60)
 
 
 def confirmed(
@@ -51,29 +50,33 @@ def confirmed(
     try:
         apply(host)
         log(f"confirming the {name} by a new connection")
-        with _retried(connect) as proven:
-            if _has_run(proven, name):  # it is only because of it that we got in
+        with _retried(connect, name) as (proven, has_run):
+            if has_run:  # it is only because of it that we got in
                 raise _locked_out(proven, name, "no new connection before the undo")
             complete(proven)
             rearm(proven, name)
             persist(proven)
             disarm(proven, name)
     except HostUnreachable as error:
-        _wait_for_revert(connect, name, error)
+        _take_back(connect, name, error)
+        raise
     except BaseException:
         _revert_now(connect, name)
         raise
 
 
 @contextmanager
-def _retried(connect: Connect) -> Iterator[Host]:
-    """A network that is just being changed may need a moment; half of the time must be left for what follows."""
+def _retried(connect: Connect, name: str) -> Iterator[tuple[Host, bool]]:
+    """A host by a new connection, and whether the undo has run on it.
+
+    A network that is just being changed may need a moment; half of the time must be left for what follows.
+    """
     deadline = time.monotonic() + SECONDS / 2
     while True:
         try:
             with ExitStack() as stack:
                 host = stack.enter_context(connect())
-                host.run(["true"], timeout=10)
+                has_run = _has_run(host, name)
                 opened = stack.pop_all()
             break
         except HostUnreachable:
@@ -81,15 +84,13 @@ def _retried(connect: Connect) -> Iterator[Host]:
                 raise
             time.sleep(RETRY)
     with opened:
-        yield host
+        yield host, has_run
 
 
 def arm(host: Host, name: str, script: str) -> None:
     path = _script(name)
-    host.run(["mkdir", "-p", "-m", "0700", DIRECTORY])
-    host.write_file(path, f"touch {path}.ran\n{script}\n".encode(), mode=0o700)
-    host.remove(f"{path}.ran")
-    host.run(_timer(name))
+    data = f"touch {path}.ran\n{script}\n".encode()
+    host.run(["sh", "-c", _ARM, "arm", path, str(len(data)), *_timer(name)], input=data)
 
 
 def rearm(host: Host, name: str) -> None:
@@ -111,26 +112,28 @@ def _timer(name: str) -> list[str]:
 
 def disarm(host: Host, name: str) -> None:
     """Raises Reverted when the undo was quicker."""
-    host.run(["systemctl", "stop", f"{_unit(name)}.timer"], check=False)  # one that has elapsed is not there any more
-    if _has_run(host, name):
+    done = host.run(["sh", "-c", _DISARM, "disarm", _unit(name), _script(name)], check=False)
+    if done.code == _HAS_RUN:
         raise Reverted(f"host {host.name}: the new {name} was confirmed too late and has been taken back; run it again")
-    _clear(host, name)
+    if done.code != 0:
+        raise HostError(f"host {host.name}: the undo of the {name} cannot be disarmed: {done.stderr.strip()}")
 
 
-def _clear(host: Host, name: str) -> None:
-    for path in (_script(name), f"{_script(name)}.ran", DIRECTORY):
-        host.remove(path)
+def _take_back(connect: Connect, name: str, error: HostUnreachable) -> None:
+    """The connection broke: take the change back if there is a way in, else wait until the host has.
 
-
-def _wait_for_revert(connect: Connect, name: str, error: HostUnreachable) -> None:
-    log(f"no new connection with the new {name}; waiting for the host to take it back", Severity.WARNING)
+    Raises Reverted when the host has, for then the change has kept us out, and HostUnreachable when it never came back.
+    """
+    log(f"the connection broke at the new {name}; it is taken back, by the host if need be", Severity.WARNING)
     deadline = time.monotonic() + SECONDS + PATIENCE
     while True:
         try:
             with connect() as back:
-                if _has_run(back, name):
-                    settle(back, name)
+                has_run = _has_run(back, name)
+                settle(back, name)
+                if has_run:
                     raise _locked_out(back, name, str(error)) from None
+                return
         except HostUnreachable:
             pass
         if time.monotonic() > deadline:
@@ -168,13 +171,26 @@ def _script(name: str) -> str:
 
 
 _HAS_RUN = 3
+_WAIT = """while case $(systemctl is-active "$unit.service") in active|activating|deactivating) true ;; *) false ;; esac
+do sleep 0.2; done
+"""
+_CLEAR = """rm -f -- "$script" "$script.ran"
+rmdir --ignore-fail-on-non-empty -- "${script%/*}" 2>/dev/null || true"""
+
+# A connection that breaks ends `cat` like the end of the script does.
+_ARM = """set -e; umask 077; script=$1 size=$2; shift 2
+mkdir -p -m 0700 -- "${script%/*}"; rm -f -- "$script.ran"; cat >"$script"
+[ "$(stat -c %s -- "$script")" = "$size" ] || { rm -f -- "$script"; echo "its data ended early" >&2; exit 1; }
+exec "$@\""""
 _REARM = f"""unit=$1 script=$2; shift 2
 systemctl stop "$unit.timer" 2>/dev/null
-while case $(systemctl is-active "$unit.service") in active|activating|deactivating) true ;; *) false ;; esac
-do sleep 0.2; done
-[ ! -e "$script.ran" ] || exit {_HAS_RUN}
+{_WAIT}[ ! -e "$script.ran" ] || exit {_HAS_RUN}
 exec "$@\""""
-
-_SETTLE = """if systemctl -q is-active "$1.timer"; then systemctl start "$1.service"; systemctl stop "$1.timer"; fi
-while case $(systemctl is-active "$1.service") in active|activating|deactivating) true ;; *) false ;; esac
-do sleep 0.2; done"""
+# A timer that has elapsed is not there any more.
+_DISARM = f"""unit=$1 script=$2
+systemctl stop "$unit.timer" 2>/dev/null
+[ ! -e "$script.ran" ] || exit {_HAS_RUN}
+{_CLEAR}"""
+_SETTLE = f"""unit=$1 script=$2
+if systemctl -q is-active "$unit.timer"; then systemctl start "$unit.service"; systemctl stop "$unit.timer"; fi
+{_WAIT}{_CLEAR}"""

@@ -48,6 +48,15 @@ class Diff:
     delete_before_replace: bool = True
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What `read` found by an import's id that only says where to look; `id` is the resource's own from now on."""
+
+    id: str
+    state: Properties
+    inputs: Properties
+
+
 class CheckError(ExplainedError):
     """The inputs are unusable: (property path, what is wrong and what to do) for each, all at once."""
 
@@ -80,7 +89,7 @@ class Kind(Protocol):
         """(id, state). Idempotent: adopts what is already there."""
         ...
 
-    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | Imported | None:
         """(state, inputs) as they really are, or None when the thing is gone."""
         ...
 

@@ -50,6 +50,8 @@ def schema() -> str:
             "version": version("wgnode"),
             "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
             "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
+            "config": {"variables": schemas.options()},
+            "provider": {"inputProperties": schemas.options()},
             "resources": resources,
             "types": types,
         }

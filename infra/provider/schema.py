@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from infra.provider.options import DESCRIPTIONS, ENVIRONMENT
+
 ANY = {"$ref": "pulumi.json#/Any"}
 _SECRETS = {"privateKey", "secrets"}
 _PLAIN = {"string", "integer", "number", "boolean"}
@@ -25,6 +27,14 @@ def resource(inputs: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     made = _object(model, "inputProperties", "requiredInputs")
     return {**made, "properties": made["inputProperties"]}, types
+
+
+def options() -> dict[str, Any]:
+    """The provider's own options."""
+    return {
+        name: {"type": "boolean", "description": f"{text} {ENVIRONMENT[name]} in the environment overrides it."}
+        for name, text in DESCRIPTIONS.items()
+    }
 
 
 def _object(model: dict[str, Any], properties: str, required: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ docs/decisions/own-provider-server.md.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import traceback
@@ -19,9 +20,9 @@ from google.rpc import status_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.errors import ExplainedError
-from infra.provider import engine_log
+from infra.provider import engine_log, options
 from infra.provider.codec import decode_map, encode_map, has_unknown
-from infra.provider.kind import UNKNOWN, CheckError, Diff, Kind, Partial, PropertyChange
+from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Kind, Partial, PropertyChange
 from infra.provider.log import cancel
 
 Context: TypeAlias = grpc.ServicerContext
@@ -55,12 +56,22 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return Empty()
 
     def CheckConfig(self, request: provider_pb2.CheckRequest, context: Context) -> provider_pb2.CheckResponse:
+        try:
+            options.parse(decode_map(request.news), os.environ)
+        except CheckError as error:
+            return provider_pb2.CheckResponse(failures=_failures(error))
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+        """Other options are an update of the provider; they never replace it, nor anything that it made."""
+        changed = options.changed(decode_map(request.olds), decode_map(request.news))
+        return _diff_response(Diff(tuple(PropertyChange(name) for name in changed)))
 
     def Configure(self, request: provider_pb2.ConfigureRequest, context: Context) -> provider_pb2.ConfigureResponse:
+        try:
+            options.configure(decode_map(request.args))
+        except CheckError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True, acceptResources=False)
 
     def Cancel(self, request: Empty, context: Context) -> Empty:
@@ -76,8 +87,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             try:
                 inputs = kind.check(decode_map(request.news), decode_map(request.olds))
             except CheckError as error:
-                failures = [provider_pb2.CheckFailure(property=path, reason=why) for path, why in error.failures]
-                return provider_pb2.CheckResponse(failures=failures)
+                return provider_pb2.CheckResponse(failures=_failures(error))
             return provider_pb2.CheckResponse(inputs=encode_map(inputs))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
@@ -100,11 +110,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             found = kind.read(request.id, decode_map(request.properties), decode_map(request.inputs))
             if found is None:
                 return provider_pb2.ReadResponse(id="")
-            state, inputs = found
+            if not isinstance(found, Imported):
+                found = Imported(request.id, *found)
             return provider_pb2.ReadResponse(
-                id=request.id,
-                properties=encode_map(state),
-                inputs=encode_map(inputs),
+                id=found.id,
+                properties=encode_map(found.state),
+                inputs=encode_map(found.inputs),
                 refresh_before_update=True,
             )
 
@@ -173,6 +184,10 @@ def resource_token(urn: str) -> str:
 
 def resource_name(urn: str) -> str:
     return urn.split("::", 3)[3]
+
+
+def _failures(error: CheckError) -> list[provider_pb2.CheckFailure]:
+    return [provider_pb2.CheckFailure(property=path, reason=why) for path, why in error.failures]
 
 
 def _abort_partial(context: Context, error: Partial) -> NoReturn:

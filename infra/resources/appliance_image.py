@@ -19,13 +19,14 @@ from typing import IO
 from pydantic import Field
 
 from infra.errors import ExplainedError
-from infra.hosts import pool, system
+from infra.hosts import files, pool, system, units
 from infra.hosts.host import Connection, Host, HostError
+from infra.hosts.query import ask
 from infra.provider.kind import Diff, Partial, Properties
-from infra.provider.log import log
+from infra.provider.log import Severity, log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Sha256, connection, validated
-from wgnode.image.paths import image_directory
+from wgnode.image.paths import GATEWAY_UNIT, image_directory
 
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
 
@@ -39,11 +40,13 @@ class ApplianceImageInputs(HostInputs):
     sha256: Sha256
 
 
-def observed(host: Host, sha256: str) -> dict[str, str]:
-    """SHA-256 by member name of what lies in the image's directory."""
+def observed(host: Host, sha256: str) -> Properties:
+    """What lies in the image's directory, by member name, and the directory itself."""
     base = image_directory(sha256)
-    found = host.stat([f"{base}/{member}" for member in MEMBERS])
-    return {member: found[f"{base}/{member}"].sha256 for member in MEMBERS if f"{base}/{member}" in found}
+    members = [f"{base}/{member}" for member in MEMBERS]
+    seen = ask(host, {"files": files.metadata(members), "directories": system.directories([base])})
+    found = {path.rpartition("/")[2]: files.describe(file) for path, file in seen["files"].items()}
+    return {"files": found, "directories": seen["directories"]}
 
 
 class ApplianceImage:
@@ -57,7 +60,7 @@ class ApplianceImage:
         changes = changed_inputs(
             old_inputs, news, ApplianceImageInputs.wire_names(), replace=("connection.address", "sha256")
         )
-        changes += drift({"files": state["wanted"]}, state)
+        changes += drift({"files": state["wanted"], "directories": _directories(news["sha256"])}, state)
         return Diff(tuple(changes), delete_before_replace=False)
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
@@ -66,15 +69,19 @@ class ApplianceImage:
         return inputs["sha256"], self._apply(inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        host = self._connect(connection(inputs))
-        files = observed(host, id)
-        return ({**state, "files": files}, inputs) if files else None
+        found = observed(self._connect(connection(inputs)), id)
+        if not found["files"] and not found["directories"]:  # an empty one is of a deletion cut short
+            return None
+        return {**state, **found}, inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return {**state, **inputs} if preview else self._apply(inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
+        if in_use(host, id):
+            log(f"image {id[:12]} stays on {host.name}: its gateway runs by it", Severity.INFO)
+            return
         for member in MEMBERS:
             host.remove(f"{image_directory(id)}/{member}")
         host.remove(image_directory(id))
@@ -82,19 +89,44 @@ class ApplianceImage:
     def _apply(self, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
         sha256 = inputs["sha256"]
-        directory, files = image_directory(sha256), observed(host, sha256)
+        found = observed(host, sha256)
         with tempfile.TemporaryDirectory(prefix="wgnode-image-") as scratch:
-            wanted = unpack(inputs["source"], sha256, Path(scratch))
-            state = {**inputs, "directory": directory, "wanted": wanted, "files": files}
+            digests = unpack(inputs["source"], sha256, Path(scratch))
+            wanted = {member: files.described(digest) for member, digest in digests.items()}
+            state = {**inputs, "directory": image_directory(sha256), "wanted": wanted, **found}
             try:
-                system.make_directories(host, {directory: "0755 root:root"})
+                system.make_directories(host, _directories(sha256))
+                state["directories"] = _directories(sha256)
                 for member in MEMBERS:
-                    if files.get(member) != wanted[member]:
-                        _upload(host, Path(scratch) / member, f"{directory}/{member}")
-                        files[member] = wanted[member]
+                    if found["files"].get(member) != wanted[member]:
+                        _upload(host, Path(scratch) / member, f"{image_directory(sha256)}/{member}")
+                        found["files"][member] = wanted[member]
+                state |= observed(host, sha256)
+                _require_whole(host, state)
             except HostError as error:
                 raise Partial(sha256, state, inputs, str(error)) from error
         return state
+
+
+def in_use(host: Host, sha256: str) -> bool:
+    """Whether the gateway starts with it: a failed update that went back to an older image leaves that to be deleted,
+    and a program that asks for it again gets the same directory."""
+    unit = host.read_file(f"{units.DIRECTORY}/{GATEWAY_UNIT}")
+    return unit is not None and image_directory(sha256).encode() in unit
+
+
+def _require_whole(host: Host, state: Properties) -> None:
+    """Raises HostError where the host has another file than was sent, as with a disk or memory that fails."""
+    for member, wanted in state["wanted"].items():
+        if (found := state["files"].get(member)) != wanted:
+            raise HostError(
+                f"host {host.name}: {state['directory']}/{member} is {found or 'missing'} after its upload, sent was"
+                f" {wanted}; run it again, and look at the host's disk if that comes back"
+            )
+
+
+def _directories(sha256: str) -> dict[str, str]:
+    return {image_directory(sha256): "0755 root:root"}
 
 
 def unpack(source: str, sha256: str, into: Path) -> dict[str, str]:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, network, network_change, packages, pool, system, undo, units
+from infra.hosts import facts, files, network, network_change, packages, pool, system, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface, Network
+from infra.hosts.query import Query, answer, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties, PropertyChange
 from infra.provider.log import log
 from infra.resources import host_checks
-from infra.resources.compare import changed_inputs, drift
+from infra.resources.compare import changed_inputs, drift, join
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.image.paths import GATEWAY_UNIT
 from wgnode.topology.transit import Transit
@@ -42,8 +43,8 @@ DIRECTORIES = {
 }
 _IPV6 = "net/ipv6/conf/all/forwarding"  # exists where the kernel has IPv6
 _NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
-# Outputs that network.sh and its unit are responsible for.
-_NETWORK = ("links", "routes", "units", "files")
+UNIT_FILE = f"{units.DIRECTORY}/{network_change.UNIT}"
+_MODES = {network_change.SCRIPT: 0o755}
 
 
 class RouteInputs(Inputs):
@@ -87,7 +88,6 @@ class Traits:
 @dataclass(frozen=True)
 class Wanted:
     network: Network
-    packages: tuple[str, ...]
     files: Mapping[str, str]
     outputs: Properties
 
@@ -100,21 +100,21 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     addresses = tuple(address for address in transit.host if traits.ipv6 or ":" not in address)
     net = Network(given["uplink"], given["lanInterface"], addresses, routes)
     values = sysctls(net.uplink, traits)
-    files = {
+    contents = {
         network_change.SCRIPT: network.script(net),
         SYSCTL_FILE: "".join(f"{name} = {value}\n" for name, value in values.items()),
-        f"{units.DIRECTORY}/{network_change.UNIT}": network_change.UNIT_TEXT,
+        UNIT_FILE: network_change.UNIT_TEXT,
     }
     outputs = {
         "packageStates": dict.fromkeys(inputs["packages"], "installed"),
         "users": {USER: "present"},
         "directories": DIRECTORIES,
         "sysctls": values,
-        "files": {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()},
+        "files": {path: _described(path, text) for path, text in contents.items()},
         "units": {network_change.UNIT: units.RUNNING},
         **network.described(net, traits.bridge),
     }
-    return Wanted(net, tuple(inputs["packages"]), files, outputs)
+    return Wanted(net, contents, outputs)
 
 
 def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
@@ -124,18 +124,37 @@ def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
     return {**ipv6, "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0"}
 
 
-def observed(host: Host, wanted: Wanted) -> Properties:
-    """What the host has of all that, in the same shape."""
-    links, routes = host.run(network.READ_LINKS).stdout, host.run(network.READ_ROUTES).stdout
-    found = host.stat(list(wanted.files))
+def look(host: Host, inputs: Properties) -> dict[str, Any]:
+    """All that is read of the host, in one round trip."""
+    names = (*sysctls(inputs["networks"]["uplink"], Traits()), _NO_IPV6)
+    return ask(
+        host,
+        {
+            **facts.QUERIES,
+            "links": Query(network.READ_LINKS, lambda said: said.stdout, check=True),
+            "routes": Query(network.READ_ROUTES, lambda said: said.stdout, check=True),
+            "found": files.content(FOUND),
+            "script": files.content(network_change.SCRIPT),
+            "sysctls": system.sysctls(names),
+            "files": files.metadata([network_change.SCRIPT, SYSCTL_FILE, UNIT_FILE]),
+            "packages": packages.query(inputs["packages"]),
+            "user": system.user(USER),
+            "directories": system.directories(DIRECTORIES),
+            "units": units.query([network_change.UNIT]),
+        },
+    )
+
+
+def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
+    """What the host has of what is wanted, in the same shape."""
     return {
-        "packageStates": packages.states(host, wanted.packages),
-        "users": {USER: "present"} if system.has_user(host, USER) else {},
-        "directories": system.directories(host, DIRECTORIES),
-        "sysctls": system.sysctls(host, wanted.outputs["sysctls"]),
-        "files": {path: file.sha256 for path, file in found.items()},
-        "units": units.states(host, [network_change.UNIT]),
-        **network.observed(links, routes, wanted.network.lan),
+        "packageStates": seen["packages"],
+        "users": {USER: "present"} if seen["user"] else {},
+        "directories": seen["directories"],
+        "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
+        "files": {path: files.describe(file) for path, file in seen["files"].items()},
+        "units": seen["units"],
+        **network.observed(seen["links"], seen["routes"], wanted.network.lan),
     }
 
 
@@ -170,12 +189,14 @@ class HypervisorHost:
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
-        traits = look(host, inputs)
-        found = observed(host, desired(inputs, traits))
-        host_checks.explain(host, inputs["networks"]["lanInterface"], found)
+        seen = look(host, inputs)
+        traits = traits_of(seen, inputs)
+        found = observed(seen, desired(inputs, traits))
         if not found["files"] and not found["users"]:
             return None
-        return _state(host, inputs, traits, found, state.get("facts")), _with_desired(inputs, traits)
+        host_checks.explain(host, inputs["networks"]["lanInterface"], found)
+        host_checks.warn_of(host, facts.firewalls_of(seen))
+        return _state(host, inputs, seen, found, state.get("facts")), _with_desired(inputs, traits)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         if not preview:
@@ -186,87 +207,130 @@ class HypervisorHost:
         host = self._connect(connection(state))
         _require_no_gateway(host)
         undo.settle(host, network_change.NAME)
-        network_change.remove(host)
+        network_change.remove(host, desired(state, Traits.of(state)).files[network_change.SCRIPT])
         host.remove(SYSCTL_FILE)
-        system.set_sysctls(host, _found_sysctls(host))
+        system.set_sysctls(host, _found_sysctls(answer(host, files.content(FOUND))))
         host.remove(FOUND)
         host.run(["rm", "-rf", STATE])
         for path in sorted(DIRECTORIES, reverse=True):
             host.remove(path)
-        if system.has_user(host, USER):
+        if answer(host, system.user(USER)):
             host.run(["userdel", USER])
 
     def _apply(self, id: str, inputs: Properties) -> Properties:
         to = connection(inputs)
         host = self._connect(to)
         undo.settle(host, network_change.NAME)
-        require_usable(host, inputs)
-        traits = look(host, inputs)
-        wanted = desired(inputs, traits)
-        host_checks.require_neighbours(host, wanted.network)
+        seen = look(host, inputs)
+        require_usable(host, inputs, seen)
+        wanted = desired(inputs, traits_of(seen, inputs))
+        host_checks.require_neighbours(host, wanted.network, seen["links"])
         try:
-            apply(host, lambda: self._reconnect(to), wanted)
-            return self._found(to, inputs, traits, wanted)
+            apply(host, lambda: self._reconnect(to), wanted, seen)
+            return self._found(to, inputs)
         except HostError as error:
-            raise Partial(id, self._found_if_possible(to, inputs, traits, wanted), inputs, str(error)) from error
+            raise Partial(id, self._found_if_possible(to, inputs, wanted), inputs, str(error)) from error
 
-    def _found(self, to: Connection, inputs: Properties, traits: Traits, wanted: Wanted) -> Properties:
+    def _found(self, to: Connection, inputs: Properties) -> Properties:
         host = self._connect(to)
-        return _state(host, inputs, traits, observed(host, wanted))
+        seen = look(host, inputs)
+        return _state(host, inputs, seen, observed(seen, desired(inputs, traits_of(seen, inputs))))
 
-    def _found_if_possible(self, to: Connection, inputs: Properties, traits: Traits, wanted: Wanted) -> Properties:
+    def _found_if_possible(self, to: Connection, inputs: Properties, wanted: Wanted) -> Properties:
         """What a failure left; nothing, hence all of it drift, where the host cannot be asked any more."""
         try:
-            return self._found(to, inputs, traits, wanted)
+            return self._found(to, inputs)
         except HostError:
             nothing: Properties = {name: {} for name in wanted.outputs}
-            return {**inputs, **nothing, "traits": traits.outputs(), "facts": {}}
+            return {**inputs, **nothing, "facts": {}}
 
 
-def require_usable(host: Host, inputs: Properties) -> None:
+def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None:
     """Raises HostError, before anything is changed, for what cannot work."""
     try:
-        network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
+        network.lan_bridge(seen["links"], _interfaces(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
-    host_checks.require_static(host, inputs["networks"]["lanInterface"])
-    host_checks.require_forwarding(host)
+    host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
+    host_checks.require_forwarding(host, facts.firewalls_of(seen))
 
 
-def look(host: Host, inputs: Properties) -> Traits:
+def traits_of(seen: Mapping[str, Any], inputs: Properties) -> Traits:
     """The host's traits, as they were before we changed anything."""
     try:
-        bridge = network.lan_bridge(host.run(network.READ_LINKS).stdout, _interfaces(inputs))
+        bridge = network.lan_bridge(seen["links"], _interfaces(inputs))
     except MissingInterface:  # it has gone away since: drift, to be shown as such
         bridge = network.BRIDGE
-    name = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra"
-    kept, now = _found_sysctls(host), system.sysctls(host, [name, _IPV6, _NO_IPV6])
-    listens = kept.get(name, now.get(name, "0")) != "0"
+    name, now = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra", seen["sysctls"]
+    listens = _found_sysctls(seen["found"]).get(name, now.get(name, "0")) != "0"
     return Traits(bridge, listens, _IPV6 in now and now.get(_NO_IPV6, "0") == "0")
 
 
-def apply(host: Host, reconnect: undo.Connect, wanted: Wanted) -> None:
-    """First all that cannot cut the way in, then the networks. Raises HostError."""
-    packages.install(host, wanted.packages)
-    host_checks.require_forwarding(host)  # again: a host that had no `nft` before could not show all of them
-    if not system.has_user(host, USER):
+def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any]) -> None:
+    """What differs, and nothing else: first all that cannot cut the way in, then the networks. Raises HostError."""
+    found = observed(seen, wanted)
+    differing = {change.path for change in plan(wanted, found)}
+    if missing := [name for name in wanted.outputs["packageStates"] if name not in found["packageStates"]]:
+        packages.install(host, missing)
+        # Again: a host that had no `nft` before could not show all of them.
+        host_checks.require_forwarding(host, facts.foreign_firewalls(host))
+    if not found["users"]:
         system.add_system_user(host, USER, HOME)
-    system.make_directories(host, DIRECTORIES)
-    values = wanted.outputs["sysctls"]
-    kept, now = _found_sysctls(host), system.sysctls(host, values)
-    host.write_file(FOUND, (json.dumps({"sysctls": {**now, **kept}}, indent=1, sort_keys=True) + "\n").encode())
-    host.write_file(SYSCTL_FILE, wanted.files[SYSCTL_FILE].encode())
+    if _at("directories", differing):
+        system.make_directories(host, DIRECTORIES)
+    _set_sysctls(host, wanted, found, seen["found"])
+    if join("files", SYSCTL_FILE) in differing:
+        host.write_file(SYSCTL_FILE, wanted.files[SYSCTL_FILE].encode())
+    _apply_networks(host, reconnect, wanted, seen, differing)
+
+
+def _set_sysctls(host: Host, wanted: Wanted, found: Properties, kept: str | None) -> None:
+    """Having written down what they were before us."""
+    values, now = wanted.outputs["sysctls"], found["sysctls"]
+    remembered = {**now, **_found_sysctls(kept)}
+    if remembered != _found_sysctls(kept):
+        host.write_file(FOUND, (json.dumps({"sysctls": remembered}, indent=1, sort_keys=True) + "\n").encode())
     if now != values:
         system.set_sysctls(host, values)
-    if any(change.path.split("[")[0].split(".")[0] in _NETWORK for change in plan(wanted, observed(host, wanted))):
+
+
+def _apply_networks(
+    host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], differing: set[str]
+) -> None:
+    """Where routes alone changed, as by another site in the mesh, links are not touched."""
+    script, text = network_change.SCRIPT, wanted.files[network_change.SCRIPT]
+
+    def enable(host: Host) -> None:
+        if _at("units", differing) or join("files", UNIT_FILE) in differing:
+            units.mend(host, network_change.UNIT, network_change.UNIT_TEXT, seen["units"].get(network_change.UNIT))
+
+    if _at("links", differing) or _at("routes", differing):
         log(f"bringing up the networks of {host.name}")
-        network_change.apply(host, reconnect, wanted.files[network_change.SCRIPT])
+        verb: network_change.Verb = "up" if _at("links", differing) else "routes"
+        network_change.apply(host, reconnect, text, before=seen["script"], verb=verb, enable=enable)
+        return
+    if join("files", script) in differing:
+        host.write_file(script, text.encode(), mode=_MODES[script])
+    enable(host)
+
+
+def _at(output: str, paths: Iterable[str]) -> bool:
+    return any(path.split("[")[0].split(".")[0] == output for path in paths)
+
+
+def _described(path: str, text: str) -> str:
+    return files.described(hashlib.sha256(text.encode()).hexdigest(), _MODES.get(path, 0o644))
 
 
 def _state(
-    host: Host, inputs: Properties, traits: Traits, found: Properties, known: Mapping[str, Any] | None = None
+    host: Host,
+    inputs: Properties,
+    seen: Mapping[str, Any],
+    found: Properties,
+    known: Mapping[str, Any] | None = None,
 ) -> Properties:
-    return {**inputs, **found, "traits": traits.outputs(), "facts": facts.read(host, known).outputs()}
+    traits, now = traits_of(seen, inputs).outputs(), facts.of(host, seen, known).outputs()
+    return {**inputs, **found, "traits": traits, "facts": now}
 
 
 def _with_desired(inputs: Properties, traits: Traits) -> Properties:
@@ -277,9 +341,8 @@ def _interfaces(inputs: Properties) -> Network:
     return Network(inputs["networks"]["uplink"], inputs["networks"]["lanInterface"], (), {})
 
 
-def _found_sysctls(host: Host) -> dict[str, str]:
-    """Their values before we changed them."""
-    kept = host.read_file(FOUND)
+def _found_sysctls(kept: str | None) -> dict[str, str]:
+    """Their values before we changed them, from what FOUND holds."""
     return dict(json.loads(kept)["sysctls"]) if kept else {}
 
 

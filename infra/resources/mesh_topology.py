@@ -13,10 +13,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from infra import seal
+from infra import recovery, seal
 from infra.config import MeshConfig
 from infra.errors import ExplainedError
-from infra.provider.kind import UNKNOWN, CheckError, Diff, Properties, PropertyChange, Secret
+from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Properties, PropertyChange, Secret
 from infra.resources.inputs import validated
 from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
 from wgnode.topology.bundle import Bundle
@@ -62,13 +62,21 @@ class MeshTopology:
             return "", _public(inputs) | dict.fromkeys(OUTPUTS, UNKNOWN)
         return name, _renewed(inputs, {})
 
-    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        if "privateKeys" not in state:
-            raise ExplainedError(
-                f"cannot import {id}: a mesh's keys exist only in its stack's state; bring that back from a backup with"
-                " `pulumi stack import`, or let `pulumi up` make a new mesh"
-            )
-        return _wrapped(state), inputs
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | Imported:
+        if "privateKeys" in state:
+            return _wrapped(state), inputs
+        if id.startswith(recovery.PREFIX):
+            return self._imported(recovery.read(id))
+        raise ExplainedError(
+            f"cannot import {id}: a mesh's keys exist only in its stack's state and on its hosts; bring the state back"
+            " from a backup with `pulumi stack import`, read the keys from the hosts with `wgnode mesh recover`, or"
+            " let `pulumi up` make a new mesh"
+        )
+
+    def _imported(self, found: recovery.Recovery) -> Imported:
+        """The state that made the mesh which the hosts have."""
+        inputs = self.check(dict(found.inputs), {})
+        return Imported(recovery.MESH, _renewed(inputs, found.state()), inputs)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return _foreseen(inputs, state) if preview else _renewed(inputs, state)

@@ -7,27 +7,32 @@ transaction, which cuts nothing. Every change is taken back by the host unless a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 from pydantic import Field
 
-from infra.hosts import facts, pool, undo, units
+from infra.hosts import facts, files, pool, undo, units
 from infra.hosts.host import Connection, Host, HostError
+from infra.hosts.query import Query, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Properties, PropertyChange
-from infra.provider.log import log
-from infra.resources.compare import changed_inputs, drift
+from infra.provider.log import Severity, log
+from infra.resources import host_checks
+from infra.resources.compare import changed_inputs, drift, join
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.firewall import nft
+from wgnode.firewall.foreign import Foreign
 from wgnode.firewall.rules import TABLE, Allow, Firewall, ruleset
 from wgnode.topology.transit import Transit
 
 UNIT = "wgnode-firewall.service"
 FILE = "/etc/wgnode/firewall.nft"
-_LIST = ["nft", "-j", "list", "table", "inet", TABLE]
+UNIT_FILE = f"{units.DIRECTORY}/{UNIT}"
+_TABLE = ("rules", "chains", "order", "others")  # outputs that the table itself has
 # From the SSH server's child above us; sudo takes it out of our own environment.
 _SSH_CONNECTION = r"""p=$$; while [ "$p" -gt 1 ]; do
     said=$(tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
@@ -96,20 +101,30 @@ def desired(inputs: Properties) -> Wanted:
         )
     )
     script = nft.script(chains)
-    files = {FILE: _sha256(script), f"{units.DIRECTORY}/{UNIT}": _sha256(UNIT_TEXT)}
-    return Wanted(script, {**_outputs(nft.described(chains)), "files": files, "units": {UNIT: units.RUNNING}})
+    contents = {FILE: files.described(_sha256(script), 0o600), UNIT_FILE: files.described(_sha256(UNIT_TEXT))}
+    return Wanted(script, {**_outputs(nft.described(chains)), "files": contents, "units": {UNIT: units.RUNNING}})
 
 
-def observed(host: Host) -> Properties:
+def look(host: Host) -> dict[str, Any]:
+    """All that is read of the host, in one round trip."""
+    return ask(
+        host,
+        {
+            **facts.FIREWALLS,
+            **host_checks.LISTENERS,
+            "file": files.content(FILE),
+            "files": files.metadata([FILE, UNIT_FILE]),
+            "units": units.query([UNIT]),
+            "ssh": Query(["sh", "-c", _SSH_CONNECTION], lambda said: said.stdout.split(), check=True),
+        },
+    )
+
+
+def observed(seen: Mapping[str, Any]) -> Properties:
     """The table's rules by name, in order, and whether they would survive a reboot."""
-    listed = host.run(_LIST, check=False)
-    table = nft.observed(listed.stdout) if listed.code == 0 else nft.Table({}, {})
-    found = host.stat([FILE, f"{units.DIRECTORY}/{UNIT}"])
-    return {
-        **_outputs(table),
-        "files": {path: file.sha256 for path, file in found.items()},
-        "units": units.states(host, [UNIT]),
-    }
+    table = nft.observed(seen["ruleset"]) if seen["ruleset"] else nft.Table({}, {}, {})
+    found = {path: files.describe(file) for path, file in seen["files"].items()}
+    return {**_outputs(table), "files": found, "units": seen["units"]}
 
 
 def plan(wanted: Wanted, found: Properties) -> list[str]:
@@ -142,9 +157,13 @@ class NatFirewall:
         return f"{TABLE}@{inputs['connection']['address']}", self._apply(inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        found = observed(self._connect(connection(inputs)))
+        host = self._connect(connection(inputs))
+        seen = look(host)
+        found = observed(seen)
         if not found["rules"] and not found["files"]:
             return None
+        if shut := _shut(host, inputs, facts.firewalls_of(seen)):
+            log(shut, Severity.WARNING)
         return {**inputs, **found}, {**inputs, **desired(inputs).outputs}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
@@ -162,19 +181,20 @@ class NatFirewall:
         to, wanted = connection(inputs), desired(inputs)
         host = self._connect(to)
         undo.settle(host, "firewall")
-        require_ssh_port(host, inputs)
-        require_open(host, inputs)
-        if plan(wanted, observed(host)):
-            apply(host, lambda: self._reconnect(to), wanted, inputs)
-        return {**inputs, **observed(self._connect(to))}
+        seen = look(host)
+        require_ssh_port(host, inputs, seen["ssh"])
+        require_open(host, inputs, facts.firewalls_of(seen))
+        host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
+        apply(host, lambda: self._reconnect(to), wanted, inputs, seen)
+        return {**inputs, **observed(look(self._connect(to)))}
 
 
-def require_ssh_port(host: Host, inputs: Properties) -> None:
+def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> None:
     """Raises HostError, before anything is changed, where a forward in front of the host hides its real SSH port.
 
-    One that is given explicitly is taken as it is: the way in of now may be another than the uplink.
+    One that is given explicitly is taken as it is: the way in of now may be another than the uplink. `said` is what
+    the host says of the connection: the client, its port, the server, its port.
     """
-    said = host.run(["sh", "-c", _SSH_CONNECTION]).stdout.split()  # client, its port, server, its port
     if "sshPort" in inputs or len(said) != 4 or ip_address(said[0].split("%")[0]).is_loopback:
         return
     if said[3] != str(_ssh_port(inputs)):
@@ -185,34 +205,44 @@ def require_ssh_port(host: Host, inputs: Properties) -> None:
         )
 
 
-def require_open(host: Host, inputs: Properties) -> None:
+def require_open(host: Host, inputs: Properties, firewalls: Iterable[Foreign]) -> None:
     """Raises HostError, before anything is changed, when another firewall drops what `allow` lets in."""
-    if not inputs["allow"]:
-        return
-    for one in facts.foreign_firewalls(host):
-        if shut := [allowed["port"] for allowed in inputs["allow"] if one.blocks_port(allowed["port"])]:
-            raise HostError(
-                f"host {host.name}: another firewall, {one}, drops port {', '.join(map(str, shut))}, which"
+    if shut := _shut(host, inputs, firewalls):
+        raise HostError(shut)
+
+
+def _shut(host: Host, inputs: Properties, firewalls: Iterable[Foreign]) -> str:
+    for one in firewalls:
+        if ports := [allowed["port"] for allowed in inputs["allow"] if one.blocks_port(allowed["port"])]:
+            return (
+                f"host {host.name}: another firewall, {one}, drops port {', '.join(map(str, ports))}, which"
                 " firewall.allow lets in; open it there too, or take it out of the site's stack file"
             )
+    return ""
 
 
-def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties) -> None:
-    """Load the table, prove that we still get in, and only then make it permanent."""
-    log(f"loading the firewall of {host.name}")
-    host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
-    before = observed(host)
+def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties, seen: Mapping[str, Any]) -> None:
+    """Load the table, prove that we still get in, and only then make it permanent; of all that, what is to be done."""
+    found = observed(seen)
+    differing = plan(wanted, found)
 
     def load(host: Host) -> None:
         host.run(["nft", "-f", "-"], input=wanted.script.encode())
 
     def persist(host: Host) -> None:
-        host.run(["mkdir", "-p", "-m", "0755", "/etc/wgnode"])
-        host.write_file(FILE, wanted.script.encode(), mode=0o600)
-        units.install(host, UNIT, UNIT_TEXT)
+        if join("files", FILE) in differing:
+            host.run(["mkdir", "-p", "-m", "0755", os.path.dirname(FILE)])
+            host.write_file(FILE, wanted.script.encode(), mode=0o600)
+        if join("files", UNIT_FILE) in differing or join("units", UNIT) in differing:
+            units.mend(host, UNIT, UNIT_TEXT, seen["units"].get(UNIT))
 
-    undo.confirmed(host, reconnect, "firewall", undo=_undo(host), apply=load, persist=persist)
-    if _translation(before["rules"]) != _translation(wanted.outputs["rules"]):
+    if not any(path.startswith(_TABLE) for path in differing):
+        persist(host)
+        return
+    log(f"loading the firewall of {host.name}")
+    host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
+    undo.confirmed(host, reconnect, "firewall", undo=_undo(host, seen["file"]), apply=load, persist=persist)
+    if _translation(found["rules"]) != _translation(wanted.outputs["rules"]):
         forget_connections(host, inputs)
 
 
@@ -228,18 +258,17 @@ def forget_connections(host: Host, inputs: Properties) -> None:
         host.run(["conntrack", "-D", "-f", family, "--orig-src", guest], check=False)
 
 
-def _undo(host: Host) -> str:
+def _undo(host: Host, file: str | None) -> str:
     """A script that brings back the table, the file and the unit as they are now."""
     table = host.run(["nft", "list", "table", "inet", TABLE], check=False)
     lines = [f"nft delete table inet {TABLE}"]
     if table.code == 0:
         lines += [f"nft -f - <<'WGNODE_END'\n{table.stdout.rstrip()}\nWGNODE_END"]
-    file = host.read_file(FILE)
     if file is None:
         lines = [f"systemctl disable --now {UNIT}", *lines]
-        lines += [f"rm -f {units.DIRECTORY}/{UNIT} {FILE}", "systemctl daemon-reload"]
+        lines += [f"rm -f {UNIT_FILE} {FILE}", "systemctl daemon-reload"]
     else:
-        lines += [f"cat >{FILE} <<'WGNODE_END'\n{file.decode().rstrip()}\nWGNODE_END"]
+        lines += [f"cat >{FILE} <<'WGNODE_END'\n{file.rstrip()}\nWGNODE_END"]
     return "\n".join(lines)
 
 
@@ -248,17 +277,18 @@ def _ssh_port(inputs: Properties) -> int:
 
 
 def _outputs(table: nft.Table) -> Properties:
-    return {"rules": dict(table.rules), "chains": {name: ", ".join(rules) for name, rules in table.order.items()}}
+    order = {name: ", ".join(rules) for name, rules in table.order.items()}
+    return {"rules": dict(table.rules), "chains": dict(table.chains), "order": order, "others": dict(table.others)}
 
 
 def _differences(wanted: Properties, found: Properties) -> list[PropertyChange]:
-    """By rule. That a missing rule also shortens its chain is no second difference; another order is one."""
+    """By rule. That a rule is missing, or more, also changes its chain's order, which is no second difference."""
     found = {**dict.fromkeys(wanted, {}), **found}  # noqa: RUF024 (never changed)
-    chains = {
-        name: order if _same_order(order, found["chains"].get(name, "")) else found["chains"][name]
-        for name, order in wanted["chains"].items()
+    order = {
+        name: rules if _same_order(rules, found["order"].get(name, "")) else found["order"][name]
+        for name, rules in wanted["order"].items()
     }
-    return drift(wanted, {**found, "chains": chains})
+    return drift(wanted, {**found, "order": order})
 
 
 def _same_order(wanted: str, found: str) -> bool:

@@ -1,59 +1,116 @@
-"""Resources on a host that cannot be read just now.
+"""Resources on a host that cannot be read, or reached at all, just now.
 
 The engine reads every resource before an update, over the connection in its state. If that fails because the key, the
 pins or the port have changed since, the update that brings the new ones must still be possible. So a read that does
-not get in keeps the recorded state and says so in an output, `unread`; that is a difference, hence an update, which
-uses the connection in the program and fails, by name, when that does not get in either.
+not get in keeps the recorded state and says so in an output: `unread`, or `unreached` where the host is away. That is a
+difference, hence an update, which uses the connection in the program and fails, by name, when that does not get in
+either.
+
+With the provider's option `skipUnreachable` a host that is away is no difference, and an update of what is on it is
+passed over: the state stays, with a mark that makes the next `up` do it. With `deleteUnreachable` what was on a host
+that is away can be deleted. A host that is there but refuses our key is neither.
+
+The engine reads before it runs the program, with the options of the last `up`; so it is `diff` that takes the present
+ones into account.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from infra.errors import ExplainedError
-from infra.hosts.host import HostKeyMismatch, HostUnreachable, LoginRefused
-from infra.provider.kind import Diff, Kind, Properties, PropertyChange
+from infra.hosts import pool
+from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.provider import options
+from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, log
+from infra.resources.inputs import connection
 
 UNREAD = "unread"
+UNREACHED = "unreached"
+PASSED_OVER = "passedOver"
+_MARKS = (UNREAD, UNREACHED, PASSED_OVER)
 
 
 class OnHost:
     """Any kind of resource on a host, with that."""
 
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
+    def __init__(self, kind: Kind, connect: Callable[[Connection], Host] = pool.connect) -> None:
+        self._kind, self._connect = kind, connect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         return self._kind.check(news, olds)
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        unread = UNREAD in state
-        diff = self._kind.diff(_without(state), old_inputs, news)
-        if not unread or any(change.replace for change in diff.changes):
+        diff = self._kind.diff(_without_marks(state), old_inputs, news)
+        if any(change.replace for change in diff.changes):
             return diff
-        change = PropertyChange(UNREAD, kind="DELETE", drift=True)
-        return Diff((*diff.changes, change), diff.delete_before_replace)
+        ignored = UNREACHED if options.current().skip_unreachable else None
+        marks = [mark for mark in _MARKS if mark in state and mark != ignored]
+        changes = [PropertyChange(mark, kind="DELETE", drift=True) for mark in marks]
+        return Diff((*diff.changes, *changes), diff.delete_before_replace)
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         return self._kind.create(name, inputs, preview)
 
-    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | Imported | None:
         if "connection" not in inputs:
             raise ExplainedError(
                 f"cannot import {id}: an id does not tell how to log in to the host; declare the resource without"
                 " importing it, `pulumi up` adopts what is already there"
             )
+        passed_over = {name: value for name, value in state.items() if name == PASSED_OVER}
         try:
-            return self._kind.read(id, _without(state), inputs)
+            found = self._kind.read(id, _without_marks(state), inputs)
         except (HostUnreachable, HostKeyMismatch, LoginRefused) as error:
-            log(str(error), Severity.WARNING)
-            return {**state, UNREAD: str(error)}, inputs
+            return {**_without_marks(state), **passed_over, **_mark(error)}, inputs
+        if found is None or isinstance(found, Imported):
+            return found
+        return {**found[0], **passed_over}, found[1]
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        return self._kind.update(id, _without(state), inputs, preview)
+        if not preview and options.current().skip_unreachable and (why := self._away(inputs, HostUnreachable)):
+            log(f"{why}; passed over (wgnode:skipUnreachable): the next `up` with it back does it", Severity.WARNING)
+            return {**_without_marks(state), PASSED_OVER: str(why)}
+        return self._kind.update(id, _without_marks(state), inputs, preview)
 
     def delete(self, id: str, state: Properties) -> None:
-        self._kind.delete(id, _without(state))
+        try:
+            self._kind.delete(id, _without_marks(state))
+        except (HostUnreachable, HostKeyMismatch) as error:
+            away = self._away(state, HostUnreachable, HostKeyMismatch)
+            if not away:  # it is back: the next attempt can do it properly
+                raise
+            if not options.current().delete_unreachable:
+                raise type(error)(f"{error}. {_FOR_GOOD}") from None
+            log(f"{away}; forgotten (wgnode:deleteUnreachable): what is on it stays there", Severity.WARNING)
+
+    def _away(self, properties: Properties, *kinds: type[HostError]) -> HostError | None:
+        """Why the host cannot be reached, where it is for one of these reasons."""
+        try:
+            self._connect(connection(properties))
+        except kinds as error:
+            return error
+        return None
 
 
-def _without(state: Properties) -> Properties:
-    return {name: value for name, value in state.items() if name != UNREAD}
+_FOR_GOOD = (
+    "If it is gone for good, WGNODE_DELETE_UNREACHABLE=true before the command deletes what was on it from the state"
+    " (docs/how-to/forget-a-host.md)"
+)
+
+
+def _mark(error: HostError) -> Properties:
+    """What a read that did not get in adds to the recorded state; warns of it."""
+    if not isinstance(error, HostUnreachable):
+        log(str(error), Severity.WARNING)
+        return {UNREAD: str(error)}
+    if not options.current().skip_unreachable:
+        log(str(error), Severity.WARNING)
+        return {UNREACHED: str(error)}
+    log(f"{error}; skipped (wgnode:skipUnreachable): shown as it was when last read", Severity.WARNING)
+    return {}
+
+
+def _without_marks(state: Properties) -> Properties:
+    return {name: value for name, value in state.items() if name not in _MARKS}

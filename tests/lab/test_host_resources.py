@@ -3,111 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from infra.hosts import network, pool, undo
-from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable
+from infra.hosts.host import Host, HostError, HostKeyMismatch, HostUnreachable
 from infra.provider.kind import Partial
-from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.inputs import connection
-from infra.resources.nat_firewall import NatFirewall, require_ssh_port
+from infra.resources.nat_firewall import look, require_ssh_port
 from lab.api import Lab
 
+from .host_site import Site
+
 pytestmark = pytest.mark.lab
-T = TypeVar("T")
-CLONE_NEWNET = 0x40000000
-
-# What a deployment may change on a host. Backups of /etc/passwd and the like stay: packages' tools make them.
-SNAPSHOT = r"""
-nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr; ip -4 route; ip -6 route
-sysctl -a 2>/dev/null | grep -E 'forwarding|ip_forward|accept_ra |send_redirects' | sort
-find /etc /var/lib/wgnode /run/wgnode* -xdev -type f ! -name '*-' 2>/dev/null | sort | xargs sha256sum
-find /var/lib/wgnode /run/wgnode* -type d 2>/dev/null
-systemctl list-unit-files 'wgnode*'; systemctl list-units --all --plain 'wgnode*'; getent passwd; getent group
-"""
-
-
-@dataclass
-class Site:
-    """A host of the lab, and the two resources on it as the engine would have them."""
-
-    lab: Lab
-    name: str
-    run: Callable[[Callable[[], T]], T]
-
-    def __post_init__(self) -> None:
-        self.host, self.firewall = HypervisorHost(), NatFirewall()
-        entry = self.lab.inventory["hosts"][self.name]
-        self.lan, self.address = entry["lan"], entry["address"]
-        self.connection = {
-            "address": self.address,
-            "port": entry["port"],
-            "user": entry["user"],
-            "hostKeys": entry["host_keys"],
-            "privateKey": Path(self.lab.inventory["ssh_key"]).read_text(),
-        }
-
-    def host_inputs(self, **networks: Any) -> dict[str, Any]:
-        routes = [
-            {"to": "10.99.0.0/24", "via": self.lan["gateway"][0]},
-            {"to": "fd99::/64", "via": self.lan["gateway"][1]},
-        ]
-        given = {"uplink": "wan0", "lanInterface": "lan0", "routes": routes, **networks}
-        return self.host.check({"connection": self.connection, "networks": given}, {})
-
-    def firewall_inputs(self, **changes: Any) -> dict[str, Any]:
-        given = {"connection": self.connection, "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
-        return self.firewall.check({**given, **changes}, {})
-
-    def create(self, kind: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-        return self.run(lambda: kind.create("it", inputs, False))[1]
-
-    def read(self, kind: Any, state: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        found = self.run(lambda: kind.read("id", state, inputs))
-        assert found is not None
-        return found
-
-    def drift(self, kind: Any, state: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        state, real = self.read(kind, state, inputs)
-        return state, [change.path for change in kind.diff(state, real, inputs).changes]
-
-    def shell(self, command: str) -> str:
-        return self.lab.console(self.name, command, check=False).stdout
-
-    def snapshot(self) -> list[str]:
-        return self.shell(SNAPSHOT).splitlines()
-
-    def clean(self) -> None:
-        for kind, state in ((self.firewall, self.firewall_inputs()), (self.host, self.host_inputs())):
-            self.run(lambda kind=kind, state=state: kind.delete("id", state))
-        pool.forget(connection({"connection": self.connection}))
-
-
-@pytest.fixture
-def in_runner(lab: Lab) -> Iterator[Callable[[Callable[[], T]], T]]:
-    """Calls run in a thread that lives in the runner's network namespace, where Pulumi would run."""
-
-    def enter() -> None:
-        file = os.open(f"/run/netns/{lab.namespace('runner')}", os.O_RDONLY)
-        try:
-            if ctypes.CDLL(None, use_errno=True).setns(file, CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-        finally:
-            os.close(file)
-
-    with ThreadPoolExecutor(1, initializer=enter) as thread:
-        yield lambda call: thread.submit(call).result()
 
 
 @pytest.fixture(params=["berlin", "cabin"])
@@ -420,8 +333,12 @@ def test_a_missing_interface_and_a_foreign_firewall_change_nothing(berlin: Site)
 
 def test_a_host_tells_the_port_that_its_ssh_really_listens_on(site: Site) -> None:
     """As root, and through sudo, which takes the environment away."""
+
+    def require(host: Host, inputs: dict[str, Any]) -> None:
+        require_ssh_port(host, inputs, look(host)["ssh"])
+
     inputs = site.firewall_inputs()
     forwarded = {**inputs, "connection": {**inputs["connection"], "port": 2222}}
     with pytest.raises(HostError, match=r"listens on port 22 behind a forward of port 2222.*`sshPort: 22`"):
-        site.run(lambda: require_ssh_port(pool.connect(connection(inputs)), forwarded))
-    site.run(lambda: require_ssh_port(pool.connect(connection(inputs)), inputs))
+        site.run(lambda: require(pool.connect(connection(inputs)), forwarded))
+    site.run(lambda: require(pool.connect(connection(inputs)), inputs))

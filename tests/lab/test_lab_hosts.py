@@ -184,12 +184,15 @@ def test_reboot_keeps_the_disk_and_forgets_the_network(lab: Lab) -> None:
     before = cgroup.leader(cgroup.of_host(lab.name, "berlin"))
     try:
         lab.host_ssh("berlin", "touch /var/kept9 /run/lost9; ip tuntap add tap9 mode tap; ip link add br9 type bridge")
-        lab.host_ssh("berlin", "nft add table inet t9; sysctl -qw net.ipv4.ip_forward=1; ip rule add pref 9 lookup 9")
+        lab.host_ssh("berlin", "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=1")
+        lab.host_ssh("berlin", "nft add table inet t9; ip rule add pref 9 lookup 9")
         lab.reboot("berlin")
         assert cgroup.leader(cgroup.of_host(lab.name, "berlin")) != before
         assert lab.host_ssh("berlin", "ls /var/kept9 /run/lost9", check=False).stdout == "/var/kept9\n"
         assert lab.interfaces("berlin") == {"lo", "wan0", "lan0"}
-        assert lab.host_ssh("berlin", "nft list ruleset; sysctl -n net.ipv4.ip_forward").stdout == "0\n"
+        assert lab.host_ssh("berlin", "nft list ruleset").stdout == ""
+        settings = "net.ipv4.ip_forward net.ipv4.conf.all.rp_filter"
+        assert lab.host_ssh("berlin", f"sysctl -n {settings}").stdout == "0\n0\n"
         assert "lookup 9" not in lab.host_ssh("berlin", "ip rule").stdout
         assert lab.ping("berlin.client", "fd00:10:1::1")
         assert lab.ping("berlin", "203.0.113.2")

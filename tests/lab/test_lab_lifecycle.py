@@ -15,6 +15,7 @@ import pytest
 from lab import cgroup, netns, plan, state
 from lab.api import Lab
 from lab.errors import LabError
+from lab.probes import Packet
 from tools import ROOT
 
 pytestmark = pytest.mark.lab
@@ -72,6 +73,11 @@ def machine_network() -> list[str]:
 
 def leaders(lab: Lab) -> dict[str, int | None]:
     return {site.name: cgroup.leader(cgroup.of_host(lab.name, site.name)) for site in plan.SITES}
+
+
+def echoes(packets: list[Packet]) -> list[Packet]:
+    """Requests of `ping`."""
+    return [each for each in packets if each.ethertype == 0x0800 and each.data[9] == 1 and each.data[20] == 8]
 
 
 def test_up_and_down_leave_no_trace_and_the_machine_untouched(other_lab: Lab) -> None:
@@ -190,8 +196,30 @@ def test_two_labs_share_addresses_and_nothing_else(lab: Lab, other_lab: Lab) -> 
     assert other_lab.inventory["hosts"]["berlin"]["host_keys"] != lab.inventory["hosts"]["berlin"]["host_keys"]
     other_lab.host_ssh("berlin", "touch /run/other9")
     assert lab.host_ssh("berlin", "test -e /run/other9", check=False).returncode == 1
+    with lab.capture() as here, other_lab.capture() as there:
+        assert other_lab.ping("berlin.client", "10.1.0.1")
+        assert other_lab.ping("runner", "203.0.113.2")
+    assert echoes(there)
+    assert not echoes(here)
     other_lab.down()
     assert lab.status()["up"]
+
+
+def test_a_strict_umask_stays_outside_of_the_hosts(other_lab: Lab) -> None:
+    argv = [sys.executable, "-m", "lab", "up", "--name", other_lab.name, "--dir", str(other_lab.directory)]
+    subprocess.run(argv, cwd=ROOT, umask=0o077, check=True, timeout=120)
+    assert other_lab.host_ssh("cabin", "stat -c %a / /etc/sudoers.d", root=False).stdout == "755\n755\n"
+
+
+def test_network_settings_of_the_machine_stay_outside(lab: Lab) -> None:
+    """A new namespace copies them; this stands for a machine whose sysctl.conf asks for a strict path filter."""
+    setting = {"net.ipv4.conf.all.rp_filter": "1"}
+    for role in ("runner", "internet"):
+        netns.sysctl(lab.namespace(role), setting)
+    lab.up()
+    for role in ("runner", "internet"):
+        assert lab.run_in(role, ["sysctl", "-n", *setting]).stdout == "0\n"
+    assert lab.run_in("internet", ["sysctl", "-n", "net.ipv4.conf.default.forwarding"]).stdout == "1\n"
 
 
 def test_down_ends_what_was_started_in_its_networks(other_lab: Lab) -> None:
@@ -257,3 +285,17 @@ def test_root_is_needed_and_said(lab: Lab) -> None:
     done = subprocess.run(argv, text=True, capture_output=True, cwd=ROOT, env={"PATH": os.environ["PATH"]})
     assert done.returncode == 1
     assert "needs root" in done.stderr
+
+
+def test_a_full_disk_is_named_before_anything_is_made(other_lab: Lab, tmp_path: Path) -> None:
+    mine = Lab(other_lab.name, tmp_path / "small" / "lab")
+    mine.directory.parent.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mine.directory.parent)], check=True)
+    try:
+        with pytest.raises(LabError, match=r"small/lab has \d MiB free, 300 MiB are needed; free some"):
+            mine.up()
+        assert not mine.directory.exists()
+        mine.down()
+        assert traces(mine) == []
+    finally:
+        subprocess.run(["umount", str(mine.directory.parent)], check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ PORTS = Path("/sys/class/virtio-ports")
 HEARTBEAT = 1.0
 """Seconds between signs of life."""
 PORT_RETRY = 0.05
+PATIENCE = 2.0
+"""Seconds that the node waits for what the host remembers of its predecessor, before it starts without."""
 LARGEST_CORRECTION = 1.0
 """Seconds; a step of the clock beyond this is worth a line in the log."""
 
@@ -30,6 +32,12 @@ class Answers(Protocol):
 
     def hello(self) -> dict[str, Any]: ...
 
+    def heartbeat(self) -> dict[str, Any]: ...
+
+    def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None: ...
+
+    def configure(self, config: str, secrets: str) -> dict[str, Any]: ...
+
 
 class Control:
     """Opens the virtio-serial port when it appears; `beat` is called with every sign of life."""
@@ -39,6 +47,7 @@ class Control:
         self.channel: Channel | None = None
         self._find_port()
         self._heartbeat()
+        loop.call_later(PATIENCE, lambda: self._resume({}))
 
     def _find_port(self) -> None:
         device = find_port()
@@ -65,22 +74,38 @@ class Control:
 
     def _heartbeat(self) -> None:
         self.beat()
-        self._send({"type": "heartbeat"})
+        self._send({"type": "heartbeat", **self.answers.heartbeat()})
         self.loop.call_later(HEARTBEAT, self._heartbeat)
 
     def _received(self, message: Message) -> None:
         """Messages that this version doesn't know are ignored: a newer host may send them."""
         kind = message["type"]
-        if kind == "time" and isinstance(message.get("unix_ns"), int):
-            off = set_clock(message["unix_ns"])
-            if abs(off) > LARGEST_CORRECTION:
-                self.log.info(f"clock was {off:+.3f} s off the host's")
+        if kind == "time":
+            self._set_clock(message)
+        elif kind == "resume":
+            self._resume(message)
         elif kind == "hello":
             self._greet()
         elif kind == "uapi" and isinstance(message.get("text"), str):
             self._reply(message, {"text": self.answers.uapi(message["text"])})
+        elif kind == "configure" and isinstance(message.get("config"), str):
+            self._reply(message, self.answers.configure(message["config"], str(message.get("secrets"))))
         elif kind == "health":
             self._reply(message, {"health": self.answers.health()})
+
+    def _set_clock(self, message: Message) -> None:
+        if isinstance(message.get("unix_ns"), int):
+            off = set_clock(message["unix_ns"])
+            if abs(off) > LARGEST_CORRECTION:
+                self.log.info(f"clock was {off:+.3f} s off the host's")
+
+    def _resume(self, message: Message) -> None:
+        """The host's clock and memory come before the first handshake; a node that can't begin greets as failed."""
+        self._set_clock(message)
+        was = self.answers.hello()
+        self.answers.begin(int(message.get("tai64n", 0)), dict(message.get("endpoints", {})))
+        if self.answers.hello() != was:
+            self._greet()
 
     def _reply(self, request: Message, content: dict[str, Any]) -> None:
         try:

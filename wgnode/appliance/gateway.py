@@ -6,19 +6,22 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from wgnode.appliance import baked, network
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.io.loop import Loop
-from wgnode.io.node import from_config, literal_endpoint
+from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
-from wgnode.nodeconfig import NodeConfig, encode_key
+from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key
 
 EIO_REPLY = "errno=-5\n\n"
 """UAPI's answer while no node runs."""
+FIXED = ("mesh", "name", "interface", "transit", "lan")
+"""What of the configuration only a new start can change: who this is, and the network cards."""
 
 
 class TunnelGone(Exception):
@@ -26,52 +29,104 @@ class TunnelGone(Exception):
 
 
 class Gateway:
-    """`error` says why no node runs; the gateway then only answers the host."""
+    """`error` says why no node runs; the gateway then only answers the host.
+
+    `loaded` is the digest of the configuration that was booted, `config` the one in force: `configure` replaces it.
+    """
 
     def __init__(self, loop: Loop, log: Log) -> None:
         self.loop, self.log = loop, log
         self.config: NodeConfig | None = None
+        self.loaded: str | None = None
         self.shell: Shell | None = None
         self.error: str | None = None
         self.image = baked.read_image()
+        self.stamps = Tai64n()
 
-    def start(self) -> None:
-        """Load, configure, run. What goes wrong is told in `error` and in the log, not raised."""
+    def load(self) -> None:
+        """Everything but the first datagram. What goes wrong is told in `error` and in the log, not raised."""
         try:
             self.config = baked.read_config()
+            self.loaded = self.config.digest
             secrets = baked.take_secrets()
             network.configure_masquerade(self.config)
             network.configure_links(self.config)
-            device = from_config(self.config, secrets, self.loop.now())
+            device = from_config(self.config, secrets, self.loop.now(), tai64n=self.stamps)
             tun = Tun(self.config.interface, self.config.mtu)
-            for skipped in network.configure_tunnel(self.config):
-                self.log.warning(f"no route to {skipped} through the tunnel: it would carry the tunnel's own datagrams")
+            self._warn_of_skipped(network.configure_tunnel(self.config))
             self.shell = Shell(self.loop, device, tun, on_gone=_tunnel_gone, log=self.log.warning)
-            self.shell.start()
         except Exception as error:
-            self.shell = None
-            expected = isinstance(error, OSError | ValueError)
-            self.error = str(error) if expected else f"{type(error).__name__}: {error}"
-            self.log.error(f"the node does not run: {self.error}")
-            if not expected:
-                traceback.print_exc()
-        else:
-            self.log.info(
-                f"{self.config.mesh}/{self.config.name} up, port {device.listen_port}, {len(device.peers)} peers"
-            )
+            self._fail(error)
+
+    def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None:
+        """Start the node, once, with what the host remembers of the one before, and call every peer.
+
+        No time stamp is at or below `floor` (nanoseconds since 1970); `endpoints` (by public key) are for peers that
+        have none configured.
+        """
+        shell, config = self.shell, self.config
+        if shell is None or config is None or shell.device.running:
+            return
+        self.stamps.raise_floor(floor)
+        for key, text in (endpoints or {}).items():
+            peer = shell.device.peer(decode_key(key))
+            if peer is not None and peer.endpoint is None:
+                shell.device.set_endpoint(peer, literal_endpoint(text))
+        try:
+            shell.start()
+        except Exception as error:
+            return self._fail(error)
+        shell.device.initiate_to_all(self.loop.now())
+        shell.flush()
+        self.log.info(
+            f"{config.mesh}/{config.name} up, port {shell.device.listen_port}, {len(shell.device.peers)} peers"
+        )
+
+    def configure(self, config: str, secrets: str) -> dict[str, Any]:
+        """Change the running node to another configuration (both canonical JSON), losing no packet of what stays.
+
+        Answers `applied` (the digest), or `restart` (why only a new start can do it) or `error`. After an error it
+        may be tried again: whatever was done is compared with what is, not with what should have been.
+        """
+        try:
+            new = NodeConfig.from_json(config.encode())
+            keys = NodeSecrets.from_json(secrets.encode())
+            if self.shell is None or self.config is None or not self.shell.device.running:
+                return {"restart": f"no node runs ({self.error or 'it is booting'})"}
+            if fixed := [name for name in FIXED if getattr(new, name) != getattr(self.config, name)]:
+                return {"restart": f"{' and '.join(fixed)} can't be changed while it runs"}
+            self._change(self.shell, self.config, new, keys)
+        except (OSError, ValueError) as error:
+            self.log.error(f"the new configuration was not applied: {error}")
+            return {"error": str(error)}
+        self.config = new
+        self.log.info(f"configuration {new.digest[:12]} applied, {len(new.peers)} peers")
+        return {"applied": new.digest, "endpoints": self._named_endpoints()}
+
+    def _change(self, shell: Shell, old: NodeConfig, new: NodeConfig, secrets: NodeSecrets) -> None:
+        """What may be refused comes first. A route into the tunnel leads nowhere while no peer has its network."""
+        moved = old.listen_port != new.listen_port or _endpoints(old) != _endpoints(new)
+        if shell.device.listen_port != new.listen_port:
+            shell.set_listen_port(new.listen_port)
+        if shell.device.fwmark:
+            shell.set_fwmark(0)
+        reconfigure(shell.device, new, secrets, self.loop.now(), former=old)
+        self._warn_of_skipped(network.change_tunnel(old, new))
+        if moved:  # peers that only know our former place would go on sending there
+            shell.device.keepalive_to_all(self.loop.now())
+        shell.device.initiate_to_all(self.loop.now())
+        shell.flush()
 
     def uapi(self, text: str) -> str:
         return EIO_REPLY if self.shell is None else self.shell.uapi(text)
 
     def hello(self) -> dict[str, Any]:
         """`endpoints` are those given as names, by peer: the host resolves them and sets them by UAPI."""
-        peers = () if self.config is None or self.shell is None else self.config.peers
-        named = {
-            encode_key(peer.public_keys[0]): peer.endpoint
-            for peer in peers
-            if peer.endpoint is not None and literal_endpoint(peer.endpoint) is None
-        }
-        return {**self._identity(), "endpoints": named}
+        return {**self._identity(), "endpoints": self._named_endpoints(), "can": ["resume", "configure"]}
+
+    def heartbeat(self) -> dict[str, Any]:
+        """`tai64n`: the clock time of the newest time stamp (nanoseconds), which the next gateway has to exceed."""
+        return {"tai64n": self.stamps.last}
 
     def health(self) -> dict[str, Any]:
         described = {
@@ -97,10 +152,35 @@ class Gateway:
             "format": 1,
             "mesh": None if config is None else config.mesh,
             "name": None if config is None else config.name,
-            "loaded": None if config is None else config.digest,
+            "loaded": self.loaded,
+            "applied": None if config is None or self.shell is None else config.digest,
             "version": self.image.get("version"),
             "error": self.error,
         }
+
+    def _named_endpoints(self) -> dict[str, str]:
+        peers = () if self.config is None or self.shell is None else self.config.peers
+        return {
+            encode_key(peer.public_keys[0]): peer.endpoint
+            for peer in peers
+            if peer.endpoint is not None and literal_endpoint(peer.endpoint) is None
+        }
+
+    def _warn_of_skipped(self, networks: list[str]) -> None:
+        for skipped in networks:
+            self.log.warning(f"no route to {skipped} through the tunnel: it would carry the tunnel's own datagrams")
+
+    def _fail(self, error: Exception) -> None:
+        self.shell = None
+        expected = isinstance(error, OSError | ValueError)
+        self.error = str(error) if expected else f"{type(error).__name__}: {error}"
+        self.log.error(f"the node does not run: {self.error}")
+        if not expected:
+            traceback.print_exc()
+
+
+def _endpoints(config: NodeConfig) -> dict[str, str | None]:
+    return {peer.name: peer.endpoint for peer in config.peers}
 
 
 def _tunnel_gone() -> None:

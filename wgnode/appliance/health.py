@@ -1,7 +1,8 @@
-"""What a gateway tells about itself. Keys and times only; never a secret."""
+"""What a gateway tells about itself. Public keys, times and hashes of pre-shared keys; never a secret."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from wgnode.nodeconfig import encode_key
@@ -15,6 +16,8 @@ def peer_health(peer: Peer, now: float, wall: float) -> dict[str, Any]:
     return {
         "name": peer.name,
         "public_key": encode_key(peer.public_keys[0]),
+        "public_keys": [encode_key(key) for key in peer.public_keys],
+        "preshared_keys": [hashlib.sha256(key).hexdigest() for key in peer.preshared_keys],
         "endpoint": None if peer.endpoint is None else str(peer.endpoint),
         "allowed_ips": [str(network) for network in peer.allowed_ips],
         "last_handshake": handshake,
@@ -29,6 +32,8 @@ def device_health(device: Device, now: float, wall: float) -> dict[str, Any]:
     return {
         "live": device.live_digest(),
         "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,
+        "public_keys": [encode_key(key) for key in device.public_keys],
         "listen_port": device.listen_port,
+        "fwmark": device.fwmark,
         "peers": [peer_health(peer, now, wall) for peer in device.peers],
     }

@@ -42,7 +42,7 @@ def run() -> None:
     system.apply_settings(log.warning)
     loop = Loop()
     gateway = Gateway(loop, log)
-    gateway.start()
+    gateway.load()
     system.forbid_modules(log.warning)
     Control(loop, log, gateway, Watchdog(log).feed)
     gc.freeze()

@@ -18,6 +18,36 @@ def configure_links(config: NodeConfig) -> None:
         _configure(kernel, config.lan, LAN)
 
 
+def change_tunnel(old: NodeConfig, new: NodeConfig) -> list[str]:
+    """From one configuration's addresses, routes and MTU of the tunnel to another's: first what comes, then what goes.
+
+    Returns allowed IPs that got no route. Raises OSError, naming what failed; it may be tried again.
+    """
+    had, has = _networks(old), _networks(new)
+    with Rtnetlink() as kernel:
+        index = kernel.link(new.interface).index
+        kernel.set_link(index, mtu=new.mtu)
+        for address in set(new.addresses) - set(old.addresses):
+            kernel.add_address(index, address)
+        for network in has - had:
+            kernel.add_route(network, index=index)
+        for network in had - has:
+            kernel.delete_route(network, index=index)
+        for address in set(old.addresses) - set(new.addresses):
+            kernel.delete_address(index, address)
+    return _default_routes(new)
+
+
+def _networks(config: NodeConfig) -> set[str]:
+    """Everything that is routed into the tunnel."""
+    return {network for peer in config.peers for network in peer.allowed_ips} - set(DEFAULT_ROUTES)
+
+
+def _default_routes(config: NodeConfig) -> list[str]:
+    """One through the tunnel would carry the tunnel's own datagrams too, so it is not made."""
+    return [network for peer in config.peers for network in peer.allowed_ips if network in DEFAULT_ROUTES]
+
+
 def configure_masquerade(config: NodeConfig) -> None:
     """Comes before anything can be forwarded. Raises OSError, naming what failed."""
     if config.lan.masquerade:
@@ -27,34 +57,34 @@ def configure_masquerade(config: NodeConfig) -> None:
 
 
 def configure_tunnel(config: NodeConfig) -> list[str]:
-    """Addresses of the TUN interface and routes to the peers. Returns allowed IPs that got no route.
-
-    A default route through the tunnel would carry the tunnel's own datagrams too, so it is not made.
-    """
-    skipped = []
+    """Addresses of the TUN interface and routes to the peers. Returns allowed IPs that got no route."""
     with Rtnetlink() as kernel:
         index = kernel.link(config.interface).index
+        # Else the kernel would drop, with an address that goes, all others of the same network.
+        write_sysctl(f"net/ipv4/conf/{config.interface}/promote_secondaries", 1)
         for address in config.addresses:
             kernel.add_address(index, address)
         kernel.set_link(index, up=True)
-        for peer in config.peers:
-            for network in peer.allowed_ips:
-                if network in DEFAULT_ROUTES:
-                    skipped.append(network)
-                else:
-                    kernel.add_route(network, index=index)
-    return skipped
+        for network in sorted(_networks(config)):
+            kernel.add_route(network, index=index)
+    return _default_routes(config)
 
 
 def _configure(kernel: Rtnetlink, link: LinkConfig, name: str) -> None:
-    """Proxy ARP answers at once (the kernel's own delay is up to 0.8 s). IPv6 knows no proxy for whole prefixes."""
+    """The addresses first, so that the kernel announces them (gratuitous ARP, unsolicited neighbour advertisement)
+    as the link goes up: another gateway may have had them a moment ago.
+
+    Proxy ARP answers at once (the kernel's own delay is up to 0.8 s). IPv6 knows no proxy for whole prefixes.
+    """
     index = kernel.link_by_mac(link.mac).index
     kernel.set_link(index, name=name)
+    write_sysctl(f"net/ipv4/conf/{name}/arp_notify", 1)
+    write_sysctl(f"net/ipv6/conf/{name}/ndisc_notify", 1)
     if link.proxy_arp:
         write_sysctl(f"net/ipv4/conf/{name}/proxy_arp", 1)
         write_sysctl(f"net/ipv4/neigh/{name}/proxy_delay", 0)
-    kernel.set_link(index, up=True)
     for address in link.addresses:
         kernel.add_address(index, address)
+    kernel.set_link(index, up=True)
     for gateway in link.gateways:
         kernel.add_route(DEFAULT_ROUTES[":" in gateway], via=gateway, index=index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wgnode.firewall.rules import TABLE, Chain, Expression, Rule
@@ -15,10 +15,13 @@ _BARE = ("meta iifname", "meta oifname")
 
 @dataclass(frozen=True)
 class Table:
-    """A table's rules by name ("input: iifname "wan0" drop") and the names of each chain's rules in order."""
+    """A table's rules by name ("input: iifname "wan0" drop"), its chains by name ("filter hook input priority 0; policy
+    accept") with the names of their rules in order, and what else is in it: sets, maps, flags of the table itself."""
 
     rules: Mapping[str, str]
+    chains: Mapping[str, str]
     order: Mapping[str, Sequence[str]]
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def described(chains: Iterable[Chain]) -> Table:
@@ -26,26 +29,38 @@ def described(chains: Iterable[Chain]) -> Table:
     chains = tuple(chains)
     return Table(
         {rule.name: f"{chain.name}: {rule_text(rule.expressions)}" for chain in chains for rule in chain.rules},
-        {_heading(chain.name, chain.kind, chain.priority): [rule.name for rule in chain.rules] for chain in chains},
+        {chain.name: _heading(chain.kind, chain.hook, chain.priority) for chain in chains},
+        {chain.name: [rule.name for rule in chain.rules] for chain in chains},
     )
 
 
 def observed(listing: str) -> Table:
-    """From the output of `nft -j list table inet wgnode`; rules without a name are called "unnamed-1" and so on."""
+    """From the output of `nft -j list`; rules without a name are called "unnamed-1" and so on."""
     rules: dict[str, str] = {}
+    chains: dict[str, str] = {}
     order: dict[str, list[str]] = {}
-    headings: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for kind, body in _ours(listing):
+        if kind == "chain":
+            chains[body["name"]] = _heading(body.get("type"), body.get("hook"), body.get("prio"), body.get("policy"))
+            order[body["name"]] = []
+        elif kind == "rule":
+            name = _unused(body.get("comment") or "unnamed", rules)
+            rules[name] = f"{body['chain']}: {rule_text(body['expr'])}"
+            order[body["chain"]].append(name)
+        elif kind != "table":
+            others[f"{kind} {body['name']}"] = json.dumps(body.get("elem") or body.get("type"), sort_keys=True)
+        elif body.get("flags"):
+            others["flags"] = "of the table, such as dormant"  # some versions list them as "c"
+    return Table(rules, chains, order, others)
+
+
+def _ours(listing: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """What is in our table, (kind, body) each, of a listing that may have those of others too."""
     for item in json.loads(listing)["nftables"]:
-        if "chain" in item:
-            chain = item["chain"]
-            headings[chain["name"]] = _heading(chain["name"], chain.get("type"), chain.get("prio"), chain.get("policy"))
-            order[headings[chain["name"]]] = []
-        elif "rule" in item:
-            rule = item["rule"]
-            name = _unused(rule.get("comment") or "unnamed", rules)
-            rules[name] = f"{rule['chain']}: {rule_text(rule['expr'])}"
-            order[headings[rule["chain"]]].append(name)
-    return Table(rules, order)
+        ((kind, body),) = item.items()
+        if body.get("family") == "inet" and body.get("name" if kind == "table" else "table") == TABLE:
+            yield kind, body
 
 
 def script(chains: Iterable[Chain]) -> str:
@@ -64,8 +79,8 @@ def rule_text(expressions: Iterable[Expression]) -> str:
     return " ".join(_statement(one) for one in expressions if "counter" not in one)
 
 
-def _heading(name: str, kind: str | None, priority: int | None, policy: str | None = "accept") -> str:
-    return f"{name} ({kind} {priority}, {policy})" if kind else name
+def _heading(kind: str | None, hook: str | None, priority: int | None, policy: str | None = "accept") -> str:
+    return f"{kind} hook {hook} priority {priority}; policy {policy}" if kind else "not hooked"
 
 
 def _statement(expression: Expression) -> str:

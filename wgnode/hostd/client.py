@@ -1,4 +1,4 @@
-"""`hostd health`: ask the running hostd, for people and for what deploys gateways."""
+"""`hostd health`, `apply` and `wait`: ask the running hostd, for people and for what deploys gateways."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 RUNNING, NOT_RUNNING, UNREACHABLE = 0, 1, 3
 """Exit codes (2 is argparse's own): the node runs; hostd answers but no node runs; hostd does not answer."""
 TIMEOUT = 15.0
+APPLY_TIMEOUT = 45.0
+POLL_INTERVAL = 0.1
 
 
 def ask(path: Path, question: dict[str, Any], timeout: float = TIMEOUT) -> dict[str, Any]:
@@ -33,6 +35,30 @@ def health(path: Path) -> tuple[int, dict[str, Any]]:
     except (OSError, ValueError) as error:
         return UNREACHABLE, {"status": "unreachable", "error": f"{path}: {error}"}
     return (RUNNING if answer.get("status") == "running" else NOT_RUNNING), answer
+
+
+def apply(path: Path) -> tuple[int, dict[str, Any]]:
+    """Bring the baked layers to the running node: 0 when `applied`, else 1 with `restart` or `error`."""
+    try:
+        answer = ask(path, {"type": "apply"}, APPLY_TIMEOUT)
+    except (OSError, ValueError) as error:
+        return UNREACHABLE, {"error": f"{path}: {error}"}
+    return (RUNNING if "applied" in answer else NOT_RUNNING), answer
+
+
+def wait(path: Path, wanted: dict[str, str], patience: float) -> tuple[int, dict[str, Any]]:
+    """Like `health`, once the report has all that is `wanted`, says that no node will run, or `patience` (s) is over.
+
+    The exit code is 0 only in the first case.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        code, answer = health(path)
+        if all(answer.get(name) == value for name, value in wanted.items()):
+            return code, answer
+        if answer["status"] == "failed" or time.monotonic() > deadline:
+            return code or NOT_RUNNING, answer
+        time.sleep(POLL_INTERVAL)
 
 
 def describe(answer: dict[str, Any], now: float | None = None) -> str:

@@ -60,11 +60,16 @@ def due(
     return wanted
 
 
-def remembered(kept: dict[str, Any], health: dict[str, Any], named: Container[str]) -> dict[str, str]:
-    """By public key, where peers that this guest has neither endpoint nor name for were last (StateFile.peers)."""
-    unplaced = [peer["public_key"] for peer in health.get("peers", []) if peer["endpoint"] is None]
-    strangers = [key for key in unplaced if key not in named]
-    return {key: kept[key]["endpoint"] for key in strangers if kept.get(key, {}).get("endpoint")}
+def remembered(kept: dict[str, Any], named: Container[str], now: float) -> dict[str, str]:
+    """By public key, where peers were last (StateFile.peers; `now` in seconds since 1970).
+
+    One whose endpoint is a name only while a session may last: after that the name is the better guess.
+    """
+    return {
+        key: peer["endpoint"]
+        for key, peer in kept.items()
+        if peer.get("endpoint") and (key not in named or now - peer["last_handshake"] < SESSION_LIFETIME)
+    }
 
 
 class Resolver:

@@ -14,7 +14,9 @@ from wgnode.io.control import Channel, Message
 from wgnode.io.loop import Loop, Timer
 
 RECONNECT = 1.0
-"""Seconds between attempts; the guest needs 0.25 s to see that the former connection is gone."""
+"""Seconds after a connection has ended; the guest needs 0.25 s to see that it is gone."""
+RETRY = 0.2
+"""Seconds between attempts while no machine runs."""
 ASK_HELLO = 2.0
 """Seconds after which a guest that did not greet is asked to."""
 REQUEST_TIMEOUT = 10.0
@@ -27,7 +29,7 @@ Answer = Callable[[Message | None], None]
 
 
 class GuestLink:
-    """`on_message` gets hello, log and whatever else the guest tells by itself."""
+    """`on_message` gets hello, log, heartbeat and whatever else the guest tells by itself."""
 
     def __init__(
         self, loop: Loop, path: Path, on_message: Callable[[Message], None], log: Callable[[str], None]
@@ -80,7 +82,7 @@ class GuestLink:
             connection.connect(str(self.path))
         except OSError:  # no machine, or one that serves somebody else
             connection.close()
-            self.loop.call_later(RECONNECT, self._connect)
+            self.loop.call_later(RETRY, self._connect)
             return
         self._socket = connection
         self.connected_at = self.loop.now()
@@ -115,8 +117,7 @@ class GuestLink:
             if message == self.hello:  # asked for more than once, while it booted
                 return
             self.hello = message
-        if message["type"] != "heartbeat":
-            self.on_message(message)
+        self.on_message(message)
 
     def _answered(self, number: int, reply: Message | None) -> None:
         answer, timer = self._pending.pop(number, (None, None))

@@ -27,11 +27,24 @@ def main(arguments: list[str] | None = None) -> int:
     health_parser = commands.add_parser("health", help="how the gateway is; exit code 0 when its node runs")
     health_parser.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
     health_parser.add_argument("--json", action="store_true", help="one JSON object")
+    apply_parser = commands.add_parser("apply", help="bring the baked layers to the running node; prints JSON")
+    wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
+    wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
+    wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
+    for each in (apply_parser, wait_parser):
+        each.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
     options = parser.parse_args(arguments)
     if options.command == "run":
         return run(Places(options.name, options.run_directory, options.state))
-    code, answer = client.health(options.socket)
-    print(json.dumps(answer) if options.json else client.describe(answer))
+    if options.command == "apply":
+        code, answer = client.apply(options.socket)
+    elif options.command == "wait":
+        wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
+        code, answer = client.wait(options.socket, wanted, options.patience)
+    else:
+        code, answer = client.health(options.socket)
+    as_text = options.command == "health" and not options.json
+    print(client.describe(answer) if as_text else json.dumps(answer))
     return code
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgnode.hostd import endpoints, state
+from wgnode.hostd import endpoints, live, state
 from wgnode.hostd.guest import GuestLink
 from wgnode.hostd.lines import LineListener, Reply
 from wgnode.hostd.notify import Notifier
@@ -69,6 +69,7 @@ class Hostd:
 
     def close(self) -> None:
         self.notifier.stopping()
+        self._keep({})
         self.lines.close()
         self.uapi.close()
         self.guest.close()
@@ -78,6 +79,8 @@ class Hostd:
     def _told(self, message: Message) -> None:
         if message["type"] == "log":
             self.say(f"{PRIORITY.get(str(message.get('level')), '<6>')}guest: {message.get('text')}")
+        elif message["type"] == "heartbeat":
+            self.kept.stamped(int(message.get("tai64n", 0)))
         elif message["type"] == "hello":
             self._greeted(message)
 
@@ -86,21 +89,26 @@ class Hostd:
         self.say(
             f"<6>guest greets: {hello.get('name')}, version {hello.get('version')}" if not error else f"<3>{error}"
         )
-        self._set_guest_time()
-        named = hello.get("endpoints")
-        self.named = named if isinstance(named, dict) else {}
         self.applied = {}
+        self._name(hello)
+        self._resume()
         self._resolve()
-        self.guest.request({"type": "health"}, self._introduce)
+        self._poll_once()
 
-    def _introduce(self, answer: Message | None) -> None:
-        """Tell a guest that has just booted where its peers were: one behind a NAT can't be called otherwise."""
-        health = None if answer is None else answer.get("health")
-        if isinstance(health, dict):
-            for key, endpoint in endpoints.remembered(self.kept.peers, health, self.named).items():
-                self.say(f"<6>peer {key} was last at {endpoint}")
-                self.guest.request({"type": "uapi", "text": endpoints.set_request(key, endpoint)}, _ignore)
-        self._polled(answer)
+    def _name(self, message: Message) -> None:
+        """Which endpoints are names now; one that was resolved for a name that stays is not set again."""
+        named = message.get("endpoints")
+        former, self.named = self.named, named if isinstance(named, dict) else {}
+        self.applied = {key: at for key, at in self.applied.items() if self.named.get(key) == former.get(key)}
+
+    def _resume(self) -> None:
+        """Tell a guest that has just booted what its predecessor knew: the time, and where its peers were.
+
+        One behind a NAT can't be called otherwise. A node that runs already takes no notice.
+        """
+        wall = self.wall()
+        known = endpoints.remembered(self.kept.peers, self.named, wall / 1e9)
+        self.guest.send({"type": "resume", "unix_ns": wall, "tai64n": self.kept.floor, "endpoints": known})
 
     # What clients ask
 
@@ -113,6 +121,8 @@ class Hostd:
         )
 
     def _asked(self, question: dict[str, Any], reply: Reply) -> None:
+        if question.get("type") == "apply":
+            return live.apply(self.guest, lambda answer: self._applied(answer, reply))
         if question.get("type") != "health":
             return reply({"error": f"unknown question {question.get('type')!r}"})
         own = {"name": self.places.name, "status": self.guest.status, "error": None}
@@ -128,6 +138,12 @@ class Hostd:
                 reply({**own, "status": "silent", "error": "the guest does not answer"})
 
         self.guest.request({"type": "health"}, answered)
+
+    def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
+        if "endpoints" in answer:
+            self._name(answer)
+            self._resolve()
+        reply({name: value for name, value in answer.items() if name != "endpoints"})
 
     # What happens by itself
 
@@ -169,8 +185,11 @@ class Hostd:
 
     def _learn(self, health: dict[str, Any]) -> None:
         self.handshakes = {peer["public_key"]: peer["last_handshake"] for peer in health.get("peers", [])}
+        self._keep(state.of_health(health))
+
+    def _keep(self, peers: dict[str, Any]) -> None:
         try:
-            self.kept.update(state.of_health(health))
+            self.kept.update(peers)
         except OSError as error:
             self._warn(f"state is not kept: {error}")
 

@@ -24,8 +24,17 @@ def secrets_layer(secrets: NodeSecrets) -> bytes:
 
 
 def config_of(layer: bytes) -> NodeConfig:
-    """The configuration in a layer, to compare what is on a host. Raises ValueError (CpioError, ConfigError)."""
+    """The configuration in a layer. Raises ValueError (CpioError, ConfigError)."""
+    return NodeConfig.from_json(_member(layer, CONFIG_PATH))
+
+
+def secrets_of(layer: bytes) -> NodeSecrets:
+    """The secrets in a layer. Raises ValueError, whose text never quotes them."""
+    return NodeSecrets.from_json(_member(layer, SECRETS_PATH))
+
+
+def _member(layer: bytes, wanted: str) -> bytes:
     for path, entry in cpio.unpack(layer):
-        if path == CONFIG_PATH:
-            return NodeConfig.from_json(entry.data)
-    raise cpio.CpioError(f"no {CONFIG_PATH} in the configuration layer")
+        if path == wanted:
+            return entry.data
+    raise cpio.CpioError(f"no {wanted} in the layer")

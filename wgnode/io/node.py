@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from wgnode.io.udp import parse_endpoint
-from wgnode.nodeconfig import NodeConfig, NodeSecrets
+from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
+from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.noise import public_bytes
+from wgnode.protocol.peer import Peer
 
 TAI64_EPOCH = 0x400000000000000A
 """TAI64 label of 1970, with the ten leap seconds of then, as every WireGuard has it."""
@@ -27,11 +32,16 @@ class Tai64n:
 
     def __init__(self, clock: Callable[[], int] = time.time_ns, floor: int = 0) -> None:
         self._clock = clock
-        self._last = floor
+        self.last = floor
+        """The clock time in nanoseconds of the newest one, or the floor."""
+
+    def raise_floor(self, floor: int) -> None:
+        """None below this clock time, either; one that is lower than what was used changes nothing."""
+        self.last = max(self.last, floor)
 
     def __call__(self) -> bytes:
-        self._last = max(self._clock(), self._last + WHITENING)
-        seconds, nanoseconds = divmod(self._last, 10**9)
+        self.last = max(self._clock(), self.last + WHITENING)
+        seconds, nanoseconds = divmod(self.last, 10**9)
         return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds & ~(WHITENING - 1))
 
 
@@ -43,22 +53,66 @@ def new_device(*, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None) ->
 def from_config(
     config: NodeConfig, secrets: NodeSecrets, now: float, *, tai64n: Callable[[], bytes] | None = None
 ) -> Device:
-    """The device that a gateway boots with, not started. Raises ValueError when keys and configuration differ.
-
-    Endpoints given as names stay empty: the host resolves them and sets them by UAPI.
-    """
-    device = new_device(mtu=config.mtu, tai64n=tai64n)
+    """The device that a gateway boots with, not started. Raises ValueError when keys and configuration differ."""
+    device = new_device(tai64n=tai64n)
     device.listen_port = config.listen_port
-    device.set_private_keys(secrets.private_keys, now)
-    if device.public_keys != config.public_keys:
-        raise ValueError("the secrets' private keys do not belong to the configuration's public keys")
-    for each in config.peers:
-        peer = device.add_peer(each.public_keys, each.name)
-        device.set_preshared_keys(peer, secrets.preshared_keys.get(each.public_keys[0], ()))
-        device.set_endpoint(peer, literal_endpoint(each.endpoint))
-        device.replace_allowed_ips(peer, [ip_network(net) for net in each.allowed_ips])
-        device.set_keepalive(peer, each.persistent_keepalive, now)
+    reconfigure(device, config, secrets, now)
     return device
+
+
+def reconfigure(
+    device: Device, config: NodeConfig, secrets: NodeSecrets, now: float, *, former: NodeConfig | None = None
+) -> None:
+    """Make the device have these keys, peers and MTU, whatever it has now, and touch nothing that is so already.
+
+    Sessions under keys that stay go on, and so does where a peer has roamed to, unless the endpoint that is configured
+    for it is another one than in `former`. Endpoints given as names stay empty: the host resolves them and sets them
+    by UAPI. Raises ValueError, with nothing changed, when keys and configuration differ.
+    """
+    if tuple(map(_public, secrets.private_keys)) != config.public_keys:
+        raise ValueError("the secrets' private keys do not belong to the configuration's public keys")
+    device.mtu = config.mtu
+    if device.public_keys != config.public_keys:
+        device.set_private_keys(secrets.private_keys, now)
+    wanted = {key for each in config.peers for key in each.public_keys}
+    for peer in device.peers:
+        if wanted.isdisjoint(peer.public_keys):
+            device.remove_peer(peer.public_key)
+    before = {} if former is None else {each.public_keys[0]: each.endpoint for each in former.peers}
+    peers = {each.name: _peer(device, each, before) for each in config.peers}
+    for each in config.peers:
+        preshared = secrets.preshared_keys.get(each.public_keys[0], ())
+        if peers[each.name].preshared_keys != preshared:
+            device.set_preshared_keys(peers[each.name], preshared)
+        if peers[each.name].persistent_keepalive != each.persistent_keepalive:
+            device.set_keepalive(peers[each.name], each.persistent_keepalive, now)
+    _route(device, {peers[each.name]: {ip_network(net) for net in each.allowed_ips} for each in config.peers})
+
+
+def _peer(device: Device, wanted: PeerConfig, before: Mapping[bytes, str | None]) -> Peer:
+    """The peer with these keys, made where there is none. `before` has the former endpoints by public key."""
+    known = next((peer for key in wanted.public_keys if (peer := device.peer(key)) is not None), None)
+    peer = known or device.add_peer(wanted.public_keys)
+    peer.name = wanted.name
+    if peer.public_keys != wanted.public_keys:
+        device.set_public_keys(peer, wanted.public_keys)
+    if known is None or before.get(wanted.public_keys[0], wanted.endpoint) != wanted.endpoint:
+        device.set_endpoint(peer, literal_endpoint(wanted.endpoint))
+    return peer
+
+
+def _route(device: Device, wanted: Mapping[Peer, set[Network]]) -> None:
+    """First what goes, then what comes: a network that moves between peers is taken from the one by the other."""
+    for peer, networks in wanted.items():
+        for network in set(peer.allowed_ips) - networks:
+            device.remove_allowed_ip(peer, network)
+    for peer, networks in wanted.items():
+        for network in networks.difference(peer.allowed_ips):
+            device.add_allowed_ip(peer, network)
+
+
+def _public(private_key: bytes) -> bytes:
+    return public_bytes(X25519PrivateKey.from_private_bytes(private_key))
 
 
 def literal_endpoint(text: str | None) -> Endpoint | None:

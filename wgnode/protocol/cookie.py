@@ -47,7 +47,7 @@ class CookieChecker:
 
     def check_mac2(self, message: bytes, source: bytes, now: float) -> bool:
         """Did the sender get our cookie at `source`? (address bytes and big-endian port)"""
-        if not self._secret or not self._fresh(now):
+        if message.endswith(NO_MAC) or not self._secret or not self._fresh(now):
             return False
         return mac_equal(mac(self._cookie(source, now), message[:-MAC_LENGTH]), message[-MAC_LENGTH:])
 

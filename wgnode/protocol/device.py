@@ -25,7 +25,7 @@ from wgnode.protocol.inner import destination
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, RESPONSE, TRANSPORT, message_type
 from wgnode.protocol.noise import NO_PSK, public_bytes
 from wgnode.protocol.peer import Identity, Peer, RemoteStatic
-from wgnode.protocol.ratelimit import LoadMeter, RateLimiter, address_bytes
+from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, Budget, LoadMeter, RateLimiter, address_bytes
 from wgnode.protocol.timers import NEVER, Timers
 
 
@@ -53,6 +53,7 @@ class Device:
         self._core = Core(random, tai64n, mtu)
         self._peers: dict[Peer, None] = {}
         self._limiter = RateLimiter()
+        self._handshakes = Budget(HANDSHAKES_PER_SECOND)
         self._under_load = under_load or LoadMeter()
         self._now = 0.0
         self.set_private_keys(private_keys, 0.0)
@@ -91,6 +92,7 @@ class Device:
         self._now = now
         clamped = [clamp(key) for key in keys]
         _check_keys("private key", clamped, at_least=0)
+        first = self.public_keys[:1]
         known = {identity.raw: identity for identity in self._core.identities}
         self._core.identities = [known.get(key) or self._identity(key) for key in clamped]
         for public_key in self.public_keys:
@@ -99,6 +101,9 @@ class Device:
         if gone:
             for peer in self._peers:
                 self._drop_identities(peer, gone)
+        if self.public_keys[:1] != first:
+            for peer in self._peers:
+                self._renew_under_first_keys(peer)
 
     @property
     def peers(self) -> list[Peer]:
@@ -131,13 +136,16 @@ class Device:
         del self._peers[peer]
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
-        """Change a peer's static keys (rotation); sessions with keys that stay go on."""
+        """Change a peer's static keys (rotation); sessions with keys that stay go on, renewed under a new first one."""
         self._check_public_keys(keys, peer)
+        first = peer.public_key
         self._assign_statics(peer, keys)
         gone = [keypair for keypair in peer.slots.all() if keypair.remote not in peer.statics]
         self._core.end_sessions(peer, gone)
         if peer.outstanding and peer.outstanding.remote not in peer.statics:
             self._core.clear_handshake(peer)
+        if peer.public_key != first:
+            self._renew_under_first_keys(peer)
 
     def set_preshared_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """None to two 32-byte keys (all zeros: none); takes effect with the next handshake."""
@@ -206,6 +214,20 @@ class Device:
         for peer in self._peers:
             self._keepalive_at_once(peer)
         self.handle_timer(now)
+
+    def initiate_to_all(self, now: float) -> None:
+        """A handshake with every peer that has an endpoint and no session: they may hold one that we have lost."""
+        self._now = now
+        for peer in self._peers:
+            if self.running and peer.slots.current is None:
+                handshake.want_handshake(self._core, peer, now)
+
+    def keepalive_to_all(self, now: float) -> None:
+        """To every peer with a session, so that it learns from where we send now."""
+        self._now = now
+        for peer in self._peers:
+            if peer.slots.current is not None:
+                transport.send_keepalive(self._core, peer, now)
 
     def stop(self, now: float) -> None:
         """Link down: sessions and staged packets are forgotten, nothing is sent or accepted."""
@@ -279,7 +301,10 @@ class Device:
             transport.send_keepalive(self._core, peer, now)
 
     def _defend(self, identity: Identity, data: bytes, source: Endpoint, now: float) -> None:
-        """Only who proves its address by a cookie, and not too often, may cost us a DH. Raises ProtocolError."""
+        """Only who proves its address by a cookie, and not too often, may cost us a DH. Raises ProtocolError.
+
+        DHs are limited in all too, so that sessions keep their share of the core whoever comes with a cookie.
+        """
         address = address_bytes(source.address)
         cookie_source = address + source.port.to_bytes(2, "big")
         if not identity.cookies.check_mac2(data, cookie_source, now):
@@ -287,6 +312,8 @@ class Device:
             raise ProtocolError(Drop.COOKIE_SENT)
         if not self._limiter.allow(address, now):
             raise ProtocolError(Drop.RATE_LIMITED)
+        if not self._handshakes.spend(now):
+            raise ProtocolError(Drop.OVERLOAD)
 
     def _identity(self, raw: bytes) -> Identity:
         private_key = X25519PrivateKey.from_private_bytes(raw)
@@ -305,6 +332,16 @@ class Device:
         self._core.end_sessions(peer, doomed)
         if doomed:
             self._keepalive_at_once(peer)
+
+    def _renew_under_first_keys(self, peer: Peer) -> None:
+        """Rotation's phase "use": a session under the old key gets a successor, so that no one misses it when dropped.
+
+        Not all peers in the same instant: spread over the jitter of retries.
+        """
+        current = peer.slots.current
+        if current and (current.identity_key != self.public_keys[0] or current.remote is not peer.statics[0]):
+            peer.timers.attempts = 0
+            peer.timers.arm_retransmit(self._now + self._core.jitter())
 
     def _check_public_keys(self, keys: Sequence[bytes], holder: Peer | None) -> None:
         _check_keys("public key", keys, at_least=1)

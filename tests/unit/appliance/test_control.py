@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,20 @@ from wgnode.io.loop import Loop
 
 
 class Answers:
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, dict[str, str]]] = []
+        self.error: str | None = None
+
+    def heartbeat(self) -> dict[str, Any]:
+        return {"tai64n": 7}
+
+    def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None:
+        self.begun.append((floor, dict(endpoints or {})))
+        self.error = "no port" if floor == 13 else None
+
+    def configure(self, config: str, secrets: str) -> dict[str, Any]:
+        return {"applied": f"{config} with {secrets}"}
+
     def uapi(self, text: str) -> str:
         return f"answer to {text}"
 
@@ -25,7 +39,7 @@ class Answers:
         return {"live": "digest"}
 
     def hello(self) -> dict[str, Any]:
-        return {"name": "berlin"}
+        return {"name": "berlin"} if self.error is None else {"name": "berlin", "error": self.error}
 
 
 class Host:
@@ -56,14 +70,19 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[Host]:
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, log: Log, answers: Answers) -> Iterator[Host]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     monkeypatch.setattr(control_module, "find_port", lambda: Path("/port"))
     monkeypatch.setattr(control_module.os, "open", lambda *_: ours.fileno())
     monkeypatch.setattr(control_module, "HEARTBEAT", 0.02)
     loop = Loop()
-    Control(loop, log, Answers(), lambda: None)
+    Control(loop, log, answers, lambda: None)
     yield Host(loop, theirs)
     theirs.close()
     ours.close()
@@ -72,8 +91,49 @@ def host(monkeypatch: pytest.MonkeyPatch, log: Log) -> Iterator[Host]:
 
 def test_the_gateway_greets_and_shows_signs_of_life(host: Host) -> None:
     assert host.wait_for("hello") == {"type": "hello", "name": "berlin"}
+    assert host.wait_for("heartbeat")["tai64n"] == 7
+    host.wait_for("heartbeat")
+
+
+def test_the_node_begins_with_what_the_host_remembers(
+    host: Host, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(control_module, "set_clock", lambda ns: taken.append(ns) or 0.0)  # type: ignore[func-returns-value]
+    host.wait_for("hello")
+    assert not answers.begun
+    host.end.sendall(encode({"type": "resume", "unix_ns": 123, "tai64n": 99, "endpoints": {"key": "192.0.2.1:1"}}))
     host.wait_for("heartbeat")
     host.wait_for("heartbeat")
+    assert (taken, answers.begun) == ([123], [(99, {"key": "192.0.2.1:1"})])
+    assert not [message for message in host.received if message["type"] == "hello"]
+
+
+def test_a_node_that_can_not_begin_greets_again_and_says_why(host: Host) -> None:
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "resume", "unix_ns": "?", "tai64n": 13, "endpoints": {}}))
+    assert host.wait_for("hello")["error"] == "no port"
+
+
+def test_without_a_word_of_the_host_the_node_begins_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, answers: Answers, log: Log
+) -> None:
+    monkeypatch.setattr(control_module, "find_port", lambda: None)
+    monkeypatch.setattr(control_module, "PATIENCE", 0.05)
+    loop = Loop()
+    Control(loop, log, answers, lambda: None)
+    assert not answers.begun
+    deadline = time.monotonic() + 10
+    while not answers.begun and time.monotonic() < deadline:
+        loop.run_once(0.01)
+    assert answers.begun == [(0, {})]
+    loop.close()
+
+
+def test_a_new_configuration_is_answered_with_what_became_of_it(host: Host) -> None:
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "configure", "id": 3, "config": "C", "secrets": "S"}))
+    assert host.wait_for("reply") == {"type": "reply", "id": 3, "applied": "C with S"}
 
 
 def test_lines_from_before_the_host_came_are_told_in_order(host: Host, log: Log) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import os
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_without_a_configuration_the_gateway_says_why_and_answers_on(
     loop = Loop()
     descriptor = os.open(tmp_path / "console", os.O_RDWR | os.O_CREAT)
     gateway = Gateway(loop, Log(descriptor))
-    gateway.start()
+    gateway.load()
     assert gateway.error is not None
     assert "node configuration" in gateway.error
     assert gateway.uapi("get=1\n\n") == EIO_REPLY
@@ -49,6 +50,8 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
         {
             "name": "cabin",
             "public_key": "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+            "public_keys": ["AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="],
+            "preshared_keys": [hashlib.sha256(b"p" * 32).hexdigest()],
             "endpoint": "[2001:db8::1]:51820",
             "allowed_ips": ["10.2.0.0/24"],
             "last_handshake": 4990.0,
@@ -66,7 +69,7 @@ def test_a_surprise_while_starting_is_told_by_its_kind(tmp_path: Path, monkeypat
     loop = Loop()
     with open(tmp_path / "console", "w") as console:
         gateway = Gateway(loop, Log(console.fileno()))
-        gateway.start()
+        gateway.load()
     assert gateway.error is not None
     assert gateway.error.startswith("TypeError: ")
     loop.close()

@@ -15,6 +15,7 @@ from wgnode.topology.transit import Transit
 CASES = Path(__file__).with_name("cases")
 NAMES = sorted(path.stem for path in CASES.glob("*.json") if not path.stem.endswith(".listing"))
 JUDGED = ("wan0", "wgnode-wan")
+OURS = {"family": "inet", "table": "wgnode"}
 
 
 def firewall(name="site"):
@@ -90,11 +91,42 @@ def test_counters_are_no_difference():
 
 def test_rules_of_others_in_our_table_are_seen():
     items = listing()
-    stranger = {"chain": "input", "expr": [{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 1}}]}
+    stranger = {
+        **OURS,
+        "chain": "input",
+        "expr": [{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 1}}],
+    }
     items["nftables"] += [{"rule": {**stranger, "expr": [*stranger["expr"], {"log": {"prefix": "x"}}]}}] * 2
     found = nft.observed(json.dumps(items))
     assert {"unnamed-1", "unnamed-2"} <= set(found.rules)
-    assert found.order["input (filter 0, accept)"][-2:] == ["unnamed-1", "unnamed-2"]
+    assert found.order["input"][-2:] == ["unnamed-1", "unnamed-2"]
+
+
+def test_a_chain_that_hangs_elsewhere_is_missing_or_is_anothers_is_seen():
+    items = listing()
+    chains = {one["chain"]["name"]: one["chain"] for one in items["nftables"] if "chain" in one}
+    chains["input"]["policy"], chains["forward"]["prio"], chains["prerouting"]["hook"] = "drop", 5, "output"
+    items["nftables"].append({"chain": {**OURS, "name": "extra"}})
+    wanted, found = nft.described(ruleset(firewall())).chains, nft.observed(json.dumps(items)).chains
+    assert {name: found[name] for name in found if found[name] != wanted.get(name)} == {
+        "input": "filter hook input priority 0; policy drop",
+        "forward": "filter hook forward priority 5; policy accept",
+        "prerouting": "nat hook output priority -100; policy accept",
+        "extra": "not hooked",
+    }
+
+
+def test_sets_maps_and_flags_in_our_table_are_seen_and_other_tables_are_not():
+    items = listing()
+    items["nftables"] += [
+        {"set": {**OURS, "name": "s", "type": "ipv4_addr", "elem": ["192.0.2.1"]}},
+        {"table": {"family": "inet", "name": "wgnode", "flags": "c"}},
+        {"chain": {"family": "ip", "table": "wgnode", "name": "theirs"}},
+        {"set": {"family": "inet", "table": "mine", "name": "theirs", "type": "ipv4_addr"}},
+    ]
+    found = nft.observed(json.dumps(items))
+    assert found.others == {"set s": '["192.0.2.1"]', "flags": "of the table, such as dormant"}
+    assert "theirs" not in found.chains
 
 
 def test_the_order_of_rules_counts():

@@ -62,19 +62,34 @@ def test_state_is_not_written_for_a_handshakes_time_that_wavers(tmp_path: Path) 
         assert state.StateFile(tmp_path).peers == {"a": news}
 
 
-def test_only_a_peer_without_endpoint_and_name_gets_its_last_one_back() -> None:
-    def peer(key: str, endpoint: str | None) -> dict[str, object]:
-        return {"public_key": key, "endpoint": endpoint}
+def test_peers_are_remembered_where_they_were_and_named_ones_while_a_session_may_last() -> None:
+    kept = {
+        "roamed": {"endpoint": "r:1", "last_handshake": 0.0},
+        "named": {"endpoint": "n:1", "last_handshake": 1000.0},
+        "nowhere": {"endpoint": None, "last_handshake": 1000.0},
+    }
+    named = {"named": "x.example:1"}
+    assert endpoints.remembered(kept, named, 1179.9) == {"roamed": "r:1", "named": "n:1"}
+    assert endpoints.remembered(kept, named, 1180.1) == {"roamed": "r:1"}
 
-    health = {"peers": [peer("roamed", None), peer("configured", "e:1"), peer("named", None), peer("new", None)]}
-    kept = {key: {"endpoint": f"{key}:51820"} for key in ("roamed", "configured", "named", "gone")}
-    assert endpoints.remembered(kept, health, {"named": "x:1"}) == {"roamed": "roamed:51820"}
+
+def test_the_next_time_stamp_is_above_all_that_a_guest_may_have_used(tmp_path: Path) -> None:
+    kept = state.StateFile(tmp_path)
+    assert kept.floor == 0
+    kept.stamped(1000 * 10**9)
+    kept.stamped(999 * 10**9)
+    assert kept.floor == 1002 * 10**9, "heard a heartbeat ago"
+    kept.update({})
+    assert state.StateFile(tmp_path).floor == 1040 * 10**9, "written some time before hostd or the host ended"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format":99,"peers":{"a":1}}', b'{"format":1,"peers":3}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"format":99,"peers":{"a":1}}', b'{"format":1,"peers":3,"tai64n":"x"}']
+)
 def test_a_state_file_that_can_not_be_used_counts_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / state.FILE).write_bytes(content)
     assert state.StateFile(tmp_path).peers == {}
+    assert state.StateFile(tmp_path).floor == 0
 
 
 def test_a_guest_can_not_write_a_line_of_the_journal_that_passes_for_another(

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.unit.hostd.fakes import FakeGuest, turn
-from wgnode.hostd import client, service
+from wgnode.hostd import client, live, service
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.service import Hostd, Places
+from wgnode.image.layers import config_layer, secrets_layer
 from wgnode.io.loop import Loop
+from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 PEER = {
@@ -57,7 +59,7 @@ def hostd(
 def greet(loop: Loop, guest: FakeGuest, **changes: Any) -> None:
     turn(loop, guest, lambda: guest.connection)
     guest.send({**HELLO, **changes})
-    turn(loop, guest, lambda: guest.of_type("time"))
+    turn(loop, guest, lambda: guest.of_type("resume"))
 
 
 def in_thread(loop: Loop, guest: FakeGuest, ask: Any) -> Any:
@@ -79,7 +81,8 @@ def in_thread(loop: Loop, guest: FakeGuest, ask: Any) -> Any:
 
 def test_the_guest_gets_the_time_when_it_greets(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
     greet(loop, guest)
-    assert guest.of_type("time")[0] == {"type": "time", "unix_ns": 1_000 * 10**9}
+    expected = {"type": "resume", "unix_ns": 1_000 * 10**9, "tai64n": 0, "endpoints": {}}
+    assert guest.of_type("resume") == [expected]
 
 
 def test_health_is_the_guests_with_the_status_of_the_link(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
@@ -147,12 +150,13 @@ def test_a_guest_that_booted_anew_is_told_where_its_peers_were(loop: Loop, guest
     greet(loop, guest)
     answer_health(loop, guest, HEALTH)
     turn(loop, guest, lambda: KEY in hostd.kept.peers)
-    assert not guest.of_type("uapi"), "it knew the endpoint itself"
+    guest.send({"type": "heartbeat", "tai64n": 1_100 * 10**9})
+    turn(loop, guest, lambda: hostd.kept.tai64n)
     guest.restart()
     greet(loop, guest)
-    answer_health(loop, guest, {**HEALTH, "peers": [{**PEER, "endpoint": None, "last_handshake": None}]})
-    turn(loop, guest, lambda: guest.of_type("uapi"))
-    assert "endpoint=203.0.113.2:51820\n" in guest.of_type("uapi")[0]["text"]
+    resume = guest.of_type("resume")[0]
+    assert resume["endpoints"] == {KEY: "203.0.113.2:51820"}
+    assert resume["tai64n"] > 1_100 * 10**9 > resume["unix_ns"], "even though the clock was set back"
 
 
 def answer_health(loop: Loop, guest: FakeGuest, health: dict[str, Any]) -> None:
@@ -161,15 +165,73 @@ def answer_health(loop: Loop, guest: FakeGuest, health: dict[str, Any]) -> None:
         guest.send({"type": "reply", "id": question["id"], "health": health})
 
 
-def test_a_new_guest_is_told_where_its_peers_were(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
+def test_what_is_kept_survives_hostd(loop: Loop, guest: FakeGuest, hostd: Hostd, tmp_path: Path) -> None:
     hostd.kept.update({KEY: {"endpoint": "203.0.113.9:1234", "last_handshake": 900.0}})
     greet(loop, guest)
-    turn(loop, guest, lambda: guest.of_type("health"))
-    unmet = {**PEER, "endpoint": None, "last_handshake": None}
-    for question in guest.of_type("health"):
-        guest.send({"type": "reply", "id": question["id"], "health": {**HEALTH, "peers": [unmet]}})
-    turn(loop, guest, lambda: guest.of_type("uapi"))
-    assert "endpoint=203.0.113.9:1234" in guest.of_type("uapi")[0]["text"]
+    guest.send({"type": "heartbeat", "tai64n": 1_100 * 10**9})
+    turn(loop, guest, lambda: hostd.kept.tai64n)
+    assert guest.of_type("resume")[0]["endpoints"] == {KEY: "203.0.113.9:1234"}
+    hostd.close()
+    assert json.loads((tmp_path / "peers.json").read_text())["tai64n"] == 1_100 * 10**9
+
+
+@pytest.fixture
+def baked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[NodeConfig, NodeSecrets]:
+    """The layers on the host's disk."""
+    config = NodeConfig("demo", "berlin", (b"p" * 32,), 51820, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
+    secrets = NodeSecrets((b"s" * 32,))
+    for name, data in (("CONFIG_LAYER", config_layer(config)), ("SECRETS_LAYER", secrets_layer(secrets))):
+        (tmp_path / name).write_bytes(data)
+        monkeypatch.setattr(live.paths, name, str(tmp_path / name))
+    return config, secrets
+
+
+def apply(loop: Loop, guest: FakeGuest, hostd: Hostd, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """What `hostd apply` gives, when the guest answers like this."""
+    results: list[tuple[int, dict[str, Any]]] = []
+    path = hostd.places.run / "hostd.sock"
+    threading.Thread(target=lambda: results.append(client.apply(path)), daemon=True).start()
+
+    def answered() -> bool:
+        for question in guest.of_type("configure"):
+            if answer and not question.get("done"):
+                question["done"] = True
+                guest.send({"type": "reply", "id": question["id"], **answer})
+        return bool(results)
+
+    turn(loop, guest, answered)
+    return results[0]
+
+
+def test_the_baked_layers_are_brought_to_the_running_node(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, baked: tuple[NodeConfig, NodeSecrets]
+) -> None:
+    greet(loop, guest, can=["configure"])
+    config, secrets = baked
+    answer = {"applied": config.digest, "endpoints": {KEY: "192.0.2.7:1"}}
+    assert apply(loop, guest, hostd, answer) == (0, {"applied": config.digest})
+    asked = guest.of_type("configure")[0]
+    assert (asked["config"].encode(), asked["secrets"].encode()) == (config.to_json(), secrets.to_json())
+    assert hostd.named == {KEY: "192.0.2.7:1"}, "endpoints that are names are resolved from now on"
+
+
+def test_a_node_that_can_not_be_changed_while_it_runs_is_said_to_need_a_restart(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, baked: tuple[NodeConfig, NodeSecrets]
+) -> None:
+    assert apply(loop, guest, hostd, {})[1]["restart"].startswith("the guest is ")
+    greet(loop, guest)
+    assert apply(loop, guest, hostd, {}) == (1, {"restart": "version 0.1.0 of the node can't be changed while it runs"})
+
+
+def test_layers_that_are_damaged_are_not_applied(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, baked: tuple[NodeConfig, NodeSecrets]
+) -> None:
+    greet(loop, guest, can=["configure"])
+    layer = Path(live.paths.CONFIG_LAYER)
+    layer.write_bytes(layer.read_bytes()[:300])
+    code, answer = apply(loop, guest, hostd, {})
+    assert (code, answer["error"][:33]) == (1, "the baked layers can't be applied")
+    assert not guest.of_type("configure")
 
 
 def test_a_named_endpoint_is_resolved_and_set_once(

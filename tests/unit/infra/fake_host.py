@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infra.hosts import network, system, undo
+from infra.hosts import files, network, network_change, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
@@ -43,12 +43,23 @@ class FakeHost:
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
         self.table: tuple[Chain, ...] | None = None
         self.foreign: list[dict[str, Any]] = []
+        self.in_our_table: list[dict[str, Any]] = []  # by others
         self.events: list[str] = []
         self.commands: list[str] = []
+        self.round_trips = 0  # of many commands at once
         self.reachable = True
         self.ssh_connection = ""
+        self.listeners = self.wireguard = ""
+        self.memory = (512, 0)  # MiB available, and held by the guest
         self.refused_ruleset = ""
         self.kept: dict[str, bytes] = {}  # everything that was ever written
+        self._changes = {
+            undo._ARM: self._begin,
+            network_change._BEGIN: self._begin,
+            undo._REARM: self._rearm,
+            undo._DISARM: self._disarm,
+            undo._SETTLE: self._settle,
+        }
 
     # Host
 
@@ -61,6 +72,10 @@ class FakeHost:
         if check and result.code != 0:
             raise HostError(f"host {self.name}: `{argv[0]}` exited with {result.code}: {result.stderr}")
         return result
+
+    def run_all(self, commands: Sequence[Sequence[str]]) -> list[Result]:
+        self.round_trips += 1
+        return [FakeHost.run(self, command, check=False) for command in commands]
 
     def stat(self, paths: Sequence[str]) -> dict[str, File]:
         self._reach()
@@ -116,22 +131,58 @@ class FakeHost:
         handler = getattr(self, "_" + re.sub(r"\W", "_", name), None)
         return handler(argv, input) if handler else said()
 
+    def _begin(self, argv: list[str], input: bytes) -> Result:
+        """A script that comes on standard input, and the command after it."""
+        path, size, *command = argv
+        assert int(size) == len(input)
+        self.files.pop(f"{path}.ran", None)
+        self.files[path] = (input, 0o600, "root")
+        self.kept[path] = input
+        return self._answer(command, b"")
+
+    def _rearm(self, argv: list[str], input: bytes) -> Result:
+        self.events.append(f"rearm {argv[0]}")
+        return Result(undo._HAS_RUN, "", "") if f"{argv[1]}.ran" in self.files else said()
+
+    def _disarm(self, argv: list[str], input: bytes) -> Result:
+        unit, script = argv
+        self._answer(["systemctl", "stop", f"{unit}.timer"], b"")
+        if f"{script}.ran" in self.files:
+            return Result(undo._HAS_RUN, "", "")
+        return self._settle(argv, input)
+
+    def _settle(self, argv: list[str], input: bytes) -> Result:
+        for path in (argv[1], f"{argv[1]}.ran"):
+            self.files.pop(path, None)
+        return said()
+
+    def _rm(self, argv: list[str], input: bytes) -> Result:
+        for path in argv[2:]:
+            self.files.pop(path, None)
+        return said()
+
     def _nft(self, argv: list[str], input: bytes) -> Result:
         if argv[1:] == ["-j", "list", "ruleset"]:
-            return said(json.dumps({"nftables": self.foreign}))
-        if argv[1:4] == ["-j", "list", "table"]:
-            return failed("No such file or directory") if self.table is None else said(nft_listing(self.table))
+            ours = [] if self.table is None else nft_listing(self.table)
+            return said(json.dumps({"nftables": [*self.foreign, *ours, *self.in_our_table]}))
         if argv[1:3] == ["list", "table"]:
             return failed("No such file or directory") if self.table is None else said(nft.script(self.table))
         if argv[1] == "--check" and self.refused_ruleset:
             return failed(self.refused_ruleset)
         if argv[1:] == ["-f", "-"]:
             self.table = self.rulesets[input.decode()]
+            self.in_our_table = []
             self.events.append("load table")
         if argv[1:3] == ["delete", "table"]:
             self.table = None
             self.events.append("delete table")
         return said()
+
+    def _ss(self, argv: list[str], input: bytes) -> Result:
+        return said(self.listeners)
+
+    def _wg(self, argv: list[str], input: bytes) -> Result:
+        return said(self.wireguard)
 
     def _systemctl(self, argv: list[str], input: bytes) -> Result:
         verb, unit = next(word for word in argv[1:] if not word.startswith("-")), argv[-1]
@@ -197,9 +248,21 @@ class FakeHost:
     def _sh(self, argv: list[str], input: bytes) -> Result:
         if "SSH_CONNECTION" in argv[2]:
             return said(self.ssh_connection + "\n")
-        if argv[2] == undo._REARM:
-            self.events.append(f"rearm {argv[4]}")
-            return Result(undo._HAS_RUN, "", "") if f"{argv[5]}.ran" in self.files else said()
+        if argv[2] == units.SHOW:
+            overrides = [path for path in self.files if path.rpartition("/")[0].endswith(".service.d")]
+            shown = self._systemctl(["systemctl", "show", *argv[4:]], b"")
+            return said("".join(f"{path}\n" for path in overrides) + shown.stdout)
+        if argv[2] == files.STAT:
+            found = self.stat(argv[4:]).items()
+            lines = [f"{f.sha256} {f.size} {f.mode:o} {f.owner} {f.group} {path}\n" for path, f in found]
+            return said("".join(lines))
+        if argv[2] == files.READ:
+            there = argv[4] in self.files
+            return said(self.files[argv[4]][0].decode()) if there else Result(files.NO_FILE, "", "")
+        if "MemAvailable" in argv[2]:
+            return said("".join(f"{mebibytes << 10}\n" for mebibytes in self.memory))
+        if argv[2] in self._changes:
+            return self._changes[argv[2]](argv[4:], input)
         if "os-release" in argv[2]:
             return said("os=Debian\nkernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
         return said()
@@ -219,8 +282,8 @@ def link(name: str, *addresses: str, kind: str | None = None, master: str | None
     return made
 
 
-def nft_listing(chains: Sequence[Chain]) -> str:
-    """As `nft -j list table inet wgnode` has it."""
+def nft_listing(chains: Sequence[Chain]) -> list[dict[str, Any]]:
+    """As `nft -j list ruleset` has our table."""
     items: list[dict[str, Any]] = []
     for chain in chains:
         base = {"type": chain.kind, "hook": chain.hook, "prio": chain.priority, "policy": "accept"}
@@ -229,7 +292,7 @@ def nft_listing(chains: Sequence[Chain]) -> str:
         for rule in chain.rules:
             own = {"family": "inet", "table": "wgnode", "chain": chain.name, "comment": rule.name}
             items.append({"rule": {**own, "expr": list(rule.expressions)}})
-    return json.dumps({"nftables": items})
+    return items
 
 
 def said(stdout: str = "") -> Result:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wgnode.io.node import TAI64_EPOCH, Tai64n, from_config, literal_endpoint
+from tests.unit.protocol.pairs import A4, B4, ENDPOINT_B, KEY_A, packet, pair
+from wgnode.io.node import TAI64_EPOCH, Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
 from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.messages import INITIATION
 
 
 def public_key(private_key: bytes) -> bytes:
@@ -76,6 +81,104 @@ def test_time_stamps_always_grow_even_if_the_clock_does_not() -> None:
     assert int.from_bytes(seen[-1][:8], "big") == TAI64_EPOCH + 2000
 
 
+def test_a_floor_only_ever_raises_the_time_stamps() -> None:
+    stamps = Tai64n(lambda: 1000 * 10**9)
+    first = stamps()
+    stamps.raise_floor(5 * 10**9)
+    second = stamps()
+    stamps.raise_floor(5000 * 10**9)
+    third = stamps()
+    assert first < second < third
+    assert int.from_bytes(third[:8], "big") == TAI64_EPOCH + 5000 == TAI64_EPOCH + stamps.last // 10**9
+
+
 def test_time_stamps_never_fall_below_what_a_former_run_used() -> None:
     stamp = Tai64n(lambda: 0, floor=5000 * 10**9)()
     assert int.from_bytes(stamp[:8], "big") == TAI64_EPOCH + 5000
+
+
+# Changed while it runs
+
+
+def test_a_change_leaves_alone_what_stays() -> None:
+    both = pair().connect()
+    device, (berlin, cabin) = both.a.device, (both.a, both.b)
+    stays = PeerConfig("cabin", (cabin.device.public_keys[0],), ("10.0.0.2/32", "fd00::2/128"), "203.0.113.2:51820")
+    before = replace(CONFIG, public_keys=device.public_keys, peers=(stays,))
+    after = replace(before, peers=(replace(stays, allowed_ips=(*stays.allowed_ips, "10.9.0.0/24")), NAMED))
+    session = berlin.peer.session
+    reconfigure(device, after, NodeSecrets((KEY_A,)), both.now, former=before)
+    assert berlin.peer.session is session is not None
+    assert berlin.peer.endpoint == ENDPOINT_B, "where it has roamed to"
+    both.a_to_b(b"after")
+    assert cabin.delivered == [packet(A4, B4, b"after")]
+    assert not both.sent(berlin, INITIATION)
+
+
+def test_another_configured_endpoint_replaces_where_the_peer_was() -> None:
+    device = from_config(CONFIG, SECRETS, 0.0)
+    moved = replace(CONFIG, peers=(replace(CABIN, endpoint="203.0.113.9:51820"), NAMED))
+    reconfigure(device, moved, SECRETS, 1.0, former=CONFIG)
+    assert device.peers[0].endpoint == Endpoint("203.0.113.9", 51820)
+
+
+def test_a_network_moves_from_peer_to_peer_in_either_order() -> None:
+    device = from_config(CONFIG, SECRETS, 0.0)
+    swapped = (replace(CABIN, allowed_ips=NAMED.allowed_ips), replace(NAMED, allowed_ips=CABIN.allowed_ips))
+    for peers in (swapped, (CABIN, NAMED), (swapped[1], swapped[0])):
+        config = replace(CONFIG, peers=peers)
+        reconfigure(device, config, SECRETS, 1.0, former=CONFIG)
+        assert device.live_digest() == expected_live_digest(config, SECRETS)
+
+
+def test_what_was_set_by_hand_is_put_right() -> None:
+    device = from_config(CONFIG, SECRETS, 0.0)
+    stranger = device.add_peer([b"\7" * 32])
+    device.replace_allowed_ips(stranger, ["10.2.0.0/24"])
+    device.set_preshared_keys(device.peers[0], [b"\6" * 32])
+    device.set_keepalive(device.peers[0], 0, 1.0)
+    device.set_private_keys([b"\6" * 32], 1.0)
+    assert device.live_digest() != expected_live_digest(CONFIG, SECRETS)
+    reconfigure(device, CONFIG, SECRETS, 2.0, former=CONFIG)
+    assert device.live_digest() == expected_live_digest(CONFIG, SECRETS)
+
+
+def test_secrets_of_another_node_change_nothing() -> None:
+    device = from_config(CONFIG, SECRETS, 0.0)
+    with pytest.raises(ValueError, match="do not belong"):
+        reconfigure(device, replace(CONFIG, peers=()), NodeSecrets((NEXT, OWN)), 1.0)
+    assert device.live_digest() == expected_live_digest(CONFIG, SECRETS)
+
+
+NETWORKS = st.sampled_from(["10.2.0.0/24", "10.2.0.0/16", "10.3.0.0/24", "fd00:1::/64", "fd00::/16", "192.0.2.1/32"])
+PEERS = st.dictionaries(
+    st.integers(1, 5),
+    st.builds(
+        lambda nets, endpoint, keepalive: (tuple(nets), endpoint, keepalive),
+        st.sets(NETWORKS, max_size=3),
+        st.sampled_from([None, "192.0.2.1:1", "[2001:db8::1]:2", "name.example:3"]),
+        st.sampled_from([0, 25]),
+    ),
+    max_size=4,
+)
+
+
+def a_configuration(peers: dict[int, tuple[tuple[str, ...], str | None, int]]) -> tuple[NodeConfig, NodeSecrets]:
+    """Peers with disjoint networks: the first that wants one gets it."""
+    taken: set[str] = set()
+    made = []
+    for number, (networks, endpoint, keepalive) in sorted(peers.items()):
+        free = tuple(net for net in networks if net not in taken)
+        taken |= set(free)
+        made.append(PeerConfig(f"site{number}", (bytes([number]) * 32,), free, endpoint, keepalive))
+    secrets = {bytes([number]) * 32: (bytes([number, len(peers)]) * 16,) for number in peers}
+    return replace(CONFIG, peers=tuple(made)), NodeSecrets((OWN, NEXT), secrets)
+
+
+@given(PEERS, PEERS)
+def test_any_configuration_can_follow_any_other(before: object, after: object) -> None:
+    (old, old_secrets), (new, new_secrets) = a_configuration(before), a_configuration(after)  # type: ignore[arg-type]
+    device = from_config(old, old_secrets, 0.0)
+    reconfigure(device, new, new_secrets, 1.0, former=old)
+    assert device.live_digest() == expected_live_digest(new, new_secrets)
+    assert {peer.name for peer in device.peers} == {peer.name for peer in new.peers}

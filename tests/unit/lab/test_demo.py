@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,14 +13,6 @@ import pytest
 from lab import demo, process
 from lab.errors import LabError
 from lab.probes import Transfer
-
-PEER: dict[str, Any] = {
-    "name": "cabin",
-    "endpoint": "203.0.113.2:51820",
-    "last_handshake": 1000.0,
-    "rx_bytes": 148,
-    "tx_bytes": 92,
-}
 
 
 class FakeLab:
@@ -39,19 +34,10 @@ class FakeLab:
         return Transfer(size=size, sha256="ab" * 32, received_sha256=received * 32, seconds=1.0)
 
 
-def test_a_peer_is_shown_by_name_with_the_age_of_its_handshake() -> None:
-    assert demo.row("berlin", PEER, now=1012.4).split() == [
-        *("berlin", "cabin", "203.0.113.2:51820", "12", "s", "ago", "148", "92")
-    ]
-
-
-def test_a_peer_that_was_never_heard_of_is_shown_as_such() -> None:
-    silent = {**PEER, "endpoint": None, "last_handshake": None, "rx_bytes": 0}
-    assert demo.row("berlin", silent, now=1012.0).split() == ["berlin", "cabin", "unknown", "never", "0", "92"]
-
-
-def test_a_handshake_of_a_clock_ahead_of_ours_is_no_negative_age() -> None:
-    assert " 0 s ago" in demo.row("berlin", PEER, now=990.0)
+def test_a_status_of_nothing_says_how_to_deploy(tmp_path: Path) -> None:
+    lab = SimpleNamespace(name="nowhere", directory=tmp_path, inventory={"hosts": {}})
+    with pytest.raises(LabError, match="nothing is deployed in lab 'nowhere'; `make demo`"):
+        demo._status(lab, argparse.Namespace())  # type: ignore[arg-type]
 
 
 def test_the_proof_is_a_ping_and_a_file_in_both_families() -> None:
@@ -74,7 +60,12 @@ def test_a_proof_that_fails_is_an_error_with_the_address(address: str, how: str,
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "said"), [(LabError("no bridge"), 1, "no bridge"), (KeyboardInterrupt(), 130, "make demo")]
+    ("raised", "code", "said"),
+    [
+        (LabError("no bridge"), 1, "no bridge"),
+        (OSError(errno.ENOSPC, "No space left on device", "/var/x"), 1, "No space left on device: /var/x; free some"),
+        (KeyboardInterrupt(), 130, "make demo"),
+    ],
 )
 def test_the_demo_ends_with_a_reason_and_a_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: BaseException, code: int, said: str
@@ -124,3 +115,13 @@ def test_commands_are_shown_as_the_one_who_made_the_demo_can_type_them(monkeypat
     # Without byte code, which root would leave in that user's clone.
     assert demo.explore(Path("/project")).count("sudo .venv/bin/python -B -m lab") == 3
     assert process.ours("down") == "sudo .venv/bin/python -m lab down"
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> int:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(demo, "_status", fail)
+    monkeypatch.setattr(demo.os, "geteuid", lambda: 0)
+    with pytest.raises(PermissionError):
+        demo.main(["--name", "nowhere", "status"])

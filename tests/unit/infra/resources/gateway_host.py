@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from infra.hosts import units as services
 from infra.hosts.host import HostError, Result
+from infra.resources import gateway_change
 from tests.unit.infra.fake_host import FakeHost, failed, said
-from wgnode.image import cpio, layers, paths
-from wgnode.nodeconfig import NodeSecrets, expected_live_digest
+from wgnode.image import layers, paths
+from wgnode.nodeconfig import encode_key, expected_live_digest
 
 CONSOLE = "[    0.1] Linux\nNo module named wgnode\n"
 
@@ -26,22 +28,26 @@ class GatewayHost(FakeHost):
         self.boots_after = 0  # questions that a new node leaves unanswered
         self.boots = True
         self.refuses: str | None = None  # why the guest says that it can't be a node
+        self.live_answer: dict[str, Any] | None = None  # instead of taking a live change
+        self.broken_memory: str | None = None  # a guest with so much of it ("-m 512") does not come up
         self.restarts_by_itself = 0
         self.fails: str | None = None
         self.loses_connection = False  # with that
-        self.patience: list[float] = []  # what questions to hostd were given, in seconds
+        self.waited: Callable[[float], None] = lambda seconds: None
         self._asked = 0
 
     @property
     def restarted(self) -> list[str]:
         return [event.removeprefix("restart ") for event in self.events if event.startswith("restart ")]
 
+    @property
+    def changed_live(self) -> int:
+        return self.events.count("change live")
+
     # Host
 
     def run(self, argv: Sequence[str], *, timeout: float = 60, **options: Any) -> Result:
         self._fail_at(" ".join(argv))
-        if "health --json" in argv[-1]:
-            self.patience.append(timeout)
         return super().run(argv, timeout=timeout, **options)
 
     def write_file(self, path: str, data: bytes, **options: Any) -> bool:
@@ -70,6 +76,9 @@ class GatewayHost(FakeHost):
             raise HostError(f"host {self.name}: cannot write {path}: no such directory")
 
     # Commands
+
+    def _answer(self, argv: list[str], input: bytes) -> Result:
+        return self._hostd(argv, input) if argv[0] == "/usr/bin/python3" else super()._answer(argv, input)
 
     def _systemctl(self, argv: list[str], input: bytes) -> Result:
         if "--property=NRestarts" in argv:
@@ -108,15 +117,83 @@ class GatewayHost(FakeHost):
         return f"Id={unit}\nLoadState=loaded\nActiveState={active}\nUnitFileState={enabled}\n"
 
     def _boot(self) -> None:
-        config_layer, secrets_layer = self.files[paths.CONFIG_LAYER][0], self.files[paths.SECRETS_LAYER][0]
-        self.files[paths.INITRD] = (config_layer + secrets_layer, 0o600, paths.USER)
-        config = layers.config_of(config_layer)
-        secrets = NodeSecrets.from_json(dict(cpio.unpack(secrets_layer))[layers.SECRETS_PATH].data)
-        self.node = {"loaded": config.digest, "live": expected_live_digest(config, secrets)}
+        self.files[paths.INITRD] = (b"".join(self._layers()), 0o600, paths.USER)
+        self.node = self._node()
+        self.node["loaded"] = self.node["applied"]
         self._asked = 0
 
+    def _layers(self) -> tuple[bytes, bytes]:
+        return self.files[paths.CONFIG_LAYER][0], self.files[paths.SECRETS_LAYER][0]
+
+    def _node(self) -> dict[str, Any]:
+        """What a node with the layers on the disk reports."""
+        config, secrets = layers.config_of(self._layers()[0]), layers.secrets_of(self._layers()[1])
+        peers = [
+            {
+                "name": peer.name,
+                "public_key": encode_key(peer.public_keys[0]),
+                "public_keys": [encode_key(key) for key in peer.public_keys],
+                "preshared_keys": [
+                    hashlib.sha256(key).hexdigest() for key in secrets.preshared_keys.get(peer.public_keys[0], ())
+                ],
+                "allowed_ips": list(peer.allowed_ips),
+                "persistent_keepalive": peer.persistent_keepalive,
+                "endpoint": "203.0.113.2:1",
+                "last_handshake": 5.0,
+                "rx_bytes": 1,
+                "tx_bytes": 2,
+            }
+            for peer in config.peers
+        ]
+        return {
+            "applied": config.digest,
+            "live": expected_live_digest(config, secrets),
+            "public_keys": [encode_key(key) for key in config.public_keys],
+            "listen_port": config.listen_port,
+            "fwmark": 0,
+            "peers": peers,
+        }
+
     def _sh(self, argv: list[str], input: bytes) -> Result:
-        return self._health() if "health --json" in argv[2] else super()._sh(argv, input)
+        if "health --json" in argv[2]:
+            return self._health()
+        if argv[2] == gateway_change._RESTART:
+            self.events.append("daemon-reload")
+            self._change("restart", argv[4])
+            return said()
+        if argv[2] == gateway_change._SWITCH:
+            return self._switch(argv[4], argv[5])
+        if argv[2] == gateway_change._KEEP:
+            for path in argv[5:]:
+                self.files[f"{argv[4]}/{path.rsplit('/', 1)[1]}"] = self.files[path]
+            return said()
+        if argv[2] == gateway_change._RESTORE:
+            for path in (paths.CONFIG_LAYER, paths.SECRETS_LAYER):
+                self.files[path] = self.files[f"{argv[4]}/{path.rsplit('/', 1)[1]}"]
+            self.files["/unit"] = self.files[f"{argv[4]}/{argv[5]}"]
+            return self._switch(argv[5], "/unit")
+        return super()._sh(argv, input)
+
+    def _switch(self, unit: str, new: str) -> Result:
+        self.files[f"{services.DIRECTORY}/{unit}"] = self.files.pop(new)
+        self.events.append("daemon-reload")
+        self._change("restart", unit)
+        return said()
+
+    def _test(self, argv: list[str], input: bytes) -> Result:
+        return said() if any(self._below(argv[2])) else failed("")
+
+    def _hostd(self, argv: list[str], input: bytes) -> Result:
+        if argv[2] not in self.files:
+            return failed("can't open file")
+        if argv[3] == "wait":
+            self.waited(float(argv[4].partition("=")[2]))
+            return self._health()
+        if self._health().code != 0 or self.live_answer:
+            return Result(1, json.dumps(self.live_answer or {"restart": "the guest is stopped"}), "")
+        self.events.append("change live")
+        self.node |= self._node()
+        return said(json.dumps({"applied": self.node["applied"]}))
 
     def _health(self) -> Result:
         if not any(path.endswith(".pyz") for path in self._below(paths.HOSTD_DIRECTORY)):
@@ -124,7 +201,9 @@ class GatewayHost(FakeHost):
         if self.states.get(paths.HOSTD_UNIT, [""])[0] != "active":
             return Result(3, json.dumps({"status": "unreachable", "error": "no socket"}), "")
         self._asked += 1
-        running = self.boots and self._asked > self.boots_after
+        unit = self.files.get(f"{services.DIRECTORY}/{paths.GATEWAY_UNIT}", (b"",))[0].decode()
+        broken = self.broken_memory is not None and self.broken_memory in unit
+        running = self.boots and not broken and self._asked > self.boots_after
         if self.refuses and running:
             return Result(1, json.dumps({"status": "failed", "error": self.refuses, "loaded": None}), "")
         if not running or self.states.get(paths.GATEWAY_UNIT, [""])[0] != "active":

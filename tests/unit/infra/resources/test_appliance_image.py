@@ -14,6 +14,7 @@ from infra.hosts.host import HostUnreachable
 from infra.provider.kind import CheckError, Partial
 from infra.resources.appliance_image import ApplianceImage
 from tests.unit.infra.resources.gateway_host import GatewayHost
+from wgnode.image import paths
 from wgnode.image.archive import Members, write_archive
 
 CONNECTION = {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "SSH-KEY"}
@@ -168,7 +169,17 @@ def test_another_host_gets_its_own(kind, image):
 def test_an_image_that_is_gone_is_read_as_none(kind, host, image):
     inputs, id, state = created(kind, image)
     host.files.clear()
+    host.directories.clear()
     assert kind.read(id, state, inputs) is None
+
+
+def test_an_empty_directory_of_a_deletion_cut_short_is_still_to_be_deleted(kind, host, image):
+    inputs, id, state = created(kind, image)
+    host.files.clear()
+    found, _ = kind.read(id, state, inputs)
+    assert kind.diff(found, inputs, inputs).changes
+    kind.delete(id, found)
+    assert kind.read(id, found, inputs) is None
 
 
 # Where it comes from
@@ -308,3 +319,15 @@ def test_deleting_spares_another_image_and_what_else_lies_beside_it(kind, host, 
     assert left == [f"{state['directory']}/notes"]
     assert len(host.files) == 1 + len(MEMBERS)
     assert state["directory"] in host.directories
+
+
+def test_an_image_that_the_gateway_runs_by_is_not_taken_from_under_it(kind, host, image):
+    _, id, state = created(kind, image)
+    unit = f"/etc/systemd/system/{paths.GATEWAY_UNIT}"
+    host.files[unit] = (f"ExecStart=qemu -kernel {paths.image_directory(id)}/vmlinux".encode(), 0o644, "root")
+    before = dict(host.files)
+    kind.delete(id, state)
+    assert host.files == before
+    host.files[unit] = (b"ExecStart=qemu -kernel /another/vmlinux", 0o644, "root")
+    kind.delete(id, state)
+    assert not [path for path in host.files if path.startswith(paths.IMAGES)]

@@ -1,4 +1,4 @@
-"""A resource whose host does not let us in just now."""
+"""A resource whose host does not let us in just now, or is away."""
 
 from __future__ import annotations
 
@@ -6,70 +6,192 @@ import pytest
 
 from infra.errors import ExplainedError
 from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.provider import options
 from infra.provider.kind import Diff, PropertyChange
+from infra.provider.options import Options
+from infra.resources import unread
 from infra.resources.unread import OnHost
 
-INPUTS = {"connection": {"address": "192.0.2.1"}}
+INPUTS = {"connection": {"address": "192.0.2.1", "hostKeys": ["ssh-ed25519 AAAA"]}}
+STATE = {**INPUTS, "rules": {"a": "b"}}
+AWAY = HostUnreachable("host root@192.0.2.1: cannot connect")
 
 
 class Kind:
-    """Fails to read with `error`."""
+    """Fails with `error`, whatever it is to do on the host."""
 
     def __init__(self, error=None, changes=()):
         self.error, self.changes, self.seen = error, changes, []
 
     def read(self, id, state, inputs):
-        self.seen.append(state)
-        if self.error:
-            raise self.error
+        self._do(state)
         return {"rules": {}}, inputs
 
     def diff(self, state, old_inputs, news):
         self.seen.append(state)
         return Diff(self.changes)
 
+    def create(self, name, inputs, preview):
+        self._do(inputs)
+        return "id", inputs
+
     def update(self, id, state, inputs, preview):
-        self.seen.append(state)
+        self._do(state)
         return {"rules": {}}
 
+    def delete(self, id, state):
+        self._do(state)
 
-@pytest.mark.parametrize("error", [HostUnreachable, HostKeyMismatch, LoginRefused])
-def test_the_recorded_state_is_kept_and_is_a_difference(error):
-    kind = OnHost(Kind(error("host root@192.0.2.1: cannot connect")))
-    state, inputs = kind.read("id", {"rules": {"a": "b"}}, INPUTS)
-    assert state == {"rules": {"a": "b"}, "unread": "host root@192.0.2.1: cannot connect"}
+    def _do(self, state):
+        self.seen.append(state)
+        if self.error:
+            raise self.error
+
+
+def on_host(error=None, changes=(), away=None):
+    """`away` is what connecting raises, by default what the kind does."""
+    made = Kind(error, changes)
+
+    def connect(_):
+        if away or error:
+            raise away or error
+
+    return OnHost(made, connect), made
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    said = []
+    monkeypatch.setattr(unread, "log", lambda text, _: said.append(text))
+    return said
+
+
+@pytest.fixture
+def skipping(monkeypatch):
+    monkeypatch.setattr(options, "_current", Options(skip_unreachable=True))
+
+
+@pytest.fixture
+def deleting(monkeypatch):
+    monkeypatch.setattr(options, "_current", Options(delete_unreachable=True))
+
+
+def paths(kind, state):
+    return [change.path for change in kind.diff(state, INPUTS, INPUTS).changes]
+
+
+@pytest.mark.parametrize(
+    ("error", "mark"), [(HostUnreachable, "unreached"), (HostKeyMismatch, "unread"), (LoginRefused, "unread")]
+)
+def test_the_recorded_state_is_kept_and_is_a_difference(error, mark, warnings):
+    kind, _ = on_host(error("host root@192.0.2.1: cannot connect"))
+    state, inputs = kind.read("id", STATE, INPUTS)
+    assert state == {**STATE, mark: "host root@192.0.2.1: cannot connect"}
     assert inputs == INPUTS
-    assert [change.path for change in kind.diff(state, INPUTS, INPUTS).changes] == ["unread"]
+    assert paths(kind, state) == [mark]
+    assert warnings == ["host root@192.0.2.1: cannot connect"]
 
 
 def test_another_error_is_an_error():
     with pytest.raises(HostError, match="disk full"):
-        OnHost(Kind(HostError("disk full"))).read("id", {}, INPUTS)
+        on_host(HostError("disk full"))[0].read("id", {}, INPUTS)
 
 
 def test_once_read_again_the_difference_is_gone():
-    inner = Kind()
-    kind = OnHost(inner)
-    state, _ = kind.read("id", {"unread": "away", "rules": {"a": "b"}}, INPUTS)
-    assert "unread" not in state
-    assert kind.diff(state, INPUTS, INPUTS).changes == ()
+    kind, _ = on_host()
+    state, _ = kind.read("id", {**STATE, "unread": "refused", "unreached": "away"}, INPUTS)
+    assert state == {"rules": {}}
+    assert paths(kind, state) == []
 
 
-def test_the_kind_itself_never_sees_the_mark():
-    inner = Kind(HostUnreachable("away"))
-    kind = OnHost(inner)
-    marked = {"unread": "away"}
+def test_the_kind_itself_never_sees_a_mark():
+    marked = {"unread": "refused", "unreached": "away", "passedOver": "away"}
+    kind, inner = on_host(AWAY)
     kind.read("id", marked, INPUTS)
+    inner.error = None
     kind.diff(marked, INPUTS, INPUTS)
-    assert "unread" not in kind.update("id", marked, INPUTS, False)
-    assert inner.seen == [{}, {}, {}]
+    assert kind.update("id", marked, INPUTS, False) == {"rules": {}}
+    kind.delete("id", marked)
+    assert inner.seen == [{}] * 4
 
 
 def test_a_replacement_is_not_made_an_update():
-    kind = OnHost(Kind(changes=(PropertyChange("connection.address", replace=True),)))
-    assert [change.path for change in kind.diff({"unread": "away"}, INPUTS, INPUTS).changes] == ["connection.address"]
+    kind, _ = on_host(changes=(PropertyChange("connection.address", replace=True),))
+    assert paths(kind, {"unread": "refused", "passedOver": "away"}) == ["connection.address"]
 
 
 def test_importing_by_id_says_what_to_do_instead():
     with pytest.raises(ExplainedError, match="adopts what is already there"):
-        OnHost(Kind()).read("id", {}, {})
+        on_host()[0].read("id", {}, {})
+
+
+@pytest.mark.usefixtures("skipping")
+def test_a_host_that_is_skipped_is_no_difference_whoever_read_it(warnings):
+    kind, _ = on_host(AWAY)
+    state, _ = kind.read("id", {**STATE, "unreached": "earlier"}, INPUTS)
+    assert state == STATE
+    assert paths(kind, state) == []
+    assert "skipped (wgnode:skipUnreachable)" in warnings[0]
+    # The engine reads with the options of the last `up`, and compares with the present ones.
+    assert paths(kind, {**STATE, "unreached": "away"}) == []
+
+
+@pytest.mark.usefixtures("skipping")
+@pytest.mark.parametrize("error", [HostKeyMismatch, LoginRefused])
+def test_a_host_that_refuses_us_is_not_skipped(error):
+    kind, _ = on_host(error("refused"))
+    state, _ = kind.read("id", STATE, INPUTS)
+    assert paths(kind, state) == ["unread"]
+    with pytest.raises(error):
+        kind.update("id", STATE, INPUTS, False)
+
+
+@pytest.mark.usefixtures("skipping")
+def test_an_update_is_passed_over_until_the_host_is_back_and_then_done(warnings):
+    kind, inner = on_host(AWAY)
+    state = kind.update("id", {**STATE, "unreached": "away"}, INPUTS, False)
+    assert state == {**STATE, "passedOver": str(AWAY)}
+    assert "passed over" in warnings[0]
+    assert inner.seen == [], "it was not begun"
+    assert paths(kind, kind.read("id", state, INPUTS)[0]) == ["passedOver"], "still away"
+    back, _ = on_host()
+    state, _ = back.read("id", state, INPUTS)
+    assert paths(back, state) == ["passedOver"], "even where what was read shows no difference"
+    state = back.update("id", state, INPUTS, False)
+    assert paths(back, back.read("id", state, INPUTS)[0]) == []
+
+
+@pytest.mark.usefixtures("skipping", "deleting")
+def test_creating_on_a_host_that_is_away_fails_as_ever():
+    with pytest.raises(HostUnreachable):
+        on_host(AWAY)[0].create("name", INPUTS, False)
+
+
+@pytest.mark.usefixtures("skipping")
+def test_a_connection_that_breaks_in_the_middle_of_an_update_is_an_error():
+    kind = OnHost(Kind(AWAY), lambda _: None)
+    with pytest.raises(HostUnreachable):
+        kind.update("id", STATE, INPUTS, False)
+
+
+@pytest.mark.parametrize("error", [AWAY, HostKeyMismatch("host root@192.0.2.1: shows another key")])
+def test_deleting_what_cannot_be_reached_tells_how_to_forget_it(error):
+    with pytest.raises(type(error), match=r"WGNODE_DELETE_UNREACHABLE=true .*forget-a-host\.md"):
+        on_host(error)[0].delete("id", STATE)
+
+
+@pytest.mark.usefixtures("deleting")
+@pytest.mark.parametrize("error", [AWAY, HostKeyMismatch("host root@192.0.2.1: shows another key")])
+def test_what_was_on_a_host_that_is_not_there_any_more_is_forgotten_when_told_so(error, warnings):
+    on_host(error)[0].delete("id", STATE)
+    assert f"{error}; forgotten (wgnode:deleteUnreachable)" in warnings[0]
+
+
+@pytest.mark.usefixtures("deleting")
+def test_nothing_is_forgotten_on_a_host_that_is_there():
+    with pytest.raises(LoginRefused):
+        on_host(LoginRefused("refuses the key"))[0].delete("id", STATE)
+    with pytest.raises(HostUnreachable):
+        OnHost(Kind(AWAY), lambda _: None).delete("id", STATE)
+    with pytest.raises(HostError, match="busy"):
+        on_host(HostError("busy"))[0].delete("id", STATE)

@@ -1,0 +1,43 @@
+"""Asking many hosts at once, none of them for longer than a bound: one that is away doesn't stop the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from infra.commands.stacks import Found, SiteStack, each
+from infra.errors import ExplainedError
+from infra.hosts.host import HostUnreachable
+from infra.hosts.ssh import name_of
+
+WAIT = 10.0
+"""Seconds that a host has to answer everything."""
+AT_ONCE = 32
+
+
+def ask_all(
+    sites: Iterable[SiteStack], ask: Callable[[SiteStack], Found], wait: float = WAIT
+) -> list[Found | ExplainedError]:
+    """`ask(site)` of each, in order, or the error that says why there is no answer; `wait` in seconds a host."""
+    return each(sites, lambda site: _bounded(ask, site, wait), AT_ONCE)
+
+
+def _bounded(ask: Callable[[SiteStack], Found], site: SiteStack, wait: float) -> Found:
+    """In a thread of its own, which is left behind when it takes too long: its process ends soon anyway."""
+    answer: list[Found] = []
+    raised: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            answer.append(ask(site))
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(wait)
+    if raised:
+        raise raised[0]
+    if not answer:
+        raise HostUnreachable(f"host {name_of(site.connection)}: no answer within {wait:g} s")
+    return answer[0]

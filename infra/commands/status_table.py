@@ -1,0 +1,64 @@
+"""Site statuses as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from infra.commands.site_status import Peer, SiteStatus, short
+
+HEADING = ("peer", "endpoint", "handshake", "received", "sent")
+
+
+def render(sites: Sequence[SiteStatus]) -> str:
+    """A block a site: the gateway, its digests, its peers, then what is wrong with it."""
+    return "\n\n".join("\n".join(_site(site)) for site in sites)
+
+
+def _site(site: SiteStatus) -> Iterable[str]:
+    up = f", up {duration(site.uptime)}" if site.uptime is not None else ""
+    yield f"{site.site}: {site.status}{up}  ({site.host}, stack {site.stack})"
+    if site.image or site.loaded:
+        yield f"  image {short(site.image)}  {_configuration(site)}  live {short(site.live)}"
+    if site.peers:
+        rows = [HEADING, *(_row(peer) for peer in site.peers)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
+        for row in rows:
+            cells = [
+                text.rjust(width) if column > 2 else text.ljust(width)
+                for column, (text, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            yield "  " + "  ".join(cells).rstrip()
+    for problem in site.problems:
+        yield f"  ! {problem}"
+
+
+def _configuration(site: SiteStatus) -> str:
+    """One digest where all are the same, as they mostly are."""
+    in_force = site.applied or site.loaded
+    text = f"configuration {short(in_force)}"
+    if site.applied and site.loaded != site.applied:
+        text += f" (booted with {short(site.loaded)})"
+    return text + (" as on disk" if in_force == site.wanted else f", on disk {short(site.wanted)}")
+
+
+def _row(peer: Peer) -> tuple[str, ...]:
+    age = "never" if peer.handshake_age is None else f"{duration(peer.handshake_age)} ago"
+    return peer.name, peer.endpoint or "unknown", age, size(peer.rx_bytes), size(peer.tx_bytes)
+
+
+def duration(seconds: float) -> str:
+    """ "42 s", "3 min", "5 h", "9 d": whole units, rounded down, of the largest that fits twice."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(count: int) -> str:
+    """Bytes with a binary unit: "712 B", "1.5 MiB"."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"

@@ -1,0 +1,242 @@
+"""How a gateway becomes as wanted: live where it can, else by a new guest, and back to the old one if that fails.
+
+The order of a live change is baked layer, running node, read-back: a crash between leaves a difference that the next
+update finds. A guest is replaced by one command on the host, which goes on if we are cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from infra.hosts import system
+from infra.hosts import units as services
+from infra.hosts.host import Host, HostError
+from infra.hosts.query import answer
+from infra.provider.kind import Properties
+from infra.provider.log import Severity, cancelled, log
+from infra.resources import host_checks
+from infra.resources.gateway_state import DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
+from wgnode.hostd import client
+from wgnode.image import layers, paths
+
+HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it has found a guest that runs
+HOPELESS_RESTARTS = 3
+SLICE = 3.0  # seconds of waiting in one command on the host
+_HOSTD_UNIT = f'units["{paths.HOSTD_UNIT}"]'
+_OF_HOSTD = {"files.hostd", "files.hostdUnit", _HOSTD_UNIT}
+_OF_MACHINE = {"files.gatewayUnit", f'units["{paths.GATEWAY_UNIT}"]'}
+_LAYERS = ("config", "secrets")
+
+# $1 where to, then what: complete before it takes the name.
+_KEEP = """set -e; to=$1; shift; rm -rf "$to.new"; mkdir -m 0700 "$to.new"; cp -a -- "$@" "$to.new/"
+rm -rf "$to"; mv -T "$to.new" "$to"; sync -f "$to"
+"""
+_RESTART = """systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1\""""
+# $1 unit, $2 its new file. The old guest ends first: were we cut off after that, it would be seen as not running.
+# One that can't be started is found out when it is waited for.
+_SWITCH = """set -e; unit=/etc/systemd/system/$1; [ ! -e "$unit" ] || systemctl stop "$1"; mv -fT -- "$2" "$unit"
+systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null || true; systemctl start --no-block "$1"
+"""
+# $1 where the former gateway is kept, $2 its unit, $3 where layers belong.
+_RESTORE = """set -e; systemctl stop "$2"; for layer in config.cpio secrets.cpio; do
+cp -a -- "$1/$layer" "$3/$layer.new"; mv -fT -- "$3/$layer.new" "$3/$layer"; done
+cp -a -- "$1/$2" "$1/unit.new"; mv -fT -- "$1/unit.new" "/etc/systemd/system/$2"
+systemctl daemon-reload; systemctl reset-failed "$2" 2>/dev/null || true; systemctl start --no-block "$2"
+"""
+
+
+def apply(host: Host, wanted: Desired) -> None:
+    """Do what is missing and no more; a gateway that runs as wanted is left alone. Raises HostError."""
+    found = observed(host, wanted)
+    if found["directories"] != DIRECTORIES:
+        system.make_directories(host, DIRECTORIES)
+    if _differing(wanted, found) & _OF_HOSTD:
+        install_hostd(host, wanted, found)
+        found = observed(host, wanted)  # without its companion the node could not be asked
+    differing = _differing(wanted, found)
+    if "files.bundle" in differing:
+        _write(host, wanted, "bundle")
+    if _needs_guest(host, wanted, found):
+        return replace(host, wanted, found)
+    if differing & _OF_MACHINE:  # its mode, or not enabled: nothing that the running guest would notice
+        services.remove_overrides(host, paths.GATEWAY_UNIT)
+        _write(host, wanted, "gatewayUnit")
+        host.run(["systemctl", "daemon-reload"])
+        host.run(["systemctl", "--quiet", "enable", *UNITS])
+    if differing & {"files.config", "files.secrets"}:
+        _write(host, wanted, *_LAYERS)
+    if _of_node(differing):
+        change_live_or_replace(host, wanted, found)
+    return None
+
+
+def _needs_guest(host: Host, wanted: Desired, found: Properties) -> bool:
+    """Whether a new guest is needed: none runs, or one by another unit."""
+    unit = found["units"].get(paths.GATEWAY_UNIT, "")
+    if not found["live"] or not unit.startswith("active") or _other_content(wanted, found, "gatewayUnit"):
+        return True
+    return "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT)
+
+
+def _of_node(differing: set[str]) -> bool:
+    """Whether anything but files and units differs, or the layers that the node has its configuration from."""
+    return any(not path.startswith(("files.", "directories", "units[")) for path in differing) or bool(
+        differing & {"files.config", "files.secrets"}
+    )
+
+
+def change_live_or_replace(host: Host, wanted: Desired, found: Properties) -> None:
+    if reason := change_live(host, wanted):
+        log(f"gateway on {host.name}: a new guest is needed: {reason}", Severity.INFO)
+        replace(host, wanted, found)
+
+
+def install_hostd(host: Host, wanted: Desired, found: Properties) -> None:
+    """The companion of this version; the guest never notices."""
+    _write(host, wanted, "hostd", "hostdUnit")
+    host.run(["systemctl", "--quiet", "enable", paths.HOSTD_UNIT])
+    state = found["units"].get(paths.HOSTD_UNIT, "")
+    services.remove_overrides(host, paths.HOSTD_UNIT)
+    if (
+        not state.startswith("active")
+        or "overridden" in state
+        or _other_content(wanted, found, "hostd")
+        or _other_content(wanted, found, "hostdUnit")
+    ):
+        log(f"starting {paths.HOSTD_UNIT} on {host.name}")
+        host.run(["sh", "-c", _RESTART, "restart", paths.HOSTD_UNIT])
+    current = wanted.files["hostd"].path
+    host.run(["find", paths.HOSTD_DIRECTORY, "-name", "*.pyz", "!", "-path", current, "-delete"])
+    if found["units"].get(paths.GATEWAY_UNIT, "").startswith("active"):
+        _wait(host, wanted, {"status": "running"}, HOSTD_TIMEOUT)
+
+
+def change_live(host: Host, wanted: Desired) -> str | None:
+    """Bring the baked layers to the running node. Why only a new guest can have them, or None. Raises HostError."""
+    log(f"changing the running node on {host.name}")
+    said = _ask_hostd(host, wanted, "apply", timeout=client.APPLY_TIMEOUT + 15)
+    if "error" in said:
+        raise HostError(
+            f"gateway on {host.name}: the running node did not take the new configuration: {said['error']}."
+            " It goes on with the former one; the next `pulumi up` tries again"
+        )
+    if "restart" in said:
+        return str(said["restart"])
+    if not _wait(host, wanted, {"applied": wanted.applied, "live": wanted.live}, SLICE):
+        raise _unhealthy(host, wanted)
+    return None
+
+
+def replace(host: Host, wanted: Desired, found: Properties) -> None:
+    """A new guest, with the layers and the unit that are wanted; the former one again if this one does not run.
+
+    Raises HostError, saying why and what runs now.
+    """
+    host_checks.require_memory(host, wanted.memory)
+    if found["live"]:
+        keep(host, found)
+    _write(host, wanted, *_LAYERS)
+    unit, content = paths.GATEWAY_UNIT, wanted.files["gatewayUnit"]
+    new = f"{paths.GATEWAY}/{unit}"
+    host.write_file(new, content.data, mode=content.mode)
+    services.remove_overrides(host, unit)
+    log(f"starting {unit} on {host.name}")
+    host.run(["sh", "-c", _SWITCH, "switch", unit, new], timeout=90)
+    host.run(["systemctl", "--quiet", "enable", *UNITS])
+    if _wait(host, wanted, {"applied": wanted.applied, "live": wanted.live}, wanted.boot_timeout):
+        host.run(["rm", "-rf", paths.PREVIOUS])
+        return
+    if cancelled():
+        raise HostError(f"gateway on {host.name}: interrupted while it boots; the next `pulumi up` goes on from here")
+    failure = _unhealthy(host, wanted)
+    if host.run(["test", "-d", paths.PREVIOUS], check=False).code != 0:
+        raise failure
+    raise HostError(f"{failure}\n{roll_back(host, wanted)}")
+
+
+def keep(host: Host, found: Properties) -> None:
+    """What runs now, to come back to, if what lies on the disk is what runs and not the half of a change."""
+    layer = host.read_file(paths.CONFIG_LAYER)
+    try:
+        on_disk = layers.config_of(layer or b"").digest
+    except ValueError:
+        return
+    if on_disk == found["applied"]:
+        unit = f"/etc/systemd/system/{paths.GATEWAY_UNIT}"
+        host.run(["sh", "-c", _KEEP, "keep", paths.PREVIOUS, paths.CONFIG_LAYER, paths.SECRETS_LAYER, unit])
+
+
+def roll_back(host: Host, wanted: Desired) -> str:
+    """Start the former gateway again; a sentence on what came of it."""
+    log(f"the new guest on {host.name} does not run: going back to the former one", Severity.WARNING)
+    host.run(["sh", "-c", _RESTORE, "restore", paths.PREVIOUS, paths.GATEWAY_UNIT, paths.GATEWAY], timeout=90)
+    if not _wait(host, wanted, {"status": "running"}, wanted.boot_timeout):
+        return "Its former files are back in place, but that gateway does not run either."
+    host.run(["rm", "-rf", paths.PREVIOUS])
+    return "The former gateway runs again, with its former image and configuration."
+
+
+def _write(host: Host, wanted: Desired, *names: str) -> None:
+    for name in names:
+        content = wanted.files[name]
+        host.write_file(content.path, content.data, mode=content.mode, owner=content.owner, group=content.owner)
+
+
+def _other_content(wanted: Desired, found: Properties, name: str) -> bool:
+    """Another digest; a wrong mode or owner is no other content."""
+    return bool(wanted.files[name].describe().split()[0] != found["files"].get(name, "").split(" ")[0])
+
+
+def _differing(wanted: Desired, found: Properties) -> set[str]:
+    return {change.path for change in differences(wanted.properties(), found)}
+
+
+def _ask_hostd(host: Host, wanted: Desired, *arguments: str, timeout: float) -> dict[str, Any]:
+    """The answer of the wanted hostd, {} for none."""
+    argv = ["/usr/bin/python3", "-I", wanted.files["hostd"].path, *arguments]
+    said = host.run(argv, check=False, timeout=timeout).stdout
+    report: dict[str, Any] = json.loads(said) if said.startswith("{") else {"error": "hostd does not answer"}
+    return report
+
+
+def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) -> bool:
+    """Whether the gateway reports all that within `timeout` seconds.
+
+    Gives up early on Ctrl-C, when QEMU ends again and again, and when the guest says why there is no node in it.
+    """
+    started = time.monotonic()
+    pairs = [f"{name}={value}" for name, value in until.items()]
+    while (waited := time.monotonic() - started) < timeout and not cancelled():
+        patience = min(SLICE, timeout)
+        report = _ask_hostd(host, wanted, "wait", f"--patience={patience:g}", *pairs, timeout=client.TIMEOUT + 15)
+        if all(report.get(name) == value for name, value in until.items()):
+            return True
+        if report.get("status") == "failed":  # it has booted, and says why it can't run
+            return False
+        if report.get("status") != "running" and _restarts(host) >= HOPELESS_RESTARTS:
+            return False
+        log(f"waiting for the gateway on {host.name} to boot ({waited + patience:.0f} s)")
+    return False
+
+
+def _unhealthy(host: Host, wanted: Desired) -> HostError:
+    """What is wrong, with the end of the console."""
+    report = answer(host, HEALTH)
+    console = host.run(
+        ["journalctl", "-u", paths.GATEWAY_UNIT, "-n", "15", "-o", "cat", "--no-pager"], check=False
+    ).stdout
+    instead = report.get("error") or "it does not answer"
+    if report.get("status") == "running":
+        instead = f"it reports {report.get('applied')}, live {report['live']}"
+    return HostError(
+        f"gateway on {host.name}: not running configuration {wanted.applied} ({instead});"
+        f" the end of its console (journalctl -u {paths.GATEWAY_UNIT}):\n{console}"
+    )
+
+
+def _restarts(host: Host) -> int:
+    """How often systemd has started the gateway anew by itself since it was last told to."""
+    shown = host.run(["systemctl", "show", "--property=NRestarts", "--value", paths.GATEWAY_UNIT])
+    return int(shown.stdout.strip() or 0)

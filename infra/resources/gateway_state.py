@@ -1,0 +1,176 @@
+"""What a gateway should be and what it is found to be, in one shape: files, units, and what the node says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from infra.hosts import files, system
+from infra.hosts import units as services
+from infra.hosts.host import Host, Result
+from infra.hosts.query import Query, ask
+from infra.provider.kind import Properties, PropertyChange
+from infra.resources.compare import drift
+from wgnode.hostd import bundle
+from wgnode.image import layers, paths, units
+from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
+
+BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
+DIRECTORIES = dict.fromkeys((paths.GATEWAY, paths.HOSTD_DIRECTORY), "0755 root:root")
+UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
+SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file as it should be on the host."""
+
+    path: str
+    data: bytes
+    mode: int = 0o644
+    owner: str = "root"
+
+    def describe(self) -> str:
+        return files.described(hashlib.sha256(self.data).hexdigest(), self.mode, self.owner)
+
+
+@dataclass(frozen=True)
+class Desired:
+    """`memory` is the guest's in MiB, `boot_timeout` in seconds."""
+
+    files: Mapping[str, Content]
+    applied: str
+    live: str
+    node: Properties
+    peers: Properties
+    memory: int
+    boot_timeout: float
+
+    def properties(self) -> Properties:
+        """The same shape as `observed` gives."""
+        return {
+            "files": {name: content.describe() for name, content in self.files.items()},
+            "directories": dict(DIRECTORIES),
+            "units": dict.fromkeys(UNITS, services.RUNNING),
+            "applied": self.applied,
+            "live": self.live,
+            "node": dict(self.node),
+            "peers": dict(self.peers),
+        }
+
+
+def desired(inputs: Properties) -> Desired:
+    """Everything that should be on the host, from the inputs alone."""
+    config = NodeConfig.from_json(inputs["config"].encode())
+    secrets = NodeSecrets.from_json(inputs["secrets"].encode())
+    hostd = bundle.build()
+    hostd_path = paths.hostd_bundle(hashlib.sha256(hostd).hexdigest())
+    machine = inputs["machine"]
+    unit = units.GatewayUnit(
+        name=inputs["name"],
+        image=inputs["image"]["directory"],
+        lan_mac=config.lan.mac,
+        memory=machine["memory"],
+        cpus=machine["cpus"],
+        accelerator=machine["accelerator"],
+    )
+    files = {
+        "config": Content(paths.CONFIG_LAYER, layers.config_layer(config)),
+        "secrets": Content(paths.SECRETS_LAYER, layers.secrets_layer(secrets), 0o600, paths.USER),
+        "hostd": Content(hostd_path, hostd),
+        "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.GATEWAY_UNIT}", units.gateway_service(unit).encode()),
+        "hostdUnit": Content(
+            f"{services.DIRECTORY}/{paths.HOSTD_UNIT}", units.hostd_service(inputs["name"], hostd_path).encode()
+        ),
+    }
+    if "bundle" in inputs:
+        files["bundle"] = Content(paths.SEALED_BUNDLE, inputs["bundle"].encode())
+    return Desired(
+        files,
+        config.digest,
+        expected_live_digest(config, secrets),
+        node_described(config.public_keys, config.listen_port, 0),
+        {peer.name: _peer_wanted(peer, secrets) for peer in config.peers},
+        machine["memory"],
+        BOOT_TIMEOUT[machine["accelerator"]],
+    )
+
+
+def observed(host: Host, wanted: Desired) -> Properties:
+    """What the host has and what the node says, in one round trip."""
+    paths_wanted = {content.path: name for name, content in wanted.files.items()}
+    seen = ask(
+        host,
+        {
+            "files": files.metadata(list(paths_wanted)),
+            "directories": system.directories(DIRECTORIES),
+            "units": services.query(UNITS),
+            "health": HEALTH,
+        },
+    )
+    return {
+        "files": {paths_wanted[path]: files.describe(file) for path, file in seen["files"].items()},
+        "directories": seen["directories"],
+        "units": seen["units"],
+        **reported(seen["health"]),
+    }
+
+
+def _health(said: Result) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(said.stdout) if said.stdout.startswith("{") else {}
+    return report
+
+
+NEWEST_HOSTD = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
+HEALTH = Query(["sh", "-c", NEWEST_HOSTD], _health)
+"""The node's own report through whichever hostd is there; without digests while no node runs."""
+
+
+def reported(health: Mapping[str, Any]) -> Properties:
+    """A node's report in the shape of `Desired.properties`: nothing that changes by itself is in it."""
+    if not health.get("live"):
+        return {**SILENT, "loaded": health.get("loaded") or ""}
+    keys = [decode_key(key) for key in health.get("public_keys", [])]
+    return {
+        "loaded": health["loaded"],
+        "applied": health.get("applied") or "",
+        "live": health["live"],
+        "node": node_described(keys, health["listen_port"], health.get("fwmark", 0)),
+        "peers": {peer["name"] or peer["public_key"]: _peer_found(peer) for peer in health["peers"]},
+    }
+
+
+def differences(wanted: Properties, found: Properties) -> list[PropertyChange]:
+    """All that is not as wanted, by path. Of a node that does not run, that it doesn't is enough."""
+    if not found.get("live"):
+        wanted = {name: value for name, value in wanted.items() if name not in ("node", "peers")}
+    return drift(wanted, found)
+
+
+def node_described(public_keys: Sequence[bytes], listen_port: int, fwmark: int) -> Properties:
+    keys = ", next ".join(map(encode_key, public_keys))
+    return {"publicKey": keys, "listenPort": str(listen_port), "fwmark": str(fwmark)}
+
+
+def _peer_wanted(peer: PeerConfig, secrets: NodeSecrets) -> str:
+    preshared = [hashlib.sha256(key).hexdigest() for key in secrets.preshared_keys.get(peer.public_keys[0], ())]
+    return _peer_described(
+        [encode_key(key) for key in peer.public_keys], preshared, peer.allowed_ips, peer.persistent_keepalive
+    )
+
+
+def _peer_found(peer: Mapping[str, Any]) -> str:
+    return _peer_described(
+        peer.get("public_keys", []), peer.get("preshared_keys", []), peer["allowed_ips"], peer["persistent_keepalive"]
+    )
+
+
+def _peer_described(keys: Sequence[str], preshared: Sequence[str], allowed_ips: Sequence[str], keepalive: int) -> str:
+    """For people to see what differs; pre-shared keys by the beginning of their hash."""
+    hashes = ", next ".join(f"sha256:{digest[:16]}" for digest in preshared) or "none"
+    networks = " ".join(sorted(str(ip_network(network)) for network in allowed_ips)) or "none"
+    return f"key {', next '.join(keys)}; pre-shared key {hashes}; allowed IPs {networks}; keepalive {keepalive}"

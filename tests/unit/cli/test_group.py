@@ -1,0 +1,86 @@
+"""The `wgnode` group: commands of its own and of the operator's side, which it finds without knowing them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from wgnode.cli import ELSEWHERE, main
+
+PROGRAM = (
+    "import sys; from wgnode.cli import main; main({arguments}, standalone_mode=False); print(*sorted(sys.modules))"
+)
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """What a process has imported once it has run `wgnode ARGUMENTS`."""
+    program = PROGRAM.format(arguments=list(arguments))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_all_commands_are_listed_with_what_they_do() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).output
+    assert "device  Run a WireGuard node on a TUN interface of this machine." in shown
+    assert "mesh    Recover a mesh whose state is lost." in shown
+    assert "status  Show what the sites' gateways run, and whom they talk to." in shown
+
+
+@pytest.mark.parametrize("arguments", [["status", "--help"], ["mesh", "recover", "--help"]])
+def test_commands_from_elsewhere_have_help_with_examples_and_exit_codes(arguments: list[str]) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0
+    assert "Examples:" in done.output
+    assert "Exit codes: 0 " in done.output
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    done = CliRunner().invoke(main, ["sideways"])
+    assert done.exit_code == 2
+    assert "No such command 'sideways'" in done.output
+
+
+def test_a_command_of_its_own_imports_nothing_of_the_operators_side() -> None:
+    assert not [name for name in modules_after("key", "recipient") if name.split(".")[0] in ("infra", "pulumi")]
+
+
+def test_listing_the_commands_imports_neither_ssh_nor_the_engines_sdk() -> None:
+    loaded = modules_after("--help")
+    assert "infra.commands.status" in loaded
+    assert not {name.split(".")[0] for name in loaded} & {"paramiko", "pulumi", "cryptography", "pydantic"}
+
+
+def test_the_shell_completes_commands_from_elsewhere_and_the_stacks_there_are(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: wgmesh\n")
+    (tmp_path / "Pulumi.dev-berlin.yaml").write_text("config: {'wgmesh:role': site}\n")
+    assert completions(tmp_path, "wgnode st") == ["status"]
+    assert completions(tmp_path, "wgnode status --stack ") == ["dev-berlin"]
+    assert completions(tmp_path, "wgnode mesh recover --environment d") == ["dev"]
+
+
+def completions(folder: Path, line: str) -> list[str]:
+    words = line.split(" ")
+    own = {"_WGNODE_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    program = "from wgnode.cli import main; main(prog_name='wgnode')"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return [entry.split(",", 1)[1] for entry in done.stdout.splitlines()]
+
+
+def test_the_entry_points_name_commands_that_are_there() -> None:
+    from importlib.metadata import entry_points
+
+    assert {point.name for point in entry_points(group=ELSEWHERE)} >= {"mesh", "status"}
+    for point in entry_points(group=ELSEWHERE):
+        assert point.load().name is not None

@@ -1,0 +1,56 @@
+"""A project's folder with stacks, and a `pulumi` that answers from files: what the commands ask of the real one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+FAKE_PULUMI = """#!/bin/sh
+here="$(dirname "$0")"
+echo "$@" >> "$here/calls"
+while [ "$1" != --stack ]; do shift; done
+[ -f "$here/$2.json" ] || { echo "error: no stack named '$2' found" >&2; exit 6; }
+cat "$here/$2.json"
+"""
+
+
+class Folder:
+    """`bin` has the fake `pulumi` and what it answers for each stack."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.bin = root, root / "bin"
+        (root / "stacks").mkdir()
+        self.bin.mkdir()
+        (root / "Pulumi.yaml").write_text("name: wgmesh\nstackConfigDir: stacks\n")
+        (self.bin / "pulumi").write_text(FAKE_PULUMI)
+        (self.bin / "pulumi").chmod(0o755)
+
+    def stack(self, name: str, plain: dict[str, Any], opened: dict[str, Any] | None = None) -> None:
+        """The file, and what `pulumi config --json --show-secrets` makes of it."""
+        (self.root / "stacks" / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"config": plain}))
+        answer = {
+            key: {"objectValue": value} if isinstance(value, dict) else {"value": value}
+            for key, value in (opened or plain).items()
+        }
+        (self.bin / f"{name}.json").write_text(json.dumps(answer))
+
+    def site(self, name: str, environment: str = "dev", **more: Any) -> None:
+        site = {
+            "name": name,
+            "mesh": f"{environment}-mesh",
+            "host": {"address": "198.51.100.2", "hostKeys": [PIN], "port": 2222, "user": "ops"},
+            "recipientKey": {"secure": "v1:sealed"},
+        }
+        opened = {**site, "recipientKey": "opened", "host": {**site["host"], "privateKey": "the key"}, **more}
+        self.stack(
+            f"{environment}-{name}",
+            {"wgmesh:role": "site", "wgmesh:site": site},
+            {"wgmesh:role": "site", "wgmesh:site": opened},
+        )
+
+    def mesh(self, environment: str = "dev", **mesh: Any) -> None:
+        self.stack(f"{environment}-mesh", {"wgmesh:role": "mesh", "wgmesh:mesh": mesh})

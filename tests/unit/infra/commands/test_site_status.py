@@ -1,0 +1,230 @@
+"""What counts as healthy: a gateway that runs what its host's disk has, with a session wherever one is kept alive."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.commands import site_status
+from infra.commands.hosts import ask_all
+from infra.commands.site_status import Answer, SiteStatus, judge
+from infra.commands.stacks import SiteStack
+from infra.commands.status_table import duration, render, size
+from infra.hosts.host import Connection, HostUnreachable, Result
+from tests.unit.infra.fake_host import FakeHost
+from wgnode.image import layers, paths
+from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig, encode_key
+
+NOW = 1_000_000.0
+CABIN, FARM = bytes([2]) * 32, bytes([3]) * 32
+CONFIG = NodeConfig(
+    mesh="dev",
+    name="berlin",
+    public_keys=(bytes([1]) * 32,),
+    listen_port=51820,
+    addresses=("10.99.0.1/24",),
+    transit=LinkConfig(paths.TRANSIT_MAC, ("172.31.255.254/30",), ("172.31.255.253",)),
+    lan=LinkConfig("52:54:00:aa:bb:cc", ("10.1.0.2/24",)),
+    peers=(
+        PeerConfig("cabin", (CABIN,), ("10.99.0.2/32", "10.2.0.0/24")),
+        PeerConfig("farm", (FARM,), ("10.99.0.3/32", "10.3.0.0/24"), "203.0.113.9:51820"),
+    ),
+)
+IMAGE = "ab" * 32
+
+
+def peer(name: str, **changes: Any) -> dict[str, Any]:
+    configured = next(one for one in CONFIG.peers if one.name == name)
+    raw = {
+        "name": name,
+        "public_key": encode_key(configured.public_keys[0]),
+        "endpoint": configured.endpoint or "192.0.2.7:40000",
+        "allowed_ips": list(configured.allowed_ips),
+        "last_handshake": NOW - 60,
+        "rx_bytes": 2048,
+        "tx_bytes": 1024,
+        "persistent_keepalive": 0,
+    }
+    return {**raw, **changes}
+
+
+def health(*peers: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    raw = {"status": "running", "loaded": CONFIG.digest, "live": "cd" * 32, "uptime": 300.0}
+    return {**raw, "peers": list(peers) or [peer("cabin"), peer("farm")], **changes}
+
+
+def status(raw: dict[str, Any], config: NodeConfig | None = CONFIG) -> SiteStatus:
+    return judge("dev-berlin", "berlin", "root@fake", Answer(raw, IMAGE, config), NOW)
+
+
+def problems(raw: dict[str, Any]) -> str:
+    return "\n".join(status(raw).problems)
+
+
+def test_a_gateway_that_runs_what_its_disk_has_is_healthy() -> None:
+    assert status(health()).healthy
+    assert status(health(applied=CONFIG.digest, loaded="ef" * 32)).healthy
+
+
+@pytest.mark.parametrize("word", ["stopped", "booting", "silent", "failed"])
+def test_a_gateway_that_does_not_run_is_a_problem(word: str) -> None:
+    assert f"the gateway is {word}: the guest is gone" in problems(
+        {"status": word, "error": "the guest is gone", "peers": []}
+    )
+
+
+def test_no_gateway_at_all_is_a_problem() -> None:
+    assert "no gateway is deployed here" in "\n".join(status({}, config=None).problems)
+
+
+def test_a_configuration_in_force_that_is_not_the_disks_is_a_problem() -> None:
+    assert f"runs configuration {'ef' * 6}, its host's disk has {CONFIG.digest[:12]}" in problems(
+        health(loaded="ef" * 32)
+    )
+    assert "runs configuration" in problems(health(applied="ef" * 32))
+
+
+@pytest.mark.parametrize(("age", "healthy"), [(180.0, True), (181.0, False)])
+def test_a_session_that_a_site_without_endpoint_keeps_alive_is_never_older_than_180_s(
+    age: float, healthy: bool
+) -> None:
+    found = status(health(peer("cabin", last_handshake=NOW - age), peer("farm")))
+    assert found.healthy is healthy
+    assert healthy or found.problems == ("no handshake with cabin for 181 s",)
+
+
+def test_our_own_keepalive_keeps_a_session_alive_too() -> None:
+    calling = replace(CONFIG, peers=tuple(replace(one, persistent_keepalive=25) for one in CONFIG.peers))
+    old = [peer(name, last_handshake=NOW - 500, persistent_keepalive=25) for name in ("cabin", "farm")]
+    assert len(status(health(*old, loaded=calling.digest), calling).problems) == 2
+
+
+def test_two_sites_that_can_be_called_and_say_nothing_have_no_session_and_are_well() -> None:
+    assert status(health(peer("cabin"), peer("farm", last_handshake=NOW - 5000))).healthy
+    assert status(health(peer("cabin"), peer("farm", last_handshake=None, tx_bytes=0))).healthy
+
+
+def test_a_peer_that_never_answered_is_a_problem() -> None:
+    assert "no handshake with farm yet, it does not answer" in problems(
+        health(peer("cabin"), peer("farm", last_handshake=None))
+    )
+    assert problems(health(peer("cabin", last_handshake=None, tx_bytes=0), peer("farm"))) == (
+        "no handshake with cabin yet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("peers", "said"),
+    [
+        ([peer("cabin")], "the node has lost its peer farm"),
+        ([peer("cabin"), peer("farm"), peer("farm", public_key="other")], "a peer other that is not in its config"),
+        ([peer("cabin"), peer("farm", allowed_ips=["10.99.0.3/32"])], "peer farm has allowed IPs 10.99.0.3/32 instead"),
+        ([peer("cabin", persistent_keepalive=5), peer("farm")], "peer cabin has keepalive 5 instead of 0"),
+    ],
+)
+def test_what_was_changed_in_the_running_node_by_hand_is_named(peers: list[dict[str, Any]], said: str) -> None:
+    assert said in problems(health(*peers))
+
+
+def test_a_peer_in_the_middle_of_a_rotation_is_known_by_either_key() -> None:
+    both = [encode_key(CABIN), encode_key(bytes([9]) * 32)]
+    turning = replace(CONFIG, peers=(replace(CONFIG.peers[0], public_keys=(CABIN, bytes([9]) * 32)), CONFIG.peers[1]))
+    raw = health(peer("cabin", public_keys=both), peer("farm"), loaded=turning.digest)
+    assert status(raw, turning).healthy
+
+
+# Asking
+
+
+class StatusHost(FakeHost):
+    """Answers the one script that status runs."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__()
+        self.said = said
+        self.files[paths.CONFIG_LAYER] = (layers.config_layer(CONFIG), 0o644, "root")
+
+    def _sh(self, argv: list[str], input: bytes) -> Result:
+        assert argv[2] == site_status._READ
+        return Result(0, self.said, "")
+
+
+def test_a_host_is_asked_for_health_image_and_configuration() -> None:
+    found = site_status.ask(StatusHost(json.dumps(health()) + f"\nimages/{IMAGE}\n"))
+    assert (found.health, found.image, found.damage) == (health(), IMAGE, "")
+    assert found.config is not None
+    assert found.config.digest == CONFIG.digest
+    assert site_status.ask(StatusHost("\n")).health == {}
+
+
+def test_a_damaged_configuration_on_disk_is_told() -> None:
+    host = StatusHost("\n")
+    host.files[paths.CONFIG_LAYER] = (layers.config_layer(CONFIG)[:300], 0o644, "root")
+    said = judge("dev-berlin", "berlin", "root@fake", site_status.ask(host), NOW).problems
+    assert any("config.cpio is damaged" in problem for problem in said)
+
+
+def site(name: str) -> SiteStack:
+    return SiteStack(f"dev-{name}", name, "dev-mesh", Connection("192.0.2.1", ("pin",)), None)
+
+
+def test_a_host_that_takes_too_long_is_given_up_and_the_others_answer() -> None:
+    ended = threading.Event()
+
+    def ask(one: SiteStack) -> str:
+        if one.site == "slow":
+            ended.wait(60)
+        if one.site == "away":
+            raise HostUnreachable("away")
+        return one.site
+
+    try:
+        slow, away, well = ask_all([site("slow"), site("away"), site("well")], ask, wait=0.5)
+    finally:
+        ended.set()
+    assert isinstance(slow, HostUnreachable)
+    assert "root@192.0.2.1: no answer within 0.5 s" in str(slow)
+    assert (str(away), well) == ("away", "well")
+
+
+# The table
+
+
+def test_the_table_has_a_block_a_site_with_its_digests_peers_and_problems() -> None:
+    found = status(health(peer("cabin", last_handshake=NOW - 200), peer("farm", endpoint=None, last_handshake=None)))
+    assert render([found]).splitlines() == [
+        "berlin: running, up 5 min  (root@fake, stack dev-berlin)",
+        f"  image {'ab' * 6}  configuration {CONFIG.digest[:12]} as on disk  live {'cd' * 6}",
+        "  peer   endpoint         handshake  received     sent",
+        "  cabin  192.0.2.7:40000  3 min ago   2.0 KiB  1.0 KiB",
+        "  farm   unknown          never       2.0 KiB  1.0 KiB",
+        "  ! no handshake with cabin for 200 s",
+        "  ! no handshake with farm yet, it does not answer",
+    ]
+
+
+def test_a_digest_that_is_not_the_disks_is_shown_beside_it() -> None:
+    said = render([status(health(loaded="ef" * 32, applied="01" * 32))])
+    assert f"configuration {'01' * 6} (booted with {'ef' * 6}), on disk {CONFIG.digest[:12]}" in said
+
+
+def test_a_host_that_is_away_has_its_reason_only() -> None:
+    away = site_status.away("dev-berlin", "berlin", "root@fake", HostUnreachable("cannot connect"))
+    assert render([away]) == "berlin: away  (root@fake, stack dev-berlin)\n  ! cannot connect"
+    assert not away.healthy
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172800, "2 d")]
+)
+def test_durations_have_whole_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB")])
+def test_sizes_have_binary_units(count: int, text: str) -> None:
+    assert size(count) == text

@@ -220,7 +220,10 @@ def test_uapi_answers_every_request_with_an_errno_or_not_at_all(texts: list[str]
 
 
 @effort(120)
-@given(st.text(max_size=40) | st.sampled_from(WORDS).flatmap(lambda word: damaged(word.encode())).map(lambda raw: raw.decode(errors="replace")))
+@given(
+    st.text(max_size=40)
+    | st.sampled_from(WORDS).flatmap(lambda word: damaged(word.encode())).map(lambda raw: raw.decode(errors="replace"))
+)
 def test_endpoints_are_what_ipaddress_takes_or_refused(text: str) -> None:
     try:
         endpoint = parse_endpoint(text)

@@ -129,7 +129,8 @@ def test_datagrams_of_tunnels_and_fragments_are_recognised(message: int) -> None
 
 @pytest.mark.parametrize(
     "packet",
-    [ipv4(17, bytes(8) + b"\5\0\0\0" + bytes(8)), ipv4(17, bytes(8) + b"\1\0\0\1" + bytes(8)), ipv4(6, bytes(32), 0x2000),
+    [ipv4(17, bytes(8) + b"\5\0\0\0" + bytes(8)), ipv4(17, bytes(8) + b"\1\0\0\1" + bytes(8)),
+     ipv4(6, bytes(32), 0x2000),
      ipv4(1, bytes(8) + b"\4\0\0\0"), ipv4(17, bytes(8)), ipv6(6, bytes(8) + b"\4\0\0\0"), b"", b"\x45", bytes(27)],
 )  # fmt: skip
 def test_other_packets_are_no_datagrams_of_tunnels(packet: bytes) -> None:

@@ -108,10 +108,16 @@ class SourcePaths:
         self._interface, self._own, self._tunnels = interface, own, tunnels
         self._paths: dict[Endpoint, _Path] = {}
         self._epoch = 0
+        self._tunnel_mtus: dict[int, int] | None = None
 
     def changed(self) -> None:
         """Addresses, routes, rules or links have changed."""
         self._epoch += 1
+        self._tunnel_mtus = None
+
+    def knows(self, endpoint: Endpoint) -> bool:
+        """Whether the kernel was asked about it before."""
+        return endpoint in self._paths
 
     def source(self, endpoint: Endpoint, fwmark: int) -> str | None:
         """The address to send from, None for whichever the route says.
@@ -128,7 +134,9 @@ class SourcePaths:
     def tunnel_mtu(self, endpoint: Endpoint, fwmark: int) -> int | None:
         """MTU of the other tunnel that carries what is sent to `endpoint`; None where none does."""
         path = self._paths.get(endpoint) or self._look(endpoint, fwmark, None)
-        return None if path.sent_by is None else self._tunnels().get(path.sent_by)
+        if self._tunnel_mtus is None:
+            self._tunnel_mtus = self._tunnels()
+        return None if path.sent_by is None else self._tunnel_mtus.get(path.sent_by)
 
     def _look(self, endpoint: Endpoint, fwmark: int, before: _Path | None) -> _Path:
         found = self._ask(endpoint, fwmark)

@@ -41,6 +41,8 @@ class _Destination(NamedTuple):
     ancillary: Ancillary
     tunnel_mtu: int | None = None
     """Of the other tunnel that it leaves by, if any."""
+    checked: bool = True
+    """Whether the kernel was asked about its path."""
 
 
 class UdpSockets:
@@ -141,7 +143,9 @@ class UdpSockets:
         """False when the socket's buffer is full."""
         to = None
         try:
-            to = self._destinations.get(endpoint) or self._prepare(endpoint)
+            to = self._destinations.get(endpoint)
+            if to is None or not to.checked:
+                to = self._prepare(endpoint, first=to is None)
             if to.ancillary:
                 to.socket.sendmsg((data,), to.ancillary, 0, to.address)
             else:
@@ -157,21 +161,28 @@ class UdpSockets:
             self._count(error)
         return True
 
-    def _prepare(self, endpoint: Endpoint) -> _Destination:
-        """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError."""
+    def _prepare(self, endpoint: Endpoint, *, first: bool) -> _Destination:
+        """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.
+
+        A first reply goes back the way that its datagram came without a question to the kernel: a flood from many
+        sources, each of which gets a cookie, must not cost that much.
+        """
         address, port, source = endpoint
         if ":" in address:
             family, destination = socket.AF_INET6, _ipv6_destination(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
-        if self.paths is not None:
+        tunnel_mtu = None
+        checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
+        if self.paths is not None and checked:
             source = self.paths.source(endpoint, self.fwmark)
+            tunnel_mtu = self.paths.tunnel_mtu(endpoint, self.fwmark)
+            self.nested = self.nested or tunnel_mtu is not None
         ancillary = [] if source is None else from_address(source)
         if len(self._destinations) >= KNOWN_SOURCES:
             self._destinations.clear()
-        tunnel_mtu = self.paths.tunnel_mtu(endpoint, self.fwmark) if self.paths is not None else None
-        self.nested = self.nested or tunnel_mtu is not None
-        made = self._destinations[endpoint] = _Destination(self._sockets[family], destination, ancillary, tunnel_mtu)
+        made = _Destination(self._sockets[family], destination, ancillary, tunnel_mtu, checked or self.paths is None)
+        self._destinations[endpoint] = made
         return made
 
     def _too_long_to_nest(self, data: bytes, endpoint: Endpoint) -> bool:

@@ -194,3 +194,30 @@ def test_a_tunnels_datagram_goes_into_another_tunnel_only_unfragmented(address: 
     finally:
         one.close()
         two.close()
+
+
+def test_a_first_reply_asks_the_kernel_nothing() -> None:
+    """Or a flood from many sources, each of which gets a cookie, would cost a question each."""
+    asked: list[Endpoint] = []
+
+    def interface(endpoint: Endpoint, fwmark: int) -> int:
+        asked.append(endpoint)
+        return 1
+
+    one, two = UdpSockets(paths=SourcePaths(interface)), UdpSockets()
+    try:
+        learned, configured = Endpoint("127.0.0.1", two.port, "127.0.0.1"), Endpoint("127.0.0.1", two.port)
+        one.send(b"first", learned)
+        assert asked == []
+        one.send(b"second", learned)
+        one.send(b"third", learned)
+        assert asked == [learned]
+        one.send(b"first", configured)
+        assert asked == [learned, configured]
+        one.routing_changed()
+        one.send(b"first after a change", learned)
+        assert asked == [learned, configured, learned]
+        assert len(wait(two, socket.AF_INET, 5)) == 5
+    finally:
+        one.close()
+        two.close()

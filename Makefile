@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-deploy help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-deploy bench-flood help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
 
 LAB ?= demo
 HOST ?= berlin
@@ -36,6 +36,9 @@ setup-tests:
 
 bench-deploy: setup image ## how long deploying takes, and what dominates it (ROUNDS=5, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.deploy --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
+
+bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

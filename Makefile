@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-deploy help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-deploy bench-flood help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
 
 LAB ?= demo
 HOST ?= berlin
@@ -41,6 +41,9 @@ setup-tests:
 bench-deploy: setup image ## how long deploying takes, and what dominates it (ROUNDS=5, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.deploy --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
 
+bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
+
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -62,6 +65,24 @@ lab-shell: ## a shell on a host of the lab (HOST=berlin)
 lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 takes newer versions
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) tools/golang/requirements.in -o tools/golang/requirements.lock
+	$(LOCK) -c requirements.lock tools/mutate/requirements.in -o tools/mutate/requirements.lock
 
 clean: ## remove what was built in this clone; caches shared with other clones stay
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist mutants .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.PHONY: coverage fuzz mutate
+coverage: setup ## branch coverage of wgnode/protocol, printed
+	@$(PYTHON) -m pytest -q -n 2 tests/unit/protocol tests/conformance tests/fuzz --cov=wgnode.protocol --cov-branch \
+		--cov-report=term-missing:skip-covered --cov-fail-under=98 $(PYTEST)
+
+# How many times more examples than in a run of the tests: 100 takes about a quarter of an hour.
+FUZZ ?= 100
+fuzz: setup ## fuzz parsers and conversations for longer (FUZZ=100 times the tests' share)
+	@FUZZ=$(FUZZ) $(PYTHON) -m pytest -q -n 2 tests/fuzz --timeout=0 $(PYTEST)
+
+mutate: setup ## mutation testing of replay, timers, allowed_ips, cookie; survivors: docs/mutants.md
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/mutate --require-hashes \
+		-r tools/mutate/requirements.lock
+	@rm -rf mutants
+	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut run --max-children 2
+	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut results

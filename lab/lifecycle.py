@@ -23,6 +23,8 @@ from lab.supervise import Spec
 Progress = Callable[[str], None]
 BOOT_SECONDS = 60.0
 REBOOT_SECONDS = 8.0
+HOSTS_SPACE = 300 << 20
+"""Bytes for the hosts' own layers; the demo's were seen to take 155 MB, with an image and a journal each."""
 _GONE = ".gone-"
 _FORWARDING = {f"net.{ip}.conf.{each}.forwarding": "1" for ip in ("ipv4", "ipv6") for each in ("all", "default")}
 
@@ -36,6 +38,8 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
     machine.check()
     with state.locked(name, directory, lambda: progress(f"waiting for another command on lab {name!r}")) as lock:
         root = rootfs.ensure(progress)
+        if not (directory / "hosts").is_dir():
+            machine.check_space(directory, HOSTS_SPACE, "free some, or choose another place by --dir")
         directory.mkdir(parents=True, exist_ok=True)
         _check_directory(directory)
         state.register(name, directory)

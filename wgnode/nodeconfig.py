@@ -219,7 +219,10 @@ def decode_key(text: str) -> bytes:
 
 
 def _load(blob: bytes) -> dict[str, Any]:
-    raw = json.loads(blob.decode())
+    try:
+        raw = json.loads(blob.decode())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise ValueError(f"format {raw.get('format') if isinstance(raw, dict) else None!r}, this node reads {FORMAT}")
     return raw

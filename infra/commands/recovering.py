@@ -28,6 +28,9 @@ from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import DEFAULT_KEEPALIVE, TopologyError
 from wgnode.topology.recover import RecoveredMesh, RecoveredSite, RecoveryError, Remains
 
+WAIT = 30.0
+"""Seconds that a host has for three files. One that is away fails within 10; a slow one is worth waiting for here."""
+
 
 class RecoverError(ExplainedError):
     """Nothing was written; the text has all reasons."""
@@ -107,10 +110,10 @@ def summary(found: Found, file: Path) -> str:
             *lines,
             f"Written to {file}: it has these private keys in clear text. Go on in the project's folder:",
             f"  pulumi import --file {quoted} --stack {stack} --generate-code=false --yes",
-            f"  pulumi preview --diff --stack {stack}     # shows what your stack file has otherwise than the hosts",
-            f"  pulumi up --stack {stack}",
-            *(f"  pulumi up --stack {shlex.quote(site)}" for site in found.stacks),
             f"  rm {quoted}",
+            f"  pulumi preview --diff --suppress-outputs --stack {stack}  # what the hosts have otherwise",
+            f"  pulumi up --suppress-outputs --stack {stack}",
+            *(f"  pulumi up --stack {shlex.quote(site)}" for site in found.stacks),
         ]
     )
 
@@ -143,7 +146,7 @@ def _one_mesh_stack(sites: Sequence[SiteStack]) -> str:
 
 def _ask(sites: Sequence[SiteStack]) -> list[Files]:
     """Raises RecoverError for all hosts that can't be read: a site that runs must not get a new key unasked."""
-    answers = ask_all(sites, lambda site: read_files(pool.connect(site.connection), site))
+    answers = ask_all(sites, lambda site: read_files(pool.connect(site.connection), site), WAIT)
     errors = [
         f"{site.stack}: {answer}\n    (if it is gone for good: --lost {site.site})"
         for site, answer in zip(sites, answers, strict=True)
@@ -228,7 +231,7 @@ def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping
 
 def _own_endpoint(mesh: RecoveredMesh, entry: Mapping[str, Any]) -> dict[str, Any]:
     """With a single host left nobody has its endpoint but the stack file."""
-    return {"endpoint": entry["endpoint"]} if len(mesh.sites) == 1 and entry.get("endpoint") else {}
+    return {"endpoint": entry["endpoint"]} if len(_alive(mesh)) == 1 and entry.get("endpoint") else {}
 
 
 def _lost_file(file: Path, inputs: Mapping[str, Any]) -> str:

@@ -66,9 +66,10 @@ def apply(
     undo.confirmed(host, reconnect, NAME, undo=_undo(before), apply=change, complete=_finished, persist=persist)
 
 
-def remove(host: Host) -> None:
-    """Take links and routes away; the LAN interface gets back what it had."""
+def remove(host: Host, script: str) -> None:
+    """Take links and routes away, also where the script was lost; the LAN interface gets back what it had."""
     units.uninstall(host, UNIT)
+    host.run(["sh", "-s", "down"], input=script.encode())
     host.remove(SCRIPT)
 
 

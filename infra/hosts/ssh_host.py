@@ -24,6 +24,7 @@ _ENVIRONMENT: Final = (
     "DEBIAN_FRONTEND=noninteractive",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 )
+_FULL = "No space left on device"
 _TIMED_OUT = 124  # what timeout(1) exits with
 # $1 path, $2 mode, $3 owner:group, $4 bytes. The new file is complete and on disk before it takes the old one's name:
 # a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash
@@ -120,10 +121,25 @@ class SshHost:
 
     def _write(self, path: str, data: Iterable[bytes], size: int, timeout: float, mode: int, owner: str) -> bool:
         argv = ["sh", "-c", _WRITE, "write", path, f"{mode:o}", owner, str(size)]
-        code, out, err = self._run(argv, data, timeout)
+        try:
+            code, out, err = self._run(argv, data, timeout)
+        except HostUnreachable as error:
+            raise HostUnreachable(f"{error}, writing {path}; what was there is as it was") from None
         if code != 0:
-            raise HostError(f"host {self.name}: cannot write {path}: {err.decode(errors='replace').strip()}")
+            said = err.decode(errors="replace").strip()
+            full = self._room(os.path.dirname(path), size) if _FULL in said else ""
+            raise HostError(f"host {self.name}: cannot write {path}: {full or said}")
         return out.strip() == b"written"
+
+    def _room(self, directory: str, size: int) -> str:
+        """Why a file of `size` bytes has no place there."""
+        shown = self.run(["df", "--block-size=1", "--output=avail,iavail,target", directory], check=False)
+        free, nodes, where = (shown.stdout.strip().splitlines()[-1:] or ["? ? ?"])[0].split(maxsplit=2)
+        room = "no inode is" if nodes == "0" else f"{free} are"
+        return (
+            f"{_FULL}: the file system {where} is full, {size} bytes are needed and {room} free; make room there, then"
+            " run it again"
+        )
 
     def _run(self, argv: Sequence[str], data: Iterable[bytes], timeout: float) -> tuple[int, bytes, bytes]:
         """(exit code, output, error output). The limit is kept on the host too, so nothing runs on unseen."""
@@ -136,7 +152,7 @@ class SshHost:
                 code, out, err = _exchange(channel, data)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise HostUnreachable(
-                f"host {self.name}: the connection broke at `{argv[0]}` ({error or 'ended'})"
+                f"host {self.name}: the connection broke in the middle of `{argv[0]}` ({error or 'ended'})"
             ) from None
         if code == _TIMED_OUT:
             raise HostError(f"host {self.name}: `{argv[0]}` did not end within {timeout:.0f} s")
@@ -152,7 +168,8 @@ class SshHost:
             )
         if secret:
             return HostError(f"host {self.name}: `{argv[0]}` exited with {result.code} (its text is kept secret)")
-        return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}")
+        way_out = "; `df` and `df -i` there show which file system is full" if _FULL in said else ""
+        return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}{way_out}")
 
 
 def _without_warning(errors: str) -> str:

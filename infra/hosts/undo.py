@@ -58,7 +58,8 @@ def confirmed(
             persist(proven)
             disarm(proven, name)
     except HostUnreachable as error:
-        _wait_for_revert(connect, name, error)
+        _take_back(connect, name, error)
+        raise
     except BaseException:
         _revert_now(connect, name)
         raise
@@ -118,15 +119,21 @@ def disarm(host: Host, name: str) -> None:
         raise HostError(f"host {host.name}: the undo of the {name} cannot be disarmed: {done.stderr.strip()}")
 
 
-def _wait_for_revert(connect: Connect, name: str, error: HostUnreachable) -> None:
-    log(f"no new connection with the new {name}; waiting for the host to take it back", Severity.WARNING)
+def _take_back(connect: Connect, name: str, error: HostUnreachable) -> None:
+    """The connection broke: take the change back if there is a way in, else wait until the host has.
+
+    Raises Reverted when the host has, for then the change has kept us out, and HostUnreachable when it never came back.
+    """
+    log(f"the connection broke at the new {name}; it is taken back, by the host if need be", Severity.WARNING)
     deadline = time.monotonic() + SECONDS + PATIENCE
     while True:
         try:
             with connect() as back:
-                if _has_run(back, name):
-                    settle(back, name)
+                has_run = _has_run(back, name)
+                settle(back, name)
+                if has_run:
                     raise _locked_out(back, name, str(error)) from None
+                return
         except HostUnreachable:
             pass
         if time.monotonic() > deadline:

@@ -101,6 +101,8 @@ class ApplianceImage:
                     if found["files"].get(member) != wanted[member]:
                         _upload(host, Path(scratch) / member, f"{image_directory(sha256)}/{member}")
                         found["files"][member] = wanted[member]
+                state |= observed(host, sha256)
+                _require_whole(host, state)
             except HostError as error:
                 raise Partial(sha256, state, inputs, str(error)) from error
         return state
@@ -111,6 +113,16 @@ def in_use(host: Host, sha256: str) -> bool:
     and a program that asks for it again gets the same directory."""
     unit = host.read_file(f"{units.DIRECTORY}/{GATEWAY_UNIT}")
     return unit is not None and image_directory(sha256).encode() in unit
+
+
+def _require_whole(host: Host, state: Properties) -> None:
+    """Raises HostError where the host has another file than was sent, as with a disk or memory that fails."""
+    for member, wanted in state["wanted"].items():
+        if (found := state["files"].get(member)) != wanted:
+            raise HostError(
+                f"host {host.name}: {state['directory']}/{member} is {found or 'missing'} after its upload, sent was"
+                f" {wanted}; run it again, and look at the host's disk if that comes back"
+            )
 
 
 def _directories(sha256: str) -> dict[str, str]:

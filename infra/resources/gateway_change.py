@@ -16,7 +16,8 @@ from infra.hosts.host import Host, HostError
 from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, cancelled, log
-from infra.resources.gateway_state import DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
+from infra.resources import host_checks
+from infra.resources.gateway_state import ATTACHED, DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
 
@@ -76,12 +77,14 @@ def _needs_guest(host: Host, wanted: Desired, found: Properties) -> bool:
     unit = found["units"].get(paths.GATEWAY_UNIT, "")
     if not found["live"] or not unit.startswith("active") or _other_content(wanted, found, "gatewayUnit"):
         return True
+    if any(state != ATTACHED for state in found["taps"].values()):
+        return True
     return "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT)
 
 
 def _of_node(differing: set[str]) -> bool:
     """Whether anything but files and units differs, or the layers that the node has its configuration from."""
-    return any(not path.startswith(("files.", "directories", "units[")) for path in differing) or bool(
+    return any(not path.startswith(("files.", "directories", "taps", "units[")) for path in differing) or bool(
         differing & {"files.config", "files.secrets"}
     )
 
@@ -133,8 +136,8 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
 
     Raises HostError, saying why and what runs now.
     """
-    running = bool(found["live"])
-    if running:
+    host_checks.require_memory(host, wanted.memory)
+    if found["live"]:
         keep(host, found)
     _write(host, wanted, *_LAYERS)
     unit, content = paths.GATEWAY_UNIT, wanted.files["gatewayUnit"]

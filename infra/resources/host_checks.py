@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 
 from infra.hosts import network
 from infra.hosts.host import Host, HostError
 from infra.hosts.network import Network
+from infra.hosts.query import Query, answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from wgnode.firewall.foreign import Foreign
+from wgnode.image.paths import GATEWAY_UNIT
 
 
 def require_static(host: Host, lan: str, links: str) -> None:
@@ -60,6 +64,58 @@ def require_neighbours(host: Host, wanted: Network, links: str) -> None:
             f" so the host cannot route to it. Give {wanted.lan} an address in that LAN,"
             " or take proxy-arp or masquerade for lan.reach"
         )
+
+
+def require_memory(host: Host, mebibytes: int) -> None:
+    """Raises HostError where a guest of so much memory has no place, the one that runs now being gone."""
+    free, used = answer(host, _MEMORY)
+    if mebibytes > free + used:
+        running = f" ({used} MiB of them the present gateway's)" if used else ""
+        raise HostError(
+            f"host {host.name}: the gateway's guest is to have {mebibytes} MiB of memory, but {free + used} MiB are"
+            f" available{running}; stop something there, or lower gateway.memory in the site's stack file"
+        )
+
+
+def require_port(host: Host, port: int, listeners: str, wireguard: str) -> None:
+    """Raises HostError where somebody on the host listens on the port that is to lead to the gateway.
+
+    `listeners` is from `ss` and `wireguard` from `wg`, as in LISTENERS: the kernel's sockets have no process.
+    """
+    owners = set()
+    for line in listeners.splitlines():
+        local = line.split()[3]
+        address, _, number = local.rpartition(":")
+        if number == str(port) and not ip_address(address.strip("[]").split("%")[0].replace("*", "::")).is_loopback:
+            owners.add(_owner(line, port, wireguard))
+    if owners:
+        raise HostError(
+            f"host {host.name}: UDP port {port} is taken by {' and '.join(sorted(owners))}, which would hear nothing"
+            " any more once the port leads to the gateway; stop it there, or choose another port for the mesh:"
+            " `wgmesh:mesh.listenPort` in its stack file"
+        )
+
+
+def _owner(line: str, port: int, wireguard: str) -> str:
+    if match := re.search(r'users:\(\("([^"]*)",pid=(\d+)', line):
+        return f"{match[1]} (pid {match[2]})"
+    names = [name for name, number in (one.split() for one in wireguard.splitlines()) if number == str(port)]
+    return f"the WireGuard interface {names[0]}" if names else "the kernel"
+
+
+LISTENERS: dict[str, Query[str]] = {
+    "listeners": Query(["ss", "-H", "-n", "-l", "-u", "-p"], lambda said: said.stdout),
+    "wireguard": Query(["wg", "show", "all", "listen-port"], lambda said: said.stdout if said.code == 0 else ""),
+}
+# What the process of the guest holds, QEMU, beside the pages of files, which count as available already.
+_READ_MEMORY = """awk '/^MemAvailable:/ { print $2 }' /proc/meminfo
+awk '/^Rss(Anon|Shmem):/ { held += $2 } END { print held + 0 }' "/proc/$(systemctl show -P MainPID "$1")/status" ||
+echo 0"""
+_MEMORY = Query(
+    ["sh", "-c", _READ_MEMORY, "memory", GATEWAY_UNIT],
+    lambda said: tuple(int(line) // 1024 for line in said.stdout.split()[:2]),
+    check=True,
+)
 
 
 def explain(host: Host, lan: str, found: Properties) -> None:

@@ -21,6 +21,7 @@ from infra.hosts.query import Query, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Properties, PropertyChange
 from infra.provider.log import Severity, log
+from infra.resources import host_checks
 from infra.resources.compare import changed_inputs, drift, join
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.firewall import nft
@@ -110,6 +111,7 @@ def look(host: Host) -> dict[str, Any]:
         host,
         {
             **facts.FIREWALLS,
+            **host_checks.LISTENERS,
             "file": files.content(FILE),
             "files": files.metadata([FILE, UNIT_FILE]),
             "units": units.query([UNIT]),
@@ -182,6 +184,7 @@ class NatFirewall:
         seen = look(host)
         require_ssh_port(host, inputs, seen["ssh"])
         require_open(host, inputs, facts.firewalls_of(seen))
+        host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
         apply(host, lambda: self._reconnect(to), wanted, inputs, seen)
         return {**inputs, **observed(look(self._connect(to)))}
 

@@ -9,6 +9,7 @@ import pytest
 
 from wgnode.protocol import Device, Endpoint
 from wgnode.protocol.errors import Drop
+from wgnode.protocol.noise import SymmetricState
 
 unhex = bytes.fromhex
 INITIATOR, RESPONDER = Endpoint("192.0.2.7", 40000), Endpoint("198.51.100.1", 51820)
@@ -130,11 +131,47 @@ def test_cookie_reply_and_retry_with_mac2(transcript: dict[str, Any]) -> None:
     assert len(response[0]) == 92
 
 
-def test_states_after_each_handshake_message(transcript: dict[str, Any]) -> None:
-    ends = Ends(transcript)
+def test_states_after_each_handshake_message(transcript: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, wanted = Ends(transcript), {state["after"]: state for state in transcript["states"]}
     ends.initiator.send_packet(unhex(transcript["transport"][0]["plaintext"]), 0.0)
     outstanding = ends.initiator.peers[0].outstanding
     assert outstanding is not None
-    state = outstanding.state.symmetric
-    want = transcript["states"][0]
-    assert (state.chaining_key.hex(), state.hash.hex()) == (want["chaining_key"], want["hash"])
+    assert shown(outstanding.state.symmetric, "initiation") == wanted["initiation"]
+
+    finished: list[dict[str, str]] = []
+    split = SymmetricState.split
+
+    def noted(state: SymmetricState) -> tuple[bytes, bytes]:
+        finished.append(shown(state, "response"))
+        return split(state)
+
+    monkeypatch.setattr(SymmetricState, "split", noted)
+    ends.responder.receive_datagram(unhex(transcript["initiation"]), INITIATOR, 0.0)
+    ends.initiator.receive_datagram(unhex(transcript["response"]), RESPONDER, 0.0)
+    assert finished == [wanted["response"]] * 2
+
+
+def shown(state: SymmetricState, after: str) -> dict[str, str]:
+    return {"after": after, "chaining_key": state.chaining_key.hex(), "hash": state.hash.hex()}
+
+
+def test_a_cookie_reply_with_a_flipped_bit_anywhere_changes_nothing(transcript: dict[str, Any]) -> None:
+    ends = Ends(transcript)
+    ends.initiator.send_packet(unhex(transcript["transport"][0]["plaintext"]), 0.0)
+    ends.initiator.datagrams_to_send()
+    reply = unhex(transcript["under_load"]["cookie_reply_to_initiation"])
+    elsewhere = Endpoint("203.0.113.9", 9)
+    for at in range(len(reply)):
+        ends.initiator.receive_datagram(reply[:at] + bytes([reply[at] ^ 0x10]) + reply[at + 1 :], elsewhere, 0.0)
+    assert ends.initiator.counters == {
+        Drop.MALFORMED: 4,
+        Drop.UNKNOWN_INDEX: 4,
+        Drop.BAD_COOKIE: len(reply) - 8,
+    }
+    assert ends.initiator.peers[0].endpoint == RESPONDER
+    ends.time = transcript["under_load"]["retry_tai64n"]
+    ends.initiator.handle_timer(5.4)
+    ((retry, _),) = ends.initiator.datagrams_to_send()
+    assert retry.endswith(bytes(16))
+    ends.initiator.receive_datagram(reply, RESPONDER, 5.5)
+    assert ends.initiator.counters[Drop.UNKNOWN_INDEX] == 5

@@ -22,12 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from tests.lab.programs import OURS, Program
+
 CLONE_NEWNET = 0x40000000
 SOCKETS = Path("/var/run/wireguard")
 PATIENCE = 10.0
 """Seconds that anything local may take on a busy machine."""
 OUTER_PREFIX = {4: ("192.0.2.", 24), 6: ("2001:db8::", 64)}
-RUN_OURS = "from wgnode.cli import main; main()"
 
 T = TypeVar("T")
 
@@ -117,15 +118,13 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
 
 @dataclass
 class Node:
-    """A WireGuard node of either make; `program` None is ours. `number` is 1 or 2 and ends its addresses."""
+    """A WireGuard node of any make. `number` is 1 or 2 and ends its addresses."""
 
     namespace: Namespace
     interface: str
     number: int
-    program: Path | None
+    program: Program
     directory: Path
-    prelude: str = ""
-    """Python to run before ours."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,11 +138,7 @@ class Node:
 
     def start(self) -> None:
         """The process, its addresses, its private key and port 51820; no peer yet."""
-        if self.program is None:
-            command: list[str | Path] = [sys.executable, "-c", self.prelude + RUN_OURS, "device", self.interface, "-f"]
-        else:
-            command = [self.program, "-f", self.interface]
-        self.process = self.namespace.spawn(*command, log=self.log, LOG_LEVEL="verbose")
+        self.process = self.namespace.spawn(*self.program.command(self.interface), log=self.log, LOG_LEVEL="verbose")
         wait_for(self._answers, f"{self.interface} does not serve its socket; see {self.log}")
         self.set("listen-port", "51820", "private-key", self.file("private", self.private_key))
         for address in (f"10.9.0.{self.number}/24", f"fd09::{self.number}/64"):
@@ -196,11 +191,44 @@ class Node:
         address = f"{OUTER_PREFIX[outer][0]}{self.number}"
         return f"[{address}]:{port}" if outer == 6 else f"{address}:{port}"
 
+    def inner(self, family: int) -> str:
+        """Our address inside the tunnel."""
+        return f"10.9.0.{self.number}" if family == 4 else f"fd09::{self.number}"
+
     def ping(self, other: Node, family: int = 4, *options: str) -> bool:
         """Whether one of two pings through the tunnel is answered."""
-        address = f"10.9.0.{other.number}" if family == 4 else f"fd09::{other.number}"
-        answer = self.namespace.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", *options, address, check=False)
-        return "bytes from" in answer
+        words = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", *options, other.inner(family)]
+        return "bytes from" in self.namespace.run(*words, check=False)
+
+    def pings(self, other: Node, family: int, count: int, interval: float, size: int = 56) -> int:
+        """How many of `count` pings through the tunnel, one every `interval` seconds, are answered."""
+        words = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "2", "-s", str(size)]
+        answer = self.namespace.run(*words, other.inner(family), check=False, timeout=60 + count * interval)
+        return int(answer.split(" received")[0].rpartition(" ")[2])
+
+    def change_outer(self, old: str, new: str) -> None:
+        """Replace an IPv4 address of the cable."""
+        self.namespace.run("ip", "address", "del", f"{old}/24", "dev", "veth0")
+        self.namespace.run("ip", "address", "add", f"{new}/24", "dev", "veth0")
+
+    def send_datagrams(self, other: Node, count: int, interval: float) -> None:
+        """Numbered ones, to port 5002 inside the tunnel."""
+        words = (sys.executable, "-c", SEND_DATAGRAMS, other.inner(4), str(count), str(interval))
+        self.namespace.run(*words, timeout=60 + count * interval)
+
+    def send_bytes(self, other: Node, family: int, mebibytes: int) -> str:
+        """ "same" when the digest that comes back is that of what was sent."""
+        words = (sys.executable, "-c", SEND, other.inner(family), "5001", str(mebibytes))
+        return self.namespace.run(*words).strip()
+
+    def receive_bytes(self, family: int) -> Iterator[str]:
+        """Listens, up to the first `yield`; then answers with the digest of what came."""
+        ready = self.directory / f"ready-{secrets.token_hex(4)}"
+        receiver = self.namespace.spawn(sys.executable, "-c", RECEIVE, self.inner(family), "5001", ready, log=self.log)
+        wait_for(ready.exists, "the receiver does not listen")
+        yield ""
+        receiver.wait(10)
+        yield ""
 
 
 @dataclass
@@ -227,9 +255,9 @@ class Bench:
         self.namespaces.append(made)
         return made
 
-    def node(self, number: int, program: Path | None = None, prelude: str = "") -> Node:
+    def node(self, number: int, program: Program = OURS) -> Node:
         space = self.spaces[number - 1]
-        made = Node(space, f"wi{self.name}{'ab'[number - 1]}", number, program, self.directory, prelude)
+        made = Node(space, f"wi{self.name}{'ab'[number - 1]}", number, program, self.directory)
         self.nodes.append(made)
         return made
 
@@ -274,12 +302,21 @@ s.sendall(digest.hexdigest().encode())
 """
 
 
+SEND_DATAGRAMS = """
+import socket, struct, sys, time
+address, count, interval = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+start = time.monotonic()
+for number in range(count):
+    time.sleep(max(0.0, start + number * interval - time.monotonic()))
+    s.sendto(struct.pack(">I", number), (address, 5002))
+"""
+
+
 def transfer(source: Node, target: Node, family: int = 4, mebibytes: int = 8) -> None:
     """A TCP transfer through the tunnel arrives unchanged. Raises AssertionError."""
-    address = f"10.9.0.{target.number}" if family == 4 else f"fd09::{target.number}"
-    ready = target.directory / f"ready-{secrets.token_hex(4)}"
-    receiver = target.namespace.spawn(sys.executable, "-c", RECEIVE, address, "5001", ready, log=target.log)
-    wait_for(ready.exists, "the receiver does not listen")
-    answer = source.namespace.run(sys.executable, "-c", SEND, address, "5001", str(mebibytes))
-    assert answer.strip() == "same"
-    receiver.wait(10)
+    receiving = target.receive_bytes(family)
+    next(receiving)
+    answer = source.send_bytes(target, family, mebibytes)
+    next(receiving)
+    assert answer == "same"

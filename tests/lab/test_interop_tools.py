@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.lab.interop import RUN_OURS, SOCKETS, Bench, Node, bench, run, stop, wait_for
+from tests.lab.interop import SOCKETS, Bench, Node, bench, run, stop, wait_for
+from tests.lab.programs import OURS, RUN_OURS, Program
 
 pytestmark = pytest.mark.lab
 
@@ -210,3 +213,78 @@ def test_memory_is_not_for_others(node: Node) -> None:
     limits = Path(f"/proc/{node.process.pid}/limits").read_text()
     (core,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
     assert core.split()[4:6] == ["0", "0"]
+
+
+def locked_kilobytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmLck:"))
+    return int(line.split()[1])
+
+
+def test_memory_is_locked_in_the_foreground_and_as_a_daemon(cable: Bench) -> None:
+    node = cable.node(1)
+    assert locked_kilobytes(node.process.pid) > 1000
+    space, name = cable.spaces[1], f"wi{cable.name}b"
+    space.run(sys.executable, "-c", "from wgnode.cli.device import main; main()", name, timeout=20)
+    (pid,) = run("ip", "netns", "pids", space.name).split()
+    wait_for(lambda: locked_kilobytes(int(pid)) > 1000, "the daemon has not locked its memory")
+
+
+def test_memory_that_may_not_be_locked_is_said_and_the_node_runs(cable: Bench) -> None:
+    ours = OURS.command
+
+    def without_privilege(interface: str) -> Sequence[str | Path]:
+        """The capabilities to lock memory and to raise limits are taken away."""
+        return "prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock,-sys_resource", *ours(interface)
+
+    node = cable.node(1, Program("ours", without_privilege))
+    assert locked_kilobytes(node.process.pid) == 0
+    assert "memory is not locked: only 65536 bytes of it may be; keys may be swapped" in node.log.read_text()
+
+
+def test_keys_are_neither_in_the_process_list_nor_in_the_log(cable: Bench) -> None:
+    one, two = cable.node(1), cable.node(2)
+    psk = run("wg", "genpsk").strip()
+    two.add_peer(one, psk=psk)
+    one.add_peer(two, outer=4, psk=psk)
+    assert one.ping(two)
+    with socket.socket(socket.AF_UNIX) as client:  # one hexadecimal digit too many
+        client.connect(str(SOCKETS / f"{one.interface}.sock"))
+        client.send(f"set=1\nprivate_key={base64.b64decode(one.private_key).hex()}0\n\n".encode())
+        assert client.recv(100) == f"errno={-errno.EINVAL}\n\n".encode()
+    listing = run("ps", "axeww")
+    for node in (one, two):
+        node.stop()
+        said = node.log.read_text()
+        assert "ending: SIGTERM" in said
+        assert ("refused: " in said) is (node is one)
+        for key in (one.private_key, two.private_key, psk):
+            for text in (key, base64.b64decode(key).hex()):
+                assert text not in said
+                assert text not in listing
+
+
+@pytest.mark.parametrize("allowed", ["10.9.0.2/32, fd09::2/128", "0.0.0.0/0, ::/0"])
+def test_wg_quick_goes_up_and_down(cable: Bench, allowed: str) -> None:
+    """With a default route wg-quick marks the node's own datagrams, and keeps them out of the tunnel by that."""
+    other, name, space = cable.node(2), f"wi{cable.name}a", cable.spaces[0]
+    private = run("wg", "genkey").strip()
+    other.set("peer", run("wg", "pubkey", text=private).strip(), "allowed-ips", "10.9.0.1/32,fd09::1/128")
+    file = other.directory / f"{name}.conf"
+    file.touch(0o600)
+    file.write_text(
+        f"[Interface]\nPrivateKey = {private}\nAddress = 10.9.0.1/24, fd09::1/64\nMTU = 1380\n"
+        f"[Peer]\nPublicKey = {other.public_key}\nEndpoint = {other.endpoint(4)}\nAllowedIPs = {allowed}\n"
+    )
+    program = Path(sys.executable).with_name("wgnode-device")
+    quick = ("env", f"WG_QUICK_USERSPACE_IMPLEMENTATION={program}", "wg-quick")
+    space.run(*quick, "up", file)
+    assert "mtu 1380" in space.run("ip", "link", "show", name)
+    for address in ("10.9.0.2", "fd09::2"):
+        assert "bytes from" in space.run("ping", "-n", "-c", "3", "-i", "0.3", "-W", "2", address, check=False)
+    assert other.public_key in space.run("wg", "show", name)
+    assert "bytes from" in space.run("ping", "-n", "-c", "2", "-W", "2", "192.0.2.2", check=False)
+    space.run(*quick, "down", file)
+    wait_for(lambda: not (SOCKETS / f"{name}.sock").exists(), "the socket stays")
+    wait_for(lambda: run("ip", "netns", "pids", space.name).split() == [], "the daemon stays")
+    assert name not in space.run("ip", "link")

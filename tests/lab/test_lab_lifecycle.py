@@ -285,3 +285,17 @@ def test_root_is_needed_and_said(lab: Lab) -> None:
     done = subprocess.run(argv, text=True, capture_output=True, cwd=ROOT, env={"PATH": os.environ["PATH"]})
     assert done.returncode == 1
     assert "needs root" in done.stderr
+
+
+def test_a_full_disk_is_named_before_anything_is_made(other_lab: Lab, tmp_path: Path) -> None:
+    mine = Lab(other_lab.name, tmp_path / "small" / "lab")
+    mine.directory.parent.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mine.directory.parent)], check=True)
+    try:
+        with pytest.raises(LabError, match=r"small/lab has \d MiB free, 300 MiB are needed; free some"):
+            mine.up()
+        assert not mine.directory.exists()
+        mine.down()
+        assert traces(mine) == []
+    finally:
+        subprocess.run(["umount", str(mine.directory.parent)], check=True)

@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import click
 
+from wgnode.io.follow import LinkFollower
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
-from wgnode.io.process import forbid_core_dumps
-from wgnode.io.shell import LinkFollower, Shell
+from wgnode.io.process import forbid_core_dumps, lock_memory
+from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
 from wgnode.io.uapi_socket import Reply, UapiListener
 
@@ -65,8 +66,13 @@ def command(name: str, foreground: bool, mtu: int) -> None:
     except (OSError, ValueError) as error:
         raise click.ClickException(_explain(name, error)) from None
     try:
-        if not foreground and os.environ.get("WG_PROCESS_FOREGROUND") != "1":
-            _become_daemon()
+        daemon = not foreground and os.environ.get("WG_PROCESS_FOREGROUND") != "1"
+        if daemon:
+            _fork()
+        if (problem := lock_memory()) is not None:
+            log(ERROR, problem)
+        if daemon:
+            _detach()
         node.run()
     finally:
         node.close()
@@ -118,13 +124,17 @@ class DeviceProcess:
         self.loop.stop()
 
 
-def _become_daemon() -> None:
+def _fork() -> None:
     """The parent leaves once everything is set up, so that a caller finds the socket at once."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork():
         os._exit(0)
     os.setsid()
+
+
+def _detach() -> None:
+    """From the terminal, except for messages where LOG_LEVEL asks for some."""
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1) if "LOG_LEVEL" in os.environ else (0, 1, 2):

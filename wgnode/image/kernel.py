@@ -34,6 +34,11 @@ class Kernel:
         }
 
 
+def modules_of(package: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
+    """Other modules of a kernel package, decompressed, with what they depend on, in loading order."""
+    return _in_order(_read(package)[1], wanted)
+
+
 def extract_vmlinux(bzimage: bytes) -> bytes:
     """The ELF inside a bzImage, by its setup header (Documentation/arch/x86/boot.rst, protocol 2.08)."""
     if bzimage[0x202:0x206] != b"HdrS":

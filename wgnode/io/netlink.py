@@ -22,7 +22,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_NODAD = 0x02
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_METRICS, RTA_TABLE = 1, 4, 5, 8, 15
+RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_METRICS, RTA_TABLE, RTA_MARK = 1, 2, 4, 5, 8, 15, 16
 RTAX_MTU = 2
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT, NTF_PROXY = 0x80, 0x08
@@ -31,6 +31,7 @@ RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 RTN_UNICAST = 1
 IFF_UP = 0x1
 RTMGRP_LINK = 1
+ARPHRD_NONE = 0xFFFE
 NLMSGHDR = struct.Struct("=IHHII")
 IFINFOMSG = struct.Struct("=BxHiII")
 IFADDRMSG = struct.Struct("=BBBBI")
@@ -47,13 +48,17 @@ class NetlinkError(OSError):
 
 @dataclass(frozen=True)
 class Link:
-    """A network interface. `mac` is lower-case with colons, empty where the kind has none; `mtu` in bytes."""
+    """A network interface. `mac` is lower-case with colons, empty where the kind has none; `mtu` in bytes.
+
+    `tunnel`: of a kind without any link layer, as those of WireGuard and other tunnels are.
+    """
 
     index: int
     name: str
     mac: str
     mtu: int
     up: bool
+    tunnel: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,21 @@ class Rtnetlink:
                 if (route := parse_route(body)) is not None:
                     found.append(route)
         return found
+
+    def output_interface(self, address: str, *, source: str | None = None, fwmark: int = 0) -> int:
+        """Index of the interface by which a datagram to `address` leaves.
+
+        Raises NetlinkError (ENETUNREACH) without a route, or where `source` is an IPv4 address that is not ours.
+        """
+        family, packed = pack_address(address)
+        bits = 8 * len(packed)
+        body = RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + attribute(RTA_DST, packed)
+        if source is not None:
+            body += attribute(RTA_SRC, pack_address(source)[1])
+        if fwmark:
+            body += attribute(RTA_MARK, struct.pack("=I", fwmark))
+        (answer,) = self._ask(RTM_GETROUTE, NLM_F_ACK, body, f"route to {address}")
+        return int(struct.unpack("=i", parse_attributes(answer[RTMSG.size :])[RTA_OIF])[0])
 
     # Neighbours
 
@@ -266,11 +286,11 @@ def parse_attributes(data: bytes) -> Attributes:
 
 
 def parse_link(body: bytes) -> Link:
-    _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
+    _, kind, index, flags, _ = IFINFOMSG.unpack_from(body)
     values = parse_attributes(body[IFINFOMSG.size :])
     mtu = struct.unpack("=I", values[IFLA_MTU])[0] if IFLA_MTU in values else 0
     name = values.get(IFLA_IFNAME, b"").rstrip(b"\0").decode()
-    return Link(index, name, values.get(IFLA_ADDRESS, b"").hex(":"), mtu, bool(flags & IFF_UP))
+    return Link(index, name, values.get(IFLA_ADDRESS, b"").hex(":"), mtu, bool(flags & IFF_UP), kind == ARPHRD_NONE)
 
 
 def parse_route(body: bytes) -> Route | None:

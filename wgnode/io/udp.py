@@ -1,4 +1,4 @@
-"""The outer sockets: IPv4 and IPv6 on one port.
+"""The outer sockets: IPv4 and IPv6 on one port. A reply leaves from the address that the peer wrote to (sticky.py).
 
 Sends never block: what a full socket buffer will not take waits in a short backlog, and the shell stops reading the
 TUN meanwhile, so that senders feel the pressure. What the network refuses is counted by errno name and dropped.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import socket
 from collections import Counter, deque
+from typing import NamedTuple
 
+from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, ask_for_local_address, from_address, local_address
 from wgnode.protocol.endpoint import Endpoint
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
@@ -19,24 +21,54 @@ LARGEST_DATAGRAM = 65535
 LARGEST_BACKLOG = 1024
 """Datagrams."""
 KNOWN_SOURCES = 1024
+"""Endpoints kept ready for the next datagram from or to them."""
 BATCH = 64
 PORT_ATTEMPTS = 16
+OUTER_IPV4, OUTER_IPV6 = 28, 48
+"""Bytes of IP and UDP header."""
+SOURCE_GONE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV)
+"""What sending from an address may bring that sending from any would not."""
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+
+
+class _Destination(NamedTuple):
+    """What sendmsg wants: of which socket, to where, and ancillary data with the source address, if any."""
+
+    socket: socket.socket
+    address: SocketAddress
+    ancillary: Ancillary
+    tunnel_mtu: int | None = None
+    """Of the other tunnel that it leaves by, if any."""
+    checked: bool = True
+    """Whether the kernel was asked about its path."""
 
 
 class UdpSockets:
     """Both sockets, from their making to `close`, on `port` of all addresses (0: a free one, then told by `port`).
 
     `counters` counts datagrams that could not be sent, by errno name; pass one in to go on counting in it.
+    `paths` says which endpoints' sources are still good; without it, all whose address is still there.
     Raises OSError (EADDRINUSE, EACCES, EPERM for a fwmark).
     """
 
-    def __init__(self, port: int = 0, fwmark: int = 0, counters: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        fwmark: int = 0,
+        counters: Counter[str] | None = None,
+        paths: SourcePaths | None = None,
+    ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
+        self.fwmark, self.paths = fwmark, paths
         self._sockets = _bind_pair(port, fwmark)
         self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
         self._backlog: deque[tuple[bytes, Endpoint]] = deque()
         self._sources: dict[object, Endpoint] = {}
+        self._destinations: dict[Endpoint, _Destination] = {}
+        self.nested = False
+        """Whether anything was sent into another tunnel since routing changed."""
 
     def close(self) -> None:
         """The caller has stopped watching `descriptors` by now."""
@@ -44,11 +76,21 @@ class UdpSockets:
             each.close()
         self._sockets = {}
         self._backlog.clear()
+        self._destinations.clear()
 
     def set_fwmark(self, fwmark: int) -> None:
         """Mark of every datagram sent, for policy routing; 0 for none. Raises OSError."""
         for each in self._sockets.values():
             each.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
+        self.fwmark = fwmark
+        self.routing_changed()
+
+    def routing_changed(self) -> None:
+        """Addresses, routes, rules or links are others now."""
+        if self.paths is not None:
+            self.paths.changed()
+        self._destinations.clear()
+        self.nested = False
 
     @property
     def descriptors(self) -> dict[int, int]:
@@ -63,24 +105,32 @@ class UdpSockets:
     def receive(self, family: int, limit: int = BATCH) -> list[tuple[bytes, Endpoint]]:
         """Up to `limit` waiting datagrams of one family."""
         found: list[tuple[bytes, Endpoint]] = []
-        receive = self._sockets[family].recvfrom
+        receive = self._sockets[family].recvmsg
         known = self._sources
         for _ in range(limit):
             try:
-                data, address = receive(LARGEST_DATAGRAM)
+                data, ancillary, _, address = receive(LARGEST_DATAGRAM, ANCILLARY_SPACE)
             except BlockingIOError:
                 break
             except OSError as error:  # an ICMP error about something sent earlier
                 self._count(error)
                 continue
-            source = known.get(address)
+            information = ancillary[0][2] if ancillary else b""
+            source = known.get((address, information))
             if source is None:
-                source = self._remember(address)
+                source = self._remember(address, information)
             found.append((data, source))
         return found
 
-    def send(self, data: bytes, endpoint: Endpoint) -> None:
-        """Send, or keep for `flush`, or count and drop."""
+    def send(self, data: bytes, endpoint: Endpoint, *, carries_tunnel: bool = False) -> None:
+        """Send, or keep for `flush`, or count and drop.
+
+        What carries another tunnel's datagram into yet another tunnel has to fit into it unfragmented: where tunnels
+        are routed into each other, that ends the circle, since with each turn a datagram grows.
+        """
+        if carries_tunnel and self._too_long_to_nest(data, endpoint):
+            self.counters["EMSGSIZE"] += 1
+            return
         if self._backlog or not self._try(data, endpoint):
             self._keep(data, endpoint)
 
@@ -91,19 +141,55 @@ class UdpSockets:
 
     def _try(self, data: bytes, endpoint: Endpoint) -> bool:
         """False when the socket's buffer is full."""
-        address, port, _ = endpoint  # replies from the address that was written to come with issue 5's pktinfo
+        to = None
         try:
-            if ":" in address:
-                self._sockets[socket.AF_INET6].sendto(data, _ipv6_destination(address, port))
+            to = self._destinations.get(endpoint)
+            if to is None or not to.checked:
+                to = self._prepare(endpoint, first=to is None)
+            if to.ancillary:
+                to.socket.sendmsg((data,), to.ancillary, 0, to.address)
             else:
-                self._sockets[socket.AF_INET].sendto(data, (address, port))
+                to.socket.sendto(data, to.address)
         except BlockingIOError:
             return False
         except KeyError:
             self.counters["EAFNOSUPPORT"] += 1
         except OSError as error:
+            if error.errno in SOURCE_GONE and to is not None and to.ancillary:
+                self._destinations[endpoint] = to._replace(ancillary=[])
+                return self._try(data, endpoint)
             self._count(error)
         return True
+
+    def _prepare(self, endpoint: Endpoint, *, first: bool) -> _Destination:
+        """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.
+
+        A first reply goes back the way that its datagram came without a question to the kernel: a flood from many
+        sources, each of which gets a cookie, must not cost that much.
+        """
+        address, port, source = endpoint
+        if ":" in address:
+            family, destination = socket.AF_INET6, _ipv6_destination(address, port)
+        else:
+            family, destination = socket.AF_INET, (address, port)
+        tunnel_mtu = None
+        checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
+        if self.paths is not None and checked:
+            source = self.paths.source(endpoint, self.fwmark)
+            tunnel_mtu = self.paths.tunnel_mtu(endpoint, self.fwmark)
+            self.nested = self.nested or tunnel_mtu is not None
+        ancillary = [] if source is None else from_address(source)
+        if len(self._destinations) >= KNOWN_SOURCES:
+            self._destinations.clear()
+        made = _Destination(self._sockets[family], destination, ancillary, tunnel_mtu, checked or self.paths is None)
+        self._destinations[endpoint] = made
+        return made
+
+    def _too_long_to_nest(self, data: bytes, endpoint: Endpoint) -> bool:
+        known = self._destinations.get(endpoint)
+        if known is None or known.tunnel_mtu is None:
+            return False
+        return len(data) + (OUTER_IPV6 if ":" in endpoint.address else OUTER_IPV4) > known.tunnel_mtu
 
     def _keep(self, data: bytes, endpoint: Endpoint) -> None:
         if len(self._backlog) < LARGEST_BACKLOG:
@@ -114,14 +200,15 @@ class UdpSockets:
     def _count(self, error: OSError) -> None:
         self.counters[errno.errorcode.get(error.errno or 0, "unknown")] += 1
 
-    def _remember(self, address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+    def _remember(self, address: SocketAddress, information: bytes) -> Endpoint:
         """Endpoints of recent sources, so that each packet does not build one anew."""
         if len(self._sources) >= KNOWN_SOURCES:
             self._sources.clear()
         text = address[0]
         if len(address) == 4 and address[3]:
-            text = f"{text}%{address[3]}"
-        endpoint = self._sources[address] = Endpoint(text, address[1])
+            text = f"{text.partition('%')[0]}%{address[3]}"
+        written_to = local_address(information) if information else None
+        endpoint = self._sources[address, information] = Endpoint(text, address[1], written_to)
         return endpoint
 
 
@@ -154,7 +241,7 @@ def _canonical_ipv6(host: str, text: str) -> str:
     return socket.inet_ntop(socket.AF_INET6, packed) + percent + scope
 
 
-def _ipv6_destination(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+def _ipv6_destination(address: str, port: int) -> SocketAddress:
     if "%" not in address:
         return (address, port)
     host, _, scope = address.partition("%")
@@ -187,6 +274,7 @@ def _bind(family: socket.AddressFamily, port: int, fwmark: int) -> socket.socket
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
         for forced, ordinary in ((SO_SNDBUFFORCE, socket.SO_SNDBUF), (SO_RCVBUFFORCE, socket.SO_RCVBUF)):
             _enlarge(made, forced, ordinary)
+        ask_for_local_address(made)
         made.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
     except BaseException:
         made.close()

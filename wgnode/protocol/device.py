@@ -25,8 +25,9 @@ from wgnode.protocol.inner import destination
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, RESPONSE, TRANSPORT, message_type
 from wgnode.protocol.noise import NO_PSK, public_bytes
 from wgnode.protocol.peer import Identity, Peer, RemoteStatic
-from wgnode.protocol.ratelimit import LoadMeter, RateLimiter, address_bytes
+from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, Budget, LoadMeter, RateLimiter, address_bytes
 from wgnode.protocol.timers import NEVER, Timers
+from wgnode.protocol.wipe import own, wipe
 
 
 class Device:
@@ -53,6 +54,7 @@ class Device:
         self._core = Core(random, tai64n, mtu)
         self._peers: dict[Peer, None] = {}
         self._limiter = RateLimiter()
+        self._handshakes = Budget(HANDSHAKES_PER_SECOND)
         self._under_load = under_load or LoadMeter()
         self._now = 0.0
         self.set_private_keys(private_keys, 0.0)
@@ -79,7 +81,7 @@ class Device:
     @property
     def private_keys(self) -> tuple[bytes, ...]:
         """Clamped private keys, 32 bytes each: current, next. Empty: none set."""
-        return tuple(identity.raw for identity in self._core.identities)
+        return tuple(own(identity.raw) for identity in self._core.identities)
 
     @property
     def public_keys(self) -> tuple[bytes, ...]:
@@ -91,14 +93,20 @@ class Device:
         self._now = now
         clamped = [clamp(key) for key in keys]
         _check_keys("private key", clamped, at_least=0)
+        first = self.public_keys[:1]
         known = {identity.raw: identity for identity in self._core.identities}
-        self._core.identities = [known.get(key) or self._identity(key) for key in clamped]
+        self._core.identities = [known.get(key) or self._identity(own(key)) for key in clamped]
+        wipe(*clamped)
         for public_key in self.public_keys:
             self.remove_peer(public_key)
         gone = {identity.public_key for identity in known.values()}.difference(self.public_keys)
         if gone:
             for peer in self._peers:
                 self._drop_identities(peer, gone)
+        wipe(*(identity.raw for identity in known.values() if identity.public_key in gone))
+        if self.public_keys[:1] != first:
+            for peer in self._peers:
+                self._renew_under_first_keys(peer)
 
     @property
     def peers(self) -> list[Peer]:
@@ -128,21 +136,28 @@ class Device:
         self._core.routes.remove_owner(peer)
         for static in peer.statics:
             del self._core.statics[static.public_key]
+            static.wipe()
+        wipe(*peer.preshared_keys)
         del self._peers[peer]
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
-        """Change a peer's static keys (rotation); sessions with keys that stay go on."""
+        """Change a peer's static keys (rotation); sessions with keys that stay go on, renewed under a new first one."""
         self._check_public_keys(keys, peer)
+        first = peer.public_key
         self._assign_statics(peer, keys)
         gone = [keypair for keypair in peer.slots.all() if keypair.remote not in peer.statics]
         self._core.end_sessions(peer, gone)
         if peer.outstanding and peer.outstanding.remote not in peer.statics:
             self._core.clear_handshake(peer)
+        if peer.public_key != first:
+            self._renew_under_first_keys(peer)
 
     def set_preshared_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """None to two 32-byte keys (all zeros: none); takes effect with the next handshake."""
         _check_keys("pre-shared key", keys, at_least=0)
-        peer.preshared_keys = tuple(bytes(key) for key in keys if key != NO_PSK)
+        before = peer.preshared_keys
+        peer.preshared_keys = tuple(own(key) for key in keys if key != NO_PSK)
+        wipe(*before)
 
     def set_endpoint(self, peer: Peer, endpoint: Endpoint | None) -> None:
         """Where to reach the peer until it roams."""
@@ -293,7 +308,10 @@ class Device:
             transport.send_keepalive(self._core, peer, now)
 
     def _defend(self, identity: Identity, data: bytes, source: Endpoint, now: float) -> None:
-        """Only who proves its address by a cookie, and not too often, may cost us a DH. Raises ProtocolError."""
+        """Only who proves its address by a cookie, and not too often, may cost us a DH. Raises ProtocolError.
+
+        DHs are limited in all too, so that sessions keep their share of the core whoever comes with a cookie.
+        """
         address = address_bytes(source.address)
         cookie_source = address + source.port.to_bytes(2, "big")
         if not identity.cookies.check_mac2(data, cookie_source, now):
@@ -301,6 +319,8 @@ class Device:
             raise ProtocolError(Drop.COOKIE_SENT)
         if not self._limiter.allow(address, now):
             raise ProtocolError(Drop.RATE_LIMITED)
+        if not self._handshakes.spend(now):
+            raise ProtocolError(Drop.OVERLOAD)
 
     def _identity(self, raw: bytes) -> Identity:
         private_key = X25519PrivateKey.from_private_bytes(raw)
@@ -320,6 +340,16 @@ class Device:
         if doomed:
             self._keepalive_at_once(peer)
 
+    def _renew_under_first_keys(self, peer: Peer) -> None:
+        """Rotation's phase "use": a session under the old key gets a successor, so that no one misses it when dropped.
+
+        Not all peers in the same instant: spread over the jitter of retries.
+        """
+        current = peer.slots.current
+        if current and (current.identity_key != self.public_keys[0] or current.remote is not peer.statics[0]):
+            peer.timers.attempts = 0
+            peer.timers.arm_retransmit(self._now + self._core.jitter())
+
     def _check_public_keys(self, keys: Sequence[bytes], holder: Peer | None) -> None:
         _check_keys("public key", keys, at_least=1)
         for key in keys:
@@ -335,6 +365,8 @@ class Device:
         peer.statics = [held.get(key) or RemoteStatic(peer, bytes(key)) for key in keys]
         for static in peer.statics:
             self._core.statics[static.public_key] = static
+        for key in held.keys() - set(peer.public_keys):
+            held[key].wipe()
 
     def _keepalive_at_once(self, peer: Peer) -> None:
         """Its persistent keepalive, if it has one, is due now; sent by the next `handle_timer`."""

@@ -16,6 +16,8 @@ class Drop(StrEnum):
     """Under load and without a valid mac2: answered by a cookie reply."""
     RATE_LIMITED = "rate_limited"
     """Under load and too many handshake messages from this address."""
+    OVERLOAD = "overload"
+    """Under load and beyond the handshakes a second that we are ready to compute for everybody together."""
     BAD_HANDSHAKE = "bad_handshake"
     """A handshake message that does not authenticate."""
     LOW_ORDER_POINT = "low_order_point"

@@ -1,4 +1,4 @@
-"""Protection of the handshake: a token bucket for each source, and when to call it load (wp 5.3)."""
+"""Protection of the handshake (wp 5.3): a token bucket for each source, one for all, and when to call it load."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _COST = _SECOND // PACKETS_PER_SECOND
 _CAPACITY = _COST * PACKETS_BURST
 
 HANDSHAKES_PER_SECOND = 500
-"""What we are ready to compute without calling it load: about a sixth of a core."""
+"""What we are ready to compute, under load or not: about a sixth of a core."""
 
 
 def address_bytes(address: str) -> bytes:
     """4 or 16 bytes of an IP address; a zone is left out, an IPv4-mapped address counts as IPv4."""
+    parts = address.split(".")
+    if len(parts) == 4 and address.isascii() and ":" not in address:  # during a flood it counts
+        return bytes(map(int, parts))
     parsed = ip_address(address.partition("%")[0])
     if parsed.version == 6 and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped.packed
@@ -63,6 +66,26 @@ class RateLimiter:
         self._swept = now_ns
         self._buckets = {k: v for k, v in self._buckets.items() if 0 <= now_ns - v[1] < _SECOND}
         return len(self._buckets) < MAX_SOURCES
+
+
+class Budget:
+    """So much work a second for all sources together, and a tenth of that at once."""
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
+        self._most = per_second / 10
+        self._left = self._most
+        self._updated = float("-inf")
+
+    def spend(self, now: float) -> bool:
+        """Is there enough for one more? A clock that jumps back neither fills nor blocks it."""
+        earned = max(0.0, now - self._updated) * self._per_second
+        self._updated = now
+        self._left = min(self._left + earned, self._most)
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class LoadMeter:

@@ -6,7 +6,7 @@ Deadlines are monotonic seconds, NEVER when disarmed. A timer is due when its de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ NEW_HANDSHAKE = "new_handshake_at"
 KEEPALIVE = "keepalive_at"
 PERSISTENT = "persistent_at"
 
+HEAP_SLACK = 64
+"""Entries that the schedule's heap may hold beyond twice those of use, before it is tidied up."""
+
 _IN_ORDER = (ZERO_KEYS, RETRANSMIT, NEW_HANDSHAKE, KEEPALIVE, PERSISTENT)
 """Keys are erased before anything else that is due could use them."""
 
@@ -36,17 +39,25 @@ class Schedule:
     """When to look at which peer next: a heap with an entry for each peer that has a deadline.
 
     Disarming and postponing, which every packet does, leave the heap alone: an entry that comes up early is put
-    back at its peer's real deadline.
+    back at its peer's real deadline. What became stale is cleared away before it makes up more than half of the
+    heap: a peer that answers each packet by a keepalive would else leave an entry for each behind, for minutes.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timers]] = []
         self._ties = count()
+        self._limit = HEAP_SLACK
+
+    def __len__(self) -> int:
+        """Entries, stale ones included."""
+        return len(self._heap)
 
     def add(self, timers: Timers, deadline: float) -> None:
         """An earlier entry than the peer had; the later one becomes stale."""
         timers.scheduled = deadline
         heappush(self._heap, (deadline, next(self._ties), timers))
+        if len(self._heap) > self._limit:
+            self._tidy()
 
     def due(self, now: float) -> Iterator[Timers]:
         """Take out all that is due; what gets due meanwhile waits for the next call."""
@@ -71,6 +82,12 @@ class Schedule:
                 timers.scheduled = NEVER
                 timers.reschedule()
         return None
+
+    def _tidy(self) -> None:
+        """Keep one entry for each peer that has a deadline; costs a constant for each entry added since."""
+        self._heap = list({entry[2]: entry for entry in self._heap if entry[0] == entry[2].scheduled}.values())
+        heapify(self._heap)
+        self._limit = 2 * len(self._heap) + HEAP_SLACK
 
 
 class Timers:
@@ -99,12 +116,12 @@ class Timers:
         self._schedule = schedule
         self._random_jitter = jitter
         self._jitter = jitter()
-        self.scheduled = NEVER
         self.persistent_keepalive = 0
         self.reset()
 
     def reset(self) -> None:
-        """Disarm everything: the device stopped, or the peer is gone."""
+        """Disarm everything: the device stopped, or the peer is gone. Its entry in the schedule is stale."""
+        self.scheduled = NEVER
         self.zero_keys_at = self.retransmit_at = self.new_handshake_at = NEVER
         self.keepalive_at = self.persistent_at = NEVER
         self.attempts = 0

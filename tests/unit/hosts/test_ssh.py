@@ -15,6 +15,7 @@ import pytest
 
 from infra.hosts import pool, ssh
 from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.hosts.query import Query, ask
 from tests.unit.hosts import ssh_server
 from tests.unit.hosts.ssh_server import new_key
 
@@ -33,6 +34,29 @@ def test_arguments_reach_the_command_unchanged(host):
 def test_a_failing_command_raises_with_host_command_and_what_it_said(host, server):
     with pytest.raises(HostError, match=rf"root@127.0.0.1:{server.port}: `sh -c .*exited with 4: it is broken"):
         host.run(["sh", "-c", "echo it is broken >&2; exit 4"])
+
+
+def test_many_commands_go_in_one_round_trip_each_with_its_own_code_and_output(host, server):
+    host.run(["true"])
+    before = len(server.commands)
+    results = host.run_all(
+        [["printf", "%s|", "a b", "$HOME", "it's"], ["sh", "-c", "echo; echo x; echo err >&2; exit 3"], ["true"]]
+    )
+    assert [(result.code, result.stdout) for result in results] == [(0, "a b|$HOME|it's|"), (3, "\nx\n"), (0, "")]
+    assert results[1].stderr == "err\n"
+    assert len(server.commands) == before + 1
+
+
+def test_many_commands_give_large_outputs_and_other_alphabets_whole(host):
+    text = "Straße 7\n" * 50_000
+    assert host.run_all([["printf", "ü"], ["sh", "-c", "yes 'Straße 7' | head -n 50000"]])[1].stdout == text
+
+
+def test_what_is_asked_with_others_is_judged_by_itself(host):
+    good, bad = Query(["echo", "1"], lambda said: int(said.stdout)), Query(["false"], lambda said: said.code)
+    assert ask(host, {"good": good, "bad": bad}) == {"good": 1, "bad": 1}
+    with pytest.raises(HostError, match=r"root@\S+: `false` exited with 1"):
+        ask(host, {"good": good, "bad": replace(bad, check=True)})
 
 
 def test_a_secret_commands_text_stays_out_of_the_error(host):
@@ -237,6 +261,30 @@ def test_a_silent_host_is_unreachable_within_ten_seconds(connection):
         assert time.monotonic() - start < 10
         for filler in fillers:
             filler.close()
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_unreachable_within_ten_seconds(connection):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        start = time.monotonic()
+        with pytest.raises(HostUnreachable, match="answers, but not as an SSH server should"):
+            pool.connect(replace(connection, port=mute.getsockname()[1]))
+        assert time.monotonic() - start < 10
+
+
+def test_a_host_whose_connection_broke_gets_less_time_to_connect_again(connection, host, server, monkeypatch):
+    patience = []
+    opened = ssh.open_transport
+    monkeypatch.setattr(pool, "open_transport", lambda to, given: patience.append(given) or opened(to, given))
+    with pytest.raises(HostUnreachable, match="the connection broke in the middle of `sh`"):
+        _cut(host, server)
+    assert host.run(["echo", "back"]).stdout == "back\n"
+    assert patience == [ssh.RECONNECT_TIMEOUT]
+
+
+def _cut(host, server):
+    timer = threading.Timer(0.3, server.transports[0].close)
+    timer.start()
+    host.run(["sh", "-c", "sleep 5"])
 
 
 def test_an_unusable_private_key_says_so(connection):

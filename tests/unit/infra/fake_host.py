@@ -49,6 +49,8 @@ class FakeHost:
         self.round_trips = 0  # of many commands at once
         self.reachable = True
         self.ssh_connection = ""
+        self.listeners = self.wireguard = ""
+        self.memory = (512, 0)  # MiB available, and held by the guest
         self.refused_ruleset = ""
         self.kept: dict[str, bytes] = {}  # everything that was ever written
         self._changes = {
@@ -176,6 +178,12 @@ class FakeHost:
             self.events.append("delete table")
         return said()
 
+    def _ss(self, argv: list[str], input: bytes) -> Result:
+        return said(self.listeners)
+
+    def _wg(self, argv: list[str], input: bytes) -> Result:
+        return said(self.wireguard)
+
     def _systemctl(self, argv: list[str], input: bytes) -> Result:
         verb, unit = next(word for word in argv[1:] if not word.startswith("-")), argv[-1]
         if verb == "show":
@@ -251,6 +259,8 @@ class FakeHost:
         if argv[2] == files.READ:
             there = argv[4] in self.files
             return said(self.files[argv[4]][0].decode()) if there else Result(files.NO_FILE, "", "")
+        if "MemAvailable" in argv[2]:
+            return said("".join(f"{mebibytes << 10}\n" for mebibytes in self.memory))
         if argv[2] in self._changes:
             return self._changes[argv[2]](argv[4:], input)
         if "os-release" in argv[2]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from wgnode.io import udp
+from wgnode.io.sticky import SourcePaths
 from wgnode.io.udp import UdpSockets, parse_endpoint
 from wgnode.protocol.endpoint import Endpoint
 
@@ -36,7 +37,7 @@ def test_datagrams_arrive_with_where_they_came_from(
     one, two = pair
     one.send(b"a", Endpoint(address, two.port))
     one.send(b"b" * 1400, Endpoint(address, two.port))
-    source = Endpoint(address, one.port)
+    source = Endpoint(address, one.port, address)
     assert wait(two, family, 2) == [(b"a", source), (b"b" * 1400, source)]
     assert two.receive(family) == []
 
@@ -110,8 +111,41 @@ def test_recent_sources_are_bounded(pair: tuple[UdpSockets, UdpSockets], monkeyp
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"a", ("127.0.0.1", two.port))
             port = sender.getsockname()[1]
-            assert wait(two, socket.AF_INET) == [(b"a", Endpoint("127.0.0.1", port))]
+            assert wait(two, socket.AF_INET) == [(b"a", Endpoint("127.0.0.1", port, "127.0.0.1"))]
     assert len(two._sources) <= 2
+
+
+def reply_comes_from(answering: UdpSockets, endpoint: Endpoint, peer: socket.socket) -> str:
+    answering.send(b"reply", endpoint)
+    peer.settimeout(5)
+    return str(peer.recvfrom(100)[1][0])
+
+
+def test_a_reply_leaves_from_the_address_that_was_written_to(pair: tuple[UdpSockets, UdpSockets]) -> None:
+    """Linux would answer 127.0.0.1 from 127.0.0.1, whatever was written to."""
+    _, two = pair
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.sendto(b"a", ("127.7.7.7", two.port))
+        ((_, source),) = wait(two, socket.AF_INET)
+        assert source.source == "127.7.7.7"
+        assert reply_comes_from(two, source, peer) == "127.7.7.7"
+        assert reply_comes_from(two, source._replace(source=None), peer) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("family", "local", "gone"), [(socket.AF_INET, "127.0.0.1", "192.0.2.77"), (socket.AF_INET6, "::1", "2001:db8::77")]
+)
+def test_an_address_that_has_vanished_is_given_up(
+    pair: tuple[UdpSockets, UdpSockets], family: socket.AddressFamily, local: str, gone: str
+) -> None:
+    _, two = pair
+    with socket.socket(family, socket.SOCK_DGRAM) as peer:
+        peer.bind((local, 0))
+        endpoint = Endpoint(local, peer.getsockname()[1], gone)
+        assert reply_comes_from(two, endpoint, peer) == local
+        assert reply_comes_from(two, endpoint, peer) == local
+    assert not two.counters
 
 
 @pytest.mark.parametrize(
@@ -136,3 +170,54 @@ def test_endpoints_are_parsed(text: str, endpoint: Endpoint) -> None:
 def test_endpoints_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="endpoint"):
         parse_endpoint(text)
+
+
+class IntoTunnel(SourcePaths):
+    """All leaves by a tunnel with an MTU of 100 bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda endpoint, fwmark: 7, tunnels=lambda: {7: 100})
+
+
+@pytest.mark.parametrize(("address", "longest"), [("127.0.0.1", 72), ("::1", 52)])
+def test_a_tunnels_datagram_goes_into_another_tunnel_only_unfragmented(address: str, longest: int) -> None:
+    one, two = UdpSockets(paths=IntoTunnel()), UdpSockets()
+    try:
+        endpoint = Endpoint(address, two.port)
+        one.send(b"ordinary" * 20, endpoint)
+        assert one.nested
+        for size in (longest, longest + 1):
+            one.send(b"x" * size, endpoint, carries_tunnel=True)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        assert [len(data) for data, _ in wait(two, family, 2)] == [160, longest]
+        assert one.counters == {"EMSGSIZE": 1}
+    finally:
+        one.close()
+        two.close()
+
+
+def test_a_first_reply_asks_the_kernel_nothing() -> None:
+    """Or a flood from many sources, each of which gets a cookie, would cost a question each."""
+    asked: list[Endpoint] = []
+
+    def interface(endpoint: Endpoint, fwmark: int) -> int:
+        asked.append(endpoint)
+        return 1
+
+    one, two = UdpSockets(paths=SourcePaths(interface)), UdpSockets()
+    try:
+        learned, configured = Endpoint("127.0.0.1", two.port, "127.0.0.1"), Endpoint("127.0.0.1", two.port)
+        one.send(b"first", learned)
+        assert asked == []
+        one.send(b"second", learned)
+        one.send(b"third", learned)
+        assert asked == [learned]
+        one.send(b"first", configured)
+        assert asked == [learned, configured]
+        one.routing_changed()
+        one.send(b"first after a change", learned)
+        assert asked == [learned, configured, learned]
+        assert len(wait(two, socket.AF_INET, 5)) == 5
+    finally:
+        one.close()
+        two.close()

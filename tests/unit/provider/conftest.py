@@ -6,7 +6,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from infra.provider.kind import UNKNOWN, CheckError, Diff, Partial, PropertyChange, Secret
+from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Partial, PropertyChange, Secret
 from infra.provider.log import Severity, log
 from infra.provider.serve import start
 from infra.provider.servicer import Servicer
@@ -44,6 +44,8 @@ class Toy:
         return name, state
 
     def read(self, id, state, inputs):
+        if id.startswith("elsewhere:"):
+            return Imported("own", {"token": Secret("hunter2")}, {"size": 3})
         return ({**self.things[id], "found": True}, self.things[id]) if id in self.things else None
 
     def update(self, id, state, inputs, preview):

@@ -111,6 +111,13 @@ def test_read_gives_state_and_inputs(engine):
     assert decode_map(answer.inputs) == {"size": 3}
 
 
+def test_an_import_whose_id_only_says_where_to_look_gives_the_resources_own(engine):
+    answer = engine.Read(provider_pb2.ReadRequest(urn=URN, id="elsewhere:/a/file"))
+    assert answer.id == "own"
+    assert decode_map(answer.inputs) == {"size": 3}
+    assert answer.properties["token"]["value"] == "hunter2", "as a secret, which decoding would unwrap"
+
+
 def test_delete_is_passed_on(engine, toy):
     create(engine)
     engine.Delete(provider_pb2.DeleteRequest(urn=URN, id="one::two"))

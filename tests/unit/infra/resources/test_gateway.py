@@ -491,6 +491,17 @@ def test_a_former_gateway_that_does_not_run_either_is_said_to(kind, host):
         kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 256}}, inputs), False)
 
 
+def test_a_guest_without_room_is_refused_while_the_former_one_runs_on(kind, host):
+    inputs, id, state = created(kind)
+    host.memory = (100, 160)
+    host.events.clear()
+    with pytest.raises(Partial, match="261 MiB of memory, but 260 MiB are available"):
+        kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 261}}, inputs), False)
+    assert host.restarted == []
+    kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 260}}, inputs), False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+
+
 def test_half_a_change_on_the_disk_is_not_what_is_gone_back_to(kind, host):
     inputs, id, state = created(kind)
     joined = kind.check({**NEWS, **JOINED}, inputs)
@@ -514,6 +525,16 @@ def test_an_update_that_ends_before_the_new_guest_starts_is_gone_on_with(kind, h
     assert [change.path for change in kind.diff(raised.value.state, bigger, bigger).changes]
     kind.update(id, raised.value.state, bigger, False)
     assert paths.GATEWAY_UNIT in host.restarted
+
+
+def test_a_tap_made_anew_under_the_guest_is_drift_and_needs_a_new_guest(kind, host):
+    inputs, id, state = created(kind)
+    host.detached = {paths.LAN_TAP}
+    assert read_paths(kind, id, state, inputs) == ['taps["wgnode-lan"]']
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert read_paths(kind, id, state, inputs) == []
 
 
 def test_the_sealed_bundle_is_kept_on_the_host_and_a_new_one_disturbs_nothing(kind, host):

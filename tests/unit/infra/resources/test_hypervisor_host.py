@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -10,7 +11,8 @@ from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
 from infra.resources import host_checks
-from infra.resources.hypervisor_host import DIRECTORIES, FOUND, PACKAGES, SYSCTL_FILE, HypervisorHost
+from infra.resources.hypervisor_host import PACKAGES, HypervisorHost
+from infra.resources.hypervisor_state import DIRECTORIES, FOUND, SYSCTL_FILE
 from tests.unit.infra.fake_host import FakeHost, failed, link, said
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
@@ -28,6 +30,7 @@ class FakeHypervisor(FakeHost):
     """Its `systemd-run` of network.sh brings up what a host with that script would have."""
 
     transit = TRANSIT
+    routes_up: ClassVar[dict[str, str]] = {"10.2.0.0/24": "via 10.1.0.2"}
 
     def _systemd_run(self, argv, input):
         if argv[3] == "--unit=wgnode-network-change":
@@ -43,7 +46,7 @@ class FakeHypervisor(FakeHost):
             self.links["wgnode-lan"] = link("wgnode-lan", kind="tun", master="wgnode-br0", **user)
             self.links["wgnode-br0"] = link("wgnode-br0", "10.1.0.1/24", kind="bridge")
             self.links["lan0"] = link("lan0", master="wgnode-br0")
-        self.routes = {"10.2.0.0/24": "via 10.1.0.2"}
+        self.routes = dict(self.routes_up)
 
 
 @pytest.fixture
@@ -190,6 +193,55 @@ def test_drift_is_found_by_name_and_mended_alone(kind, host, harm, path):
     assert paths(kind, state, news) == {path}
     state = kind.update(id, state, news, False)
     assert paths(kind, state, news) == set()
+
+
+def test_another_route_is_set_without_touching_a_link_in_few_round_trips(kind, host):
+    inputs, id, state = created(kind)
+    more = [*NEWS["networks"]["routes"], {"to": "10.3.0.0/24", "via": "10.1.0.2"}]
+    news = kind.check({**NEWS, "networks": {**NEWS["networks"], "routes": more}}, inputs)
+    host.routes_up = {route["to"]: f"via {route['via']}" for route in more}
+    host.events.clear()
+    host.commands.clear()
+    host.round_trips = 0
+    state = kind.update(id, state, news, False)
+    assert paths(kind, state, news) == set()
+    (change,) = [command for command in host.commands if "wgnode-network-change" in command]
+    assert "network-new.sh routes " in change
+    assert "new connection" in host.events
+    assert host.round_trips == 2, "one to look and one to see"
+
+
+def test_a_file_or_a_directory_is_mended_without_touching_the_networks(kind, host):
+    inputs, id, state = created(kind)
+    host.files[SCRIPT] = (host.files[SCRIPT][0], 0o600, "root")
+    host.directories["/etc/wgnode"] = "0777 root:root"
+    host.events.clear()
+    state, _ = kind.read(id, state, inputs)
+    assert paths(kind, state, inputs) == {f'files["{SCRIPT}"]', 'directories["/etc/wgnode"]'}
+    state = kind.update(id, state, inputs, False)
+    assert host.events == ["make /etc/wgnode", f"write {SCRIPT}"]
+    assert paths(kind, state, inputs) == set()
+
+
+def test_a_stranger_in_our_bridge_is_drift(kind, host):
+    inputs, id, state = created(kind)
+    host.links["tap9"] = link("tap9", master="wgnode-br0")
+    state, _ = kind.read(id, state, inputs)
+    assert paths(kind, state, inputs) == {'links["wgnode-br0"]'}
+    assert state["links"]["wgnode-br0"] == "bridge, up, with tap9"
+
+
+def test_a_firewall_that_came_later_is_warned_of_and_is_no_drift(kind, host, monkeypatch):
+    said_so = []
+    monkeypatch.setattr(host_checks, "log", lambda text, *_: said_so.append(text))
+    inputs, id, state = created(kind)
+    host.foreign = [
+        {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}}
+    ]
+    state, _ = kind.read(id, state, inputs)
+    assert "another firewall drops what the gateway needs forwarded" in said_so[0]
+    assert "ip filter FORWARD" in said_so[0]
+    assert paths(kind, state, inputs) == set()
 
 
 def test_a_lan_interface_that_got_its_address_back_is_told_with_the_usual_reason(kind, host, monkeypatch):

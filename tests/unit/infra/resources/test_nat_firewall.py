@@ -167,6 +167,59 @@ def test_a_foreign_firewall_that_drops_an_allowed_port_is_named_and_nothing_is_c
     created(kind)  # SSH is proven by the new connection
 
 
+def test_a_policy_or_a_set_changed_by_hand_is_found_by_name_and_mended(kind, host):
+    inputs, id, state = created(kind)
+    ours = {"family": "inet", "table": "wgnode"}
+    hooked = {"type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}
+    host.in_our_table = [{"chain": {**ours, "name": "extra", **hooked}}, {"set": {**ours, "name": "s", "elem": ["x"]}}]
+    state, _ = kind.read(id, state, inputs)
+    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == ["chains.extra", 'others["set s"]']
+    assert state["chains"]["extra"] == "filter hook forward priority 0; policy drop"
+    assert kind.diff(kind.update(id, state, inputs, False), inputs, inputs).changes == ()
+
+
+def test_a_file_or_unit_is_mended_without_loading_the_table(kind, host):
+    inputs, id, state = created(kind)
+    host.files[FILE] = (host.files[FILE][0], 0o644, "root")
+    override = f"/etc/systemd/system/{UNIT}.d/mine.conf"
+    host.files[override] = (b"", 0o644, "root")
+    host.events.clear()
+    state, _ = kind.read(id, state, inputs)
+    assert state["units"][UNIT] == f"active, enabled; overridden by {override}"
+    paths = {change.path for change in kind.diff(state, inputs, inputs).changes}
+    assert paths == {f'files["{FILE}"]', f'units["{UNIT}"]'}
+    kind.update(id, state, inputs, False)
+    assert host.events == [f"write {FILE}"]
+    assert f"rm -rf /etc/systemd/system/{UNIT}.d" in "\n".join(host.commands)
+
+
+LISTENING = "UNCONN 0 0 {} 0.0.0.0:* {}"
+PROCESS = 'users:(("openvpn",pid=77,fd=3))'
+
+
+@pytest.mark.parametrize(
+    ("line", "wireguard", "owner"),
+    [
+        (LISTENING.format("0.0.0.0:51820", PROCESS), "", r"openvpn \(pid 77\)"),
+        (LISTENING.format("*:51820", PROCESS), "", r"openvpn \(pid 77\)"),
+        (LISTENING.format("198.51.100.2%wan0:51820", PROCESS), "", r"openvpn \(pid 77\)"),
+        (LISTENING.format("[::]:51820", ""), "wg7\t51820\nwg8\t51821\n", "the WireGuard interface wg7"),
+        (LISTENING.format("[::]:51820", ""), "", "the kernel"),
+    ],
+)
+def test_a_port_that_is_taken_is_told_with_its_owner_and_nothing_is_changed(kind, host, line, wireguard, owner):
+    host.listeners, host.wireguard = line, wireguard
+    with pytest.raises(HostError, match=rf"UDP port 51820 is taken by {owner}, .*`wgmesh:mesh\.listenPort`"):
+        created(kind)
+    assert host.events == []
+
+
+@pytest.mark.parametrize("local", ["127.0.0.1:51820", "[::1]:51820", "127.0.0.53%lo:51820", "0.0.0.0:51821", "*:5182"])
+def test_other_ports_and_the_loopbacks_are_free_to_be_taken(kind, host, local):
+    host.listeners = LISTENING.format(local, PROCESS)
+    created(kind)
+
+
 def test_stale_connections_are_forgotten_only_when_translation_changed(kind, host):
     inputs, id, state = created(kind)
     assert any(command.startswith("conntrack -D -p udp --orig-port-dst 51820") for command in host.commands)

@@ -1,0 +1,73 @@
+"""WireGuard programs that run on a TUN of this machine: ours, and those that ours is held against.
+
+Each is `Program(name, command)`: what a test gets as a parameter, so that it says nothing of whose program it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tools import rust
+from tools import wireguard_go as wireguard_go_tool
+
+RUN_OURS = "from wgnode.cli import main; main()"
+SHORT_SESSIONS = "import wgnode.protocol.session as s; s.REKEY_AFTER_TIME = 2.0; "
+"""Ours then begins a renewal once a session that it initiated is older than 2 s, at most every REKEY_TIMEOUT."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """`command(interface)` runs it in the foreground. `prelude` is Python to run before ours."""
+
+    name: str
+    command: Callable[[str], Sequence[str | Path]]
+    ours: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def python(prelude: str = "") -> Program:
+    """Our node in plain Python, as `wgnode device` runs it."""
+    code = prelude + RUN_OURS
+    return Program("ours", lambda interface: (sys.executable, "-c", code, "device", interface, "-f"), ours=True)
+
+
+OURS = python()
+
+
+def wireguard_go() -> Program:
+    """Fails the test where set-up has not built it."""
+    program = wireguard_go_tool.installed()
+    if not program.exists():
+        pytest.fail("wireguard-go is not built: run tools/setup tests", pytrace=False)
+    return Program("wireguard-go", lambda interface: (program, "-f", interface))
+
+
+def _rust(name: str, *more: str) -> Program:
+    """Skips where this machine can't build it; fails where it could and set-up has not."""
+    program = rust.installed(name)
+    if not program.exists():
+        if (reason := rust.why_not(name)) is not None:
+            pytest.skip(reason)
+        pytest.fail(f"{name} is not built: run tools/setup tests", pytrace=False)
+    options = ("-f", "--disable-drop-privileges", "-v", "debug", *more)
+    return Program(name, lambda interface: (program, *options, interface))
+
+
+OTHERS: dict[str, Callable[[], Program]] = {
+    "wireguard-go": wireguard_go,
+    "boringtun": lambda: _rust("boringtun", "--disable-connected-udp"),  # which would go on from an old port
+    "gotatun": lambda: _rust("gotatun"),
+}
+"""By name; getting one may skip or fail the test."""
+
+
+def named(name: str) -> Program:
+    """Ours or another by name, for a harness that runs whichever it is told to. Raises KeyError."""
+    return replace(OURS) if name == "ours" else OTHERS[name]()

@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-deploy bench-flood help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-deploy bench-flood help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
 
 LAB ?= demo
 HOST ?= berlin
@@ -26,6 +26,10 @@ demo-down: ## remove all that the demo made
 
 test: setup-tests lint image ## all tests; as root or with sudo
 	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+test-faults: setup image ## a runner killed at every step of each resource's operations, in every way; takes an hour
+	@$(AS_ROOT) env WGNODE_FAULTS=all $(PYTHON) -m pytest -n 2 --dist loadgroup -m lab tests/lab/test_faults_hosts.py \
+	    tests/lab/test_faults_gateway.py $(PYTEST)
 
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)

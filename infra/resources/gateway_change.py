@@ -60,6 +60,8 @@ def apply(host: Host, wanted: Desired) -> None:
         _write(host, wanted, "bundle")
     if _needs_guest(host, wanted, found):
         return replace(host, wanted, found)
+    if paths.PREVIOUS in found["directories"]:  # kept by a run that was killed before it saw the new guest
+        host.run(["rm", "-rf", paths.PREVIOUS])
     if differing & _OF_MACHINE:  # its mode, or not enabled: nothing that the running guest would notice
         services.remove_overrides(host, paths.GATEWAY_UNIT)
         _write(host, wanted, "gatewayUnit")

@@ -110,7 +110,7 @@ def observed(host: Host, wanted: Desired) -> Properties:
         host,
         {
             "files": files.metadata(list(paths_wanted)),
-            "directories": system.directories(DIRECTORIES),
+            "directories": system.directories((*DIRECTORIES, paths.PREVIOUS)),  # the last only while it is changed
             "units": services.query(UNITS),
             "taps": Query(["sh", "-c", READ_TAPS, "taps", *TAPS], _taps),
             "health": HEALTH,

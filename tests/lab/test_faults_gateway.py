@@ -22,7 +22,7 @@ from tests.lab.trial import Trial, connection, describe, sample, survives
 from wgnode.image import paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
 PRIVATE, CABIN, ROME = (X25519PrivateKey.generate() for _ in range(3))
 PRESHARED = secrets.token_bytes(32)
 PEER = PeerConfig("cabin", (CABIN.public_key().public_bytes_raw(),), ("10.2.0.0/24",))

@@ -27,7 +27,7 @@ from lab.api import Lab
 from tests.lab.faults import Fault, Runner
 from tests.lab.trial import Trial, connection, snapshot, survives
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
 
 
 def host_inputs(lab: Lab, to: str = "10.99.0.0/24", **more: Any) -> Properties:

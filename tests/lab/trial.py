@@ -16,10 +16,12 @@ from tests.lab.faults import Done, Fault, Recorded, Runner, schedule
 
 EVERY_WAY = os.environ.get("WGNODE_FAULTS") == "all"
 
-# All that a resource may leave on a host, temporary files and transient units too.
+# All that a resource may leave on a host, temporary files and transient units too. Link-local addresses come by
+# themselves once a guest has been there.
 SNAPSHOT = r"""
 state='/var/lib/wgnode/state/*'
-nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr; ip -4 route; ip -6 route
+nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -4 route; ip -6 route | grep -v ^fe80
+ip -br addr | sed 's/ fe80[^ ]*//'
 for n in net/ipv4/ip_forward net/ipv4/conf/all/send_redirects net/ipv4/conf/all/forwarding \
     net/ipv6/conf/all/forwarding net/ipv6/conf/wan0/accept_ra; do echo "$n $(cat /proc/sys/$n)"; done
 find /etc /var/lib/wgnode /run/wgnode* /run/systemd/transient -xdev ! -name '*-' ! -path /run/systemd/transient \

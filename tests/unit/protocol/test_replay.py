@@ -42,3 +42,12 @@ def test_the_window_reaches_back_8128_counters() -> None:
     assert window.accept(20000)
     assert window.accept(20000 - 8128)
     assert not window.accept(20000 - 8129)
+
+
+def test_the_oldest_counters_of_the_window_stay_seen_while_it_moves() -> None:
+    window = ReplayFilter()
+    for counter in range(2 * WINDOW):
+        assert window.accept(counter)
+        if counter >= WINDOW:
+            assert not window.accept(counter - WINDOW)
+            assert not window.accept(counter - WINDOW // 2)

@@ -56,7 +56,7 @@ def fetched(directory: Path, content: bytes) -> None:
 def test_the_fetched_crate_is_the_pinned_one_or_nothing_is_built(tmp_path: Path) -> None:
     fetched(tmp_path, b"the crate")
     check_digest(replace(CRATE, digest=hashlib.sha256(b"the crate").hexdigest()), tmp_path)
-    with pytest.raises(StepFailed, match="another SHA-256 than tools/rust.py pins"):
+    with pytest.raises(StepFailed, match=r"another SHA-256 than tools/rust\.py pins"):
         check_digest(CRATE, tmp_path)
 
 

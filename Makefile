@@ -61,6 +61,24 @@ lab-shell: ## a shell on a host of the lab (HOST=berlin)
 lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 takes newer versions
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) tools/golang/requirements.in -o tools/golang/requirements.lock
+	$(LOCK) -c requirements.lock tools/mutate/requirements.in -o tools/mutate/requirements.lock
 
 clean: ## remove what was built in this clone; caches shared with other clones stay
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist mutants .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.PHONY: coverage fuzz mutate
+coverage: setup ## branch coverage of wgnode/protocol, printed
+	@$(PYTHON) -m pytest -q -n 2 tests/unit/protocol tests/conformance tests/fuzz --cov=wgnode.protocol --cov-branch \
+		--cov-report=term-missing:skip-covered --cov-fail-under=98 $(PYTEST)
+
+# How many times more examples than in a run of the tests: 100 takes about a quarter of an hour.
+FUZZ ?= 100
+fuzz: setup ## fuzz parsers and conversations for longer (FUZZ=100 times the tests' share)
+	@FUZZ=$(FUZZ) $(PYTHON) -m pytest -q -n 2 tests/fuzz --timeout=0 $(PYTEST)
+
+mutate: setup ## mutation testing of replay, timers, allowed_ips, cookie; survivors: docs/mutants.md
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/mutate --require-hashes \
+		-r tools/mutate/requirements.lock
+	@rm -rf mutants
+	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut run --max-children 2
+	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut results

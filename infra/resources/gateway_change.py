@@ -17,7 +17,7 @@ from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, cancelled, log
 from infra.resources import host_checks
-from infra.resources.gateway_state import DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
+from infra.resources.gateway_state import ATTACHED, DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
 
@@ -77,12 +77,14 @@ def _needs_guest(host: Host, wanted: Desired, found: Properties) -> bool:
     unit = found["units"].get(paths.GATEWAY_UNIT, "")
     if not found["live"] or not unit.startswith("active") or _other_content(wanted, found, "gatewayUnit"):
         return True
+    if any(state != ATTACHED for state in found["taps"].values()):
+        return True
     return "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT)
 
 
 def _of_node(differing: set[str]) -> bool:
     """Whether anything but files and units differs, or the layers that the node has its configuration from."""
-    return any(not path.startswith(("files.", "directories", "units[")) for path in differing) or bool(
+    return any(not path.startswith(("files.", "directories", "taps", "units[")) for path in differing) or bool(
         differing & {"files.config", "files.secrets"}
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from ipaddress import ip_address
@@ -107,28 +108,29 @@ def reference(data: bytes) -> tuple[int, bytes] | None:
 inner_packets = st.binary(min_size=1, max_size=100) | st.sampled_from([packet(A4, B4), packet(A6, B6)]).flatmap(damaged)
 
 
-@effort(300)
+@effort(200)
 @given(inner_packets.filter(len))
 def test_inner_lengths_and_sources(data: bytes) -> None:
+    got: object
     try:
         got = length_and_source(data)
     except ProtocolError as error:
-        assert error.drop is Drop.BAD_INNER
-        assert reference(data) is None
-    else:
-        assert got == reference(data)
+        got = error.drop
+    assert got == (reference(data) or Drop.BAD_INNER)
 
 
 @effort(120)
 @given(st.binary(max_size=100) | st.sampled_from([packet(A4, B4), packet(A6, B6)]).flatmap(damaged))
 def test_destinations(data: bytes) -> None:
-    try:
+    version, got = data[0] >> 4 if data else 0, None
+    with contextlib.suppress(ProtocolError):
         got = destination(data)
-    except ProtocolError as error:
-        assert error.drop is Drop.BAD_OUTGOING
+    if version == 4 and len(data) >= 20:
+        assert got == data[16:20]
+    elif version == 6 and len(data) >= 40:
+        assert got == data[24:40]
     else:
-        assert got == (data[16:20] if data[0] >> 4 == 4 else data[24:40])
-        assert ip_address(got)
+        assert got is None
 
 
 @effort(120)
@@ -170,9 +172,11 @@ def test_a_baked_blob_is_read_exactly_or_refused(read: Any, blob: bytes) -> None
     try:
         got = read(blob)
     except ConfigError as error:
-        assert "QUFB" not in str(error)
+        said = str(error)
     else:
+        said = ""
         assert read(got.to_json()).to_json() == got.to_json()
+    assert "QUFB" not in said
 
 
 @pytest.mark.parametrize("read", [NodeConfig.from_json, NodeSecrets.from_json])
@@ -186,18 +190,55 @@ def test_a_baked_blob_that_is_too_deep_or_too_long_is_refused(read: Any, blob: b
 @given(st.text(max_size=60))
 def test_keys_are_32_bytes_or_refused(text: str) -> None:
     try:
-        assert len(decode_key(text)) == 32
+        got: bytes | str = decode_key(text)
     except ValueError as error:
-        assert not text or text not in str(error) or len(text) < 3
+        got = str(error)
+    assert len(got) == 32 if isinstance(got, bytes) else len(text) < 3 or text not in got
 
 
 # UAPI
 
-WORDS = (
-    "set=1 get=1 private_key public_key preshared_key endpoint listen_port fwmark replace_peers replace_allowed_ips "
-    "allowed_ip persistent_keepalive_interval remove update_only protocol_version true false 0 1 -1 65535 65536 "
-    "4294967296 10.0.0.0/8 ::/0 10.0.0.0/33 192.0.2.1:51820 [2001:db8::1]:51820 [::1%lo]:1 name.example:1 "
-).split() + ["41" * 32, "00" * 32, "42" * 31, "é" * 64, "²", "1" * 5000, "", " ", "\0"]
+WORDS = [
+    "set=1",
+    "get=1",
+    "private_key",
+    "public_key",
+    "preshared_key",
+    "endpoint",
+    "listen_port",
+    "fwmark",
+    "replace_peers",
+    "replace_allowed_ips",
+    "allowed_ip",
+    "persistent_keepalive_interval",
+    "remove",
+    "update_only",
+    "protocol_version",
+    "true",
+    "false",
+    "0",
+    "1",
+    "-1",
+    "65535",
+    "65536",
+    "4294967296",
+    "10.0.0.0/8",
+    "::/0",
+    "10.0.0.0/33",
+    "192.0.2.1:51820",
+    "[2001:db8::1]:51820",
+    "[::1%lo]:1",
+    "name.example:1",
+    "41" * 32,
+    "00" * 32,
+    "42" * 31,
+    "é" * 64,
+    "²",
+    "1" * 5000,
+    "",
+    " ",
+    "\x00",
+]
 lines = st.lists(st.sampled_from(WORDS) | st.text(max_size=9), max_size=3).map("=".join)
 requests = st.tuples(st.sampled_from(["set=1", "get=1", ""]), st.lists(lines, max_size=12)).map(
     lambda parts: "\n".join([parts[0], *parts[1], "", ""])
@@ -237,7 +278,7 @@ def test_endpoints_are_what_ipaddress_takes_or_refused(text: str) -> None:
 # The control channel
 
 
-@effort(120)
+@effort(60)
 @given(
     st.lists(JSON.map(lambda value: {"type": "x", "value": value}), max_size=5),
     st.lists(st.integers(1, 50), max_size=50),

@@ -39,7 +39,7 @@ class CookieChecker:
         self._cookie_key = cookie_key(public_key)
         self._random = random
         self._secret = b""
-        self._secret_since = 0.0
+        self._secret_since = float("-inf")
         self._sealer: XaeadSealer | None = None
 
     def check_mac1(self, message: bytes) -> bool:
@@ -48,7 +48,7 @@ class CookieChecker:
 
     def check_mac2(self, message: bytes, source: bytes, now: float) -> bool:
         """Did the sender get our cookie at `source`? (address bytes and big-endian port)"""
-        if message.endswith(NO_MAC) or not self._secret or not self._fresh(now):
+        if message.endswith(NO_MAC) or not self._fresh(now):
             return False
         return mac_equal(mac(self._cookie(source, now), message[:-MAC_LENGTH]), message[-MAC_LENGTH:])
 
@@ -64,7 +64,7 @@ class CookieChecker:
         return 0 <= now - self._secret_since < COOKIE_SECRET_MAX_AGE
 
     def _cookie(self, source: bytes, now: float) -> bytes:
-        if not self._secret or not self._fresh(now):
+        if not self._fresh(now):
             self._secret = self._random(KEY_LENGTH)
             self._secret_since = now
         return mac(self._secret, source)

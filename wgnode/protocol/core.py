@@ -75,6 +75,7 @@ class Core:
         """Forget our outstanding initiation."""
         if peer.outstanding:
             self.indices.pop(peer.outstanding.local_index, None)
+            peer.outstanding.state.symmetric.wipe()
             peer.outstanding = None
 
     def end_sessions(self, peer: Peer, doomed: list[Keypair]) -> None:

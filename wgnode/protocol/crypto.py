@@ -13,10 +13,14 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from wgnode.protocol.constants import KEY_LENGTH, MAC_LENGTH
 from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.wipe import wipe
 
 NONCE = Struct("<IQ")
 """A transport nonce: 32 zero bits and the counter."""
 
+_BLOCK = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 _WORDS = Struct("<8I")
 _CHACHA_CONSTANTS = b"expand 32-byte k"
 
@@ -37,8 +41,21 @@ def mac_equal(expected: bytes, given: bytes) -> bool:
 
 
 def hmac_(key: bytes, data: bytes) -> bytes:
-    """HMAC over BLAKE2s, 32 bytes: not BLAKE2s's own keyed mode."""
-    return hmac.new(key, data, blake2s).digest()
+    """HMAC over BLAKE2s, 32 bytes: not BLAKE2s's own keyed mode. `key` has at most a block of 64 bytes.
+
+    The standard library's makes copies of the key that it leaves in memory; these are erased, as BLAKE2s's state is.
+    """
+    block = bytearray(_BLOCK)
+    block[: len(key)] = key
+    inner, outer = block.translate(_INNER_PAD), block.translate(_OUTER_PAD)
+    inside = blake2s(inner)
+    inside.update(data)
+    outside = blake2s(outer)
+    between = inside.digest()
+    outside.update(between)
+    wipe(between)
+    block[:] = inner[:] = outer[:] = bytes(_BLOCK)
+    return outside.digest()
 
 
 def kdf(n: int, key: bytes, data: bytes) -> list[bytes]:
@@ -46,7 +63,10 @@ def kdf(n: int, key: bytes, data: bytes) -> list[bytes]:
     secret = hmac_(key, data)
     outputs = [hmac_(secret, b"\x01")]
     while len(outputs) < n:
-        outputs.append(hmac_(secret, outputs[-1] + bytes([len(outputs) + 1])))
+        chained = outputs[-1] + bytes([len(outputs) + 1])
+        outputs.append(hmac_(secret, chained))
+        wipe(chained)
+    wipe(secret)
     return outputs
 
 

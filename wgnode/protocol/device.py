@@ -27,6 +27,7 @@ from wgnode.protocol.noise import NO_PSK, public_bytes
 from wgnode.protocol.peer import Identity, Peer, RemoteStatic
 from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, Budget, LoadMeter, RateLimiter, address_bytes
 from wgnode.protocol.timers import NEVER, Timers
+from wgnode.protocol.wipe import own, wipe
 
 
 class Device:
@@ -80,7 +81,7 @@ class Device:
     @property
     def private_keys(self) -> tuple[bytes, ...]:
         """Clamped private keys, 32 bytes each: current, next. Empty: none set."""
-        return tuple(identity.raw for identity in self._core.identities)
+        return tuple(own(identity.raw) for identity in self._core.identities)
 
     @property
     def public_keys(self) -> tuple[bytes, ...]:
@@ -94,13 +95,15 @@ class Device:
         _check_keys("private key", clamped, at_least=0)
         first = self.public_keys[:1]
         known = {identity.raw: identity for identity in self._core.identities}
-        self._core.identities = [known.get(key) or self._identity(key) for key in clamped]
+        self._core.identities = [known.get(key) or self._identity(own(key)) for key in clamped]
+        wipe(*clamped)
         for public_key in self.public_keys:
             self.remove_peer(public_key)
         gone = {identity.public_key for identity in known.values()}.difference(self.public_keys)
         if gone:
             for peer in self._peers:
                 self._drop_identities(peer, gone)
+        wipe(*(identity.raw for identity in known.values() if identity.public_key in gone))
         if self.public_keys[:1] != first:
             for peer in self._peers:
                 self._renew_under_first_keys(peer)
@@ -133,6 +136,8 @@ class Device:
         self._core.routes.remove_owner(peer)
         for static in peer.statics:
             del self._core.statics[static.public_key]
+            static.wipe()
+        wipe(*peer.preshared_keys)
         del self._peers[peer]
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
@@ -150,7 +155,9 @@ class Device:
     def set_preshared_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """None to two 32-byte keys (all zeros: none); takes effect with the next handshake."""
         _check_keys("pre-shared key", keys, at_least=0)
-        peer.preshared_keys = tuple(bytes(key) for key in keys if key != NO_PSK)
+        before = peer.preshared_keys
+        peer.preshared_keys = tuple(own(key) for key in keys if key != NO_PSK)
+        wipe(*before)
 
     def set_endpoint(self, peer: Peer, endpoint: Endpoint | None) -> None:
         """Where to reach the peer until it roams."""
@@ -358,6 +365,8 @@ class Device:
         peer.statics = [held.get(key) or RemoteStatic(peer, bytes(key)) for key in keys]
         for static in peer.statics:
             self._core.statics[static.public_key] = static
+        for key in held.keys() - set(peer.public_keys):
+            held[key].wipe()
 
     def _keepalive_at_once(self, peer: Peer) -> None:
         """Its persistent keepalive, if it has one, is due now; sent by the next `handle_timer`."""

@@ -94,6 +94,7 @@ def _send_response(
     psk = peer.preshared_keys[0] if peer.preshared_keys else NO_PSK
     ephemeral, empty = write_response(state, core.new_ephemeral(), initiation.ephemeral, remote.public_key, psk)
     receive_key, send_key = state.split()
+    state.wipe()
     indices = (core.new_index(), initiation.sender)
     keypair = Keypair(remote, identity.public_key, indices, (send_key, receive_key), now, is_initiator=False)
     core.indices[keypair.local_index] = keypair
@@ -117,9 +118,11 @@ def receive_response(core: Core, data: bytes, source: Endpoint, now: float) -> P
     keypair = Keypair(
         outstanding.remote, outstanding.identity.public_key, indices, state.split(), now, is_initiator=True
     )
+    state.wipe()
+    outstanding.state.symmetric.wipe()
     peer.outstanding = None
     core.indices[keypair.local_index] = keypair
-    core.free(peer.slots.add_as_initiator(keypair))
+    core.free(peer.slots.add_as_initiator(keypair) + peer.slots.outlived(now))
     _authenticated(peer, data, source, now)
     peer.timers.session_derived(now)
     complete(peer, now)

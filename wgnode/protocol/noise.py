@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from wgnode.protocol.constants import KEY_LENGTH
 from wgnode.protocol.crypto import aead_open, aead_seal, dh, hash_, kdf
 from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.wipe import own, wipe
 
 CONSTRUCTION = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 IDENTIFIER = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
@@ -24,12 +25,15 @@ INITIAL_HASH = hash_(INITIAL_CHAINING_KEY, IDENTIFIER)
 
 
 class SymmetricState:
-    """Chaining key and transcript hash of one handshake. Its fields are secrets: never shown."""
+    """Chaining key and transcript hash of one handshake. Its fields are secrets: never shown.
+
+    It owns its chaining key, which is overwritten when the next one follows; so are the keys for the payloads.
+    """
 
     __slots__ = ("chaining_key", "hash")
 
     def __init__(self, chaining_key: bytes = INITIAL_CHAINING_KEY, hash: bytes = INITIAL_HASH) -> None:
-        self.chaining_key = chaining_key
+        self.chaining_key = own(chaining_key)
         self.hash = hash
 
     def copy(self) -> SymmetricState:
@@ -42,30 +46,45 @@ class SymmetricState:
     def mix_public(self, public_key: bytes) -> None:
         """An ephemeral public key: into the hash and, for the sake of PSK mode, the chaining key."""
         self.mix_hash(public_key)
-        (self.chaining_key,) = kdf(1, self.chaining_key, public_key)
+        (following,) = kdf(1, self.chaining_key, public_key)
+        self._follow(following)
 
     def mix_shared(self, shared: bytes) -> bytes:
         """A DH result into the chaining key; returns the key for the next payload."""
-        self.chaining_key, key = kdf(2, self.chaining_key, shared)
+        following, key = kdf(2, self.chaining_key, shared)
+        self._follow(following)
+        return key
+
+    def mix_dh(self, private_key: X25519PrivateKey, public_key: bytes) -> bytes:
+        """The same with a DH result that is needed only here. Raises ProtocolError for a low-order point."""
+        shared = dh(private_key, public_key)
+        key = self.mix_shared(shared)
+        wipe(shared)
         return key
 
     def mix_psk(self, psk: bytes) -> bytes:
         """The pre-shared key into both; returns the key for the next payload."""
-        self.chaining_key, temporary, key = kdf(3, self.chaining_key, psk)
+        following, temporary, key = kdf(3, self.chaining_key, psk)
+        self._follow(following)
         self.mix_hash(temporary)
+        wipe(temporary)
         return key
 
     def seal(self, key: bytes, plain: bytes) -> bytes:
+        """Uses the key up."""
         sealed = aead_seal(key, 0, plain, self.hash)
+        wipe(key)
         self.mix_hash(sealed)
         return sealed
 
     def open(self, key: bytes, sealed: bytes) -> bytes:
-        """Raises ProtocolError."""
+        """Uses the key up. Raises ProtocolError."""
         try:
             plain = aead_open(key, 0, sealed, self.hash)
         except InvalidTag:
             raise ProtocolError(Drop.BAD_HANDSHAKE) from None
+        finally:
+            wipe(key)
         self.mix_hash(sealed)
         return plain
 
@@ -73,6 +92,14 @@ class SymmetricState:
         """Transport keys: what the initiator seals with, what the responder seals with (wp 5.4.5)."""
         by_initiator, by_responder = kdf(2, self.chaining_key, b"")
         return by_initiator, by_responder
+
+    def wipe(self) -> None:
+        """The handshake is over: nothing can be derived from it any more."""
+        wipe(self.chaining_key)
+
+    def _follow(self, following: bytes) -> None:
+        wipe(self.chaining_key)
+        self.chaining_key = following
 
 
 def public_bytes(private_key: X25519PrivateKey) -> bytes:
@@ -107,7 +134,7 @@ def write_initiation(
     state.mix_hash(remote_public)
     ephemeral_public = public_bytes(ephemeral)
     state.mix_public(ephemeral_public)
-    key = state.mix_shared(dh(ephemeral, remote_public))
+    key = state.mix_dh(ephemeral, remote_public)
     sealed_static = state.seal(key, own_public)
     key = state.mix_shared(static_shared)
     sealed_payload = state.seal(key, payload)
@@ -125,7 +152,7 @@ def read_initiation_static(
     state = symmetric or SymmetricState()
     state.mix_hash(own_public)
     state.mix_public(ephemeral)
-    key = state.mix_shared(dh(static, ephemeral))
+    key = state.mix_dh(static, ephemeral)
     return state, state.open(key, sealed_static)
 
 
@@ -149,8 +176,7 @@ def write_response(
     """
     ephemeral_public = public_bytes(ephemeral)
     state.mix_public(ephemeral_public)
-    state.mix_shared(dh(ephemeral, remote_ephemeral))
-    state.mix_shared(dh(ephemeral, remote_static))
+    wipe(state.mix_dh(ephemeral, remote_ephemeral), state.mix_dh(ephemeral, remote_static))
     key = state.mix_psk(psk)
     return ephemeral_public, state.seal(key, payload)
 
@@ -165,14 +191,16 @@ def read_response(
     """
     state = initiator.symmetric.copy()
     state.mix_public(ephemeral)
-    state.mix_shared(dh(initiator.ephemeral, ephemeral))
-    state.mix_shared(dh(initiator.static, ephemeral))
+    wipe(state.mix_dh(initiator.ephemeral, ephemeral), state.mix_dh(initiator.static, ephemeral))
     for psk in psks or (NO_PSK,):
         attempt = state.copy()
         key = attempt.mix_psk(psk)
         try:
             attempt.open(key, sealed)
         except ProtocolError:
+            attempt.wipe()
             continue
+        state.wipe()
         return attempt
+    state.wipe()
     raise ProtocolError(Drop.BAD_HANDSHAKE)

@@ -16,6 +16,7 @@ from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.noise import InitiatorState
 from wgnode.protocol.session import Keypair, KeypairSlots
 from wgnode.protocol.timers import Timers
+from wgnode.protocol.wipe import wipe
 
 LONG_AGO = float("-inf")
 
@@ -50,7 +51,12 @@ class RemoteStatic:
 
     def forget_identity(self, public_key: bytes) -> None:
         """That private key is gone: so is what was computed from it."""
-        self._shared.pop(public_key, None)
+        wipe(self._shared.pop(public_key, b""))
+
+    def wipe(self) -> None:
+        """The peer does not have this key any more."""
+        wipe(*self._shared.values())
+        self._shared.clear()
 
 
 @dataclass(repr=False)

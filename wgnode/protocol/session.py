@@ -18,6 +18,7 @@ from wgnode.protocol.crypto import NONCE
 from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.messages import TRANSPORT, TRANSPORT_HEADER, TRANSPORT_HEADER_LENGTH
 from wgnode.protocol.replay import ReplayFilter
+from wgnode.protocol.wipe import wipe
 
 if TYPE_CHECKING:
     from wgnode.protocol.peer import RemoteStatic
@@ -52,12 +53,13 @@ class Keypair:
         *,
         is_initiator: bool,
     ) -> None:
-        """`indices` are local and remote, `keys` those to send and to receive with."""
+        """`indices` are local and remote, `keys` those to send and to receive with, which are wiped."""
         self.remote = remote
         self.identity_key = identity_key
         self.local_index, self.remote_index = indices
         self._sealer = ChaCha20Poly1305(keys[0])
         self._opener = ChaCha20Poly1305(keys[1])
+        wipe(*keys)
         self.created = now
         self.is_initiator = is_initiator
         self.send_counter = 0
@@ -133,6 +135,12 @@ class KeypairSlots:
         self.current = None if self.current in doomed else self.current
         self.next = None if self.next in doomed else self.next
         self.previous = [keypair for keypair in self.previous if keypair not in doomed]
+
+    def outlived(self, now: float) -> list[Keypair]:
+        """Previous sessions that open nothing more; they are out of the slots then."""
+        gone = [keypair for keypair in self.previous if now - keypair.created >= REJECT_AFTER_TIME]
+        self.remove(gone)
+        return gone
 
     def _retire(self, *keypairs: Keypair | None) -> list[Keypair]:
         retired = [keypair for keypair in keypairs if keypair is not None]

@@ -98,7 +98,7 @@ def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
 
 def _confirm(core: Core, peer: Peer, now: float) -> None:
     """The initiator uses the session that we answered with, so now we may (wp 6.3)."""
-    core.free(peer.slots.confirm_next())
+    core.free(peer.slots.confirm_next() + peer.slots.outlived(now))
     handshake.complete(peer, now)
     send_staged(core, peer, now)
 

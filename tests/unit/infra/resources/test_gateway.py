@@ -527,6 +527,16 @@ def test_an_update_that_ends_before_the_new_guest_starts_is_gone_on_with(kind, h
     assert paths.GATEWAY_UNIT in host.restarted
 
 
+def test_a_tap_made_anew_under_the_guest_is_drift_and_needs_a_new_guest(kind, host):
+    inputs, id, state = created(kind)
+    host.detached = {paths.LAN_TAP}
+    assert read_paths(kind, id, state, inputs) == ['taps["wgnode-lan"]']
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert read_paths(kind, id, state, inputs) == []
+
+
 def test_the_sealed_bundle_is_kept_on_the_host_and_a_new_one_disturbs_nothing(kind, host):
     inputs, id, state = created(kind, bundle="sealed")
     assert host.files[paths.SEALED_BUNDLE] == (b"sealed", 0o644, "root")

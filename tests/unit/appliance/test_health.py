@@ -1,0 +1,37 @@
+"""While keys rotate, UAPI tells the key in use, our own control messages both."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+
+from tests.unit.protocol.pairs import A4, B4, KEY_A, KEY_C, PSK_1, PSK_2, packet, pair
+from wgnode.appliance.health import device_health
+from wgnode.io.uapi import handle
+
+
+@pytest.mark.parametrize("keys", [(KEY_A, KEY_C), (KEY_C, KEY_A)])
+def test_both_keys_are_told_and_the_one_in_use_first(keys: tuple[bytes, bytes]) -> None:
+    p = pair()
+    p.a.device.set_private_keys(keys, p.now)
+    p.b.device.set_public_keys(p.b.peer, p.a.device.public_keys)
+    for node in (p.a, p.b):
+        node.device.set_preshared_keys(node.peer, [PSK_2, PSK_1])
+    p.a.send(packet(A4, B4))
+    p.deliver()
+    public = [base64.b64encode(key).decode() for key in p.a.device.public_keys]
+
+    own, theirs = device_health(p.a.device, p.now, 0.0), device_health(p.b.device, p.now, 0.0)["peers"][0]
+    assert (own["public_key"], own["public_keys"]) == (public[0], public)
+    assert (theirs["public_key"], theirs["public_keys"]) == (public[0], public)
+    assert theirs["preshared_keys"] == [hashlib.sha256(key).hexdigest() for key in (PSK_2, PSK_1)]
+
+    in_use = p.b.peer.session
+    assert in_use is not None
+    assert in_use.remote.public_key == p.a.device.public_keys[0]
+    told = handle(p.b.device, "get=1\n\n", p.now, wall=0.0).splitlines()
+    assert [line for line in told if line.startswith("public_key=")] == [f"public_key={in_use.remote.public_key.hex()}"]
+    assert f"preshared_key={PSK_2.hex()}" in told
+    assert f"private_key={p.a.device.private_keys[0].hex()}" in handle(p.a.device, "get=1\n\n", p.now, wall=0.0)

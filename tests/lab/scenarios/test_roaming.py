@@ -36,7 +36,7 @@ def test_families_change_and_change_back_live(pair: tuple[Device, Device]) -> No
 
 
 @pytest.mark.parametrize(
-    ("second", "written_to"), [("192.0.2.3/24", "192.0.2.3:51820"), ("2001:db8::3/64", "[2001:db8::3]:51820")]
+    ("second", "written_to"), [("192.0.2.3/24", "192.0.2.3:51820"), ("2001:db8::5/64", "[2001:db8::5]:51820")]
 )
 def test_replies_leave_from_the_address_written_to(pair: tuple[Device, Device], second: str, written_to: str) -> None:
     """A firewall in [b] that knows its own connections only, as NATs do, lets nothing else in."""

@@ -19,6 +19,8 @@ from tests.lab.interop import PATIENCE, SOCKETS, Namespace, run, stop, wait_for
 from tests.lab.programs import Program
 
 PORT = 51820
+START = 90.0
+"""Seconds that a program may take to start on a busy machine; it needs one."""
 
 
 def public(private: str) -> str:
@@ -121,7 +123,7 @@ class World:
         """Started side by side; all with a key and a port, up, and without peers."""
         made = [self._spawn(space) for space, _ in wanted]
         for device, (_, addresses) in zip(made, wanted, strict=True):
-            wait_for(lambda device=device: self._answers(device), f"{device.name} does not start", 3 * PATIENCE)
+            wait_for(lambda device=device: self._answers(device), f"{device.name} does not start", START)
             device.set("private-key", device.file(device.private_key), "listen-port", str(port))
             device.ip("link", "set", device.name, "mtu", str(mtu))
             add_addresses(device.space, device.name, addresses)

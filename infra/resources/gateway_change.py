@@ -33,6 +33,9 @@ _LAYERS = ("config", "secrets")
 _KEEP = """set -e; to=$1; shift; rm -rf "$to.new"; mkdir -m 0700 "$to.new"; cp -a -- "$@" "$to.new/"
 rm -rf "$to"; mv -T "$to.new" "$to"; sync -f "$to"
 """
+# $1 unit. What the guest said, without the registers and stacks of its kernel, which tell a person nothing.
+CONSOLE = r"""journalctl -u "$1" _TRANSPORT=stdout -o cat --no-pager -n 150 |
+grep -avE '^\[ *[0-9.]+\] ( |R[A-Z0-9]+:|Code:|CPU:|Call Trace|---)' | tail -n 15"""
 _RESTART = """systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1\""""
 # $1 unit, $2 its new file. The old guest ends first: were we cut off after that, it would be seen as not running.
 # One that can't be started is found out when it is waited for.
@@ -228,9 +231,7 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
 def _unhealthy(host: Host, wanted: Desired) -> HostError:
     """What is wrong, with the end of the console."""
     report = answer(host, HEALTH)
-    console = host.run(
-        ["journalctl", "-u", paths.GATEWAY_UNIT, "-n", "15", "-o", "cat", "--no-pager"], check=False
-    ).stdout
+    console = host.run(["sh", "-c", CONSOLE, "console", paths.GATEWAY_UNIT], check=False).stdout
     instead = report.get("error") or "it does not answer"
     if report.get("status") == "running":
         instead = f"it reports {report.get('applied')}, live {report['live']}"

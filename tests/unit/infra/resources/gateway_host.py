@@ -159,6 +159,8 @@ class GatewayHost(FakeHost):
     def _sh(self, argv: list[str], input: bytes) -> Result:
         if "health --json" in argv[2]:
             return self._health()
+        if argv[2] == gateway_change.CONSOLE:
+            return said(CONSOLE if argv[4] == paths.GATEWAY_UNIT else "")
         if argv[2] == gateway_state.READ_TAPS:
             return said("".join(f"{tap}\n" for tap in argv[4:] if tap not in self.detached))
         if argv[2] == gateway_change._RESTART:
@@ -213,9 +215,6 @@ class GatewayHost(FakeHost):
         if not running or self.states.get(paths.GATEWAY_UNIT, [""])[0] != "active":
             return Result(1, json.dumps({"status": "booting", "error": "the guest is booting"}), "")
         return said(json.dumps({"status": "running", "error": None, **self.node}))
-
-    def _journalctl(self, argv: list[str], input: bytes) -> Result:
-        return said(CONSOLE if paths.GATEWAY_UNIT in argv else "")
 
     def _find(self, argv: list[str], input: bytes) -> Result:
         directory, kept = argv[1], argv[argv.index("-path") + 1]

@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-deploy help setup demo demo-down test test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-deploy bench-flood help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
 
 LAB ?= demo
 HOST ?= berlin
@@ -27,6 +27,10 @@ demo-down: ## remove all that the demo made
 test: setup-tests lint image ## all tests; as root or with sudo
 	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST)
 
+test-faults: setup image ## a runner killed at every step of each resource's operations, in every way; takes an hour
+	@$(AS_ROOT) env WGNODE_FAULTS=all $(PYTHON) -m pytest -n 2 --dist loadgroup -m lab tests/lab/test_faults_hosts.py \
+	    tests/lab/test_faults_gateway.py $(PYTEST)
+
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)
 
@@ -36,6 +40,9 @@ setup-tests:
 
 bench-deploy: setup image ## how long deploying takes, and what dominates it (ROUNDS=5, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.deploy --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
+
+bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

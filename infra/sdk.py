@@ -161,7 +161,19 @@ class Gateway(_Resource):
     """A node in its virtual machine. `config` and `secrets` are canonical JSON; `secrets` is always a secret."""
 
     kind = "wgnode:index:Gateway"
-    produced = ("publicKey", "addresses", "files", "units", "loaded", "applied", "live", "node", "peers")
+    produced = (
+        "publicKey",
+        "addresses",
+        "files",
+        "directories",
+        "units",
+        "taps",
+        "loaded",
+        "applied",
+        "live",
+        "node",
+        "peers",
+    )
     secret_outputs = ("secrets",)
 
     def __init__(

@@ -28,6 +28,9 @@ from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import DEFAULT_KEEPALIVE, TopologyError
 from wgnode.topology.recover import RecoveredMesh, RecoveredSite, RecoveryError, Remains
 
+WAIT = 30.0
+"""Seconds that a host has for three files. One that is away fails within 10; a slow one is worth waiting for here."""
+
 
 class RecoverError(ExplainedError):
     """Nothing was written; the text has all reasons."""
@@ -143,7 +146,7 @@ def _one_mesh_stack(sites: Sequence[SiteStack]) -> str:
 
 def _ask(sites: Sequence[SiteStack]) -> list[Files]:
     """Raises RecoverError for all hosts that can't be read: a site that runs must not get a new key unasked."""
-    answers = ask_all(sites, lambda site: read_files(pool.connect(site.connection), site))
+    answers = ask_all(sites, lambda site: read_files(pool.connect(site.connection), site), WAIT)
     errors = [
         f"{site.stack}: {answer}\n    (if it is gone for good: --lost {site.site})"
         for site, answer in zip(sites, answers, strict=True)

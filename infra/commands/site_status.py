@@ -88,12 +88,21 @@ def ask(host: Host) -> Answer:
     """Two round trips. Raises HostError."""
     health, _, image = host.run(["sh", "-c", _READ], check=False, timeout=20).stdout.partition("\n")
     layer = host.read_file(paths.CONFIG_LAYER)
-    report = json.loads(health) if health.startswith("{") else {}
+    report = _object(health)
     digest = image.strip().removeprefix("images/")
     try:
         return Answer(report, digest, layers.config_of(layer) if layer else None)
     except ValueError as error:
         return Answer(report, digest, None, f"{paths.CONFIG_LAYER} is damaged ({error})")
+
+
+def _object(text: str) -> dict[str, Any]:
+    """{} for anything else, as from a hostd that was cut off in its answer."""
+    try:
+        read = json.loads(text or "null")
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteStatus:

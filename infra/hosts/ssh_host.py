@@ -38,7 +38,8 @@ chown "$3" -- "$t"; chmod "$2" -- "$t"
 if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s -- "$t" "$1" &&
    [ "$(stat -c '%a %U:%G' -- "$t")" = "$(stat -c '%a %U:%G' -- "$1")" ]; then echo same; exit 0; fi
 sync -- "$t"; mv -fT -- "$t" "$1"; sync -- "$(dirname -- "$1")"; echo written"""
-_REMOVE = """if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir --ignore-fail-on-non-empty -- "$1"; else rm -f -- "$1"; fi"""
+_REMOVE = """if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir --ignore-fail-on-non-empty -- "$1" ||
+[ ! -e "$1" ]; else rm -f -- "$1"; fi"""
 
 # Each output follows its length in bytes and the command's exit code.
 _RUN_ALL = r"""for command; do

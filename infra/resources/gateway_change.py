@@ -17,7 +17,7 @@ from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, cancelled, log
 from infra.resources import host_checks
-from infra.resources.gateway_state import DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
+from infra.resources.gateway_state import ATTACHED, DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
 
@@ -33,6 +33,9 @@ _LAYERS = ("config", "secrets")
 _KEEP = """set -e; to=$1; shift; rm -rf "$to.new"; mkdir -m 0700 "$to.new"; cp -a -- "$@" "$to.new/"
 rm -rf "$to"; mv -T "$to.new" "$to"; sync -f "$to"
 """
+# $1 unit. What the guest said, without the registers and stacks of its kernel, which tell a person nothing.
+CONSOLE = r"""journalctl -u "$1" _TRANSPORT=stdout -o cat --no-pager -n 150 |
+grep -avE '^\[ *[0-9.]+\] ( |R[A-Z0-9]+:|Code:|CPU:|Call Trace|---)' | tail -n 15"""
 _RESTART = """systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1\""""
 # $1 unit, $2 its new file. The old guest ends first: were we cut off after that, it would be seen as not running.
 # One that can't be started is found out when it is waited for.
@@ -60,6 +63,8 @@ def apply(host: Host, wanted: Desired) -> None:
         _write(host, wanted, "bundle")
     if _needs_guest(host, wanted, found):
         return replace(host, wanted, found)
+    if paths.PREVIOUS in found["directories"]:  # kept by a run that was killed before it saw the new guest
+        host.run(["rm", "-rf", paths.PREVIOUS])
     if differing & _OF_MACHINE:  # its mode, or not enabled: nothing that the running guest would notice
         services.remove_overrides(host, paths.GATEWAY_UNIT)
         _write(host, wanted, "gatewayUnit")
@@ -77,12 +82,14 @@ def _needs_guest(host: Host, wanted: Desired, found: Properties) -> bool:
     unit = found["units"].get(paths.GATEWAY_UNIT, "")
     if not found["live"] or not unit.startswith("active") or _other_content(wanted, found, "gatewayUnit"):
         return True
+    if any(state != ATTACHED for state in found["taps"].values()):
+        return True
     return "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT)
 
 
 def _of_node(differing: set[str]) -> bool:
     """Whether anything but files and units differs, or the layers that the node has its configuration from."""
-    return any(not path.startswith(("files.", "directories", "units[")) for path in differing) or bool(
+    return any(not path.startswith(("files.", "directories", "taps", "units[")) for path in differing) or bool(
         differing & {"files.config", "files.secrets"}
     )
 
@@ -224,9 +231,7 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
 def _unhealthy(host: Host, wanted: Desired) -> HostError:
     """What is wrong, with the end of the console."""
     report = answer(host, HEALTH)
-    console = host.run(
-        ["journalctl", "-u", paths.GATEWAY_UNIT, "-n", "15", "-o", "cat", "--no-pager"], check=False
-    ).stdout
+    console = host.run(["sh", "-c", CONSOLE, "console", paths.GATEWAY_UNIT], check=False).stdout
     instead = report.get("error") or "it does not answer"
     if report.get("status") == "running":
         instead = f"it reports {report.get('applied')}, live {report['live']}"

@@ -22,6 +22,8 @@ from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, e
 BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
 DIRECTORIES = dict.fromkeys((paths.GATEWAY, paths.HOSTD_DIRECTORY), "0755 root:root")
 UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
+ATTACHED = "attached to the guest"
+TAPS = (paths.TRANSIT_TAP, paths.LAN_TAP)
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
 
@@ -56,6 +58,7 @@ class Desired:
             "files": {name: content.describe() for name, content in self.files.items()},
             "directories": dict(DIRECTORIES),
             "units": dict.fromkeys(UNITS, services.RUNNING),
+            "taps": dict.fromkeys(TAPS, ATTACHED),
             "applied": self.applied,
             "live": self.live,
             "node": dict(self.node),
@@ -107,8 +110,9 @@ def observed(host: Host, wanted: Desired) -> Properties:
         host,
         {
             "files": files.metadata(list(paths_wanted)),
-            "directories": system.directories(DIRECTORIES),
+            "directories": system.directories((*DIRECTORIES, paths.PREVIOUS)),  # the last only while it is changed
             "units": services.query(UNITS),
+            "taps": Query(["sh", "-c", READ_TAPS, "taps", *TAPS], _taps),
             "health": HEALTH,
         },
     )
@@ -116,8 +120,14 @@ def observed(host: Host, wanted: Desired) -> Properties:
         "files": {paths_wanted[path]: files.describe(file) for path, file in seen["files"].items()},
         "directories": seen["directories"],
         "units": seen["units"],
+        "taps": seen["taps"],
         **reported(seen["health"]),
     }
+
+
+def _taps(said: Result) -> dict[str, str]:
+    attached = said.stdout.split()
+    return {tap: ATTACHED if tap in attached else "nothing is attached to it" for tap in TAPS}
 
 
 def _health(said: Result) -> dict[str, Any]:
@@ -125,6 +135,8 @@ def _health(said: Result) -> dict[str, Any]:
     return report
 
 
+READ_TAPS = 'for tap; do [ "$(cat "/sys/class/net/$tap/carrier" 2>/dev/null)" != 1 ] || echo "$tap"; done'
+"""A tap has a carrier while a program holds it: one that was made anew under a running guest has none."""
 NEWEST_HOSTD = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
 HEALTH = Query(["sh", "-c", NEWEST_HOSTD], _health)
 """The node's own report through whichever hostd is there; without digests while no node runs."""
@@ -147,7 +159,7 @@ def reported(health: Mapping[str, Any]) -> Properties:
 def differences(wanted: Properties, found: Properties) -> list[PropertyChange]:
     """All that is not as wanted, by path. Of a node that does not run, that it doesn't is enough."""
     if not found.get("live"):
-        wanted = {name: value for name, value in wanted.items() if name not in ("node", "peers")}
+        wanted = {name: value for name, value in wanted.items() if name not in ("taps", "node", "peers")}
     return drift(wanted, found)
 
 

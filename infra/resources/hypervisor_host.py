@@ -6,45 +6,44 @@ Deleting it leaves the host as it was found; packages stay.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
 from infra.hosts import facts, files, network, network_change, packages, pool, system, undo, units
 from infra.hosts.host import Connection, Host, HostError
-from infra.hosts.network import MissingInterface, Network
-from infra.hosts.query import Query, answer, ask
+from infra.hosts.network import MissingInterface
+from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
-from infra.provider.kind import UNKNOWN, Diff, Partial, Properties, PropertyChange
+from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
 from infra.provider.log import log
 from infra.resources import host_checks
-from infra.resources.compare import changed_inputs, drift, join
+from infra.resources.compare import changed_inputs, join
+from infra.resources.hypervisor_state import (
+    DIRECTORIES,
+    FOUND,
+    HOME,
+    MODES,
+    STATE,
+    SYSCTL_FILE,
+    UNIT_FILE,
+    USER,
+    Traits,
+    Wanted,
+    desired,
+    found_sysctls,
+    interfaces_of,
+    look,
+    observed,
+    plan,
+    traits_of,
+)
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.image.paths import GATEWAY_UNIT
-from wgnode.topology.transit import Transit
 
 PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
-USER = network.USER
-HOME = "/var/lib/wgnode"
-STATE = f"{HOME}/state"
-FOUND = "/etc/wgnode/found.json"  # what deletion puts back
-SYSCTL_FILE = "/etc/sysctl.d/60-wgnode.conf"
-DIRECTORIES = {
-    "/etc/wgnode": "0755 root:root",
-    HOME: "0755 root:root",
-    f"{HOME}/gateway": "0755 root:root",
-    f"{HOME}/hostd": "0755 root:root",
-    f"{HOME}/images": "0755 root:root",
-    STATE: f"0700 {USER}:{USER}",
-}
-_IPV6 = "net/ipv6/conf/all/forwarding"  # exists where the kernel has IPv6
-_NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
-UNIT_FILE = f"{units.DIRECTORY}/{network_change.UNIT}"
-_MODES = {network_change.SCRIPT: 0o755}
 
 
 class RouteInputs(Inputs):
@@ -62,104 +61,6 @@ class NetworksInputs(Inputs):
 class HypervisorHostInputs(HostInputs):
     packages: list[str] = Field(list(PACKAGES))
     networks: NetworksInputs
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What we found the host to be, and what is wanted of it depends on.
-
-    `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them; `ipv6`, whether
-    its kernel lets new interfaces have IPv6 addresses.
-    """
-
-    bridge: str = network.BRIDGE
-    router_advertisements: bool = True
-    ipv6: bool = True
-
-    def outputs(self) -> Properties:
-        return {"bridge": self.bridge, "routerAdvertisements": self.router_advertisements, "ipv6": self.ipv6}
-
-    @classmethod
-    def of(cls, state: Properties) -> Traits:
-        kept = state.get("traits", {})
-        return cls(kept.get("bridge", network.BRIDGE), kept.get("routerAdvertisements", True), kept.get("ipv6", True))
-
-
-@dataclass(frozen=True)
-class Wanted:
-    network: Network
-    files: Mapping[str, str]
-    outputs: Properties
-
-
-def desired(inputs: Properties, traits: Traits) -> Wanted:
-    """Everything that should be on the host, and as `observed` describes it."""
-    given = inputs["networks"]
-    transit = Transit.of(given["transit"].get("v4"), given["transit"].get("v6"))
-    routes = {route["to"]: route["via"] for route in given["routes"] if traits.ipv6 or ":" not in route["to"]}
-    addresses = tuple(address for address in transit.host if traits.ipv6 or ":" not in address)
-    net = Network(given["uplink"], given["lanInterface"], addresses, routes)
-    values = sysctls(net.uplink, traits)
-    contents = {
-        network_change.SCRIPT: network.script(net),
-        SYSCTL_FILE: "".join(f"{name} = {value}\n" for name, value in values.items()),
-        UNIT_FILE: network_change.UNIT_TEXT,
-    }
-    outputs = {
-        "packageStates": dict.fromkeys(inputs["packages"], "installed"),
-        "users": {USER: "present"},
-        "directories": DIRECTORIES,
-        "sysctls": values,
-        "files": {path: _described(path, text) for path, text in contents.items()},
-        "units": {network_change.UNIT: units.RUNNING},
-        **network.described(net, traits.bridge),
-    }
-    return Wanted(net, contents, outputs)
-
-
-def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
-    """A host that forwards stops listening to router advertisements, unless accept_ra is 2 before it starts to."""
-    listen = {f"net/ipv6/conf/{uplink}/accept_ra": "2"} if traits.router_advertisements else {}
-    ipv6 = {**listen, "net/ipv6/conf/all/forwarding": "1"} if traits.ipv6 else {}
-    return {**ipv6, "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0"}
-
-
-def look(host: Host, inputs: Properties) -> dict[str, Any]:
-    """All that is read of the host, in one round trip."""
-    names = (*sysctls(inputs["networks"]["uplink"], Traits()), _NO_IPV6)
-    return ask(
-        host,
-        {
-            **facts.QUERIES,
-            "links": Query(network.READ_LINKS, lambda said: said.stdout, check=True),
-            "routes": Query(network.READ_ROUTES, lambda said: said.stdout, check=True),
-            "found": files.content(FOUND),
-            "script": files.content(network_change.SCRIPT),
-            "sysctls": system.sysctls(names),
-            "files": files.metadata([network_change.SCRIPT, SYSCTL_FILE, UNIT_FILE]),
-            "packages": packages.query(inputs["packages"]),
-            "user": system.user(USER),
-            "directories": system.directories(DIRECTORIES),
-            "units": units.query([network_change.UNIT]),
-        },
-    )
-
-
-def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
-    """What the host has of what is wanted, in the same shape."""
-    return {
-        "packageStates": seen["packages"],
-        "users": {USER: "present"} if seen["user"] else {},
-        "directories": seen["directories"],
-        "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
-        "files": {path: files.describe(file) for path, file in seen["files"].items()},
-        "units": seen["units"],
-        **network.observed(seen["links"], seen["routes"], wanted.network.lan),
-    }
-
-
-def plan(wanted: Wanted, found: Properties) -> list[PropertyChange]:
-    return drift(wanted.outputs, {**{name: {} for name in wanted.outputs}, **found})
 
 
 class HypervisorHost:
@@ -209,7 +110,7 @@ class HypervisorHost:
         undo.settle(host, network_change.NAME)
         network_change.remove(host, desired(state, Traits.of(state)).files[network_change.SCRIPT])
         host.remove(SYSCTL_FILE)
-        system.set_sysctls(host, _found_sysctls(answer(host, files.content(FOUND))))
+        system.set_sysctls(host, found_sysctls(answer(host, files.content(FOUND))))
         host.remove(FOUND)
         host.run(["rm", "-rf", STATE])
         for path in sorted(DIRECTORIES, reverse=True):
@@ -248,22 +149,11 @@ class HypervisorHost:
 def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None:
     """Raises HostError, before anything is changed, for what cannot work."""
     try:
-        network.lan_bridge(seen["links"], _interfaces(inputs))
+        network.lan_bridge(seen["links"], interfaces_of(inputs))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
     host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
     host_checks.require_forwarding(host, facts.firewalls_of(seen))
-
-
-def traits_of(seen: Mapping[str, Any], inputs: Properties) -> Traits:
-    """The host's traits, as they were before we changed anything."""
-    try:
-        bridge = network.lan_bridge(seen["links"], _interfaces(inputs))
-    except MissingInterface:  # it has gone away since: drift, to be shown as such
-        bridge = network.BRIDGE
-    name, now = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra", seen["sysctls"]
-    listens = _found_sysctls(seen["found"]).get(name, now.get(name, "0")) != "0"
-    return Traits(bridge, listens, _IPV6 in now and now.get(_NO_IPV6, "0") == "0")
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any]) -> None:
@@ -287,8 +177,8 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
 def _set_sysctls(host: Host, wanted: Wanted, found: Properties, kept: str | None) -> None:
     """Having written down what they were before us."""
     values, now = wanted.outputs["sysctls"], found["sysctls"]
-    remembered = {**now, **_found_sysctls(kept)}
-    if remembered != _found_sysctls(kept):
+    remembered = {**now, **found_sysctls(kept)}
+    if remembered != found_sysctls(kept):
         host.write_file(FOUND, (json.dumps({"sysctls": remembered}, indent=1, sort_keys=True) + "\n").encode())
     if now != values:
         system.set_sysctls(host, values)
@@ -310,16 +200,12 @@ def _apply_networks(
         network_change.apply(host, reconnect, text, before=seen["script"], verb=verb, enable=enable)
         return
     if join("files", script) in differing:
-        host.write_file(script, text.encode(), mode=_MODES[script])
+        host.write_file(script, text.encode(), mode=MODES[script])
     enable(host)
 
 
 def _at(output: str, paths: Iterable[str]) -> bool:
     return any(path.split("[")[0].split(".")[0] == output for path in paths)
-
-
-def _described(path: str, text: str) -> str:
-    return files.described(hashlib.sha256(text.encode()).hexdigest(), _MODES.get(path, 0o644))
 
 
 def _state(
@@ -335,15 +221,6 @@ def _state(
 
 def _with_desired(inputs: Properties, traits: Traits) -> Properties:
     return {**inputs, **desired(inputs, traits).outputs, "traits": traits.outputs()}
-
-
-def _interfaces(inputs: Properties) -> Network:
-    return Network(inputs["networks"]["uplink"], inputs["networks"]["lanInterface"], (), {})
-
-
-def _found_sysctls(kept: str | None) -> dict[str, str]:
-    """Their values before we changed them, from what FOUND holds."""
-    return dict(json.loads(kept)["sysctls"]) if kept else {}
 
 
 def _require_no_gateway(host: Host) -> None:

@@ -41,7 +41,7 @@ def deployed_in(lab: Lab, transcript: list[str] | None = None) -> Iterator[Deplo
 
 def reachable(lab: Lab, address: str = CABIN) -> bool:
     """Through the tunnel; generous, for a gateway that has just started under emulation on a busy machine."""
-    return lab.ping("berlin.client", address, count=2, deadline=20)
+    return lab.ping("berlin.client", address, count=2, deadline=40)
 
 
 def unreachable(lab: Lab) -> bool:

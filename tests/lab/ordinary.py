@@ -83,11 +83,11 @@ class OrdinaryMachine:
         # A character device stands for a file that was removed.
         return {str(path) for path in found if path.lstat().st_uid != UID and not path.is_char_device()}
 
-    def root(self, command: str, *, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def root(self, command: str, *, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run a shell command in it as root, outside of any session; `timeout` in seconds."""
         return self._run(["sh", "-c", command], check, timeout)
 
-    def user(self, command: str, *, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def user(self, command: str, *, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run a shell command in the clone as the ordinary user, in a login session that ends with it."""
         login = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "su", "--login", USER, "--command"]
         return self._run([*login, f"cd {ROOT} && {command}"], check, timeout)

@@ -48,7 +48,7 @@ def booted(lab: Lab) -> dict[str, str]:
     return {site: f"{health(lab, site)['loaded']} {lab.host_ssh(site, pid).stdout}" for site in SITES}
 
 
-def await_health(lab: Lab, site: str, limit: float = 60.0) -> dict[str, Any]:
+def await_health(lab: Lab, site: str, limit: float = 180.0) -> dict[str, Any]:
     """Its report as soon as its node runs; generous, for emulation on a busy machine."""
     deadline = time.monotonic() + limit
     while lab.host_ssh(site, HEALTH, check=False).returncode != 0:

@@ -295,4 +295,4 @@ def test_a_host_that_falls_silent_while_it_is_read_is_unreachable_within_ten_sec
         assert time.monotonic() - silenced[0] < 10
     finally:
         lab.run_in(INTERNET, ["nft", "delete", "table", "inet", "silent"])
-        time.sleep(pool.REMEMBER)
+        pool.forget(connection(inputs))

@@ -17,6 +17,7 @@ from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key
+from wgnode.protocol.device import Device
 
 EIO_REPLY = "errno=-5\n\n"
 """UAPI's answer while no node runs."""
@@ -59,28 +60,37 @@ class Gateway:
             self._fail(error)
 
     def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None:
-        """Start the node, once, with what the host remembers of the one before, and call every peer.
+        """Start the node with what the host remembers of the one before, and call every peer.
 
         No time stamp is at or below `floor` (nanoseconds since 1970); `endpoints` (by public key) are for peers that
-        have none configured.
+        have none. A node that runs already only calls the peers that it finds by them.
         """
         shell, config = self.shell, self.config
-        if shell is None or config is None or shell.device.running:
+        if shell is None or config is None:
             return
-        self.stamps.raise_floor(floor)
-        for key, text in (endpoints or {}).items():
-            peer = shell.device.peer(decode_key(key))
-            if peer is not None and peer.endpoint is None:
-                shell.device.set_endpoint(peer, literal_endpoint(text))
-        try:
-            shell.start()
-        except Exception as error:
-            return self._fail(error)
+        placed = self._place(shell.device, endpoints or {})
+        if not shell.device.running:
+            self.stamps.raise_floor(floor)
+            try:
+                shell.start()
+            except Exception as error:
+                return self._fail(error)
+            port, peers = shell.device.listen_port, len(shell.device.peers)
+            self.log.info(f"{config.mesh}/{config.name} up, port {port}, {peers} peers")
+        elif not placed:
+            return
         shell.device.initiate_to_all(self.loop.now())
         shell.flush()
-        self.log.info(
-            f"{config.mesh}/{config.name} up, port {shell.device.listen_port}, {len(shell.device.peers)} peers"
-        )
+
+    def _place(self, device: Device, endpoints: Mapping[str, str]) -> int:
+        """Give peers without an endpoint the one where they were last; how many got one."""
+        placed = 0
+        for key, text in endpoints.items():
+            peer = device.peer(decode_key(key))
+            if peer is not None and peer.endpoint is None:
+                device.set_endpoint(peer, literal_endpoint(text))
+                placed += 1
+        return placed
 
     def configure(self, config: str, secrets: str) -> dict[str, Any]:
         """Change the running node to another configuration (both canonical JSON), losing no packet of what stays.

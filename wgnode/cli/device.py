@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import click
 
+from wgnode.io.follow import LinkFollower
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.process import forbid_core_dumps, lock_memory
-from wgnode.io.shell import LinkFollower, Shell
+from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
 from wgnode.io.uapi_socket import Reply, UapiListener
 

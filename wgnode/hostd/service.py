@@ -104,7 +104,7 @@ class Hostd:
     def _resume(self) -> None:
         """Tell a guest that has just booted what its predecessor knew: the time, and where its peers were.
 
-        One behind a NAT can't be called otherwise. A node that runs already takes no notice.
+        One behind a NAT can't be called otherwise. A node that runs takes the endpoints of peers that have none.
         """
         wall = self.wall()
         known = endpoints.remembered(self.kept.peers, self.named, wall / 1e9)
@@ -142,6 +142,7 @@ class Hostd:
     def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
         if "endpoints" in answer:
             self._name(answer)
+            self._resume()  # for a peer that is back
             self._resolve()
         reply({name: value for name, value in answer.items() if name != "endpoints"})
 

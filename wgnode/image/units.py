@@ -124,6 +124,7 @@ def hostd_service(name: str, bundle: str) -> str:
     """wgnode-hostd.service: the only client of the guest's control port, and what `wg show` talks to.
 
     The watchdog is fed while the guest gives signs of life; when it starves, the guest is started anew as well.
+    The link is made once the socket answers: `wg` deletes one whose connection is refused.
     """
     arguments = ["/usr/bin/python3", "-I", bundle, "run", "--name", name]
     return f"""\
@@ -140,8 +141,8 @@ Group={paths.USER}
 RuntimeDirectory=wgnode
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-ExecStartPre=+{_shell(link_script(name))}
 ExecStart={_words(arguments)}
+ExecStartPost=+{_shell(link_script(name))}
 ExecStopPost=+{_shell(unlink_script(name))}
 Restart=always
 RestartSec={RESTART_SECONDS}

@@ -31,6 +31,7 @@ RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 RTN_UNICAST = 1
 IFF_UP = 0x1
 RTMGRP_LINK = 1
+ARPHRD_NONE = 0xFFFE
 NLMSGHDR = struct.Struct("=IHHII")
 IFINFOMSG = struct.Struct("=BxHiII")
 IFADDRMSG = struct.Struct("=BBBBI")
@@ -47,13 +48,17 @@ class NetlinkError(OSError):
 
 @dataclass(frozen=True)
 class Link:
-    """A network interface. `mac` is lower-case with colons, empty where the kind has none; `mtu` in bytes."""
+    """A network interface. `mac` is lower-case with colons, empty where the kind has none; `mtu` in bytes.
+
+    `tunnel`: of a kind without any link layer, as those of WireGuard and other tunnels are.
+    """
 
     index: int
     name: str
     mac: str
     mtu: int
     up: bool
+    tunnel: bool = False
 
 
 @dataclass(frozen=True)
@@ -281,11 +286,11 @@ def parse_attributes(data: bytes) -> Attributes:
 
 
 def parse_link(body: bytes) -> Link:
-    _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
+    _, kind, index, flags, _ = IFINFOMSG.unpack_from(body)
     values = parse_attributes(body[IFINFOMSG.size :])
     mtu = struct.unpack("=I", values[IFLA_MTU])[0] if IFLA_MTU in values else 0
     name = values.get(IFLA_IFNAME, b"").rstrip(b"\0").decode()
-    return Link(index, name, values.get(IFLA_ADDRESS, b"").hex(":"), mtu, bool(flags & IFF_UP))
+    return Link(index, name, values.get(IFLA_ADDRESS, b"").hex(":"), mtu, bool(flags & IFF_UP), kind == ARPHRD_NONE)
 
 
 def parse_route(body: bytes) -> Route | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
 from wgnode.io.loop import Loop, Timer
-from wgnode.io.netlink import LinkMonitor, Rtnetlink
-from wgnode.io.sticky import RoutingWatch, SourcePaths
+from wgnode.io.sticky import RoutingWatch, SourcePaths, is_tunnel_datagram
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import handle
 from wgnode.io.udp import UdpSockets
@@ -104,12 +102,15 @@ class Shell:
             self.udp.set_fwmark(mark)
         self.device.fwmark = mark
 
-    def flush(self) -> None:
-        """Carry out what the device wants: send, deliver, and wake it in time."""
+    def flush(self, *, carries_tunnel: bool = False) -> None:
+        """Carry out what the device wants: send, deliver, and wake it in time.
+
+        `carries_tunnel`: some of what it was given to send was a datagram of another tunnel.
+        """
         udp = self.udp
         for data, endpoint in self.device.datagrams_to_send():
             if udp is not None:
-                udp.send(data, endpoint)
+                udp.send(data, endpoint, carries_tunnel=carries_tunnel)
         try:
             for packet in self.device.packets_to_deliver():
                 self.tun.write(packet)
@@ -132,8 +133,8 @@ class Shell:
 
     def _paths(self) -> SourcePaths:
         with contextlib.suppress(OSError):
-            return SourcePaths(self._watch.interface, socket.if_nametoindex(self.tun.name))
-        return SourcePaths(self._watch.interface)
+            return SourcePaths(self._watch.interface, socket.if_nametoindex(self.tun.name), self._watch.tunnels)
+        return SourcePaths(self._watch.interface, tunnels=self._watch.tunnels)
 
     def _close_sockets(self) -> None:
         if self.udp is None:
@@ -153,7 +154,8 @@ class Shell:
             return self._interface_gone()
         for packet in packets:
             self.device.send_packet(packet, now)
-        self.flush()
+        nested = self.udp is not None and self.udp.nested
+        self.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
 
     def _udp_readable(self, udp: UdpSockets, family: int) -> None:
         now = self.loop.now()
@@ -205,46 +207,3 @@ class Shell:
         self._gone = True
         self.loop.remove_reader(self.tun.fd)
         self.on_gone()
-
-
-class LinkFollower:
-    """Starts and stops a shell as its interface is set up and down, and follows its MTU and its end."""
-
-    def __init__(self, loop: Loop, shell: Shell) -> None:
-        self.loop, self.shell = loop, shell
-        self._monitor = LinkMonitor()
-        with Rtnetlink() as kernel:
-            self._index = kernel.link(shell.tun.name).index
-        loop.add_reader(self._monitor.fd, self._changed)
-        self._follow()
-
-    def close(self) -> None:
-        self.loop.remove_reader(self._monitor.fd)
-        self._monitor.close()
-
-    def _changed(self) -> None:
-        try:
-            concerned = any(link.index == self._index for link, _ in self._monitor.read())
-        except OSError:  # ENOBUFS: some were lost
-            concerned = True
-        if concerned:
-            self._follow()
-
-    def _follow(self) -> None:
-        """What is now, not what a message said a while ago."""
-        with Rtnetlink() as kernel:
-            link = next((link for link in kernel.links() if link.index == self._index), None)
-        if link is None:
-            return self.shell.on_gone()
-        self.shell.device.mtu = link.mtu
-        if not link.up:
-            return self.shell.stop()
-        try:
-            self.shell.start()
-        except OSError as error:
-            self._report(error)
-
-    def _report(self, error: OSError) -> None:
-        if self.shell.log is not None:
-            hint = "; another process has that port" if error.errno == errno.EADDRINUSE else ""
-            self.shell.log(f"cannot listen on port {self.shell.device.listen_port}: {error.strerror}{hint}")

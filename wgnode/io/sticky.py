@@ -29,6 +29,9 @@ GROUPS = (
 )
 ANCILLARY_SPACE = socket.CMSG_SPACE(IN6_PKTINFO.size)
 MOST_REMEMBERED = 4096
+IPPROTO_FRAGMENT = 44
+MESSAGE_TYPES = tuple(bytes([number, 0, 0, 0]) for number in (1, 2, 3, 4))
+"""How WireGuard's datagrams begin (wp 5.4)."""
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -58,6 +61,22 @@ def from_address(source: str) -> Ancillary:
     return [(socket.IPPROTO_IP, IP_PKTINFO, IN_PKTINFO.pack(0, socket.inet_pton(socket.AF_INET, source), bytes(4)))]
 
 
+def is_tunnel_datagram(packet: bytes) -> bool:
+    """Whether an IP packet is a UDP datagram of WireGuard, or a fragment that may be of one."""
+    if len(packet) < 28:
+        return False
+    if packet[0] >> 4 == 4:
+        header, protocol = (packet[0] & 0xF) * 4, packet[9]
+        fragment = bool(int.from_bytes(packet[6:8], "big") & 0x3FFF)
+    else:
+        header, protocol = 40, packet[6]
+        fragment = protocol == IPPROTO_FRAGMENT
+    if fragment:
+        return protocol in (socket.IPPROTO_UDP, IPPROTO_FRAGMENT)
+    kind = packet[header + 8 : header + 12]
+    return protocol == socket.IPPROTO_UDP and kind in MESSAGE_TYPES
+
+
 @dataclass(frozen=True)
 class _Path:
     """Interfaces of a reply from its source: when that was learned, and in this `epoch`; of what is sent, whichever."""
@@ -77,17 +96,28 @@ class SourcePaths:
 
     `interface(endpoint, fwmark)` is the index of the interface that a datagram from `endpoint.source` would leave by;
     it raises OSError where there is none (the address has vanished, the network is unreachable). `own` is the
-    tunnel's.
+    tunnel's; `tunnels()` has the MTU of every interface that is a tunnel, by index.
     """
 
-    def __init__(self, interface: Callable[[Endpoint, int], int], own: int | None = None) -> None:
-        self._interface, self._own = interface, own
+    def __init__(
+        self,
+        interface: Callable[[Endpoint, int], int],
+        own: int | None = None,
+        tunnels: Callable[[], dict[int, int]] = dict,
+    ) -> None:
+        self._interface, self._own, self._tunnels = interface, own, tunnels
         self._paths: dict[Endpoint, _Path] = {}
         self._epoch = 0
+        self._tunnel_mtus: dict[int, int] | None = None
 
     def changed(self) -> None:
         """Addresses, routes, rules or links have changed."""
         self._epoch += 1
+        self._tunnel_mtus = None
+
+    def knows(self, endpoint: Endpoint) -> bool:
+        """Whether the kernel was asked about it before."""
+        return endpoint in self._paths
 
     def source(self, endpoint: Endpoint, fwmark: int) -> str | None:
         """The address to send from, None for whichever the route says.
@@ -100,6 +130,13 @@ class SourcePaths:
         if self._own is not None and path.sent_by == self._own:
             raise OSError(errno.ELOOP, f"the route to {endpoint} leads into its own tunnel")
         return endpoint.source if path.sticky else None
+
+    def tunnel_mtu(self, endpoint: Endpoint, fwmark: int) -> int | None:
+        """MTU of the other tunnel that carries what is sent to `endpoint`; None where none does."""
+        path = self._paths.get(endpoint) or self._look(endpoint, fwmark, None)
+        if self._tunnel_mtus is None:
+            self._tunnel_mtus = self._tunnels()
+        return None if path.sent_by is None else self._tunnel_mtus.get(path.sent_by)
 
     def _look(self, endpoint: Endpoint, fwmark: int, before: _Path | None) -> _Path:
         found = self._ask(endpoint, fwmark)
@@ -143,6 +180,10 @@ class RoutingWatch:
             except OSError:  # ENOBUFS: more than we could be told
                 pass
             told = True
+
+    def tunnels(self) -> dict[int, int]:
+        """MTU by index of every interface without a link layer."""
+        return {link.index: link.mtu for link in self._kernel.links() if link.tunnel}
 
     def interface(self, endpoint: Endpoint, fwmark: int) -> int:
         """Index of the interface by which a datagram from `endpoint.source` leaves. Raises OSError."""

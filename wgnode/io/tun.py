@@ -10,6 +10,8 @@ import struct
 from collections import Counter
 
 TUNSETIFF = 0x400454CA
+TUNGETIFF = 0x800454D2
+TUNGETDEVNETNS = 0x54E3
 SIOCSIFMTU = 0x8922
 SIOCGIFMTU = 0x8921
 IFF_TUN = 0x0001
@@ -64,6 +66,14 @@ class Tun:
             if error.errno == errno.EBADFD:
                 raise TunGone(error.errno, f"{self.name}: the interface is gone") from error
             self.counters[errno.errorcode.get(error.errno or 0, "unknown")] += 1
+
+    def current_name(self) -> str:
+        """Interfaces can be renamed. Raises OSError once it is gone."""
+        return fcntl.ioctl(self.fd, TUNGETIFF, bytes(40))[:16].rstrip(b"\0").decode()
+
+    def namespace(self) -> int:
+        """A descriptor of the network namespace where the interface is now, for the caller to close. Raises OSError."""
+        return fcntl.ioctl(self.fd, TUNGETDEVNETNS)
 
     def close(self) -> None:
         os.close(self.fd)

@@ -24,6 +24,8 @@ KNOWN_SOURCES = 1024
 """Endpoints kept ready for the next datagram from or to them."""
 BATCH = 64
 PORT_ATTEMPTS = 16
+OUTER_IPV4, OUTER_IPV6 = 28, 48
+"""Bytes of IP and UDP header."""
 SOURCE_GONE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV)
 """What sending from an address may bring that sending from any would not."""
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
@@ -37,6 +39,10 @@ class _Destination(NamedTuple):
     socket: socket.socket
     address: SocketAddress
     ancillary: Ancillary
+    tunnel_mtu: int | None = None
+    """Of the other tunnel that it leaves by, if any."""
+    checked: bool = True
+    """Whether the kernel was asked about its path."""
 
 
 class UdpSockets:
@@ -61,6 +67,8 @@ class UdpSockets:
         self._backlog: deque[tuple[bytes, Endpoint]] = deque()
         self._sources: dict[object, Endpoint] = {}
         self._destinations: dict[Endpoint, _Destination] = {}
+        self.nested = False
+        """Whether anything was sent into another tunnel since routing changed."""
 
     def close(self) -> None:
         """The caller has stopped watching `descriptors` by now."""
@@ -82,6 +90,7 @@ class UdpSockets:
         if self.paths is not None:
             self.paths.changed()
         self._destinations.clear()
+        self.nested = False
 
     @property
     def descriptors(self) -> dict[int, int]:
@@ -113,8 +122,15 @@ class UdpSockets:
             found.append((data, source))
         return found
 
-    def send(self, data: bytes, endpoint: Endpoint) -> None:
-        """Send, or keep for `flush`, or count and drop."""
+    def send(self, data: bytes, endpoint: Endpoint, *, carries_tunnel: bool = False) -> None:
+        """Send, or keep for `flush`, or count and drop.
+
+        What carries another tunnel's datagram into yet another tunnel has to fit into it unfragmented: where tunnels
+        are routed into each other, that ends the circle, since with each turn a datagram grows.
+        """
+        if carries_tunnel and self._too_long_to_nest(data, endpoint):
+            self.counters["EMSGSIZE"] += 1
+            return
         if self._backlog or not self._try(data, endpoint):
             self._keep(data, endpoint)
 
@@ -127,7 +143,9 @@ class UdpSockets:
         """False when the socket's buffer is full."""
         to = None
         try:
-            to = self._destinations.get(endpoint) or self._prepare(endpoint)
+            to = self._destinations.get(endpoint)
+            if to is None or not to.checked:
+                to = self._prepare(endpoint, first=to is None)
             if to.ancillary:
                 to.socket.sendmsg((data,), to.ancillary, 0, to.address)
             else:
@@ -143,20 +161,35 @@ class UdpSockets:
             self._count(error)
         return True
 
-    def _prepare(self, endpoint: Endpoint) -> _Destination:
-        """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError."""
+    def _prepare(self, endpoint: Endpoint, *, first: bool) -> _Destination:
+        """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.
+
+        A first reply goes back the way that its datagram came without a question to the kernel: a flood from many
+        sources, each of which gets a cookie, must not cost that much.
+        """
         address, port, source = endpoint
         if ":" in address:
             family, destination = socket.AF_INET6, _ipv6_destination(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
-        if self.paths is not None:
+        tunnel_mtu = None
+        checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
+        if self.paths is not None and checked:
             source = self.paths.source(endpoint, self.fwmark)
+            tunnel_mtu = self.paths.tunnel_mtu(endpoint, self.fwmark)
+            self.nested = self.nested or tunnel_mtu is not None
         ancillary = [] if source is None else from_address(source)
         if len(self._destinations) >= KNOWN_SOURCES:
             self._destinations.clear()
-        made = self._destinations[endpoint] = _Destination(self._sockets[family], destination, ancillary)
+        made = _Destination(self._sockets[family], destination, ancillary, tunnel_mtu, checked or self.paths is None)
+        self._destinations[endpoint] = made
         return made
+
+    def _too_long_to_nest(self, data: bytes, endpoint: Endpoint) -> bool:
+        known = self._destinations.get(endpoint)
+        if known is None or known.tunnel_mtu is None:
+            return False
+        return len(data) + (OUTER_IPV6 if ":" in endpoint.address else OUTER_IPV4) > known.tunnel_mtu
 
     def _keep(self, data: bytes, endpoint: Endpoint) -> None:
         if len(self._backlog) < LARGEST_BACKLOG:

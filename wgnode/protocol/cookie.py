@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 
 from wgnode.protocol.constants import COOKIE_SECRET_LATENCY, COOKIE_SECRET_MAX_AGE, KEY_LENGTH, MAC_LENGTH
-from wgnode.protocol.crypto import hash_, mac, mac_equal, xaead_open, xaead_seal
+from wgnode.protocol.crypto import XaeadSealer, hash_, mac, mac_equal, xaead_open
 from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.messages import CookieReply, sender_index
 
@@ -40,6 +40,7 @@ class CookieChecker:
         self._random = random
         self._secret = b""
         self._secret_since = float("-inf")
+        self._sealer: XaeadSealer | None = None
 
     def check_mac1(self, message: bytes) -> bool:
         """Does the sender of this handshake message know our public key?"""
@@ -53,9 +54,10 @@ class CookieChecker:
 
     def reply(self, message: bytes, source: bytes, now: float) -> bytes:
         """The cookie reply to this handshake message, bound to its mac1."""
-        nonce = self._random(NONCE_LENGTH)
         given_mac1 = message[-2 * MAC_LENGTH : -MAC_LENGTH]
-        sealed = xaead_seal(self._cookie_key, nonce, self._cookie(source, now), given_mac1)
+        if self._sealer is None or not self._fresh(now):
+            self._sealer = XaeadSealer(self._cookie_key, self._random(NONCE_LENGTH))
+        nonce, sealed = self._sealer.seal(self._cookie(source, now), given_mac1)
         return CookieReply(sender_index(message), nonce, sealed).pack()
 
     def _fresh(self, now: float) -> bool:

@@ -105,6 +105,21 @@ def xaead_open(key: bytes, nonce: bytes, sealed: bytes, associated: bytes) -> by
     return ChaCha20Poly1305(hchacha20(key, nonce[:16])).decrypt(bytes(4) + nonce[16:], sealed, associated)
 
 
+class XaeadSealer:
+    """XAEAD for many messages: nonces that share their first 16 bytes share a subkey, and go on as a counter."""
+
+    def __init__(self, key: bytes, first_nonce: bytes) -> None:
+        self._prefix = first_nonce[:16]
+        self._counter = int.from_bytes(first_nonce[16:], "little")
+        self._cipher = ChaCha20Poly1305(hchacha20(key, self._prefix))
+
+    def seal(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
+        """The nonce, 24 bytes and never the same one again, and what it sealed."""
+        tail = self._counter.to_bytes(8, "little")
+        self._counter = (self._counter + 1) % 2**64
+        return self._prefix + tail, self._cipher.encrypt(bytes(4) + tail, plain, associated)
+
+
 def hchacha20(key: bytes, nonce: bytes) -> bytes:
     """The subkey of draft-irtf-cfrg-xchacha 2.2, from `cryptography`'s ChaCha20 (docs/decisions/xchacha20.md).
 

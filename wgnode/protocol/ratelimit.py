@@ -20,6 +20,9 @@ HANDSHAKES_PER_SECOND = 500
 
 def address_bytes(address: str) -> bytes:
     """4 or 16 bytes of an IP address; a zone is left out, an IPv4-mapped address counts as IPv4."""
+    parts = address.split(".")
+    if len(parts) == 4 and address.isascii() and ":" not in address:  # during a flood it counts
+        return bytes(map(int, parts))
     parsed = ip_address(address.partition("%")[0])
     if parsed.version == 6 and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped.packed

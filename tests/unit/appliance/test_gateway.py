@@ -10,6 +10,7 @@ from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
+from wgnode.nodeconfig import LinkConfig, NodeConfig, encode_key
 from wgnode.protocol.endpoint import Endpoint
 
 
@@ -72,4 +73,38 @@ def test_a_surprise_while_starting_is_told_by_its_kind(tmp_path: Path, monkeypat
         gateway.load()
     assert gateway.error is not None
     assert gateway.error.startswith("TypeError: ")
+    loop.close()
+
+
+class FakeShell:
+    """A shell whose node runs."""
+
+    def __init__(self) -> None:
+        self.device = new_device()
+        self.device.set_private_keys([bytes(range(32))], 0.0)
+        self.device.start(0.0)
+        self.flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def test_a_running_node_calls_a_peer_that_the_host_knows_a_place_for(tmp_path: Path) -> None:
+    loop = Loop()
+    with open(tmp_path / "console", "w") as console:
+        gateway = Gateway(loop, Log(console.fileno()))
+        gateway.shell = shell = FakeShell()  # type: ignore[assignment]
+        gateway.config = NodeConfig("demo", "berlin", (), 1, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
+        here = shell.device.add_peer([bytes(range(1, 33))])
+        there = shell.device.add_peer([bytes(range(2, 34))])
+        shell.device.set_endpoint(there, Endpoint("192.0.2.7", 1))
+        gateway.begin(
+            5 * 10**18, {encode_key(here.public_key): "192.0.2.9:9", encode_key(there.public_key): "192.0.2.8:8"}
+        )
+        assert here.endpoint == Endpoint("192.0.2.9", 9)
+        assert there.endpoint == Endpoint("192.0.2.7", 1), "where it is known to be"
+        assert shell.flushed == 1
+        assert gateway.stamps.last < 5 * 10**18, "a running node knows its own time stamps"
+        gateway.begin(0, {encode_key(here.public_key): "192.0.2.1:1"})
+        assert (here.endpoint, shell.flushed) == (Endpoint("192.0.2.9", 9), 1)
     loop.close()

@@ -213,6 +213,7 @@ def test_the_baked_layers_are_brought_to_the_running_node(
     asked = guest.of_type("configure")[0]
     assert (asked["config"].encode(), asked["secrets"].encode()) == (config.to_json(), secrets.to_json())
     assert hostd.named == {KEY: "192.0.2.7:1"}, "endpoints that are names are resolved from now on"
+    turn(loop, guest, lambda: len(guest.of_type("resume")) == 2)
 
 
 def test_a_node_that_can_not_be_changed_while_it_runs_is_said_to_need_a_restart(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 
 import pytest
 
 from wgnode.io import sticky
-from wgnode.io.sticky import RoutingWatch, SourcePaths, from_address, local_address
+from wgnode.io.sticky import RoutingWatch, SourcePaths, from_address, is_tunnel_datagram, local_address
 from wgnode.protocol.endpoint import Endpoint
 
 PEER = Endpoint("203.0.113.1", 51820, "192.0.2.1")
@@ -108,3 +109,35 @@ def test_the_real_kernel_tells_interfaces_and_addresses_that_are_not_ours() -> N
             watch.interface(Endpoint("127.0.0.1", 1, "192.0.2.77"), 0)
     finally:
         watch.close()
+
+
+def ipv4(protocol: int, payload: bytes, fragment: int = 0) -> bytes:
+    return struct.pack(">BBHHHBBH8x", 0x45, 0, 20 + len(payload), 0, fragment, 64, protocol, 0) + payload
+
+
+def ipv6(next_header: int, payload: bytes) -> bytes:
+    return struct.pack(">IHBB32x", 6 << 28, len(payload), next_header, 64) + payload
+
+
+@pytest.mark.parametrize("message", [1, 2, 3, 4])
+def test_datagrams_of_tunnels_and_fragments_are_recognised(message: int) -> None:
+    payload = bytes(8) + bytes([message, 0, 0, 0]) + bytes(20)
+    for packet in (ipv4(17, payload), ipv6(17, payload), ipv4(17, bytes(32), 0x2000), ipv4(17, bytes(32), 7)):
+        assert is_tunnel_datagram(packet)
+    assert is_tunnel_datagram(ipv6(44, bytes(32)))
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [ipv4(17, bytes(8) + b"\5\0\0\0" + bytes(8)), ipv4(17, bytes(8) + b"\1\0\0\1" + bytes(8)),
+     ipv4(6, bytes(32), 0x2000),
+     ipv4(1, bytes(8) + b"\4\0\0\0"), ipv4(17, bytes(8)), ipv6(6, bytes(8) + b"\4\0\0\0"), b"", b"\x45", bytes(27)],
+)  # fmt: skip
+def test_other_packets_are_no_datagrams_of_tunnels(packet: bytes) -> None:
+    assert not is_tunnel_datagram(packet)
+
+
+def test_the_tunnel_that_carries_a_datagram_is_known_by_its_mtu() -> None:
+    paths = SourcePaths(Kernel().interface, tunnels=lambda: {1: 1420})
+    assert paths.tunnel_mtu(PEER, 0) == 1420
+    assert paths.tunnel_mtu(PEER._replace(source=None), 0) is None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from wgnode.io import udp
+from wgnode.io.sticky import SourcePaths
 from wgnode.io.udp import UdpSockets, parse_endpoint
 from wgnode.protocol.endpoint import Endpoint
 
@@ -169,3 +170,54 @@ def test_endpoints_are_parsed(text: str, endpoint: Endpoint) -> None:
 def test_endpoints_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="endpoint"):
         parse_endpoint(text)
+
+
+class IntoTunnel(SourcePaths):
+    """All leaves by a tunnel with an MTU of 100 bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda endpoint, fwmark: 7, tunnels=lambda: {7: 100})
+
+
+@pytest.mark.parametrize(("address", "longest"), [("127.0.0.1", 72), ("::1", 52)])
+def test_a_tunnels_datagram_goes_into_another_tunnel_only_unfragmented(address: str, longest: int) -> None:
+    one, two = UdpSockets(paths=IntoTunnel()), UdpSockets()
+    try:
+        endpoint = Endpoint(address, two.port)
+        one.send(b"ordinary" * 20, endpoint)
+        assert one.nested
+        for size in (longest, longest + 1):
+            one.send(b"x" * size, endpoint, carries_tunnel=True)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        assert [len(data) for data, _ in wait(two, family, 2)] == [160, longest]
+        assert one.counters == {"EMSGSIZE": 1}
+    finally:
+        one.close()
+        two.close()
+
+
+def test_a_first_reply_asks_the_kernel_nothing() -> None:
+    """Or a flood from many sources, each of which gets a cookie, would cost a question each."""
+    asked: list[Endpoint] = []
+
+    def interface(endpoint: Endpoint, fwmark: int) -> int:
+        asked.append(endpoint)
+        return 1
+
+    one, two = UdpSockets(paths=SourcePaths(interface)), UdpSockets()
+    try:
+        learned, configured = Endpoint("127.0.0.1", two.port, "127.0.0.1"), Endpoint("127.0.0.1", two.port)
+        one.send(b"first", learned)
+        assert asked == []
+        one.send(b"second", learned)
+        one.send(b"third", learned)
+        assert asked == [learned]
+        one.send(b"first", configured)
+        assert asked == [learned, configured]
+        one.routing_changed()
+        one.send(b"first after a change", learned)
+        assert asked == [learned, configured, learned]
+        assert len(wait(two, socket.AF_INET, 5)) == 5
+    finally:
+        one.close()
+        two.close()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from ipaddress import ip_address
+
 import pytest
 
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_A, ENDPOINT_B, Node, Pair, packet, pair
@@ -185,3 +189,31 @@ def test_a_flood_of_initiations_ends_in_cookie_replies_and_sessions_go_on() -> N
     p.b.take()
     p.a_to_b(b"through")
     assert p.b.delivered == [packet(A4, B4, b"through")]
+
+
+def test_no_two_cookie_replies_share_a_nonce() -> None:
+    """Replies of one secret's time share a subkey and count; a new secret brings another."""
+    checker = CookieChecker(bytes(range(32)), iter_random())
+    replies = [checker.reply(bytes(148), b"source", now) for now in (0.0, 1.0, 119.0, 121.0, 122.0)]
+    nonces = [CookieReply.parse(reply).nonce for reply in replies]
+    assert len(set(nonces)) == 5
+    assert [nonce[:16] == nonces[0][:16] for nonce in nonces] == [True, True, True, False, False]
+
+
+def iter_random() -> Callable[[int], bytes]:
+    counter = itertools.count(1)
+    return lambda length: bytes([next(counter)]) * length
+
+
+@pytest.mark.parametrize(
+    "address", ["192.0.2.1", "0.0.0.0", "255.255.255.255", "2001:db8::1", "::ffff:192.0.2.1", "fe80::1%3"]
+)
+def test_addresses_are_packed_as_the_standard_library_does(address: str) -> None:
+    parsed = ip_address(address.partition("%")[0])
+    assert address_bytes(address) == (getattr(parsed, "ipv4_mapped", None) or parsed).packed
+
+
+@pytest.mark.parametrize("address", ["192.0.2", "192.0.2.256", "name.in.the.net", ""])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (the standard library's own words)
+        address_bytes(address)

@@ -158,7 +158,8 @@ def test_a_host_is_asked_for_health_image_and_configuration() -> None:
     assert (found.health, found.image, found.damage) == (health(), IMAGE, "")
     assert found.config is not None
     assert found.config.digest == CONFIG.digest
-    assert site_status.ask(StatusHost("\n")).health == {}
+    for cut_off in ("\n", '{"status": "run', "null\n", ""):
+        assert site_status.ask(StatusHost(cut_off)).health == {}
 
 
 def test_a_damaged_configuration_on_disk_is_told() -> None:

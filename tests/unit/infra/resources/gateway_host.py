@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.hosts import units as services
 from infra.hosts.host import HostError, Result
-from infra.resources import gateway_change
+from infra.resources import gateway_change, gateway_state
 from tests.unit.infra.fake_host import FakeHost, failed, said
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import encode_key, expected_live_digest
@@ -25,6 +25,7 @@ class GatewayHost(FakeHost):
         super().__init__(name)
         self.states: dict[str, list[str]] = {}
         self.node: dict[str, Any] = {}
+        self.detached: set[str] = set()  # taps that no guest holds
         self.boots_after = 0  # questions that a new node leaves unanswered
         self.boots = True
         self.refuses: str | None = None  # why the guest says that it can't be a node
@@ -107,6 +108,7 @@ class GatewayHost(FakeHost):
             self.events.append(f"restart {unit}")
             state[0] = "active"
             if unit == paths.GATEWAY_UNIT:
+                self.detached.clear()
                 self._boot()
 
     def _shown(self, unit: str) -> str:
@@ -157,6 +159,10 @@ class GatewayHost(FakeHost):
     def _sh(self, argv: list[str], input: bytes) -> Result:
         if "health --json" in argv[2]:
             return self._health()
+        if argv[2] == gateway_change.CONSOLE:
+            return said(CONSOLE if argv[4] == paths.GATEWAY_UNIT else "")
+        if argv[2] == gateway_state.READ_TAPS:
+            return said("".join(f"{tap}\n" for tap in argv[4:] if tap not in self.detached))
         if argv[2] == gateway_change._RESTART:
             self.events.append("daemon-reload")
             self._change("restart", argv[4])
@@ -209,9 +215,6 @@ class GatewayHost(FakeHost):
         if not running or self.states.get(paths.GATEWAY_UNIT, [""])[0] != "active":
             return Result(1, json.dumps({"status": "booting", "error": "the guest is booting"}), "")
         return said(json.dumps({"status": "running", "error": None, **self.node}))
-
-    def _journalctl(self, argv: list[str], input: bytes) -> Result:
-        return said(CONSOLE if paths.GATEWAY_UNIT in argv else "")
 
     def _find(self, argv: list[str], input: bytes) -> Result:
         directory, kept = argv[1], argv[argv.index("-path") + 1]

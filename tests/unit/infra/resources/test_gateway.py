@@ -465,6 +465,17 @@ def test_another_machine_is_a_new_guest(kind, host):
     assert not [path for path in host.files if path.startswith(paths.PREVIOUS)], "not needed any more"
 
 
+def test_what_a_killed_run_kept_of_the_former_gateway_is_drift_and_goes(kind, host):
+    inputs, id, state = created(kind)
+    host.directories[paths.PREVIOUS] = "0700 root:root"
+    host.files[f"{paths.PREVIOUS}/secrets.cpio"] = (b"former", 0o600, "wgnode")
+    assert read_paths(kind, id, state, inputs) == [f'directories["{paths.PREVIOUS}"]']
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert read_paths(kind, id, state, inputs) == []
+    assert (f"{paths.PREVIOUS}/secrets.cpio" in host.files, host.events) == (False, [])
+
+
 def test_a_new_guest_that_does_not_run_makes_room_for_the_former_one(kind, host):
     inputs, id, state = created(kind)
     host.broken_memory = "-m 256"
@@ -525,6 +536,16 @@ def test_an_update_that_ends_before_the_new_guest_starts_is_gone_on_with(kind, h
     assert [change.path for change in kind.diff(raised.value.state, bigger, bigger).changes]
     kind.update(id, raised.value.state, bigger, False)
     assert paths.GATEWAY_UNIT in host.restarted
+
+
+def test_a_tap_made_anew_under_the_guest_is_drift_and_needs_a_new_guest(kind, host):
+    inputs, id, state = created(kind)
+    host.detached = {paths.LAN_TAP}
+    assert read_paths(kind, id, state, inputs) == ['taps["wgnode-lan"]']
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert read_paths(kind, id, state, inputs) == []
 
 
 def test_the_sealed_bundle_is_kept_on_the_host_and_a_new_one_disturbs_nothing(kind, host):

@@ -11,7 +11,8 @@ from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
 from infra.resources import host_checks
-from infra.resources.hypervisor_host import DIRECTORIES, FOUND, PACKAGES, SYSCTL_FILE, HypervisorHost
+from infra.resources.hypervisor_host import PACKAGES, HypervisorHost
+from infra.resources.hypervisor_state import DIRECTORIES, FOUND, SYSCTL_FILE
 from tests.unit.infra.fake_host import FakeHost, failed, link, said
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")

@@ -1,0 +1,101 @@
+"""A gateway's runner killed at its steps: a running guest, a new one, or none at all (see test_faults_hosts.py)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from infra.provider.kind import Properties
+from infra.resources.appliance_image import ApplianceImage
+from infra.resources.gateway import Gateway
+from infra.resources.hypervisor_host import HypervisorHost
+from infra.resources.nat_firewall import NatFirewall
+from lab.api import Lab
+from lab.deployment import IMAGE
+from tests.lab.faults import Recorded, Runner
+from tests.lab.trial import Trial, connection, describe, sample, survives
+from wgnode.image import paths
+from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
+PRIVATE, CABIN, ROME = (X25519PrivateKey.generate() for _ in range(3))
+PRESHARED = secrets.token_bytes(32)
+PEER = PeerConfig("cabin", (CABIN.public_key().public_bytes_raw(),), ("10.2.0.0/24",))
+JOINED = PeerConfig("rome", (ROME.public_key().public_bytes_raw(),), ("10.3.0.0/24",), "203.0.113.9:51820", 25)
+CONFIG = NodeConfig(
+    mesh="faults",
+    name="berlin",
+    public_keys=(PRIVATE.public_key().public_bytes_raw(),),
+    listen_port=51820,
+    addresses=("10.99.0.1/24",),
+    transit=LinkConfig(paths.TRANSIT_MAC, ("172.31.255.254/30",), ("172.31.255.253",)),
+    lan=LinkConfig("52:54:00:77:68:01", ("10.1.0.2/24",)),
+    peers=(PEER,),
+)
+SECRETS = NodeSecrets((PRIVATE.private_bytes_raw(),), {PEER.public_keys[0]: (PRESHARED,)})
+
+
+@pytest.fixture(scope="module")
+def image(lab: Lab) -> Iterator[Properties]:
+    """On a host that lacks nothing but a gateway."""
+    to, runner = {"connection": connection(lab, "berlin")}, Runner(lab)
+    digest = hashlib.sha256(IMAGE.read_bytes()).hexdigest()
+    inputs = {
+        "HypervisorHost": HypervisorHost().check({**to, "networks": {"uplink": "wan0", "lanInterface": "lan0"}}, {}),
+        "NatFirewall": NatFirewall().check({**to, "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}, {}),
+        "ApplianceImage": ApplianceImage().check({**to, "source": str(IMAGE), "sha256": digest}, {}),
+    }
+    made = {kind: runner.run(kind, "up", None, given).recorded for kind, given in inputs.items()}
+    lab.console("berlin", f"rmdir {paths.GATEWAY} {paths.HOSTD_DIRECTORY}")  # which go with the gateway
+    try:
+        yield {"directory": paths.image_directory(digest), "sha256": digest}
+    finally:
+        gateway = inputs_of_gateway(lab, {"directory": paths.image_directory(digest), "sha256": digest})
+        left = Recorded("berlin", gateway, gateway)
+        runner.run("Gateway", "destroy", left, gateway)
+        for kind in reversed(made):
+            runner.run(kind, "destroy", made[kind], inputs[kind])
+
+
+def inputs_of_gateway(lab: Lab, image: Properties, config: NodeConfig = CONFIG, memory: int = 128) -> Properties:
+    given = {
+        "connection": connection(lab, "berlin"),
+        "name": "berlin",
+        "image": image,
+        "machine": {"memory": memory},
+        "config": config.to_json().decode(),
+        "secrets": SECRETS.to_json().decode(),
+    }
+    return Gateway().check(given, {})
+
+
+def test_created_replaced_and_deleted(lab: Lab, image: Properties) -> None:
+    survives(Trial(lab, "berlin", "Gateway", inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, memory=136)))
+
+
+def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
+    """From either of two configurations to the other, by the same guest all the time."""
+    one, other = inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, replace(CONFIG, peers=(PEER, JOINED)))
+    trial = Trial(lab, "berlin", "Gateway", one, other)
+    now, snapshots = trial.up(None, one).recorded, (trial.after_create, trial.after_update)
+    assert now
+    guest = pid_of_guest(lab)
+    print("Gateway live", len(trial.updated.steps), "steps")
+    for number, fault in enumerate(sample(trial.updated)):
+        wanted = (other, one)[number % 2]
+        trial.runner.killed("Gateway", "up", now, wanted, fault)
+        now = trial.up(now, wanted).recorded
+        assert now
+        trial.same(describe("live change", fault, trial.updated), snapshots[1 - number % 2])
+        assert pid_of_guest(lab) == guest, describe("a new guest after a live change", fault, trial.updated)
+    trial.destroy(now)
+    assert not trial.failures, "\n\n".join(trial.failures)
+
+
+def pid_of_guest(lab: Lab) -> str:
+    return lab.console("berlin", f"systemctl show --property=MainPID --value {paths.GATEWAY_UNIT}").stdout.strip()

@@ -1,0 +1,87 @@
+"""Following an interface: up, down, its MTU, its move to another network namespace, its end."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from wgnode.io import netns
+from wgnode.io.loop import Loop, Timer
+from wgnode.io.netlink import Link, LinkMonitor, Rtnetlink
+from wgnode.io.shell import Shell
+
+POLL = 1.0
+"""Seconds between looks at an interface in another namespace: a socket kept there would keep the namespace alive."""
+
+
+class LinkFollower:
+    """Starts and stops a shell as its interface is set up and down, and follows its MTU and its end."""
+
+    def __init__(self, loop: Loop, shell: Shell) -> None:
+        self.loop, self.shell = loop, shell
+        self._monitor = LinkMonitor()
+        self._moved = False
+        self._timer: Timer | None = None
+        with Rtnetlink() as kernel:
+            self._index = kernel.link(shell.tun.name).index
+        loop.add_reader(self._monitor.fd, self._changed)
+        self._follow()
+
+    def close(self) -> None:
+        self.loop.remove_reader(self._monitor.fd)
+        self._monitor.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _changed(self) -> None:
+        try:
+            concerned = any(link.index == self._index for link, _ in self._monitor.read())
+        except OSError:  # ENOBUFS: some were lost
+            concerned = True
+        if concerned and not self._moved:
+            self._follow()
+
+    def _follow(self) -> None:
+        """What is now, not what a message said a while ago."""
+        with Rtnetlink() as kernel:
+            link = next((link for link in kernel.links() if link.index == self._index), None)
+        if link is None:
+            self._moved = True
+            return self._poll()
+        self._apply(link)
+
+    def _poll(self) -> None:
+        try:
+            link = self._elsewhere()
+        except OSError:
+            return self.shell.on_gone()
+        self._timer = self.loop.call_later(POLL, self._poll)
+        self._apply(link)
+
+    def _elsewhere(self) -> Link:
+        """Raises OSError when there is no such interface any more."""
+        tun = self.shell.tun
+        name, namespace = tun.current_name(), tun.namespace()
+        try:
+            return netns.inside(namespace, lambda: _link(name))
+        finally:
+            os.close(namespace)
+
+    def _apply(self, link: Link) -> None:
+        self.shell.device.mtu = link.mtu
+        if not link.up:
+            return self.shell.stop()
+        try:
+            self.shell.start()
+        except OSError as error:
+            self._report(error)
+
+    def _report(self, error: OSError) -> None:
+        if self.shell.log is not None:
+            hint = "; another process has that port" if error.errno == errno.EADDRINUSE else ""
+            self.shell.log(f"cannot listen on port {self.shell.device.listen_port}: {error.strerror}{hint}")
+
+
+def _link(name: str) -> Link:
+    with Rtnetlink() as kernel:
+        return kernel.link(name)

@@ -28,7 +28,7 @@ def command() -> None:
     epilog="""\b
 Example:
   wgnode site new paris --environment prod --address 203.0.113.7 --uplink eno1 --lan-interface eno2 \\
-    --lan 10.7.0.0/24 --management 192.0.2.0/24 --endpoint 203.0.113.7:51820
+    --lan 10.7.0.0/24 --management 192.0.2.0/24 --endpoint 203.0.113.7:51820 --add
 """
 )
 @click.argument("name")
@@ -49,6 +49,7 @@ Example:
 @click.option("--management", multiple=True, help="A network that SSH comes from, like 192.0.2.0/24; repeat.")
 @click.option("--endpoint", help="HOST:PORT at which other sites call this one; none if nobody can.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default="stacks", show_default=True)
+@click.option("--add", is_flag=True, help="Put the entry into the mesh's stack file, instead of printing it.")
 @click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False), help="Put the private key here (0600).")
 def new(
     name: str,
@@ -65,6 +66,7 @@ def new(
     management: Sequence[str],
     endpoint: str | None,
     directory: Path,
+    add: bool,
     key_file: Path | None,
 ) -> None:
     """Write NAME's stack file and print the entry to add to the mesh's.
@@ -100,8 +102,22 @@ def new(
         raise
     click.echo(f"wrote {file}; look through it, then pin the host's keys:", err=True)
     click.echo(f"  wgnode host scan {address}{'' if port == 22 else f' --port {port}'} --write {file}", err=True)
+    if add:
+        _pulumi(_entry_settings(site, public, endpoint), file, "")
+        click.echo(f"added {name} to {directory / f'Pulumi.{site.mesh}.yaml'}", err=True)
+        return
     click.echo(f"add this under `sites:` in {directory / f'Pulumi.{site.mesh}.yaml'}:", err=True)
     click.echo(mesh_entry(site, public, endpoint), nl=False)
+
+
+def _entry_settings(site: NewSite, public: str, endpoint: str | None) -> list[str]:
+    """The entry as settings of the mesh's stack; the engine keeps the file's comments."""
+    values = {f"lans[{number}]": lan for number, lan in enumerate(site.lans)} | {"recipient": public}
+    if endpoint:
+        values["endpoint"] = endpoint
+    pairs = [f"wgmesh:mesh.sites.{site.name}.{path}={value}" for path, value in values.items()]
+    plain = [word for pair in pairs for word in ("--plaintext", pair)]
+    return ["config", "set-all", "--path", "--stack", site.mesh, *plain]
 
 
 def _judge(

@@ -128,3 +128,14 @@ def test_what_would_be_refused_later_is_refused_now(project: Path, more: list[st
     assert answer.exit_code == 2
     assert says in answer.output
     assert not (project / "stacks").exists()
+
+
+def test_the_entry_is_put_into_the_mesh_s_stack_when_asked_to(project: Path, engine: Path) -> None:
+    answer = run("--endpoint", "203.0.113.7:51820", "--add")
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout == ""
+    calls = (engine / "calls").read_text().splitlines()
+    added = next(call for call in calls if call.startswith("config set-all"))
+    assert "--stack prod-mesh" in added
+    for pair in ("lans[0]=10.7.0.0/24", "endpoint=203.0.113.7:51820", "recipient=wgnode-"):
+        assert f"wgmesh:mesh.sites.paris.{pair}" in added

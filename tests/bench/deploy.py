@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import statistics
 import subprocess
 import sys
@@ -223,6 +224,7 @@ def run(rounds: int, say: Callable[[str], None]) -> Bench:
             for round in range(rounds):
                 say(f"round {round + 1} of {rounds}")
                 lab.down()
+                shutil.rmtree(lab.directory / "project", ignore_errors=True)
                 deployment = bench.cold()
                 bench.warm(deployment)
                 bench.up(deployment, stack_of("berlin"), "no-op up of a site")

@@ -16,6 +16,8 @@ from typing import Any
 
 FORMAT = 1
 KEY_LENGTH = 32
+FIXED = ("mesh", "name", "interface", "transit", "lan")
+"""What of a configuration a running node can't change: who it is, and its network cards."""
 
 
 class ConfigError(ValueError):
@@ -122,6 +124,12 @@ class NodeConfig:
     def digest(self) -> str:
         """SHA-256 of the canonical bytes, hex: what a node reports as `loaded`."""
         return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def fixed_differences(old: NodeConfig, new: NodeConfig) -> str | None:
+    """Why a node has to boot to come from one configuration to the other, None where it can change while it runs."""
+    differing = [name for name in FIXED if getattr(old, name) != getattr(new, name)]
+    return f"{' and '.join(differing)} can't be changed while it runs" if differing else None
 
 
 @dataclass(frozen=True, repr=False)

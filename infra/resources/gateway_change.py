@@ -20,6 +20,7 @@ from infra.resources import host_checks
 from infra.resources.gateway_state import ATTACHED, DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
+from wgnode.nodeconfig import NodeConfig, fixed_differences
 
 HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it has found a guest that runs
 HOPELESS_RESTARTS = 3
@@ -70,10 +71,8 @@ def apply(host: Host, wanted: Desired) -> None:
         _write(host, wanted, "gatewayUnit")
         host.run(["systemctl", "daemon-reload"])
         host.run(["systemctl", "--quiet", "enable", *UNITS])
-    if differing & {"files.config", "files.secrets"}:
-        _write(host, wanted, *_LAYERS)
     if _of_node(differing):
-        change_live_or_replace(host, wanted, found)
+        change_node(host, wanted, found)
     return None
 
 
@@ -94,10 +93,25 @@ def _of_node(differing: set[str]) -> bool:
     )
 
 
-def change_live_or_replace(host: Host, wanted: Desired, found: Properties) -> None:
-    if reason := change_live(host, wanted):
+def change_node(host: Host, wanted: Desired, found: Properties) -> None:
+    """Live where the node can take it; known beforehand where it can't, so that there is a gateway to go back to."""
+    on_disk = _config_on(host)
+    reason = on_disk and fixed_differences(on_disk, wanted.config)
+    if not reason:
+        _write(host, wanted, *_LAYERS)
+        reason = change_live(host, wanted)
+    if reason:
         log(f"gateway on {host.name}: a new guest is needed: {reason}", Severity.INFO)
         replace(host, wanted, found)
+
+
+def _config_on(host: Host) -> NodeConfig | None:
+    """The configuration in the baked layer, None where there is none that can be read."""
+    layer = host.read_file(paths.CONFIG_LAYER)
+    try:
+        return layers.config_of(layer or b"")
+    except ValueError:
+        return None
 
 
 def install_hostd(host: Host, wanted: Desired, found: Properties) -> None:
@@ -165,12 +179,8 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
 
 def keep(host: Host, found: Properties) -> None:
     """What runs now, to come back to, if what lies on the disk is what runs and not the half of a change."""
-    layer = host.read_file(paths.CONFIG_LAYER)
-    try:
-        on_disk = layers.config_of(layer or b"").digest
-    except ValueError:
-        return
-    if on_disk == found["applied"]:
+    on_disk = _config_on(host)
+    if on_disk is not None and on_disk.digest == found["applied"]:
         unit = f"/etc/systemd/system/{paths.GATEWAY_UNIT}"
         host.run(["sh", "-c", _KEEP, "keep", paths.PREVIOUS, paths.CONFIG_LAYER, paths.SECRETS_LAYER, unit])
 

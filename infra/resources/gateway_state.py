@@ -44,6 +44,7 @@ class Content:
 class Desired:
     """`memory` is the guest's in MiB, `boot_timeout` in seconds."""
 
+    config: NodeConfig
     files: Mapping[str, Content]
     applied: str
     live: str
@@ -93,6 +94,7 @@ def desired(inputs: Properties) -> Desired:
     if "bundle" in inputs:
         files["bundle"] = Content(paths.SEALED_BUNDLE, inputs["bundle"].encode())
     return Desired(
+        config,
         files,
         config.digest,
         expected_live_digest(config, secrets),

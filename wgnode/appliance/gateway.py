@@ -16,13 +16,11 @@ from wgnode.io.loop import Loop
 from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
-from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key
+from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
 from wgnode.protocol.device import Device
 
 EIO_REPLY = "errno=-5\n\n"
 """UAPI's answer while no node runs."""
-FIXED = ("mesh", "name", "interface", "transit", "lan")
-"""What of the configuration only a new start can change: who this is, and the network cards."""
 
 
 class TunnelGone(Exception):
@@ -103,8 +101,8 @@ class Gateway:
             keys = NodeSecrets.from_json(secrets.encode())
             if self.shell is None or self.config is None or not self.shell.device.running:
                 return {"restart": f"no node runs ({self.error or 'it is booting'})"}
-            if fixed := [name for name in FIXED if getattr(new, name) != getattr(self.config, name)]:
-                return {"restart": f"{' and '.join(fixed)} can't be changed while it runs"}
+            if fixed := fixed_differences(self.config, new):
+                return {"restart": fixed}
             self._change(self.shell, self.config, new, keys)
         except (OSError, ValueError) as error:
             self.log.error(f"the new configuration was not applied: {error}")

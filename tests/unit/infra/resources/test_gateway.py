@@ -439,6 +439,22 @@ def test_what_the_running_node_can_not_take_needs_a_new_guest(kind, host):
     assert kind.diff(state, news, news).changes == ()
 
 
+def test_other_network_cards_need_a_new_guest_and_the_former_one_is_kept_to_go_back_to(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    host.restarts_by_itself = 3
+    host.waited = lambda _: setattr(host, "boots", False)
+    moved = replace(CONFIG, lan=replace(CONFIG.lan, addresses=("10.1.0.9/24",))).to_json().decode()
+    with pytest.raises(Partial, match="does not run either"):
+        kind.update(id, state, kind.check({**NEWS, "config": moved}, inputs), False)
+    assert host.changed_live == 0
+    assert layer_digest(host) == CONFIG.digest
+    host.boots, host.waited = True, lambda _: None
+    news = kind.check({**NEWS, "config": moved}, inputs)
+    state = kind.update(id, state, news, False)
+    assert kind.diff(state, news, news).changes == ()
+
+
 def test_a_live_change_that_is_refused_is_an_error_and_the_node_goes_on_as_it_was(kind, host):
     inputs, id, state = created(kind)
     host.events.clear()

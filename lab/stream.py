@@ -24,6 +24,7 @@ class Stream:
     """Filled in once the stream has ended. `answers` are (time in seconds since 1970, sequence number)."""
 
     answers: list[tuple[float, int]] = field(default_factory=list)
+    interval: float = INTERVAL
 
     @property
     def received(self) -> int:
@@ -36,16 +37,17 @@ class Stream:
 
     @property
     def longest_gap(self) -> float:
-        """Seconds between two answers: how long nothing came through, to within the interval."""
+        """Seconds between two answers, or before the first: how long nothing came through, to within the interval."""
         times = sorted(at for at, _ in self.answers)
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+        before = (min((number for _, number in self.answers), default=1) - 1) * self.interval
+        return max([before, *(later - earlier for earlier, later in pairwise(times))])
 
 
 @contextmanager
 def stream(argv_prefix: Sequence[str], address: str, interval: float = INTERVAL) -> Iterator[Stream]:
     """Ping `address` all the while that the block runs, and for a few pings more."""
     argv = [*argv_prefix, "ping", "-n", "-D", "-i", f"{interval:g}", address]
-    made = Stream()
+    made = Stream(interval=interval)
     with tempfile.TemporaryFile("w+") as output:  # a pipe that nobody reads would be full, and stop it, after 770 pings
         process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
         try:

@@ -13,6 +13,8 @@ def test_what_was_lost_and_for_how_long() -> None:
     gap = Stream([(10.0, 1), (10.1, 2), (13.1, 32), (13.2, 33)])
     assert (gap.received, gap.lost) == (4, 29)
     assert gap.longest_gap == pytest.approx(3.0)
+    late = Stream([(13.1, 32), (13.2, 33)], 0.1)
+    assert (late.lost, late.longest_gap) == (31, pytest.approx(3.1))
     assert (Stream().received, Stream().lost, Stream().longest_gap) == (0, 0, 0.0)
 
 

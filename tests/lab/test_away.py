@@ -17,7 +17,7 @@ from infra.resources.nat_firewall import NatFirewall
 
 from .project import PIN, SSH_KEY, Project
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 STACK = ("--stack", "away")
 UP = ("up", "--yes", "--skip-preview", *STACK)
 DESTROY = ("destroy", "--yes", "--skip-preview", *STACK)

@@ -16,7 +16,7 @@ from .project import Project
 MESH = ("--stack", "dev-mesh")
 BERLIN = ("--stack", "dev-berlin")
 OTHER = {"PULUMI_CONFIG_PASSPHRASE": "another one"}
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -1,0 +1,475 @@
+"""How a gateway becomes as wanted: live, by a new guest, back to the former one, and away."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import pytest
+
+from infra.hosts.host import HostError, HostUnreachable
+from infra.provider.kind import Partial
+from infra.resources import gateway_change
+from infra.resources.gateway import Gateway, desired
+from infra.resources.gateway_state import BOOT_TIMEOUT
+from tests.unit.infra.resources.gateway_case import (
+    CONFIG,
+    GATEWAY_FILE,
+    GATEWAY_UNIT,
+    HOSTD_FILE,
+    HOSTD_UNIT,
+    JOINED,
+    MOVED,
+    NEWS,
+    PRIVATE,
+    SECRETS,
+    created,
+    hostd_file,
+    layer_digest,
+    read_paths,
+)
+from tests.unit.infra.resources.gateway_host import CONSOLE, Clock, GatewayHost
+from wgnode.image import paths
+from wgnode.nodeconfig import expected_live_digest
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(gateway_change, "time", made)
+    return made
+
+
+@pytest.fixture
+def host(clock):
+    made = GatewayHost()
+    made.waited = clock.sleep
+    return made
+
+
+@pytest.fixture
+def kind(host):
+    return Gateway(connect=lambda _: host)
+
+
+# Applying
+
+
+def test_first_the_companion_then_the_layers_and_the_gateway_last(kind, host):
+    inputs, *_ = created(kind)
+    files = desired(inputs).files
+    assert [event for event in host.events if not event.startswith("make")] == [
+        *(f"write {files[name].path}" for name in ("hostd", "hostdUnit")),
+        "daemon-reload",
+        f"restart {paths.HOSTD_UNIT}",
+        *(f"write {files[name].path}" for name in ("config", "secrets")),
+        f"write {paths.GATEWAY}/{paths.GATEWAY_UNIT}",
+        "daemon-reload",
+        f"restart {paths.GATEWAY_UNIT}",
+    ]
+    assert host.states == {unit: ["active", "enabled"] for unit in (paths.HOSTD_UNIT, paths.GATEWAY_UNIT)}
+
+
+def test_the_directories_are_open_to_the_user_of_qemu_whatever_the_umask(kind, host):
+    created(kind)
+    assert host.directories == dict.fromkeys((paths.GATEWAY, paths.HOSTD_DIRECTORY), "0755 root:root")
+
+
+def test_creating_it_again_changes_nothing(kind, host):
+    created(kind)
+    host.events.clear()
+    host.commands.clear()
+    created(kind)
+    assert host.events == []
+    assert not [command for command in host.commands if command.startswith("systemctl")]
+
+
+def test_another_configuration_is_written_and_then_changed_live(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    news = kind.check({**NEWS, **JOINED}, inputs)
+    state = kind.update(id, state, news, False)
+    assert host.events == [f"write {paths.CONFIG_LAYER}", "change live"]
+    assert kind.diff(state, news, news).changes == ()
+    assert state["loaded"] == CONFIG.digest != state["applied"]
+
+
+def test_what_the_running_node_can_not_take_needs_a_new_guest(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    host.live_answer = {"restart": "lan can't be changed while it runs"}
+    news = kind.check({**NEWS, **MOVED}, inputs)
+    state = kind.update(id, state, news, False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert kind.diff(state, news, news).changes == ()
+
+
+def test_other_network_cards_need_a_new_guest_and_the_former_one_is_kept_to_go_back_to(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    host.restarts_by_itself = 3
+    host.waited = lambda _: setattr(host, "boots", False)
+    moved = replace(CONFIG, lan=replace(CONFIG.lan, addresses=("10.1.0.9/24",))).to_json().decode()
+    with pytest.raises(Partial, match="does not run either"):
+        kind.update(id, state, kind.check({**NEWS, "config": moved}, inputs), False)
+    assert host.changed_live == 0
+    assert layer_digest(host) == CONFIG.digest
+    host.boots, host.waited = True, lambda _: None
+    news = kind.check({**NEWS, "config": moved}, inputs)
+    state = kind.update(id, state, news, False)
+    assert kind.diff(state, news, news).changes == ()
+
+
+def test_a_live_change_that_is_refused_is_an_error_and_the_node_goes_on_as_it_was(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    host.live_answer = {"error": "port 7 is in use"}
+    with pytest.raises(Partial, match=r"did not take .*: port 7 is in use\. It goes on with the former one") as error:
+        kind.update(id, state, kind.check({**NEWS, **MOVED}, inputs), False)
+    assert host.restarted == []
+    assert error.value.state["applied"] == CONFIG.digest
+    host.live_answer = None
+    news = error.value.inputs
+    state = kind.update(id, error.value.state, news, False)
+    assert kind.diff(state, news, news).changes == ()
+
+
+def test_another_machine_is_a_new_guest(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 256}}, inputs), False)
+    assert host.events == [
+        f"write {paths.GATEWAY}/{paths.GATEWAY_UNIT}",
+        "daemon-reload",
+        f"restart {paths.GATEWAY_UNIT}",
+    ]
+    assert not [path for path in host.files if path.startswith(paths.PREVIOUS)], "not needed any more"
+
+
+def test_what_a_killed_run_kept_of_the_former_gateway_is_drift_and_goes(kind, host):
+    inputs, id, state = created(kind)
+    host.directories[paths.PREVIOUS] = "0700 root:root"
+    host.files[f"{paths.PREVIOUS}/secrets.cpio"] = (b"former", 0o600, "wgnode")
+    assert read_paths(kind, id, state, inputs) == [f'directories["{paths.PREVIOUS}"]']
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert read_paths(kind, id, state, inputs) == []
+    assert (f"{paths.PREVIOUS}/secrets.cpio" in host.files, host.events) == (False, [])
+
+
+def test_a_new_guest_that_does_not_run_makes_room_for_the_former_one(kind, host):
+    inputs, id, state = created(kind)
+    host.broken_memory = "-m 256"
+    host.restarts_by_itself = 3
+    bigger = kind.check({**NEWS, **JOINED, "machine": {"memory": 256}}, inputs)
+    with pytest.raises(Partial, match="The former gateway runs again") as error:
+        kind.update(id, state, bigger, False)
+    assert "No module named wgnode" in str(error.value), "and why the new one did not"
+    assert host.node["applied"] == CONFIG.digest == layer_digest(host)
+    assert "-m 160" in host.files[GATEWAY_FILE][0].decode()
+    state = error.value.state
+    differing = {change.path for change in kind.diff(state, bigger, bigger).changes}
+    assert {"files.gatewayUnit", "files.config", "applied"} <= differing
+    host.broken_memory = None
+    state = kind.update(id, state, bigger, False)
+    assert kind.diff(state, bigger, bigger).changes == ()
+
+
+def test_a_former_gateway_that_does_not_run_either_is_said_to(kind, host):
+    inputs, id, state = created(kind)
+    host.restarts_by_itself = 3
+    host.waited = lambda _: setattr(host, "boots", False)  # whatever is started from now on
+    with pytest.raises(Partial, match="that gateway does not run either"):
+        kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 256}}, inputs), False)
+
+
+def test_a_guest_without_room_is_refused_while_the_former_one_runs_on(kind, host):
+    inputs, id, state = created(kind)
+    host.memory = (100, 160)
+    host.events.clear()
+    with pytest.raises(Partial, match="261 MiB of memory, but 260 MiB are available"):
+        kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 261}}, inputs), False)
+    assert host.restarted == []
+    kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 260}}, inputs), False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+
+
+def test_half_a_change_on_the_disk_is_not_what_is_gone_back_to(kind, host):
+    inputs, id, state = created(kind)
+    joined = kind.check({**NEWS, **JOINED}, inputs)
+    host.files[paths.CONFIG_LAYER] = (desired(joined).files["config"].data, 0o644, "root")
+    host.broken_memory, host.restarts_by_itself = "-m 256", 3
+    bigger = kind.check({**NEWS, **JOINED, "machine": {"memory": 256}}, inputs)
+    with pytest.raises(Partial) as error:
+        kind.update(id, state, bigger, False)
+    assert "former" not in str(error.value)
+
+
+@pytest.mark.parametrize("broken", ["switch", f"{paths.GATEWAY}/{paths.GATEWAY_UNIT}"])
+def test_an_update_that_ends_before_the_new_guest_starts_is_gone_on_with(kind, host, broken):
+    inputs, id, state = created(kind)
+    bigger = kind.check({**NEWS, "machine": {"memory": 192}}, inputs)
+    host.fails = broken
+    with pytest.raises(Partial) as raised:
+        kind.update(id, state, bigger, False)
+    host.fails = None
+    host.events.clear()
+    assert [change.path for change in kind.diff(raised.value.state, bigger, bigger).changes]
+    kind.update(id, raised.value.state, bigger, False)
+    assert paths.GATEWAY_UNIT in host.restarted
+
+
+def test_a_tap_made_anew_under_the_guest_is_drift_and_needs_a_new_guest(kind, host):
+    inputs, id, state = created(kind)
+    host.detached = {paths.LAN_TAP}
+    assert read_paths(kind, id, state, inputs) == ['taps["wgnode-lan"]']
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert read_paths(kind, id, state, inputs) == []
+
+
+def test_the_sealed_bundle_is_kept_on_the_host_and_a_new_one_disturbs_nothing(kind, host):
+    inputs, id, state = created(kind, bundle="sealed")
+    assert host.files[paths.SEALED_BUNDLE] == (b"sealed", 0o644, "root")
+    host.events.clear()
+    state = kind.update(id, state, kind.check({**NEWS, "bundle": "resealed"}, inputs), False)
+    assert host.events == [f"write {paths.SEALED_BUNDLE}"]
+
+
+@pytest.mark.parametrize("change", ["hostd gone", "hostd stopped", "unit edited"])
+def test_mending_the_companion_leaves_the_gateway_running(kind, host, change):
+    inputs, id, state = created(kind)
+    if change == "hostd gone":
+        host.remove(hostd_file(host))
+    elif change == "hostd stopped":
+        host.states[paths.HOSTD_UNIT][0] = "failed"
+    else:
+        host.files[HOSTD_FILE] = (b"edited", 0o644, "root")
+    host.events.clear()
+    state = kind.update(id, state, inputs, False)
+    assert host.restarted == [paths.HOSTD_UNIT]
+    assert kind.diff(state, inputs, inputs).changes == ()
+
+
+def test_a_companion_of_another_version_takes_the_place_of_the_old_one(kind, host):
+    inputs, id, state = created(kind)
+    old, current = f"{paths.HOSTD_DIRECTORY}/0123456789abcdef.pyz", hostd_file(host)
+    host.files[old] = host.files.pop(current)
+    assert read_paths(kind, id, state, inputs) == ["files.hostd"]  # the old one can still be asked
+    kind.update(id, state, inputs, False)
+    assert current in host.files
+    assert old not in host.files
+    assert host.restarted == [paths.HOSTD_UNIT, paths.GATEWAY_UNIT, paths.HOSTD_UNIT]  # two of them at creation
+
+
+def test_a_node_that_has_drifted_under_a_missing_companion_is_changed_live(kind, host):
+    inputs, id, state = created(kind)
+    host.remove(hostd_file(host))
+    host.node["live"] = "00" * 32
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.restarted == [paths.HOSTD_UNIT]
+    assert host.changed_live == 1
+
+
+def test_companion_and_configuration_at_once_restart_the_companion_alone(kind, host, clock):
+    inputs, id, state = created(kind)
+    host.remove(hostd_file(host))
+    host.events.clear()
+    kind.update(id, state, kind.check({**NEWS, **MOVED}, inputs), False)
+    assert (host.restarted, host.changed_live) == ([paths.HOSTD_UNIT], 1)
+
+
+@pytest.mark.parametrize("unit", [paths.GATEWAY_UNIT, paths.HOSTD_UNIT])
+def test_a_stopped_unit_is_started_alone(kind, host, unit):
+    inputs, id, state = created(kind)
+    host.states[unit] = ["inactive", "disabled"]
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.restarted == [unit]
+    assert host.states[unit] == ["active", "enabled"]
+
+
+def test_a_gateway_that_would_not_start_at_boot_is_enabled_and_runs_on(kind, host):
+    inputs, id, state = created(kind)
+    host.states[paths.GATEWAY_UNIT][1] = "disabled"
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert (host.states[paths.GATEWAY_UNIT], host.restarted) == (["active", "enabled"], [])
+
+
+def test_a_device_changed_while_it_runs_is_changed_back_live(kind, host):
+    inputs, id, state = created(kind)
+    host.node["live"] = "00" * 32
+    host.events.clear()
+    state = kind.update(id, state, inputs, False)
+    assert host.events == ["change live"]
+    assert state["live"] == inputs["live"]
+
+
+@pytest.mark.parametrize("layer", [paths.CONFIG_LAYER, paths.SECRETS_LAYER])
+def test_a_layer_mended_under_a_node_that_runs_as_wanted_restarts_nothing(kind, host, layer):
+    inputs, id, state = created(kind)
+    host.files[layer] = (b"edited", 0o666, "root")
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert host.events == [f"write {layer}", "change live"]
+
+
+@pytest.mark.parametrize("file", [GATEWAY_FILE, HOSTD_FILE])
+def test_a_unit_file_s_mode_is_mended_under_what_runs(kind, host, file):
+    inputs, id, state = created(kind)
+    host.files[file] = (host.files[file][0], 0o600, "root")
+    host.events.clear()
+    kind.update(id, state, inputs, False)
+    assert (host.restarted, host.files[file][1]) == ([], 0o644)
+
+
+def test_no_key_is_ever_in_a_command(kind, host):
+    _, id, state = created(kind)
+    kind.delete(id, state)
+    assert not [word for word in host.commands if base64.b64encode(PRIVATE).decode() in word or "SSH-KEY" in word]
+
+
+# Waiting until it runs
+
+
+def test_a_node_that_takes_its_time_is_waited_for(kind, host, clock):
+    host.boots_after = 10
+    created(kind)
+    assert host.node["live"]
+
+
+@pytest.mark.parametrize("accelerator", BOOT_TIMEOUT)
+@pytest.mark.parametrize("waits", [pytest.param(True, id="just in time"), pytest.param(False, id="too late")])
+def test_the_wait_ends_after_its_time(kind, host, waits, accelerator):
+    slices = BOOT_TIMEOUT[accelerator] / gateway_change.SLICE
+    host.boots_after = int(slices) - 1 if waits else int(slices) + 1
+    if waits:
+        created(kind, machine={"accelerator": accelerator})
+    else:
+        with pytest.raises(Partial):
+            created(kind, machine={"accelerator": accelerator})
+
+
+def test_a_node_that_never_answers_is_an_error_with_its_host_and_console(kind, host, clock):
+    host.boots = False
+    before = clock.now
+    with pytest.raises(Partial) as error:
+        created(kind)
+    assert BOOT_TIMEOUT["tcg"] <= clock.now - before < BOOT_TIMEOUT["tcg"] + gateway_change.SLICE
+    for text in (host.name, CONFIG.digest, "the guest is booting", "journalctl -u wgnode-gateway.service", CONSOLE):
+        assert text in str(error.value)
+
+
+def test_a_guest_that_says_why_it_can_not_run_is_not_waited_for(kind, host, clock):
+    host.refuses = "node configuration: format 2, this node reads 1"
+    before = clock.now
+    with pytest.raises(Partial, match="format 2, this node reads 1"):
+        created(kind)
+    assert clock.now - before < 5
+
+
+@pytest.mark.parametrize("wrong", ["applied", "live"])
+def test_a_node_that_runs_something_else_is_an_error_with_what_it_runs(kind, host, monkeypatch, wrong):
+    right = {"applied": CONFIG.digest, "live": expected_live_digest(CONFIG, SECRETS)}
+    node = GatewayHost._node
+    monkeypatch.setattr(GatewayHost, "_node", lambda self: {**node(self), wrong: "11" * 32})
+    with pytest.raises(Partial) as error:
+        created(kind)
+    for text in (CONFIG.digest, {**right, wrong: "11" * 32}["applied"], {**right, wrong: "11" * 32}["live"]):
+        assert text in str(error.value)
+
+
+@pytest.mark.parametrize(("restarts", "given_up"), [(2, False), (3, True)])
+def test_a_gateway_that_ends_again_and_again_is_given_up_early(kind, host, clock, restarts, given_up):
+    host.boots, host.restarts_by_itself = False, restarts
+    before = clock.now
+    with pytest.raises(Partial, match="No module named wgnode"):
+        created(kind)
+    assert (clock.now - before <= gateway_change.SLICE) is given_up
+
+
+def test_a_gateway_that_came_up_after_several_tries_is_healthy(kind, host):
+    host.restarts_by_itself = 7
+    created(kind)
+
+
+def test_ctrl_c_ends_the_wait_and_the_error_says_that_it_can_go_on(kind, host, clock, monkeypatch):
+    host.boots = False
+    before = clock.now
+    monkeypatch.setattr(gateway_change, "cancelled", lambda: clock.now - before > 3)
+    with pytest.raises(Partial, match=r"198\.51\.100\.2: interrupted .* goes on"):
+        created(kind)
+    assert clock.now - before < 4 + gateway_change.SLICE
+
+
+# Failing
+
+
+def test_what_was_made_before_a_failure_is_kept_and_differs(kind, host):
+    host.fails = gateway_change._SWITCH
+    with pytest.raises(Partial) as error:
+        created(kind)
+    assert error.value.id == "berlin"
+    state = error.value.state
+    assert {"config", "secrets", "hostd", "hostdUnit"} == set(state["files"])
+    inputs = error.value.inputs
+    differing = {change.path for change in kind.diff(state, inputs, inputs).changes}
+    assert {"files.gatewayUnit", "applied", "live"} <= differing
+    host.fails = None
+    state = kind.update("berlin", state, inputs, False)
+    assert kind.diff(state, inputs, inputs).changes == ()
+
+
+def test_a_host_lost_half_way_keeps_the_gateway_in_state_as_unfinished(kind, host):
+    host.fails, host.loses_connection = paths.SECRETS_LAYER, True
+    with pytest.raises(Partial) as error:
+        created(kind)
+    inputs, state = error.value.inputs, error.value.state
+    assert (error.value.id, state["connection"]) == ("berlin", inputs["connection"])
+    differing = {change.path for change in kind.diff(state, inputs, inputs).changes}
+    assert {"files.config", "files.secrets", GATEWAY_UNIT, HOSTD_UNIT, "applied", "live"} <= differing
+
+
+def test_a_host_that_was_never_reached_has_no_gateway(kind, host):
+    host.reachable = False
+    with pytest.raises(HostUnreachable):
+        Gateway(connect=lambda _: host._reach()).create("berlin-gateway", kind.check(NEWS, {}), False)
+
+
+@pytest.mark.parametrize("fails", [paths.SECRETS_LAYER, "switch", f"restart {paths.HOSTD_UNIT}"])
+def test_no_key_is_in_the_text_of_a_failure(kind, host, fails):
+    host.fails = fails
+    with pytest.raises(Partial) as error:
+        created(kind)
+    assert not [text for text in (base64.b64encode(PRIVATE).decode(), "SSH-KEY") if text in str(error.value)]
+    assert "SSH-KEY" not in repr(error.value)
+
+
+# Deleting
+
+
+def test_deleting_leaves_no_file_and_no_running_unit(kind, host):
+    host.files["/var/lib/wgnode/images/x/vmlinux"] = (b"other", 0o644, "root")
+    before = dict(host.files)
+    _, id, state = created(kind)
+    host.files[f"{paths.SECRETS_LAYER}.Xy12"] = (b"half a write", 0o600, "root")
+    assert paths.INITRD in host.files
+    kind.delete(id, state)
+    assert host.files == before
+    assert host.states == {unit: ["inactive", "disabled"] for unit in (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)}
+
+
+def test_deleting_twice_is_no_error(kind, host):
+    _, id, state = created(kind)
+    kind.delete(id, state)
+    kind.delete(id, state)
+
+
+def test_a_failed_deletion_is_an_error(kind, host):
+    _, id, state = created(kind)
+    host.fails = "rm -rf"
+    with pytest.raises(HostError):
+        kind.delete(id, state)

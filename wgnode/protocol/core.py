@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from wgnode.protocol.allowed_ips import AllowedIPs
 from wgnode.protocol.constants import KEY_LENGTH, MAX_STAGED_PACKETS, REKEY_TIMEOUT_JITTER_MAX
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.peer import LONG_AGO, Identity, Outstanding, Peer, RemoteStatic
+from wgnode.protocol.plane import Plane
 from wgnode.protocol.session import Keypair
 from wgnode.protocol.timers import Schedule
 
@@ -19,14 +19,17 @@ from wgnode.protocol.timers import Schedule
 class Core:
     """Owned by one Device; the functions of `handshake` and `transport` work on it."""
 
-    def __init__(self, random: Callable[[int], bytes], tai64n: Callable[[], bytes], mtu: int) -> None:
+    def __init__(
+        self, random: Callable[[int], bytes], tai64n: Callable[[], bytes], mtu: int, plane: Plane
+    ) -> None:
         self.random = random
         self.tai64n = tai64n
         self.mtu = mtu
+        self.plane = plane
         self.identities: list[Identity] = []
         self.statics: dict[bytes, RemoteStatic] = {}
         self.indices: dict[int, Keypair | Outstanding] = {}
-        self.routes: AllowedIPs[Peer] = AllowedIPs()
+        self.routes = plane.routes
         self.schedule = Schedule()
         self.counters: Counter[str] = Counter()
         self.outbox: list[tuple[bytes, Endpoint]] = []
@@ -46,10 +49,22 @@ class Core:
             if index not in self.indices:
                 return index
 
+    def add_session(self, keypair: Keypair) -> None:
+        """From now on its index leads to it."""
+        self.indices[keypair.local_index] = keypair
+        self.plane.session_added(keypair)
+
     def free(self, gone: list[Keypair]) -> None:
         """Sessions that ended: their indices lead nowhere now."""
         for keypair in gone:
             self.indices.pop(keypair.local_index, None)
+            self.plane.session_removed(keypair)
+
+    def move(self, peer: Peer, endpoint: Endpoint | None) -> None:
+        """Where the peer is reached from now on."""
+        if peer.endpoint != endpoint:
+            peer.endpoint = endpoint
+            self.plane.peer_changed(peer)
 
     def transmit(self, peer: Peer, datagram: bytes) -> None:
         """Queue an authenticated message to a peer whose endpoint is known."""
@@ -81,6 +96,7 @@ class Core:
     def end_sessions(self, peer: Peer, doomed: list[Keypair]) -> None:
         """Erase these keypairs; a new handshake may start at once."""
         peer.slots.remove(doomed)
+        self.plane.peer_changed(peer)
         self.free(doomed)
         if doomed:
             peer.last_sent_handshake = LONG_AGO

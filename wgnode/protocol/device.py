@@ -25,6 +25,7 @@ from wgnode.protocol.inner import destination
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, RESPONSE, TRANSPORT, message_type
 from wgnode.protocol.noise import NO_PSK, public_bytes
 from wgnode.protocol.peer import Identity, Peer, RemoteStatic
+from wgnode.protocol.plane import PlainPlane, Plane
 from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, Budget, LoadMeter, RateLimiter, address_bytes
 from wgnode.protocol.timers import NEVER, Timers
 from wgnode.protocol.wipe import own, wipe
@@ -47,11 +48,13 @@ class Device:
         listen_port: int = 0,
         mtu: int = 1420,
         under_load: Callable[[float], bool] | None = None,
+        plane: Plane | None = None,
     ) -> None:
         self.listen_port = listen_port
         self.fwmark = 0
         self.running = False
-        self._core = Core(random, tai64n, mtu)
+        self._core = Core(random, tai64n, mtu, plane or PlainPlane())
+        self._core.plane.mtu_changed(mtu)
         self._peers: dict[Peer, None] = {}
         self._limiter = RateLimiter()
         self._handshakes = Budget(HANDSHAKES_PER_SECOND)
@@ -70,6 +73,7 @@ class Device:
     @mtu.setter
     def mtu(self, mtu: int) -> None:
         self._core.mtu = mtu
+        self._core.plane.mtu_changed(mtu)
 
     @property
     def counters(self) -> Counter[str]:
@@ -97,6 +101,7 @@ class Device:
         known = {identity.raw: identity for identity in self._core.identities}
         self._core.identities = [known.get(key) or self._identity(own(key)) for key in clamped]
         wipe(*clamped)
+        self._core.plane.identities_changed(self.public_keys)
         for public_key in self.public_keys:
             self.remove_peer(public_key)
         gone = {identity.public_key for identity in known.values()}.difference(self.public_keys)
@@ -124,6 +129,7 @@ class Device:
         peer = Peer(name, self._core.routes)
         peer.timers = Timers(peer, self._core.schedule, self._core.jitter)
         self._peers[peer] = None
+        self._core.plane.peer_added(peer)
         self._assign_statics(peer, public_keys)
         return peer
 
@@ -139,6 +145,7 @@ class Device:
             static.wipe()
         wipe(*peer.preshared_keys)
         del self._peers[peer]
+        self._core.plane.peer_removed(peer)
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """Change a peer's static keys (rotation); sessions with keys that stay go on, renewed under a new first one."""
@@ -166,7 +173,7 @@ class Device:
             if not 0 <= endpoint.port <= 0xFFFF:
                 raise ValueError(f"endpoint port {endpoint.port} is not 0..65535")
         was_unknown = peer.endpoint is None
-        peer.endpoint = endpoint
+        self._core.move(peer, endpoint)
         if was_unknown and peer.slots.current is None:
             self._keepalive_at_once(peer)
 

@@ -30,13 +30,13 @@ def _retransmit(core: Core, peer: Peer, now: float) -> None:
         peer.timers.handshake_given_up(now)
         return
     peer.timers.attempts += 1
-    _forget_source(peer)
+    _forget_source(core, peer)
     handshake.send_initiation(core, peer, now)
 
 
 def _new_handshake(core: Core, peer: Peer, now: float) -> None:
     """We sent data and heard nothing: the peer may have lost the session, or the path is gone."""
-    _forget_source(peer)
+    _forget_source(core, peer)
     handshake.want_handshake(core, peer, now)
 
 
@@ -56,9 +56,9 @@ def _persistent(core: Core, peer: Peer, now: float) -> None:
         transport.send_keepalive(core, peer, now)
 
 
-def _forget_source(peer: Peer) -> None:
+def _forget_source(core: Core, peer: Peer) -> None:
     if peer.endpoint is not None:
-        peer.endpoint = peer.endpoint._replace(source=None)
+        core.move(peer, peer.endpoint._replace(source=None))
 
 
 _ACTIONS: dict[str, Callable[[Core, Peer, float], None]] = {

@@ -21,7 +21,6 @@ from wgnode.protocol.noise import (
     write_response,
 )
 from wgnode.protocol.peer import Identity, Outstanding, Peer, RemoteStatic
-from wgnode.protocol.session import Keypair
 
 _MIN_INTERVAL = 1 / INITIATIONS_PER_SECOND
 
@@ -83,7 +82,7 @@ def receive_initiation(core: Core, identity: Identity, data: bytes, source: Endp
         raise ProtocolError(Drop.INITIATION_FLOOD)
     remote.latest_timestamp = timestamp
     remote.last_initiation = now
-    _authenticated(remote.peer, data, source, now)
+    _authenticated(core, remote.peer, data, source, now)
     _send_response(core, identity, remote, state, message, now)
 
 
@@ -96,9 +95,12 @@ def _send_response(
     receive_key, send_key = state.split()
     state.wipe()
     indices = (core.new_index(), initiation.sender)
-    keypair = Keypair(remote, identity.public_key, indices, (send_key, receive_key), now, is_initiator=False)
-    core.indices[keypair.local_index] = keypair
-    core.free(peer.slots.add_as_responder(keypair))
+    keypair = core.plane.keypair(
+        remote, identity.public_key, indices, (send_key, receive_key), now, is_initiator=False
+    )
+    gone = peer.slots.add_as_responder(keypair)
+    core.add_session(keypair)
+    core.free(gone)
     peer.timers.session_derived(now)
     body = Response(keypair.local_index, initiation.sender, ephemeral, empty).pack()
     core.transmit(peer, remote.cookies.add_macs(body, now))
@@ -115,15 +117,17 @@ def receive_response(core: Core, data: bytes, source: Endpoint, now: float) -> P
     peer = outstanding.remote.peer
     state = read_response(outstanding.state, peer.preshared_keys, message.ephemeral, message.empty)
     indices = (outstanding.local_index, message.sender)
-    keypair = Keypair(
+    keypair = core.plane.keypair(
         outstanding.remote, outstanding.identity.public_key, indices, state.split(), now, is_initiator=True
     )
     state.wipe()
     outstanding.state.symmetric.wipe()
     peer.outstanding = None
-    core.indices[keypair.local_index] = keypair
-    core.free(peer.slots.add_as_initiator(keypair) + peer.slots.outlived(now))
-    _authenticated(peer, data, source, now)
+    gone = peer.slots.add_as_initiator(keypair) + peer.slots.outlived(now)
+    core.add_session(keypair)
+    core.free(gone)
+    core.plane.peer_changed(peer)
+    _authenticated(core, peer, data, source, now)
     peer.timers.session_derived(now)
     complete(peer, now)
     return peer
@@ -144,7 +148,7 @@ def complete(peer: Peer, now: float) -> None:
     peer.timers.handshake_complete()
 
 
-def _authenticated(peer: Peer, data: bytes, source: Endpoint, now: float) -> None:
-    peer.endpoint = source
+def _authenticated(core: Core, peer: Peer, data: bytes, source: Endpoint, now: float) -> None:
+    core.move(peer, source)
     peer.rx_bytes += len(data)
     peer.timers.any_authenticated_packet_received(now)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from wgnode.protocol.allowed_ips import AllowedIPs, Network
+from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.constants import TIMESTAMP_LENGTH
 from wgnode.protocol.cookie import CookieChecker, CookieGenerator
 from wgnode.protocol.crypto import dh
@@ -17,6 +18,9 @@ from wgnode.protocol.noise import InitiatorState
 from wgnode.protocol.session import Keypair, KeypairSlots
 from wgnode.protocol.timers import Timers
 from wgnode.protocol.wipe import wipe
+
+if TYPE_CHECKING:
+    from wgnode.protocol.plane import Routes
 
 LONG_AGO = float("-inf")
 
@@ -80,7 +84,7 @@ class Peer:
 
     timers: Timers
 
-    def __init__(self, name: str, routes: AllowedIPs[Peer]) -> None:
+    def __init__(self, name: str, routes: Routes) -> None:
         self.name = name
         self.preshared_keys: tuple[bytes, ...] = ()
         self.endpoint: Endpoint | None = None

@@ -19,8 +19,10 @@ from wgnode.protocol.constants import (
 
 if TYPE_CHECKING:
     from wgnode.protocol.peer import Peer
+    from wgnode.protocol.plane import Activity
 
 NEVER = float("inf")
+NEVER_YET = float("-inf")
 
 ZERO_KEYS = "zero_keys_at"
 RETRANSMIT = "retransmit_at"
@@ -175,6 +177,20 @@ class Timers:
         self.new_handshake_at = NEVER
         if self.persistent_keepalive:
             self.arm_persistent(now + self.persistent_keepalive)
+
+    def note_activity(self, activity: Activity) -> None:
+        """The four events above, as another plane saw them, in any order and number."""
+        if activity.received_at is not None:
+            self.any_authenticated_packet_received(activity.received_at)
+        if activity.sent_at is not None:
+            self.any_authenticated_packet_sent(activity.sent_at)
+        if self.persistent_keepalive and activity.received_at is not None:
+            self.arm_persistent(max(activity.received_at, activity.sent_at or NEVER_YET) + self.persistent_keepalive)
+        if activity.waiting_since is not None:
+            self.data_sent(activity.waiting_since)
+        if activity.owing_since is not None:
+            self.data_received(activity.owing_since)
+            self.need_another_keepalive |= activity.owing_more
 
     def handshake_initiated(self, now: float) -> None:
         """An initiation was sent."""

@@ -10,6 +10,7 @@ from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.inner import length_and_source
 from wgnode.protocol.messages import TRANSPORT_HEADER
 from wgnode.protocol.peer import Peer
+from wgnode.protocol.plane import Activity
 from wgnode.protocol.session import Keypair
 
 _unpack_header = TRANSPORT_HEADER.unpack_from
@@ -80,7 +81,8 @@ def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
         raise ProtocolError(Drop.UNKNOWN_INDEX)
     padded = keypair.open(data, counter, now)
     peer = keypair.remote.peer
-    peer.endpoint = source
+    if source is not peer.endpoint:
+        core.move(peer, source)
     peer.rx_bytes += len(data)
     timers = peer.timers
     timers.any_authenticated_packet_received(now)
@@ -96,9 +98,24 @@ def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
     core.inbox.append(padded if length == len(padded) else padded[:length])
 
 
+def note_activity(core: Core, peer: Peer, activity: Activity, now: float) -> None:
+    """What another plane sent and received for a peer: as if it had gone through `send` and `receive`."""
+    peer.tx_bytes += activity.tx_bytes
+    peer.rx_bytes += activity.rx_bytes
+    if activity.endpoint is not None:
+        core.move(peer, activity.endpoint)
+    peer.timers.note_activity(activity)
+    current = peer.slots.current
+    if activity.sent_at is not None and current is not None and current.wants_renewal(now):
+        handshake.want_handshake(core, peer, now)
+    if activity.received_at is not None:
+        _renew_at_the_last_minute(core, peer, now)
+
+
 def _confirm(core: Core, peer: Peer, now: float) -> None:
     """The initiator uses the session that we answered with, so now we may (wp 6.3)."""
     core.free(peer.slots.confirm_next() + peer.slots.outlived(now))
+    core.plane.peer_changed(peer)
     handshake.complete(peer, now)
     send_staged(core, peer, now)
 

@@ -45,16 +45,27 @@ class Tai64n:
         return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds & ~(WHITENING - 1))
 
 
-def new_device(*, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None) -> Device:
+NewDevice = Callable[..., Device]
+"""Of a data plane: the class Device, or what makes one that is more."""
+
+
+def new_device(
+    *, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None, new: NewDevice = Device
+) -> Device:
     """An unconfigured device with the machine's randomness and clock."""
-    return Device(random=os.urandom, tai64n=tai64n or Tai64n(), mtu=mtu)
+    return new(random=os.urandom, tai64n=tai64n or Tai64n(), mtu=mtu)
 
 
 def from_config(
-    config: NodeConfig, secrets: NodeSecrets, now: float, *, tai64n: Callable[[], bytes] | None = None
+    config: NodeConfig,
+    secrets: NodeSecrets,
+    now: float,
+    *,
+    tai64n: Callable[[], bytes] | None = None,
+    new: NewDevice = Device,
 ) -> Device:
     """The device that a gateway boots with, not started. Raises ValueError when keys and configuration differ."""
-    device = new_device(tai64n=tai64n)
+    device = new_device(tai64n=tai64n, new=new)
     device.listen_port = config.listen_port
     reconfigure(device, config, secrets, now)
     return device

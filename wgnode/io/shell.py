@@ -6,10 +6,10 @@ import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 from wgnode.io.loop import Loop, Timer
-from wgnode.io.sticky import RoutingWatch, SourcePaths, is_tunnel_datagram
+from wgnode.io.mover import NewMover, PlainMover
+from wgnode.io.sticky import RoutingWatch, SourcePaths
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import handle
 from wgnode.io.udp import UdpSockets
@@ -30,6 +30,7 @@ class Shell:
         *,
         on_gone: Callable[[], None],
         log: Callable[[str], None] | None = None,
+        mover: NewMover = PlainMover,
     ) -> None:
         self.loop, self.device, self.tun = loop, device, tun
         self.on_gone, self.log = on_gone, log
@@ -37,11 +38,10 @@ class Shell:
         self._udp_counters: Counter[str] = Counter()
         self._link_up = False
         self._timer: Timer | None = None
-        self._congested = False
         self._gone = False
         self._watch = RoutingWatch()
         loop.add_reader(self._watch.fd, self._routing_changed)
-        loop.add_reader(tun.fd, self._tun_readable)
+        self._mover = mover(self)
 
     @property
     def counters(self) -> Counter[str]:
@@ -49,6 +49,7 @@ class Shell:
         total = Counter(self.device.counters)
         total.update({f"tun {kind}": number for kind, number in self.tun.counters.items()})
         total.update({f"udp {kind}": number for kind, number in self._udp_counters.items()})
+        total.update(self._mover.counters)
         return total
 
     def start(self) -> None:
@@ -75,7 +76,7 @@ class Shell:
     def close(self) -> None:
         """Stop for good. The loop stays usable."""
         self.stop()
-        self.loop.remove_reader(self.tun.fd)
+        self._mover.close()
         if self._timer is not None:
             self._timer.cancel()
         self.loop.remove_reader(self._watch.fd)
@@ -115,9 +116,8 @@ class Shell:
             for packet in self.device.packets_to_deliver():
                 self.tun.write(packet)
         except TunGone:
-            self._interface_gone()
-        if udp is not None and udp.blocked != self._congested:
-            self._congestion_changed(udp.blocked)
+            self.interface_gone()
+        self._mover.flushed()
         self._arm()
 
     def _open(self, port: int) -> None:
@@ -128,8 +128,7 @@ class Shell:
         self._close_sockets()
         self.udp = fresh
         self.device.listen_port = fresh.port
-        for family, fd in fresh.descriptors.items():
-            self.loop.add_reader(fd, partial(self._udp_readable, fresh, family))
+        self._mover.sockets_changed()
 
     def _paths(self) -> SourcePaths:
         with contextlib.suppress(OSError):
@@ -139,53 +138,14 @@ class Shell:
     def _close_sockets(self) -> None:
         if self.udp is None:
             return
-        if self._congested:
-            self._congestion_changed(False)
-        for fd in self.udp.descriptors.values():
-            self.loop.remove_reader(fd)
-        self.udp.close()
-        self.udp = None
-
-    def _tun_readable(self) -> None:
-        now = self.loop.now()
-        try:
-            packets = self.tun.read()
-        except TunGone:
-            return self._interface_gone()
-        for packet in packets:
-            self.device.send_packet(packet, now)
-        nested = self.udp is not None and self.udp.nested
-        self.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
-
-    def _udp_readable(self, udp: UdpSockets, family: int) -> None:
-        now = self.loop.now()
-        receive = self.device.receive_datagram
-        for data, source in udp.receive(family):
-            receive(data, source, now)
-        self.flush()
+        old, self.udp = self.udp, None
+        self._mover.sockets_changed()
+        old.close()
 
     def _routing_changed(self) -> None:
         if self._watch.read() and self.udp is not None:
             self.udp.routing_changed()
-
-    def _udp_writable(self) -> None:
-        if self.udp is not None:
-            self.udp.flush()
-            if not self.udp.blocked:
-                self._congestion_changed(False)
-
-    def _congestion_changed(self, congested: bool) -> None:
-        """A full UDP socket pauses the TUN, whose queue then fills as that of any slow interface."""
-        self._congested = congested
-        for fd in self.udp.descriptors.values() if self.udp is not None else ():
-            if congested:
-                self.loop.add_writer(fd, self._udp_writable)
-            else:
-                self.loop.remove_writer(fd)
-        if congested:
-            self.loop.remove_reader(self.tun.fd)
-        elif not self._gone:
-            self.loop.add_reader(self.tun.fd, self._tun_readable)
+            self._mover.routing_changed()
 
     def _arm(self) -> None:
         """One that fires too early costs a wake-up; moving it later at each packet would cost more."""
@@ -201,9 +161,8 @@ class Shell:
         self.device.handle_timer(self.loop.now())
         self.flush()
 
-    def _interface_gone(self) -> None:
-        if self._gone:
-            return
-        self._gone = True
-        self.loop.remove_reader(self.tun.fd)
-        self.on_gone()
+    def interface_gone(self) -> None:
+        """The TUN was deleted."""
+        if not self._gone:
+            self._gone = True
+            self.on_gone()

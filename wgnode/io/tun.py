@@ -1,13 +1,15 @@
-"""A TUN interface: whole IP packets in and out, without a header of the kernel's own."""
+"""A TUN interface: whole IP packets in and out; for the compiled data plane with a virtio-net header before each."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import socket
 import struct
 from collections import Counter
+from typing import NamedTuple
 
 TUNSETIFF = 0x400454CA
 TUNGETIFF = 0x800454D2
@@ -16,9 +18,24 @@ SIOCSIFMTU = 0x8922
 SIOCGIFMTU = 0x8921
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
+IFF_VNET_HDR = 0x4000
+TUNSETOFFLOAD = 0x400454D0
+TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN, TUN_F_USO4, TUN_F_USO6 = 0x01, 0x02, 0x04, 0x08, 0x20, 0x40
+TSO = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
+USO = TUN_F_CSUM | TUN_F_USO4 | TUN_F_USO6
+NO_VNET_HEADER = bytes(10)
 LONGEST_NAME = 15
 LARGEST_PACKET = 65535
 BATCH = 64
+
+
+class TunOffloads(NamedTuple):
+    """A header before each packet, and which packets may come and go as one: TCP's of each family, UDP's of both."""
+
+    vnet_header: bool = False
+    tso4: bool = False
+    tso6: bool = False
+    uso: bool = False
 
 
 class TunGone(OSError):
@@ -28,17 +45,20 @@ class TunGone(OSError):
 class Tun:
     """An interface of the calling thread's network namespace that lives as long as this object.
 
-    `counters` counts what the kernel would not take, by errno name. Raises OSError when the interface can't be made.
+    `counters` counts what the kernel would not take, by errno name. `offloads` are asked for; what the kernel grants of
+    them is in the attribute. With a header, reading is the compiled plane's. Raises OSError when it can't be made.
     """
 
-    def __init__(self, name: str, mtu: int = 1420) -> None:
+    def __init__(self, name: str, mtu: int = 1420, offloads: TunOffloads = TunOffloads()) -> None:  # noqa: B008
         if not 0 < len(name.encode()) <= LONGEST_NAME or "/" in name or name in (".", ".."):
             raise ValueError(f"interface name {name!r}: 1 to {LONGEST_NAME} bytes without a slash, please")
         self.counters: Counter[str] = Counter()
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            request = fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+            flags = IFF_TUN | IFF_NO_PI | (IFF_VNET_HDR if offloads.vnet_header else 0)
+            request = fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
             self.name = request[:16].rstrip(b"\0").decode()
+            self.offloads = _grant(self.fd, offloads) if offloads.vnet_header else TunOffloads()
             set_mtu(self.name, mtu)
         except BaseException:
             os.close(self.fd)
@@ -61,7 +81,7 @@ class Tun:
     def write(self, packet: bytes) -> None:
         """Hand a packet to the kernel; one that it refuses is counted and dropped. Raises TunGone."""
         try:
-            os.write(self.fd, packet)
+            os.write(self.fd, NO_VNET_HEADER + packet if self.offloads.vnet_header else packet)
         except OSError as error:
             if error.errno == errno.EBADFD:
                 raise TunGone(error.errno, f"{self.name}: the interface is gone") from error
@@ -77,6 +97,16 @@ class Tun:
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+def _grant(fd: int, wanted: TunOffloads) -> TunOffloads:
+    """As much as this kernel knows of: USO came with Linux 6.2."""
+    for asked in (wanted, wanted._replace(uso=False), TunOffloads(vnet_header=True)):
+        flags = (TSO if asked.tso4 and asked.tso6 else 0) | (USO if asked.uso else 0)
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(fd, TUNSETOFFLOAD, flags or TUN_F_CSUM)
+            return asked
+    return TunOffloads(vnet_header=True)
 
 
 def set_mtu(name: str, mtu: int) -> None:

@@ -93,6 +93,19 @@ class UdpSockets:
         self.nested = False
 
     @property
+    def sockets(self) -> dict[int, socket.socket]:
+        """By address family."""
+        return self._sockets
+
+    def path(self, endpoint: Endpoint) -> tuple[Endpoint, bool]:
+        """How to send to an endpoint: with its source only if that is still good; and whether by another tunnel.
+
+        Raises KeyError without a socket of its family, OSError where there is no way.
+        """
+        to = self._prepare(endpoint, first=False)
+        return (endpoint if to.ancillary else endpoint._replace(source=None)), to.tunnel_mtu is not None
+
+    @property
     def descriptors(self) -> dict[int, int]:
         """File descriptor by address family."""
         return {family: each.fileno() for family, each in self._sockets.items()}

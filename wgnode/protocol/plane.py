@@ -7,7 +7,7 @@ then what passed through it, for the timers and counters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wgnode.protocol.allowed_ips import AllowedIPs, Network
@@ -35,7 +35,7 @@ class Routes(Protocol):
 class Plane(Protocol):
     """Told of each change of what it works with, before the device's method returns."""
 
-    keypair: type[Keypair]
+    keypair: Callable[..., Keypair]
     """Holds a session's keys, its send counter and its replay window: once, whoever seals and opens."""
     routes: Routes
 
@@ -60,7 +60,7 @@ class Plane(Protocol):
 class PlainPlane:
     """Nothing outside of the device that would have to know anything."""
 
-    keypair = Keypair
+    keypair: Callable[..., Keypair] = staticmethod(Keypair)
 
     def __init__(self) -> None:
         self.routes: Routes = AllowedIPs["Peer"]()

@@ -1,0 +1,73 @@
+//! What a peer's sessions did since it was last asked: enough for the timers of wgnode/protocol/timers.py.
+
+/// Times are seconds of the engine's clock. See `Activity` in wgnode/protocol/plane.py.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Activity {
+    pub tx_bytes: u64,
+    pub rx_bytes: u64,
+    pub sent_at: Option<f64>,
+    pub received_at: Option<f64>,
+    pub waiting_since: Option<f64>,
+    pub owing_since: Option<f64>,
+    pub owing_more: bool,
+    pub roamed: bool,
+}
+
+impl Activity {
+    /// A message of `bytes` was sent; `data`: it is no keepalive.
+    #[inline]
+    pub fn sent(&mut self, bytes: usize, data: bool, now: f64) {
+        self.tx_bytes += bytes as u64;
+        self.sent_at = Some(now);
+        self.owing_since = None;
+        self.owing_more = false;
+        if data {
+            self.waiting_since.get_or_insert(now);
+        }
+    }
+
+    /// An authentic message of `bytes` was received; `data`: it is no keepalive.
+    #[inline]
+    pub fn received(&mut self, bytes: usize, data: bool, now: f64) {
+        self.rx_bytes += bytes as u64;
+        self.received_at = Some(now);
+        self.waiting_since = None;
+        if data {
+            self.owing_more |= self.owing_since.is_some();
+            self.owing_since.get_or_insert(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_from_the_first_data_after_the_last_answer() {
+        let mut activity = Activity::default();
+        activity.sent(100, true, 1.0);
+        activity.received(32, false, 2.0);
+        assert_eq!(activity.waiting_since, None);
+        activity.sent(32, false, 3.0);
+        assert_eq!(activity.waiting_since, None);
+        activity.sent(100, true, 4.0);
+        activity.sent(100, true, 5.0);
+        assert_eq!(activity.waiting_since, Some(4.0));
+        assert_eq!((activity.tx_bytes, activity.rx_bytes), (332, 32));
+        assert_eq!((activity.sent_at, activity.received_at), (Some(5.0), Some(2.0)));
+    }
+
+    #[test]
+    fn owes_from_the_first_data_after_the_last_message_sent() {
+        let mut activity = Activity::default();
+        activity.received(32, false, 1.0);
+        assert_eq!(activity.owing_since, None);
+        activity.received(100, true, 2.0);
+        assert!(!activity.owing_more);
+        activity.received(100, true, 3.0);
+        assert_eq!((activity.owing_since, activity.owing_more), (Some(2.0), true));
+        activity.sent(32, false, 4.0);
+        assert_eq!((activity.owing_since, activity.owing_more), (None, false));
+    }
+}

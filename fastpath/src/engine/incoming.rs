@@ -1,0 +1,190 @@
+//! Datagrams on their way in: whose session they are for, whether they are authentic, new and allowed.
+
+use blake2::Blake2sMac;
+use blake2::digest::consts::U16;
+use blake2::digest::{KeyInit, Mac};
+
+use super::counters::Drop;
+use super::endpoint::{Destination, Endpoint};
+use super::peer::PeerId;
+use super::session::{TRANSPORT, counter_of};
+use super::{Engine, Entry};
+use crate::crypto::{HEADER, MAX_TRAIN, OVERHEAD, Opened, TAG};
+use crate::packet::{ecn, inner};
+
+const MAC: usize = 16;
+const INITIATION: [u8; 4] = [1, 0, 0, 0];
+const RESPONSE: [u8; 4] = [2, 0, 0, 0];
+const COOKIE_REPLY: [u8; 4] = [3, 0, 0, 0];
+
+/// UDP payloads of `segment` bytes each (the last may be shorter) from one source, as UDP_GRO gives them.
+#[derive(Clone, Copy)]
+pub struct Batch {
+    /// Where they lie in the buffer.
+    pub start: usize,
+    pub length: usize,
+    pub segment: usize,
+    pub from: Endpoint,
+    /// ECN bits of the outer packets.
+    pub ecn: u8,
+}
+
+impl Engine {
+    /// Opens a batch in place. `deliver(buffer, offset, length)` gets each inner packet that is to go to the TUN.
+    pub fn receive(&mut self, buffer: &mut [u8], batch: Batch, now: f64, mut deliver: impl FnMut(&[u8], usize, usize)) {
+        let Batch { start, length, segment, .. } = batch;
+        if length == 0 || segment == 0 {
+            return self.counters.drop(Drop::Malformed);
+        }
+        let chunk = segment * MAX_TRAIN;
+        for at in (0..length).step_by(chunk) {
+            let part = Batch { start: start + at, length: chunk.min(length - at), ..batch };
+            self.receive_train(buffer, part, now, &mut deliver);
+        }
+    }
+
+    fn receive_train(
+        &mut self,
+        buffer: &mut [u8],
+        batch: Batch,
+        now: f64,
+        deliver: &mut impl FnMut(&[u8], usize, usize),
+    ) {
+        let opened = self.open_whole(&mut buffer[batch.start..batch.start + batch.length], batch.segment, now);
+        let mut last_source = None;
+        for (number, at) in (0..batch.length).step_by(batch.segment).enumerate() {
+            let length = batch.segment.min(batch.length - at);
+            let offset = batch.start + at;
+            let message = &mut buffer[offset..offset + length];
+            if length < OVERHEAD || message[..4] != TRANSPORT {
+                self.other_message(message, batch.from);
+                continue;
+            }
+            let early = opened.as_ref().map(|opened| opened.get(number));
+            let Some(peer) = self.open_one(message, early, batch.from, now) else { continue };
+            if length == OVERHEAD {
+                continue;
+            }
+            let plain = &mut message[HEADER..length - TAG];
+            let Some(packet) = self.check_inner(plain, peer, &mut last_source) else { continue };
+            if !ecn::decapsulate(&mut plain[..packet], batch.ecn) {
+                self.counters.drop(Drop::NotEcnCapable);
+                continue;
+            }
+            deliver(buffer, offset + HEADER, packet);
+        }
+    }
+
+    /// A train that is all one confirmed session's is opened at once. None: message by message.
+    fn open_whole(&self, train: &mut [u8], segment: usize, now: f64) -> Option<Opened> {
+        let last = train.len() % segment;
+        if train.len() <= segment || segment < OVERHEAD || (last != 0 && last < OVERHEAD) || train[..4] != TRANSPORT {
+            return None;
+        }
+        let head: [u8; 8] = train[..8].try_into().expect("eight bytes");
+        if !train.chunks(segment).all(|message| message[..8] == head) {
+            return None;
+        }
+        let entry = self.entry(&head)?;
+        (entry.confirmed && !entry.session.expired(now)).then(|| entry.session.receive.open_train(train, segment))
+    }
+
+    /// The peer of an authentic, new message, noted as active. `early`: what `open_whole` said of it.
+    #[inline]
+    fn open_one(&mut self, message: &mut [u8], early: Option<bool>, from: Endpoint, now: f64) -> Option<PeerId> {
+        let counter = counter_of(message);
+        let Some(entry) = self.entry(message) else {
+            self.counters.drop(Drop::UnknownIndex);
+            return None;
+        };
+        let (peer, session) = (entry.peer, &entry.session);
+        if !entry.confirmed {
+            if !self.handover.transport(message, from) {
+                self.counters.drop(Drop::Overload);
+            }
+            return None;
+        }
+        if session.expired(now) || counter >= super::session::REJECT_AFTER_MESSAGES {
+            self.counters.drop(Drop::Expired);
+            return None;
+        }
+        if !early.unwrap_or_else(|| session.receive.open(message)) {
+            self.counters.drop(Drop::BadTransport);
+            return None;
+        }
+        if !session.accept(counter) {
+            self.counters.drop(Drop::Replayed);
+            return None;
+        }
+        self.note_received(peer, message.len(), from, now);
+        Some(peer)
+    }
+
+    fn note_received(&mut self, id: PeerId, bytes: usize, from: Endpoint, now: f64) {
+        let Some(peer) = self.peers.active(id) else { return };
+        peer.activity.received(bytes, bytes > OVERHEAD, now);
+        if peer.endpoint != Some(from) {
+            peer.endpoint = Some(from);
+            peer.destination = Destination::Unresolved;
+            peer.activity.roamed = true;
+            self.roamed = true;
+        }
+    }
+
+    /// The length of the inner packet, without padding, if it is one that this peer may send.
+    #[inline]
+    fn check_inner(
+        &mut self,
+        plain: &[u8],
+        peer: PeerId,
+        last: &mut Option<(inner::Address, PeerId)>,
+    ) -> Option<usize> {
+        let Some((length, source)) = inner::length_and_source(plain) else {
+            self.counters.drop(Drop::BadInner);
+            return None;
+        };
+        if *last != Some((source, peer)) {
+            if self.routes.lookup(source) != Some(peer) {
+                self.counters.drop(Drop::SourceNotAllowed);
+                return None;
+            }
+            *last = Some((source, peer));
+        }
+        Some(length)
+    }
+
+    /// Handshake messages for us go to the protocol; everything else is nothing that we know.
+    fn other_message(&mut self, message: &[u8], from: Endpoint) {
+        let kind = message.get(..4).map(|kind| kind.try_into().expect("four bytes"));
+        let wanted = match kind {
+            Some(INITIATION) => 148,
+            Some(RESPONSE) => 92,
+            Some(COOKIE_REPLY) => 64,
+            _ => return self.counters.drop(Drop::Malformed),
+        };
+        if message.len() != wanted {
+            return self.counters.drop(Drop::Malformed);
+        }
+        if kind != Some(COOKIE_REPLY) && !self.knows_us(message) {
+            return self.counters.drop(Drop::BadMac1);
+        }
+        if !self.handover.handshake(message, from) {
+            self.counters.drop(Drop::Overload);
+        }
+    }
+
+    /// The sender has one of our public keys (wp 5.4.4). `verify_slice` compares in constant time.
+    fn knows_us(&self, message: &[u8]) -> bool {
+        let (covered, macs) = message.split_at(message.len() - 2 * MAC);
+        self.mac1_keys.iter().any(|key| {
+            let mut mac = Blake2sMac::<U16>::new_from_slice(key).expect("32 bytes are a key");
+            mac.update(covered);
+            mac.verify_slice(&macs[..MAC]).is_ok()
+        })
+    }
+
+    #[inline]
+    fn entry(&self, message: &[u8]) -> Option<&Entry> {
+        self.sessions.get(&u32::from_le_bytes(message[4..8].try_into().expect("four bytes")))
+    }
+}

@@ -1,0 +1,120 @@
+//! The data plane without its sockets: sessions, peers and routes; packets go in, messages come out, and the reverse.
+//!
+//! It does what wgnode/protocol/transport.py does in the common case: the peer's current session sends, a confirmed
+//! session opens. Everything else is handed over, and what the protocol then decides is set here before the next packet.
+
+pub mod activity;
+pub mod counters;
+pub mod endpoint;
+pub mod handover;
+mod incoming;
+mod outgoing;
+pub mod peer;
+pub mod session;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use counters::Counters;
+use endpoint::{Destination, Endpoint};
+use handover::Handover;
+pub use incoming::Batch;
+pub use outgoing::{Outgoing, Unsealed};
+use peer::{PeerId, Peers};
+use session::Session;
+
+use crate::routes::Routes;
+
+/// Receiver indices are random already.
+#[derive(Default)]
+pub struct IndexHasher(u64);
+
+impl Hasher for IndexHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only indices are hashed")
+    }
+
+    fn write_u32(&mut self, index: u32) {
+        self.0 = u64::from(index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// A session by its local index.
+pub struct Entry {
+    pub session: Arc<Session>,
+    pub peer: PeerId,
+    /// The protocol has confirmed it; until then its messages are handed over.
+    pub confirmed: bool,
+}
+
+#[derive(Default)]
+pub struct Engine {
+    sessions: HashMap<u32, Entry, BuildHasherDefault<IndexHasher>>,
+    pub peers: Peers,
+    pub routes: Routes,
+    /// Keys of mac1 for each of the device's identities.
+    pub mac1_keys: Vec<[u8; 32]>,
+    /// Bytes of inner packet: padding never goes beyond.
+    pub mtu: usize,
+    pub counters: Counters,
+    pub handover: Handover,
+    /// Somebody has moved, and the protocol should know soon.
+    pub roamed: bool,
+    scratch: Vec<u8>,
+}
+
+impl Engine {
+    /// A session that the protocol has made; `confirmed` unless it waits for the initiator's first message.
+    pub fn add_session(&mut self, session: Arc<Session>, peer: PeerId, confirmed: bool) {
+        self.sessions.insert(session.local, Entry { session, peer, confirmed });
+    }
+
+    /// The session is gone: with the last reference its keys are erased.
+    pub fn remove_session(&mut self, local: u32) {
+        self.sessions.remove(&local);
+    }
+
+    /// Which session of the peer sends, None for none. It is confirmed by that.
+    pub fn set_current(&mut self, id: PeerId, local: Option<u32>) {
+        let entry = local.and_then(|local| self.sessions.get_mut(&local));
+        let current = entry.map(|entry| {
+            entry.confirmed = true;
+            entry.session.clone()
+        });
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.current = current;
+        }
+    }
+
+    /// Where the peer is for the protocol, and how to send there.
+    pub fn set_endpoint(&mut self, id: PeerId, endpoint: Option<Endpoint>, destination: Destination) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.endpoint = endpoint;
+            peer.destination = destination;
+        }
+    }
+
+    /// Routing has changed: how to send to anybody has to be worked out again.
+    pub fn forget_destinations(&mut self) {
+        for peer in self.peers.iter_mut() {
+            if peer.destination != Destination::Unknown {
+                peer.destination = Destination::Unresolved;
+            }
+        }
+    }
+
+    pub fn remove_peer(&mut self, id: PeerId) {
+        self.routes.remove_owner(id);
+        self.sessions.retain(|_, entry| entry.peer != id);
+        self.peers.remove(id);
+    }
+
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+}

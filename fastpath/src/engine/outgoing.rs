@@ -1,0 +1,97 @@
+//! Inner packets on their way out: whose they are, and which session seals them.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::counters::Drop;
+use super::endpoint::{Destination, Endpoint};
+use super::session::Session;
+use crate::packet::inner;
+use crate::packet::nested::is_tunnel_datagram;
+use crate::packet::split::{SplitError, Template, Train, for_each_packet, most_messages, split};
+use crate::packet::vnet::VNET_HEADER;
+
+/// Messages that lie unsealed in the caller's buffer.
+pub struct Unsealed {
+    pub session: Arc<Session>,
+    pub to: Endpoint,
+    pub peer: super::peer::PeerId,
+    pub train: Train,
+    /// ECN bits of the inner packet, which the outer one takes over (RFC 6040, 4.1).
+    pub ecn: u8,
+}
+
+pub enum Outgoing {
+    Unsealed(Unsealed),
+    HandedOver,
+    Dropped,
+}
+
+impl Engine {
+    /// One frame of the TUN (virtio-net header and IP packet), as unsealed messages at the start of `out`.
+    ///
+    /// What has no session or no way yet is handed over packet by packet; what nobody takes is counted.
+    #[inline]
+    pub fn send(&mut self, frame: &[u8], out: &mut [u8], now: f64) -> Outgoing {
+        let Some(packet) = frame.get(VNET_HEADER..) else {
+            return self.dropped(Drop::BadOutgoing);
+        };
+        let Some(destination) = inner::destination(packet) else {
+            return self.dropped(Drop::BadOutgoing);
+        };
+        let Some(id) = self.routes.lookup(destination) else {
+            return self.dropped(Drop::NoPeer);
+        };
+        let mtu = self.mtu;
+        let Some(peer) = self.peers.get_mut(id) else {
+            return self.dropped(Drop::NoPeer);
+        };
+        let (to, nested) = match peer.destination {
+            Destination::Unknown => return self.dropped(Drop::NoEndpoint),
+            Destination::Unresolved => return self.hand_over(frame),
+            Destination::Resolved { to, nested } => (to, nested),
+        };
+        let Some(session) = peer.current.as_ref().filter(|session| !session.expired(now)) else {
+            return self.hand_over(frame);
+        };
+        if nested && is_tunnel_datagram(packet) {
+            return self.hand_over(frame);
+        }
+        let reserved = most_messages(frame);
+        let Some(first) = session.reserve(reserved) else {
+            return self.hand_over(frame);
+        };
+        let template = Template { receiver: session.remote, counter: first, mtu };
+        let train = match split(frame, out, &template) {
+            Ok(train) => train,
+            Err(SplitError::Malformed | SplitError::TooLong) => {
+                session.give_back(first, reserved, 0);
+                return self.dropped(Drop::BadOutgoing);
+            }
+        };
+        session.give_back(first, reserved, train.messages as u64);
+        let session = session.clone();
+        if let Some(peer) = self.peers.active(id) {
+            peer.activity.sent(train.total(), true, now);
+        }
+        Outgoing::Unsealed(Unsealed { session, to, peer: id, train, ecn: inner::ecn(packet) })
+    }
+
+    fn dropped(&mut self, why: Drop) -> Outgoing {
+        self.counters.drop(why);
+        Outgoing::Dropped
+    }
+
+    fn hand_over(&mut self, frame: &[u8]) -> Outgoing {
+        let Engine { handover, counters, scratch, .. } = self;
+        let split = for_each_packet(frame, scratch, |packet| {
+            if !handover.packet(packet) {
+                counters.drop(Drop::Staged);
+            }
+        });
+        if split.is_err() {
+            counters.drop(Drop::BadOutgoing);
+        }
+        Outgoing::HandedOver
+    }
+}

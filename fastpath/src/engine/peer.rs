@@ -1,0 +1,94 @@
+//! What the engine knows of a peer.
+
+use std::sync::Arc;
+
+use super::activity::Activity;
+use super::endpoint::{Destination, Endpoint};
+use super::session::Session;
+
+pub type PeerId = u32;
+
+pub struct Peer {
+    /// The session that sends.
+    pub current: Option<Arc<Session>>,
+    /// The protocol's view of where the peer is, compared with where its messages come from.
+    pub endpoint: Option<Endpoint>,
+    pub destination: Destination,
+    pub activity: Activity,
+    /// In the list of those that have something to report.
+    pub listed: bool,
+}
+
+impl Peer {
+    pub fn new() -> Peer {
+        Peer {
+            current: None,
+            endpoint: None,
+            destination: Destination::Unknown,
+            activity: Activity::default(),
+            listed: false,
+        }
+    }
+}
+
+/// Peers by identifier; identifiers of those that are gone are used again.
+#[derive(Default)]
+pub struct Peers {
+    slots: Vec<Option<Peer>>,
+    free: Vec<PeerId>,
+    active: Vec<PeerId>,
+}
+
+impl Peers {
+    pub fn add(&mut self) -> PeerId {
+        if let Some(id) = self.free.pop() {
+            self.slots[id as usize] = Some(Peer::new());
+            return id;
+        }
+        self.slots.push(Some(Peer::new()));
+        (self.slots.len() - 1) as PeerId
+    }
+
+    pub fn remove(&mut self, id: PeerId) {
+        if self.slots.get_mut(id as usize).and_then(Option::take).is_some() {
+            self.active.retain(|active| *active != id);
+            self.free.push(id);
+        }
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.slots.get_mut(id as usize)?.as_mut()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.slots.iter_mut().flatten()
+    }
+
+    /// The peer, which will have something to report.
+    #[inline]
+    pub fn active(&mut self, id: PeerId) -> Option<&mut Peer> {
+        let peer = self.slots.get_mut(id as usize)?.as_mut()?;
+        if !peer.listed {
+            peer.listed = true;
+            self.active.push(id);
+        }
+        Some(peer)
+    }
+
+    pub fn any_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// What each peer did since the last time, and where it is if it has roamed.
+    pub fn take_activity(&mut self) -> Vec<(PeerId, Activity, Option<Endpoint>)> {
+        let active = std::mem::take(&mut self.active);
+        let report = |id: PeerId| {
+            let peer = self.slots[id as usize].as_mut()?;
+            peer.listed = false;
+            let activity = std::mem::take(&mut peer.activity);
+            Some((id, activity, peer.endpoint.filter(|_| activity.roamed)))
+        };
+        active.into_iter().filter_map(report).collect()
+    }
+}

@@ -1,0 +1,251 @@
+//! The loop for established sessions: TUN to UDP and back, until the protocol is needed.
+
+mod address;
+mod control;
+mod inbox;
+mod outbox;
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::clock;
+use crate::engine::{Engine, Outgoing};
+use crate::packet::coalesce::Offloads;
+use crate::packet::vnet::VNET_HEADER;
+use inbox::{Inbox, Turn};
+use outbox::Outbox;
+
+const LARGEST_FRAME: usize = VNET_HEADER + 65_535;
+/// Frames and system calls for one direction before it is the other one's turn.
+const FRAMES_A_TURN: usize = 64;
+const RECEIVES_A_TURN: usize = 4;
+/// Seconds after which what peers did is reported, so that their timers, of 10 s at least, run on time.
+const REPORT_AFTER: f64 = 1.0;
+
+/// Of the last system call in this thread.
+fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// A TUN's descriptor, not owned.
+#[derive(Clone, Copy)]
+pub struct Tun {
+    pub fd: i32,
+    /// Frames begin with a virtio-net header (IFF_VNET_HDR).
+    pub vnet_header: bool,
+}
+
+/// The outer sockets' descriptors, not owned.
+#[derive(Clone, Copy, Default)]
+pub struct Sockets {
+    pub v4: Option<i32>,
+    pub v6: Option<i32>,
+    /// UDP_SEGMENT works as far as we know.
+    pub gso: bool,
+}
+
+impl Sockets {
+    fn of(&self, v6: bool) -> Option<i32> {
+        if v6 { self.v6 } else { self.v4 }
+    }
+
+    fn each(&self) -> impl Iterator<Item = i32> {
+        [self.v4, self.v6].into_iter().flatten()
+    }
+}
+
+pub struct Io {
+    epoll: OwnedFd,
+    tun: Option<Tun>,
+    sockets: Sockets,
+    /// Readable when the caller has something else to do.
+    other: i32,
+    frame: Vec<u8>,
+    outbox: Outbox,
+    inbox: Inbox,
+    /// The sockets take nothing for now, so the TUN is not read: its senders feel it.
+    blocked: bool,
+    /// The TUN was deleted.
+    pub tun_gone: bool,
+}
+
+impl Io {
+    /// `other` is a descriptor that ends `run` when it is readable. Err: errno.
+    pub fn new(other: i32) -> Result<Io, i32> {
+        // SAFETY: no arguments to go wrong.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(errno());
+        }
+        let mut io = Io {
+            // SAFETY: just made, owned by nobody else.
+            epoll: unsafe { OwnedFd::from_raw_fd(fd) },
+            tun: None,
+            sockets: Sockets::default(),
+            other,
+            frame: vec![0; LARGEST_FRAME],
+            outbox: Outbox::new(),
+            inbox: Inbox::new(Offloads::default()),
+            blocked: false,
+            tun_gone: false,
+        };
+        io.watch(other, libc::EPOLLIN)?;
+        Ok(io)
+    }
+
+    /// The TUN to read and write, with the offloads that it takes; None to leave it alone.
+    pub fn set_tun(&mut self, tun: Option<Tun>, offloads: Offloads) -> Result<(), i32> {
+        if let Some(old) = self.tun.take() {
+            self.unwatch(old.fd);
+        }
+        self.inbox = Inbox::new(offloads);
+        self.tun_gone = false;
+        self.tun = tun;
+        tun.map_or(Ok(()), |tun| self.watch(tun.fd, if self.blocked { 0 } else { libc::EPOLLIN }))
+    }
+
+    /// The sockets to use from now on. What waited for the old ones is lost.
+    pub fn set_sockets(&mut self, sockets: Sockets) -> Result<(), i32> {
+        for fd in std::mem::take(&mut self.sockets).each() {
+            self.unwatch(fd);
+        }
+        self.outbox = Outbox::new();
+        self.set_blocked(false)?;
+        self.sockets = sockets;
+        sockets.each().try_for_each(|fd| self.watch(fd, libc::EPOLLIN))
+    }
+
+    pub fn gso(&self) -> bool {
+        self.sockets.gso
+    }
+
+    /// Moves packets for at most `timeout` seconds; ends before when the protocol or the caller is needed.
+    pub fn run(&mut self, engine: &mut Engine, timeout: f64) -> Result<(), i32> {
+        let mut now = clock::now();
+        let mut end = now + timeout;
+        let mut reporting = false;
+        loop {
+            let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
+            // SAFETY: room for eight events.
+            let count = unsafe {
+                libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, wait(end - now))
+            };
+            let Ok(count) = usize::try_from(count) else {
+                return if errno() == libc::EINTR { Ok(()) } else { Err(errno()) };
+            };
+            now = clock::now();
+            let mut needed = false;
+            for event in &events[..count] {
+                needed |= self.handle(engine, event.u64 as i32, now)?;
+            }
+            if needed || self.tun_gone || engine.roamed || !engine.handover.is_empty() {
+                return Ok(());
+            }
+            if !reporting && engine.peers.any_active() {
+                reporting = true;
+                end = end.min(now + REPORT_AFTER);
+            }
+            if now >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// True when it is the caller's turn.
+    fn handle(&mut self, engine: &mut Engine, fd: i32, now: f64) -> Result<bool, i32> {
+        if fd == self.other {
+            return Ok(true);
+        }
+        if self.tun.is_some_and(|tun| tun.fd == fd) {
+            self.send(engine, now)?;
+        } else {
+            if self.blocked && self.outbox.flush(&mut self.sockets, &mut engine.counters) {
+                self.set_blocked(false)?;
+            }
+            self.receive(engine, fd, now);
+        }
+        Ok(false)
+    }
+
+    fn receive(&mut self, engine: &mut Engine, fd: i32, now: f64) {
+        for _ in 0..RECEIVES_A_TURN {
+            match self.inbox.receive(fd, self.tun.as_ref(), engine, now) {
+                Turn::More => {}
+                Turn::Empty => return,
+                Turn::TunGone => {
+                    self.tun_gone = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, engine: &mut Engine, now: f64) -> Result<(), i32> {
+        let Some(tun) = self.tun else { return Ok(()) };
+        for _ in 0..FRAMES_A_TURN {
+            let Some(length) = self.read_frame(tun) else { break };
+            if let Outgoing::Unsealed(messages) = engine.send(&self.frame[..length], self.outbox.room(), now) {
+                self.outbox.push(messages);
+            }
+            if self.outbox.full() {
+                break;
+            }
+        }
+        if !self.outbox.flush(&mut self.sockets, &mut engine.counters) {
+            self.set_blocked(true)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the next frame, with a virtio-net header in any case; None when there is none.
+    fn read_frame(&mut self, tun: Tun) -> Option<usize> {
+        let skip = if tun.vnet_header { 0 } else { VNET_HEADER };
+        self.frame[..skip].fill(0);
+        let room = &mut self.frame[skip..];
+        // SAFETY: `room` is valid for writes of its length.
+        let got = unsafe { libc::read(tun.fd, room.as_mut_ptr().cast(), room.len()) };
+        match usize::try_from(got) {
+            Ok(length) => Some(skip + length),
+            Err(_) => {
+                // EIO: the link is down.
+                self.tun_gone |= ![libc::EAGAIN, libc::EIO, libc::EINTR].contains(&errno());
+                None
+            }
+        }
+    }
+
+    fn set_blocked(&mut self, blocked: bool) -> Result<(), i32> {
+        if self.blocked == blocked {
+            return Ok(());
+        }
+        self.blocked = blocked;
+        let writable = if blocked { libc::EPOLLOUT } else { 0 };
+        for fd in self.sockets.each() {
+            self.control(libc::EPOLL_CTL_MOD, fd, libc::EPOLLIN | writable)?;
+        }
+        let readable = if blocked { 0 } else { libc::EPOLLIN };
+        self.tun.map_or(Ok(()), |tun| self.control(libc::EPOLL_CTL_MOD, tun.fd, readable))
+    }
+
+    fn watch(&mut self, fd: i32, events: i32) -> Result<(), i32> {
+        self.control(libc::EPOLL_CTL_ADD, fd, events)
+    }
+
+    /// One that is closed already is no longer watched anyway.
+    fn unwatch(&mut self, fd: i32) {
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0);
+    }
+
+    fn control(&mut self, operation: i32, fd: i32, events: i32) -> Result<(), i32> {
+        let mut event = libc::epoll_event { events: events as u32, u64: fd as u64 };
+        // SAFETY: a valid event; the kernel checks both descriptors.
+        if unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) } < 0 {
+            return Err(errno());
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds for epoll_wait, rounded up so that nobody wakes before it is time.
+fn wait(seconds: f64) -> i32 {
+    (seconds.max(0.0) * 1000.0).ceil().min(f64::from(i32::MAX)) as i32
+}

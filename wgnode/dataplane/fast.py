@@ -1,0 +1,252 @@
+"""The compiled data plane's side of the device: what the engine (fastpath/) knows, and what it hands over.
+
+The engine handles what goes through established sessions. What it does not handle comes here and takes the way of plain
+Python, with the same keys, counters and replay windows: a session's are in one place, the engine's `Session`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from ipaddress import ip_network
+
+from wgnode_fastpath import Engine, Place, Session, Suite
+
+from wgnode.protocol import transport
+from wgnode.protocol.allowed_ips import Network
+from wgnode.protocol.constants import REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME
+from wgnode.protocol.cookie import mac1_key
+from wgnode.protocol.device import Device
+from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.peer import Peer, RemoteStatic
+from wgnode.protocol.plane import Activity
+from wgnode.protocol.session import Keypair
+from wgnode.protocol.wipe import wipe
+
+NO_VNET_HEADER = bytes(10)
+Resolve = Callable[[Endpoint], "tuple[Endpoint, bool] | None"]
+
+
+class CompiledKeypair(Keypair):
+    """A session whose keys, counter and window are the engine's."""
+
+    __slots__ = ("session",)
+
+    def __init__(
+        self,
+        suite: Suite,
+        remote: RemoteStatic,
+        identity_key: bytes,
+        indices: tuple[int, int],
+        keys: tuple[bytes, bytes],
+        now: float,
+        *,
+        is_initiator: bool,
+    ) -> None:
+        """`indices` are local and remote, `keys` those to send and to receive with, which are wiped."""
+        self.remote = remote
+        self.identity_key = identity_key
+        self.local_index, self.remote_index = indices
+        self.created = now
+        self.is_initiator = is_initiator
+        self.session = Session(indices, keys, now, suite)
+        wipe(*keys)
+
+    @property
+    def send_counter(self) -> int:  # type: ignore[override]
+        return self.session.send_counter
+
+    @send_counter.setter
+    def send_counter(self, counter: int) -> None:
+        self.session.send_counter = counter
+
+    def seal(self, padded: bytes) -> bytes:
+        return self.session.seal(padded)
+
+    def open(self, message: bytes, counter: int, now: float) -> bytes:
+        if now - self.created >= REJECT_AFTER_TIME or counter >= REJECT_AFTER_MESSAGES:
+            raise ProtocolError(Drop.EXPIRED)
+        padded = self.session.open(message)
+        if padded is None:
+            raise ProtocolError(Drop.REPLAYED)
+        if isinstance(padded, bool):
+            raise ProtocolError(Drop.BAD_TRANSPORT)
+        return padded
+
+
+class CompiledRoutes:
+    """Networks and their owners in the engine alone: see allowed_ips.AllowedIPs for what the methods do."""
+
+    def __init__(self, engine: Engine, numbers: dict[Peer, int], peers: dict[int, Peer]) -> None:
+        self._engine, self._numbers, self._peers = engine, numbers, peers
+
+    def insert(self, network: str | Network, owner: Peer) -> None:
+        net = ip_network(network, strict=False)
+        self._engine.add_route(net.network_address.packed, net.prefixlen, self._numbers[owner])
+
+    def remove(self, network: str | Network, owner: Peer) -> None:
+        net = ip_network(network, strict=False)
+        self._engine.remove_route(net.network_address.packed, net.prefixlen, self._numbers[owner])
+
+    def remove_owner(self, owner: Peer) -> None:
+        self._engine.remove_routes(self._numbers[owner])
+
+    def networks(self, owner: Peer) -> list[Network]:
+        return [ip_network((address, length)) for address, length in self._engine.routes(self._numbers[owner])]
+
+    def lookup(self, address: bytes) -> Peer | None:
+        number = self._engine.lookup(address)
+        return None if number is None else self._peers[number]
+
+
+class FastPlane:
+    """Keeps the engine in step with the device. `sync` before the engine works is enough: all run in one thread.
+
+    `resolve(endpoint)` says where to send what is for it: an endpoint whose `source` is still good, and whether another
+    tunnel carries it; None where packets have to take the way of plain Python.
+    """
+
+    def __init__(self, suite: Suite) -> None:
+        self.engine = Engine()
+        self.keypair = partial(CompiledKeypair, suite)
+        self.numbers: dict[Peer, int] = {}
+        self.peers: dict[int, Peer] = {}
+        self.routes = CompiledRoutes(self.engine, self.numbers, self.peers)
+        self.resolve: Resolve = lambda endpoint: (endpoint, False)
+        self._changed: dict[Peer, None] = {}
+
+    def peer_added(self, peer: Peer) -> None:
+        number = self.numbers[peer] = self.engine.add_peer()
+        self.peers[number] = peer
+
+    def peer_removed(self, peer: Peer) -> None:
+        number = self.numbers.pop(peer)
+        del self.peers[number]
+        self._changed.pop(peer, None)
+        self.engine.remove_peer(number)
+
+    def peer_changed(self, peer: Peer) -> None:
+        self._changed[peer] = None
+
+    def session_added(self, keypair: Keypair) -> None:
+        assert isinstance(keypair, CompiledKeypair)
+        peer = keypair.remote.peer
+        self.engine.add_session(keypair.session, self.numbers[peer], keypair is not peer.slots.next)
+
+    def session_removed(self, keypair: Keypair) -> None:
+        self.engine.remove_session(keypair.local_index)
+
+    def identities_changed(self, public_keys: Iterable[bytes]) -> None:
+        self.engine.set_mac1_keys([mac1_key(key) for key in public_keys])
+
+    def mtu_changed(self, mtu: int) -> None:
+        self.engine.set_mtu(mtu)
+
+    def routing_changed(self) -> None:
+        """Where to send is asked again for each peer that has something to send."""
+        self.engine.forget_destinations()
+
+    def sync(self) -> None:
+        """Tell the engine which sessions send, and where to."""
+        for peer in self._changed:
+            number, endpoint, current = self.numbers[peer], peer.endpoint, peer.slots.current
+            self.engine.set_current(number, None if current is None else current.local_index)
+            if endpoint is None:
+                self.engine.set_endpoint(number, None, None)
+                continue
+            resolved = self.resolve(endpoint)
+            to = None if resolved is None else (to_place(resolved[0]), resolved[1])
+            self.engine.set_endpoint(number, to_place(endpoint), to)
+        self._changed.clear()
+
+
+class FastDevice(Device):
+    """A device over an engine. Without I/O it behaves as a plain one: `receive_datagram` and `send_packet` go through
+    the engine first. A mover (wgnode.dataplane.mover) lets the engine run and calls `carry_over` after that.
+    """
+
+    def __init__(self, private_keys: Iterable[bytes] = (), *, suite: Suite, **options: object) -> None:
+        self.plane = FastPlane(suite)
+        super().__init__(tuple(private_keys), plane=self.plane, **options)  # type: ignore[arg-type]
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Dropped messages and packets by errors.Drop, of the engine too."""
+        return self._core.counters + Counter(dict(self.plane.engine.dropped()))
+
+    def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> None:
+        """One UDP payload from `source`."""
+        if not self.running:
+            return super().receive_datagram(data, source, now)
+        self.plane.sync()
+        self._core.inbox += self.plane.engine.receive(data, to_place(source), now)
+        self.carry_over(now)
+
+    def send_packet(self, packet: bytes, now: float) -> None:
+        """One inner IP packet for whichever peer it is routed to."""
+        if not self.running or not self._core.identities:
+            return super().send_packet(packet, now)
+        self.plane.sync()
+        for number, message in self.plane.engine.send(NO_VNET_HEADER + packet, now) or ():
+            endpoint = self.plane.peers[number].endpoint
+            assert endpoint is not None
+            self._core.outbox.append((message, endpoint))
+        self.carry_over(now)
+
+    def handle_timer(self, now: float) -> None:
+        """Do all that is due by `now`; harmless when nothing is."""
+        self._note_activity(now)
+        super().handle_timer(now)
+
+    def carry_over(self, now: float) -> list[bytes]:
+        """Do what the engine has left to the protocol; returns the inner packets among it."""
+        self._note_activity(now)
+        packets = []
+        for data, place in self.plane.engine.handed():
+            if place is None:
+                packets.append(data)
+                super().send_packet(data, now)
+                self._resolve_again(data)
+            else:
+                super().receive_datagram(data, to_endpoint(place), now)
+        return packets
+
+    def _note_activity(self, now: float) -> None:
+        for number, *rest, place in self.plane.engine.activity():
+            endpoint = None if place is None else to_endpoint(place)
+            activity = Activity(*rest, endpoint)  # type: ignore[arg-type]
+            transport.note_activity(self._core, self.plane.peers[number], activity, now)
+
+    def _resolve_again(self, packet: bytes) -> None:
+        """It came here perhaps because the engine does not know the way any more."""
+        peer = self.plane.routes.lookup(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
+        if peer is not None:
+            self.plane.peer_changed(peer)
+
+
+@lru_cache(maxsize=4096)
+def to_place(endpoint: Endpoint) -> Place:
+    """As the engine wants it."""
+    address, _, scope = endpoint.address.partition("%")
+    number = 0 if not scope else int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
+    source = None if endpoint.source is None else _packed(endpoint.source)
+    return _packed(address), endpoint.port, number, source
+
+
+@lru_cache(maxsize=4096)
+def to_endpoint(place: Place) -> Endpoint:
+    """As the protocol wants it."""
+    address, port, scope, source = place
+    text = _text(address) + (f"%{scope}" if scope else "")
+    return Endpoint(text, port, None if source is None else _text(source))
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _text(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)

@@ -1,0 +1,97 @@
+"""The loop's waiting, done by the engine: it moves packets until somebody else is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections import Counter
+
+from wgnode.dataplane.fast import FastDevice
+from wgnode.dataplane.offloads import Offloads
+from wgnode.io.mover import Carrier
+from wgnode.io.sticky import is_tunnel_datagram
+from wgnode.protocol.endpoint import Endpoint
+
+UDP_SEGMENT, UDP_GRO = 103, 104
+IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
+
+
+class FastMover:
+    """Hands TUN and sockets to the engine, and to the device what the engine leaves."""
+
+    def __init__(self, carrier: Carrier, allowed: Offloads) -> None:
+        assert isinstance(carrier.device, FastDevice)
+        self._carrier, self._device, self._allowed = carrier, carrier.device, allowed
+        self._plane, self._engine = carrier.device.plane, carrier.device.plane.engine
+        self._plane.resolve = self._resolve
+        self._engine.open(carrier.loop.fileno())
+        tun = carrier.tun.offloads
+        self._engine.set_tun(
+            carrier.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso
+        )
+        carrier.loop.waiter = self._wait
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What the kernel refused: "tun ENOSPC", "udp EMSGSIZE"..."""
+        refused = self._engine.refused()
+        return Counter({f"{whose} {errno.errorcode.get(number, number)}": count for whose, number, count in refused})
+
+    def sockets_changed(self) -> None:
+        self._plane.routing_changed()
+        udp = self._carrier.udp
+        if udp is None:
+            return self._engine.set_sockets(None, None, False)
+        gso = self._allowed.gso and all([_enable(each, self._allowed) for each in udp.sockets.values()])
+        fds = udp.descriptors
+        self._engine.set_sockets(fds.get(socket.AF_INET), fds.get(socket.AF_INET6), gso)
+
+    def routing_changed(self) -> None:
+        self._plane.routing_changed()
+
+    def flushed(self) -> None: ...
+
+    def close(self) -> None:
+        self._carrier.loop.waiter = None
+        self._engine.set_sockets(None, None, False)
+        self._engine.set_tun(None)
+
+    def _wait(self, timeout: float) -> None:
+        """The loop's: until a descriptor of its own is readable, or for `timeout` seconds."""
+        self._plane.sync()
+        gone = self._engine.run(timeout)
+        packets = self._device.carry_over(self._carrier.loop.now())
+        udp = self._carrier.udp
+        nested = udp is not None and udp.nested
+        self._carrier.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
+        if udp is not None and udp.blocked:
+            udp.flush()
+        if gone:
+            self._engine.set_tun(None)
+            self._carrier.interface_gone()
+
+    def _resolve(self, endpoint: Endpoint) -> tuple[Endpoint, bool] | None:
+        udp = self._carrier.udp
+        if udp is not None:
+            with contextlib.suppress(OSError, KeyError):  # counted when something is sent there
+                return udp.path(endpoint)
+        return None
+
+
+def _enable(made: socket.socket, allowed: Offloads) -> bool:
+    """Ask for joined datagrams and their ECN bits; whether the kernel splits what is sent."""
+    if allowed.gro:
+        with contextlib.suppress(OSError):
+            made.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    if made.family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
+    else:
+        made.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
+    try:
+        made.getsockopt(socket.IPPROTO_UDP, UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
+
+

@@ -1,12 +1,8 @@
 //! Up to 16 messages that are worked off together.
 
-use core::arch::x86_64::*;
-
-use super::chacha;
 use super::lanes::Lanes;
 use super::poly::{self, OneTimeKeys};
-use super::simd::load_u64;
-use crate::crypto::{HEADER, TAG, counter};
+use crate::crypto::{HEADER, OVERHEAD, TAG, counter};
 
 /// Consecutive messages of `stride` bytes, the last may be shorter.
 pub struct Group<'a> {
@@ -39,43 +35,22 @@ impl<'a> Group<'a> {
         &message[HEADER..message.len() - TAG]
     }
 
-    fn counters(&self) -> [u64; 16] {
-        let mut counters = [0; 16];
-        for (i, value) in counters.iter_mut().enumerate().take(self.count) {
-            *value = counter(self.message(i));
-        }
-        counters
-    }
-
-    /// Block 0 of each message's keystream: the keys of the first and of the second eight.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub fn one_time_keys(&self, key: &[u32; 8]) -> [OneTimeKeys; 2] {
-        let zero = _mm512_setzero_si512();
-        let (low, high) = halves(&self.counters());
-        let [words] = chacha::keystream(&[chacha::initial(key, zero, [zero, low, high])]);
-        [lower, upper].map(|half| {
-            let pair = |i: usize| {
-                let high = _mm512_slli_epi64::<32>(_mm512_cvtepu32_epi64(half(words[i + 1])));
-                _mm512_or_si512(_mm512_cvtepu32_epi64(half(words[i])), high)
-            };
-            OneTimeKeys {
-                r: [pair(0), pair(2)],
-                s: [pair(4), pair(6)],
-            }
-        })
-    }
-
     /// Encrypts or decrypts the packets whose bit is set.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub fn add_keystream(&mut self, key: &[u32; 8], wanted: u16) {
-        let counters = self.counters();
         let (stride, end) = (self.stride, self.bytes.len());
+        let counters: [u64; 16] = std::array::from_fn(|i| {
+            if i < self.count {
+                counter(self.message(i))
+            } else {
+                0
+            }
+        });
         let mut lanes = Lanes::new(key, self.bytes);
         for i in (0..self.count).filter(|i| wanted >> i & 1 == 1) {
-            let message = end.min((i + 1) * stride) - i * stride;
-            lanes.add(counters[i], i * stride + HEADER, message - HEADER - TAG);
+            let length = end.min((i + 1) * stride) - i * stride - OVERHEAD;
+            lanes.add(counters[i], i * stride + HEADER, length);
         }
         lanes.finish();
     }
@@ -83,7 +58,7 @@ impl<'a> Group<'a> {
     /// Tags of the packets as they are: the ciphertexts.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn tags(&self, keys: &[OneTimeKeys; 2]) -> Tags {
+    pub fn tags(&self, keys: &[OneTimeKeys]) -> Tags {
         let mut tags = Tags([[0; 2]; 16]);
         let even = self.bytes.len() / self.stride;
         for first in (0..even).step_by(8) {
@@ -137,34 +112,4 @@ impl Tags {
         }
         same
     }
-}
-
-/// Lower and upper 32 bits of 16 counters.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn halves(counters: &[u64; 16]) -> (__m512i, __m512i) {
-    let (first, second) = counters.split_at(8);
-    let [a, b] = [first, second].map(|eight| load_u64(eight.try_into().expect("eight counters")));
-    let join = |a, b| {
-        _mm512_inserti64x4::<1>(
-            _mm512_castsi256_si512(_mm512_cvtepi64_epi32(a)),
-            _mm512_cvtepi64_epi32(b),
-        )
-    };
-    (
-        join(a, b),
-        join(_mm512_srli_epi64::<32>(a), _mm512_srli_epi64::<32>(b)),
-    )
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn lower(words: __m512i) -> __m256i {
-    _mm512_castsi512_si256(words)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn upper(words: __m512i) -> __m256i {
-    _mm512_extracti64x4_epi64::<1>(words)
 }

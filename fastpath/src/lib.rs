@@ -2,5 +2,12 @@
 //!
 //! `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes without any I/O; `io` moves bytes.
 
+pub mod clock;
 pub mod crypto;
+pub mod engine;
+pub mod io;
 pub mod packet;
+#[cfg(feature = "python")]
+mod python;
+pub mod replay;
+pub mod routes;

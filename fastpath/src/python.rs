@@ -15,6 +15,7 @@ use crate::engine::{Batch, Engine, Outgoing};
 use crate::io::{Io, Sockets, Tun};
 use crate::packet::coalesce::Offloads;
 use crate::packet::inner::Address;
+use crate::routes::Network;
 
 /// Address bytes, port, scope, bytes of the local address or None.
 type Place<'py> = (Bound<'py, PyBytes>, u16, u32, Option<Bound<'py, PyBytes>>);
@@ -51,7 +52,14 @@ fn key(bytes: &[u8]) -> PyResult<&[u8; 32]> {
 }
 
 fn route(bytes: &[u8]) -> PyResult<Address> {
-    Address::from_bytes(bytes).ok_or_else(|| PyValueError::new_err(format!("an address of {} bytes", bytes.len())))
+    match ip(bytes)? {
+        IpAddr::V4(address) => Ok(Address::V4(address.octets())),
+        IpAddr::V6(address) => Ok(Address::V6(address.octets())),
+    }
+}
+
+fn to_network(address: &[u8], length: u8) -> PyResult<Network> {
+    Network::new(route(address)?, length).ok_or_else(|| PyValueError::new_err(format!("a prefix of {length} bits")))
 }
 
 fn os_error(errno: i32) -> PyErr {
@@ -187,14 +195,14 @@ impl PyEngine {
     }
 
     fn add_route(&self, network: &[u8], length: u8, peer: u32) -> PyResult<()> {
-        let network = route(network)?;
-        self.plane().engine.routes.insert(network, length, peer);
+        let network = to_network(network, length)?;
+        self.plane().engine.routes.insert(network, peer);
         Ok(())
     }
 
     fn remove_route(&self, network: &[u8], length: u8, peer: u32) -> PyResult<()> {
-        let network = route(network)?;
-        self.plane().engine.routes.remove(network, length, peer);
+        let network = to_network(network, length)?;
+        self.plane().engine.routes.remove(network, peer);
         Ok(())
     }
 
@@ -205,7 +213,11 @@ impl PyEngine {
     /// (network's bytes, prefix length) in the order added.
     fn routes<'py>(&self, py: Python<'py>, peer: u32) -> Vec<(Bound<'py, PyBytes>, u8)> {
         let plane = self.plane();
-        plane.engine.routes.networks(peer).map(|(network, length)| (PyBytes::new(py, network.as_bytes()), length)).collect()
+        let give = |network| match network {
+            Address::V4(bytes) => PyBytes::new(py, &bytes),
+            Address::V6(bytes) => PyBytes::new(py, &bytes),
+        };
+        plane.engine.routes.networks(peer).map(|network| (give(network.address()), network.length())).collect()
     }
 
     fn lookup(&self, address: &[u8]) -> PyResult<Option<u32>> {
@@ -288,7 +300,7 @@ impl PyEngine {
     /// The TUN to move packets of, or None. OSError.
     #[pyo3(signature = (fd, *, vnet_header=false, tso4=false, tso6=false, uso=false))]
     fn set_tun(&self, fd: Option<i32>, vnet_header: bool, tso4: bool, tso6: bool, uso: bool) -> PyResult<()> {
-        let offloads = Offloads { tso4, tso6, uso };
+        let offloads = Offloads { checksum: vnet_header, tso4, tso6, uso };
         let tun = fd.map(|fd| Tun { fd, vnet_header });
         self.plane().io()?.set_tun(tun, offloads).map_err(os_error)
     }

@@ -41,13 +41,13 @@ def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> D
     allowed = offloads.parse(environment.get("WGNODE_OFFLOADS", ""))
     try:
         import wgnode_fastpath
-
-        from wgnode.dataplane.fast import FastDevice
-        from wgnode.dataplane.mover import FastMover
     except ImportError as error:
         if wanted == FAST:
             raise Unavailable(f"the compiled data plane is not there ({error}): install wgnode-fastpath") from None
         return _python(f"slower, as the compiled data plane is not there ({error})")
+    from wgnode.dataplane.fast import FastDevice
+    from wgnode.dataplane.mover import FastMover
+
     suite, why = wgnode_fastpath.choose_crypto(environment.get("WGNODE_CRYPTO"))
     return DataPlane(FAST, why, partial(FastDevice, suite=suite), partial(FastMover, allowed=allowed), allowed)
 

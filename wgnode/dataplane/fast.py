@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from ipaddress import ip_network
 
-from wgnode_fastpath import Engine, Place, Session, Suite
+from wgnode_fastpath import Engine, Session, Suite
 
 from wgnode.protocol import transport
 from wgnode.protocol.allowed_ips import Network
@@ -27,6 +27,8 @@ from wgnode.protocol.session import Keypair
 from wgnode.protocol.wipe import wipe
 
 NO_VNET_HEADER = bytes(10)
+Place = tuple[bytes, int, int, bytes | None]
+"""An endpoint as the engine wants it: address, port, scope, local address."""
 Resolve = Callable[[Endpoint], "tuple[Endpoint, bool] | None"]
 
 

@@ -2,7 +2,7 @@
 
 use blake2::Blake2sMac;
 use blake2::digest::consts::U16;
-use blake2::digest::{KeyInit, Mac};
+use blake2::digest::Mac;
 
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
@@ -139,7 +139,7 @@ impl Engine {
         peer: PeerId,
         last: &mut Option<(inner::Address, PeerId)>,
     ) -> Option<usize> {
-        let Some((length, source)) = inner::length_and_source(plain) else {
+        let Some((length, source)) = inner::length(plain).zip(inner::source(plain)) else {
             self.counters.drop(Drop::BadInner);
             return None;
         };
@@ -177,7 +177,7 @@ impl Engine {
     fn knows_us(&self, message: &[u8]) -> bool {
         let (covered, macs) = message.split_at(message.len() - 2 * MAC);
         self.mac1_keys.iter().any(|key| {
-            let mut mac = Blake2sMac::<U16>::new_from_slice(key).expect("32 bytes are a key");
+            let mut mac = <Blake2sMac<U16> as Mac>::new_from_slice(key).expect("32 bytes are a key");
             mac.update(covered);
             mac.verify_slice(&macs[..MAC]).is_ok()
         })

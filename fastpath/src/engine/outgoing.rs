@@ -6,7 +6,7 @@ use super::Engine;
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
 use super::session::Session;
-use crate::packet::inner;
+use crate::packet::{ecn, inner};
 use crate::packet::nested::is_tunnel_datagram;
 use crate::packet::split::{SplitError, Template, Train, for_each_packet, most_messages, split};
 use crate::packet::vnet::VNET_HEADER;
@@ -74,7 +74,7 @@ impl Engine {
         if let Some(peer) = self.peers.active(id) {
             peer.activity.sent(train.total(), true, now);
         }
-        Outgoing::Unsealed(Unsealed { session, to, peer: id, train, ecn: inner::ecn(packet) })
+        Outgoing::Unsealed(Unsealed { session, to, peer: id, train, ecn: ecn::encapsulate(packet) })
     }
 
     fn dropped(&mut self, why: Drop) -> Outgoing {

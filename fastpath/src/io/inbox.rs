@@ -1,5 +1,7 @@
 //! Datagrams on their way in: several a system call, each perhaps a train that the kernel has joined (UDP_GRO).
 
+use std::io::IoSlice;
+
 use super::address::{SOCKET_ADDRESS, SocketAddress};
 use super::control::{CONTROL, Control, read};
 use super::{Tun, errno};
@@ -98,10 +100,10 @@ fn receive_batches(fd: i32, buffer: &mut [u8], batches: &mut [Option<Batch>; AT_
 
 impl Tun {
     /// One frame, its virtio-net header first. False when the interface is gone; another refusal is counted.
-    fn write(&self, parts: &[libc::iovec], counters: &mut Counters) -> bool {
+    fn write(&self, parts: &[IoSlice<'_>], counters: &mut Counters) -> bool {
         let parts = if self.vnet_header { parts } else { &parts[1..] };
-        // SAFETY: the coalescer's parts point into live memory.
-        if unsafe { libc::writev(self.fd, parts.as_ptr(), parts.len() as i32) } >= 0 {
+        // SAFETY: an IoSlice has the layout of an iovec, as its documentation promises; what they point to is borrowed.
+        if unsafe { libc::writev(self.fd, parts.as_ptr().cast(), parts.len() as i32) } >= 0 {
             return true;
         }
         let error = errno();

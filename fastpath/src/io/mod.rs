@@ -76,7 +76,7 @@ impl Io {
         if fd < 0 {
             return Err(errno());
         }
-        let mut io = Io {
+        let io = Io {
             // SAFETY: just made, owned by nobody else.
             epoll: unsafe { OwnedFd::from_raw_fd(fd) },
             tun: None,
@@ -226,16 +226,16 @@ impl Io {
         self.tun.map_or(Ok(()), |tun| self.control(libc::EPOLL_CTL_MOD, tun.fd, readable))
     }
 
-    fn watch(&mut self, fd: i32, events: i32) -> Result<(), i32> {
+    fn watch(&self, fd: i32, events: i32) -> Result<(), i32> {
         self.control(libc::EPOLL_CTL_ADD, fd, events)
     }
 
     /// One that is closed already is no longer watched anyway.
-    fn unwatch(&mut self, fd: i32) {
+    fn unwatch(&self, fd: i32) {
         let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0);
     }
 
-    fn control(&mut self, operation: i32, fd: i32, events: i32) -> Result<(), i32> {
+    fn control(&self, operation: i32, fd: i32, events: i32) -> Result<(), i32> {
         let mut event = libc::epoll_event { events: events as u32, u64: fd as u64 };
         // SAFETY: a valid event; the kernel checks both descriptors.
         if unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) } < 0 {

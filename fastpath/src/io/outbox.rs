@@ -75,10 +75,6 @@ impl Outbox {
         self.used >= FLUSH_AT
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.trains.is_empty()
-    }
-
     /// Messages that `Engine::send` has put at the start of `room`.
     pub fn push(&mut self, new: Unsealed) {
         let total = new.train.total();

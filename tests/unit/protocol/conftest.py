@@ -1,6 +1,11 @@
-"""Properties are tested without a deadline for each example: the machine may be busy."""
+"""All of these run on both data planes. Properties are tested without a deadline for each example: the machine may be
+busy."""
 
 from hypothesis import settings
+
+from tests.planes import plane
+
+__all__ = ["plane"]
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

@@ -7,7 +7,8 @@ import struct
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from wgnode.protocol import Device, Endpoint, Peer
+from tests.planes import new_device
+from wgnode.protocol import Endpoint, Peer
 
 KEY_A, KEY_B, KEY_C, KEY_D = (bytes([n]) * 32 for n in (0x41, 0x42, 0x43, 0x44))
 PSK_1, PSK_2 = bytes([0x51]) * 32, bytes([0x52]) * 32
@@ -47,7 +48,7 @@ class Node:
         self.clock = clock
         self.endpoint = endpoint
         self.delivered: list[bytes] = []
-        self.device = Device(keys, random=random.Random(seed).randbytes, tai64n=clock.tai64n, **options)  # type: ignore[arg-type]
+        self.device = new_device(keys, random=random.Random(seed).randbytes, tai64n=clock.tai64n, **options)  # type: ignore[arg-type]
 
     @property
     def peer(self) -> Peer:

@@ -220,6 +220,10 @@ impl PyEngine {
         plane.engine.routes.networks(peer).map(|network| (give(network.address()), network.length())).collect()
     }
 
+    fn route_count(&self) -> usize {
+        self.plane().engine.routes.len()
+    }
+
     fn lookup(&self, address: &[u8]) -> PyResult<Option<u32>> {
         let address = route(address)?;
         Ok(self.plane().engine.routes.lookup(address))

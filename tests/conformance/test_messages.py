@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from wgnode.protocol import Device, Endpoint
+from tests.planes import new_device, plane
+from wgnode.protocol import Endpoint
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.noise import SymmetricState
 
+__all__ = ["plane"]
 unhex = bytes.fromhex
 INITIATOR, RESPONDER = Endpoint("192.0.2.7", 40000), Endpoint("198.51.100.1", 51820)
 NAMES = ["no psk", "psk", "psk, indices 0xffffffff"]
@@ -35,8 +37,8 @@ class Ends:
         self.time = transcript["tai64n"]
         self.initiator_random, self.responder_random = Script(), Script()
         keys = [unhex(transcript[f"{role}_static_private"]) for role in ("initiator", "responder")]
-        self.initiator = Device(keys[:1], random=self.initiator_random, tai64n=lambda: unhex(self.time))
-        self.responder = Device(
+        self.initiator = new_device(keys[:1], random=self.initiator_random, tai64n=lambda: unhex(self.time))
+        self.responder = new_device(
             keys[1:], random=self.responder_random, tai64n=lambda: unhex(self.time), under_load=lambda now: under_load
         )
         for device, other, net, endpoint in (

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import click
 
+from wgnode.dataplane.choose import AUTO, NAMES, DataPlane, Unavailable, choose
 from wgnode.io.follow import LinkFollower
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
@@ -44,7 +45,9 @@ With wg-quick:
 
 \b
 Environment:
-  LOG_LEVEL  silent, error (default), or verbose
+  LOG_LEVEL        silent, error (default), or verbose
+  WGNODE_CRYPTO    ring or avx512, for the compiled data plane; the faster one that this CPU has otherwise
+  WGNODE_OFFLOADS  what the compiled data plane leaves unused of the kernel, such as -uso,-gro, or none
 """
 
 
@@ -52,7 +55,14 @@ Environment:
 @click.argument("name")
 @click.option("-f", "--foreground", is_flag=True, help="Stay attached to the terminal instead of becoming a daemon.")
 @click.option("--mtu", default=1420, show_default=True, type=click.IntRange(576, 65535), help="Of the new interface.")
-def command(name: str, foreground: bool, mtu: int) -> None:
+@click.option(
+    "--dataplane",
+    default=AUTO,
+    show_default=True,
+    type=click.Choice(NAMES),
+    help="Who moves packets: the compiled extension wgnode-fastpath, plain Python, or the better one that is there.",
+)
+def command(name: str, foreground: bool, mtu: int, dataplane: str) -> None:
     """Run a WireGuard node on the TUN interface NAME, made if it does not exist.
 
     It is configured by `wg` through /var/run/wireguard/NAME.sock, listens while the interface is up, and ends when
@@ -62,7 +72,11 @@ def command(name: str, foreground: bool, mtu: int) -> None:
     log = _logger(name)
     forbid_core_dumps()
     try:
-        node = DeviceProcess(name, mtu, log)
+        plane = choose(dataplane)
+        log(DEBUG, f"data plane: {plane.name} ({plane.why})")
+        node = DeviceProcess(name, mtu, plane, log)
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
     except (OSError, ValueError) as error:
         raise click.ClickException(_explain(name, error)) from None
     try:
@@ -86,17 +100,18 @@ def main() -> None:
 class DeviceProcess:
     """Interface, device, sockets and UAPI of one process. Raises OSError or ValueError with nothing left behind."""
 
-    def __init__(self, name: str, mtu: int, log: Callable[[int, str], None]) -> None:
+    def __init__(self, name: str, mtu: int, plane: DataPlane, log: Callable[[int, str], None]) -> None:
         self.log = log
         with contextlib.ExitStack() as undo:
             self.loop = Loop()
             undo.callback(self.loop.close)
             self.shell = Shell(
                 self.loop,
-                new_device(mtu=mtu),
-                Tun(name, mtu),
+                new_device(mtu=mtu, new=plane.new_device),
+                Tun(name, mtu, plane.tun_offloads),
                 on_gone=lambda: self._end("the interface was removed"),
                 log=lambda text: log(ERROR, text),
+                mover=plane.mover,
             )
             undo.callback(self.shell.close)
             self.listener = UapiListener(

@@ -10,6 +10,7 @@ from functools import partial
 from wgnode.dataplane import offloads
 from wgnode.io.mover import NewMover, PlainMover
 from wgnode.io.node import NewDevice
+from wgnode.io.tun import TunOffloads
 from wgnode.protocol.device import Device
 
 AUTO, PYTHON, FAST = NAMES = ("auto", "python", "fast")
@@ -27,10 +28,9 @@ class DataPlane:
     why: str
     new_device: NewDevice
     mover: NewMover
-    offloads: offloads.Offloads
+    tun_offloads: TunOffloads = TunOffloads()
 
 
-NO_OFFLOADS = offloads.parse("none")
 
 
 def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> DataPlane:
@@ -49,8 +49,9 @@ def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> D
     from wgnode.dataplane.mover import FastMover
 
     suite, why = wgnode_fastpath.choose_crypto(environment.get("WGNODE_CRYPTO"))
-    return DataPlane(FAST, why, partial(FastDevice, suite=suite), partial(FastMover, allowed=allowed), allowed)
+    tun = TunOffloads(allowed.vnet_header, allowed.tso, allowed.tso, allowed.uso)
+    return DataPlane(FAST, why, partial(FastDevice, suite=suite), partial(FastMover, allowed=allowed), tun)
 
 
 def _python(why: str) -> DataPlane:
-    return DataPlane(PYTHON, why, Device, PlainMover, NO_OFFLOADS)
+    return DataPlane(PYTHON, why, Device, PlainMover)

@@ -99,6 +99,10 @@ class CompiledRoutes:
     def networks(self, owner: Peer) -> list[Network]:
         return [ip_network((address, length)) for address, length in self._engine.routes(self._numbers[owner])]
 
+    def __len__(self) -> int:
+        """Networks of both families."""
+        return self._engine.route_count()
+
     def lookup(self, address: bytes) -> Peer | None:
         number = self._engine.lookup(address)
         return None if number is None else self._peers[number]

@@ -112,7 +112,7 @@ def test_a_handshake_message_does_for_a_keepalive(kind: int) -> None:
     if kind == INITIATION:
         session = p.b.peer.session
         assert session is not None
-        session.created -= REJECT_AFTER_TIME
+        p.b.device._core.end_sessions(p.b.peer, [session])
         p.b.send(packet(B4, A4))
     else:
         p.a.device.stop(p.now)

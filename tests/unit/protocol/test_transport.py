@@ -12,7 +12,7 @@ from tests.unit.protocol.pairs import A4, A6, B4, B6, ENDPOINT_A, ENDPOINT_B, Pa
 from wgnode.protocol import Endpoint
 from wgnode.protocol.constants import REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES
 from wgnode.protocol.errors import Drop
-from wgnode.protocol.messages import INITIATION, TRANSPORT
+from wgnode.protocol.messages import INITIATION, TRANSPORT, TRANSPORT_HEADER
 from wgnode.protocol.transport import pad
 
 ELSEWHERE = Endpoint("203.0.113.9", 9)
@@ -208,8 +208,8 @@ def test_a_session_neither_sends_nor_receives_at_the_last_counter() -> None:
     p.a_to_b(b"last")
     assert p.b.delivered == [packet(A4, B4, b"last")]
     assert keypair.send_counter == REJECT_AFTER_MESSAGES
-    sealed = keypair.seal(packet(A4, B4))
-    p.b.receive(sealed, ENDPOINT_A)
+    beyond = TRANSPORT_HEADER.pack(TRANSPORT, keypair.remote_index, REJECT_AFTER_MESSAGES) + bytes(32)
+    p.b.receive(beyond, ENDPOINT_A)
     assert p.b.device.counters == {Drop.EXPIRED: 1}
     p.jump(5)
     p.clear()

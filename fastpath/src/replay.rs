@@ -27,7 +27,10 @@ impl Default for ReplayFilter {
 
 impl ReplayFilter {
     pub const fn new() -> ReplayFilter {
-        ReplayFilter { next: 0, ring: [0; WORDS as usize] }
+        ReplayFilter {
+            next: 0,
+            ring: [0; WORDS as usize],
+        }
     }
 
     /// True, once, for a counter that is new and not behind the window; it is marked as seen.

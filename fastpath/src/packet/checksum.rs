@@ -20,9 +20,15 @@ pub fn sum(data: &[u8]) -> u64 {
 #[inline]
 pub fn sum_portable(data: &[u8]) -> u64 {
     let (words, rest) = data.as_chunks::<4>();
-    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum();
+    let mut total: u64 = words
+        .iter()
+        .map(|word| u64::from(u32::from_le_bytes(*word)))
+        .sum();
     let (pairs, last) = rest.as_chunks::<2>();
-    total += pairs.iter().map(|pair| u64::from(u16::from_le_bytes(*pair))).sum::<u64>();
+    total += pairs
+        .iter()
+        .map(|pair| u64::from(u16::from_le_bytes(*pair)))
+        .sum::<u64>();
     total + last.iter().map(|byte| u64::from(*byte)).sum::<u64>()
 }
 
@@ -52,7 +58,10 @@ pub fn store(packet: &mut [u8], at: usize, checksum: u16) {
 /// `length` is of transport header and payload, in bytes.
 #[inline]
 pub fn pseudo(packet: &[u8], length: usize, protocol: u8) -> u64 {
-    addresses_sum(packet) + term(length as u16) + term((length >> 16) as u16) + term(protocol.into())
+    addresses_sum(packet)
+        + term(length as u16)
+        + term((length >> 16) as u16)
+        + term(protocol.into())
 }
 
 #[inline]
@@ -69,7 +78,9 @@ fn addresses_sum(packet: &[u8]) -> u64 {
 #[inline]
 pub fn update(packet: &mut [u8], at: usize, before: [u8; 2], after: [u8; 2]) {
     let old = u16::from_le_bytes([packet[at], packet[at + 1]]);
-    let sum = u64::from(!old) + u64::from(!u16::from_le_bytes(before)) + u64::from(u16::from_le_bytes(after));
+    let sum = u64::from(!old)
+        + u64::from(!u16::from_le_bytes(before))
+        + u64::from(u16::from_le_bytes(after));
     store(packet, at, !fold(sum));
 }
 
@@ -155,7 +166,7 @@ mod tests {
         for size in [0xffff, 1 << 20, (1 << 21) + 31] {
             for byte in [0x00, 0x7f, 0x80, 0xff] {
                 let data = vec![byte; size];
-                assert_eq!(sum(&data), sum_portable(&data).max(sum(&data)), "{size} {byte}");
+                assert_eq!(fold(sum(&data)), fold(sum_portable(&data)), "{size} {byte}");
                 assert_eq!(fold(sum(&data)).to_be(), naive(&data), "{size} {byte}");
             }
         }

@@ -72,9 +72,11 @@ mod tests {
         packet
     }
 
+    type Row = [(u8, Option<u8>); 4];
+
     /// RFC 6040, figure 4: rows are the inner field, columns the outer one; None drops.
     #[rustfmt::skip]
-    const FIGURE_4: [(u8, [(u8, Option<u8>); 4]); 4] = [
+    const FIGURE_4: [(u8, Row); 4] = [
         (NOT_ECT, [(NOT_ECT, Some(NOT_ECT)), (ECT_0, Some(NOT_ECT)), (ECT_1, Some(NOT_ECT)), (CE, None)]),
         (ECT_0,   [(NOT_ECT, Some(ECT_0)),   (ECT_0, Some(ECT_0)),   (ECT_1, Some(ECT_1)),   (CE, Some(CE))]),
         (ECT_1,   [(NOT_ECT, Some(ECT_1)),   (ECT_0, Some(ECT_1)),   (ECT_1, Some(ECT_1)),   (CE, Some(CE))]),
@@ -88,7 +90,11 @@ mod tests {
                 for make in [|ecn| ipv4_packet(ecn, 7), ipv6_packet] {
                     let mut packet = make(inner);
                     assert_eq!(decapsulate(&mut packet, outer), expected.is_some());
-                    assert_eq!(packet, make(expected.unwrap_or(inner)), "inner {inner}, outer {outer}");
+                    assert_eq!(
+                        packet,
+                        make(expected.unwrap_or(inner)),
+                        "inner {inner}, outer {outer}"
+                    );
                 }
             }
         }
@@ -116,7 +122,7 @@ mod tests {
     fn what_is_no_ip_packet_is_left_alone() {
         for bytes in [vec![], vec![0x45; 19], vec![0x60; 39], vec![0x75; 40]] {
             let mut packet = bytes.clone();
-            assert_eq!(decapsulate(&mut packet, CE), false);
+            assert!(!decapsulate(&mut packet, CE));
             assert_eq!(packet, bytes);
         }
     }

@@ -83,14 +83,23 @@ fn shape_ipv6(packet: &[u8]) -> Shape {
 
 #[inline]
 fn segment(packet: &[u8], transport: usize, protocol: u8) -> Shape {
-    let found = if protocol == TCP { tcp_segment(packet, transport) } else { udp_segment(packet, transport) };
+    let found = if protocol == TCP {
+        tcp_segment(packet, transport)
+    } else {
+        udp_segment(packet, transport)
+    };
     found.map_or(Shape::Hidden, Shape::Segment)
 }
 
 #[inline]
 fn tcp_segment(packet: &[u8], transport: usize) -> Option<Segment> {
-    let header = packet.get(transport..).filter(|header| header.len() >= TCP_HEADER)?;
-    let (size, reserved) = (header[tcp::DATA_OFFSET] >> 4, header[tcp::DATA_OFFSET] & 0xf);
+    let header = packet
+        .get(transport..)
+        .filter(|header| header.len() >= TCP_HEADER)?;
+    let (size, reserved) = (
+        header[tcp::DATA_OFFSET] >> 4,
+        header[tcp::DATA_OFFSET] & 0xf,
+    );
     let size = usize::from(size) * 4;
     if size < TCP_HEADER || size > header.len() {
         return None;
@@ -114,7 +123,9 @@ fn tcp_segment(packet: &[u8], transport: usize) -> Option<Segment> {
 
 #[inline]
 fn udp_segment(packet: &[u8], transport: usize) -> Option<Segment> {
-    let header = packet.get(transport..).filter(|header| header.len() >= UDP_HEADER)?;
+    let header = packet
+        .get(transport..)
+        .filter(|header| header.len() >= UDP_HEADER)?;
     let length = usize::from(read_u16(header, udp::LENGTH));
     let payload = header.len() - UDP_HEADER;
     Some(Segment {
@@ -131,7 +142,11 @@ fn udp_segment(packet: &[u8], transport: usize) -> Option<Segment> {
 
 #[inline]
 fn addresses(packet: &[u8], transport: usize) -> &[u8] {
-    let from = if transport == IPV6_HEADER { ipv6::ADDRESSES } else { ipv4::ADDRESSES };
+    let from = if transport == IPV6_HEADER {
+        ipv6::ADDRESSES
+    } else {
+        ipv4::ADDRESSES
+    };
     &packet[from..transport]
 }
 
@@ -141,9 +156,9 @@ fn hash(packet: &[u8], transport: usize, protocol: u8) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let (words, _) = addresses(packet, transport).as_chunks::<8>();
     let start = u64::from(read_u32(packet, transport)) ^ u64::from(protocol) << 32;
-    let mixed = words
-        .iter()
-        .fold(start.wrapping_mul(ODD), |hash, word| (hash.rotate_left(29) ^ u64::from_ne_bytes(*word)).wrapping_mul(ODD));
+    let mixed = words.iter().fold(start.wrapping_mul(ODD), |hash, word| {
+        (hash.rotate_left(29) ^ u64::from_ne_bytes(*word)).wrapping_mul(ODD)
+    });
     (mixed >> 32) as u32
 }
 
@@ -162,7 +177,11 @@ pub fn same_flow(a: (&Segment, &[u8]), b: (&Segment, &[u8])) -> bool {
 /// in that place of a train, but for lengths, checksums, PSH and TCP's sequence number.
 #[inline]
 pub fn same_headers(segment: &Segment, first: &[u8], packet: &[u8], index: usize) -> bool {
-    let network = if segment.version == 4 { same_ipv4(first, packet, index) } else { same_ipv6(first, packet) };
+    let network = if segment.version == 4 {
+        same_ipv4(first, packet, index)
+    } else {
+        same_ipv6(first, packet)
+    };
     let headers = usize::from(segment.transport)..usize::from(segment.headers);
     network && (segment.protocol == UDP || same_tcp(&first[headers.clone()], &packet[headers]))
 }

@@ -43,11 +43,14 @@ pub fn destination(packet: &[u8]) -> Option<Address> {
 #[inline]
 pub fn length(padded: &[u8]) -> Option<usize> {
     let (least, claim) = match version(padded) {
-        4 if padded.len() >= IPV4_HEADER => (IPV4_HEADER, read_u16(padded, ipv4::TOTAL_LENGTH).into()),
-        // The sum may need 17 bits.
-        6 if padded.len() >= IPV6_HEADER => {
-            (IPV6_HEADER, usize::from(read_u16(padded, ipv6::PAYLOAD_LENGTH)) + IPV6_HEADER)
+        4 if padded.len() >= IPV4_HEADER => {
+            (IPV4_HEADER, read_u16(padded, ipv4::TOTAL_LENGTH).into())
         }
+        // The sum may need 17 bits.
+        6 if padded.len() >= IPV6_HEADER => (
+            IPV6_HEADER,
+            usize::from(read_u16(padded, ipv6::PAYLOAD_LENGTH)) + IPV6_HEADER,
+        ),
         _ => return None,
     };
     (least <= claim && claim <= padded.len()).then_some(claim)
@@ -60,7 +63,11 @@ mod tests {
     fn packet(version: u8, size: usize, claim: u16) -> Vec<u8> {
         let mut bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
         bytes[0] = version << 4 | 5;
-        let at = if version == 4 { ipv4::TOTAL_LENGTH } else { ipv6::PAYLOAD_LENGTH };
+        let at = if version == 4 {
+            ipv4::TOTAL_LENGTH
+        } else {
+            ipv6::PAYLOAD_LENGTH
+        };
         bytes[at..at + 2].copy_from_slice(&claim.to_be_bytes());
         bytes
     }
@@ -93,14 +100,29 @@ mod tests {
         assert_eq!(source(&four), Some(Address::V4([12, 13, 14, 15])));
         assert_eq!(destination(&four), Some(Address::V4([16, 17, 18, 19])));
         let six = packet(6, 40, 0);
-        assert_eq!(source(&six), Some(Address::V6(std::array::from_fn(|at| at as u8 + 8))));
-        assert_eq!(destination(&six), Some(Address::V6(std::array::from_fn(|at| at as u8 + 24))));
+        assert_eq!(
+            source(&six),
+            Some(Address::V6(std::array::from_fn(|at| at as u8 + 8)))
+        );
+        assert_eq!(
+            destination(&six),
+            Some(Address::V6(std::array::from_fn(|at| at as u8 + 24)))
+        );
     }
 
     #[test]
     fn short_packets_and_other_versions_have_nothing() {
-        for bad in [vec![], packet(4, 19, 19), packet(6, 39, 0), packet(5, 60, 0), packet(0, 60, 0)] {
-            assert_eq!((source(&bad), destination(&bad), length(&bad)), (None, None, None));
+        for bad in [
+            vec![],
+            packet(4, 19, 19),
+            packet(6, 39, 0),
+            packet(5, 60, 0),
+            packet(0, 60, 0),
+        ] {
+            assert_eq!(
+                (source(&bad), destination(&bad), length(&bad)),
+                (None, None, None)
+            );
         }
     }
 }

@@ -14,7 +14,11 @@ pub fn is_tunnel_datagram(packet: &[u8]) -> bool {
     }
     let (header, protocol, fragment) = if version(packet) == 4 {
         let fragment = read_u16(packet, ipv4::FRAGMENT) & MORE_FRAGMENTS_OR_OFFSET != 0;
-        (usize::from(packet[0] & 0xf) * 4, packet[ipv4::PROTOCOL], fragment)
+        (
+            usize::from(packet[0] & 0xf) * 4,
+            packet[ipv4::PROTOCOL],
+            fragment,
+        )
     } else {
         let next = packet[ipv6::NEXT_HEADER];
         (IPV6_HEADER, next, next == IPV6_FRAGMENT)
@@ -55,8 +59,16 @@ mod tests {
     fn messages_of_types_1_to_4_are_recognised() {
         for kind in 0..=5 {
             let expected = (1..=4).contains(&kind);
-            assert_eq!(is_tunnel_datagram(&udp4(&[kind, 0, 0, 0])), expected, "{kind}");
-            assert_eq!(is_tunnel_datagram(&udp6(&[kind, 0, 0, 0])), expected, "{kind}");
+            assert_eq!(
+                is_tunnel_datagram(&udp4(&[kind, 0, 0, 0])),
+                expected,
+                "{kind}"
+            );
+            assert_eq!(
+                is_tunnel_datagram(&udp6(&[kind, 0, 0, 0])),
+                expected,
+                "{kind}"
+            );
         }
         assert!(!is_tunnel_datagram(&udp4(&[4, 0, 0, 1])));
         assert!(!is_tunnel_datagram(&udp4(&[4, 0, 0])));

@@ -7,7 +7,11 @@ use super::vnet::{Gso, VnetHeader};
 /// The checksum as it is sent: a UDP checksum of zero would mean that there is none (RFC 768).
 #[inline]
 pub fn transmitted(checksum: u16, udp: bool) -> u16 {
-    if checksum == 0 && udp { 0xffff } else { checksum }
+    if checksum == 0 && udp {
+        0xffff
+    } else {
+        checksum
+    }
 }
 
 /// What does not change from packet to packet, and what each packet's fields count up from.
@@ -77,7 +81,14 @@ impl TrainHeader {
     /// Completes the copied headers of a packet with `before` bytes of the train's payload in front of its own,
     /// which sums up to `payload_sum`. It is number `index`, and perhaps the `last`.
     #[inline]
-    pub fn complete(&self, packet: &mut [u8], index: usize, before: usize, last: bool, payload_sum: u64) {
+    pub fn complete(
+        &self,
+        packet: &mut [u8],
+        index: usize,
+        before: usize,
+        last: bool,
+        payload_sum: u64,
+    ) {
         self.complete_network(packet, index);
         let length = (packet.len() - self.transport) as u16;
         let header = &mut packet[self.transport..];
@@ -129,10 +140,13 @@ impl TrainHeader {
 /// Where the transport header begins. Behind IPv6 extension headers it is where the checksum starts.
 #[inline]
 fn transport_offset(ip: &[u8], header: &VnetHeader, protocol: u8) -> Option<usize> {
-    let start = header.needs_checksum().then_some(usize::from(header.checksum_start));
+    let start = header
+        .needs_checksum()
+        .then_some(usize::from(header.checksum_start));
     if version(ip) == 4 {
         let size = usize::from(ip[0] & 0xf) * 4;
-        let fits = header.gso != Gso::TcpV6 && ip[ipv4::PROTOCOL] == protocol && size >= IPV4_HEADER;
+        let fits =
+            header.gso != Gso::TcpV6 && ip[ipv4::PROTOCOL] == protocol && size >= IPV4_HEADER;
         return (fits && start.is_none_or(|start| start == size)).then_some(size);
     }
     let start = start.unwrap_or(IPV6_HEADER);

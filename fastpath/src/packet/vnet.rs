@@ -88,7 +88,12 @@ impl VnetHeader {
         let mut bytes = [0; VNET_HEADER];
         bytes[0] = self.flags;
         bytes[1] = kind | if self.ecn { ECN } else { 0 };
-        let fields = [self.header_length, self.segment, self.checksum_start, self.checksum_offset];
+        let fields = [
+            self.header_length,
+            self.segment,
+            self.checksum_start,
+            self.checksum_offset,
+        ];
         for (place, field) in bytes[2..].chunks_exact_mut(2).zip(fields) {
             place.copy_from_slice(&field.to_le_bytes());
         }
@@ -127,7 +132,10 @@ mod tests {
     #[test]
     fn fields_are_little_endian() {
         let header = VnetHeader::parse(&[1, 0x81, 54, 0, 0x8c, 0x05, 20, 0, 16, 0]).unwrap();
-        assert_eq!((header.gso, header.ecn, header.needs_checksum()), (Gso::TcpV4, true, true));
+        assert_eq!(
+            (header.gso, header.ecn, header.needs_checksum()),
+            (Gso::TcpV4, true, true)
+        );
         assert_eq!((header.header_length, header.segment), (54, 1420));
         assert_eq!((header.checksum_start, header.checksum_offset), (20, 16));
     }

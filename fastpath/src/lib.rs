@@ -7,5 +7,7 @@ pub mod crypto;
 pub mod engine;
 pub mod io;
 pub mod packet;
+#[cfg(feature = "python")]
+mod python;
 pub mod replay;
 pub mod routes;

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tools import rust
 from tools import wireguard_go as wireguard_go_tool
+from wgnode.dataplane.choose import FAST, PYTHON, Unavailable, choose
 
 RUN_OURS = "from wgnode.cli import main; main()"
 SHORT_SESSIONS = "import wgnode.protocol.session as s; s.REKEY_AFTER_TIME = 2.0; "
@@ -32,13 +33,18 @@ class Program:
         return self.name
 
 
-def python(prelude: str = "") -> Program:
-    """Our node in plain Python, as `wgnode device` runs it."""
-    code = prelude + RUN_OURS
-    return Program("ours", lambda interface: (sys.executable, "-c", code, "device", interface, "-f"), ours=True)
+def ours(plane: str = PYTHON, prelude: str = "") -> Program:
+    """Our node on a data plane, as `wgnode device` runs it. Skips where the compiled one is not built."""
+    try:
+        choose(plane)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    command = (sys.executable, "-c", prelude + RUN_OURS, "device")
+    return Program(f"ours-{plane}", lambda interface: (*command, interface, "-f", "--dataplane", plane), ours=True)
 
 
-OURS = python()
+PLANES = (PYTHON, FAST)
+OURS = ours()
 
 
 def wireguard_go() -> Program:
@@ -69,5 +75,6 @@ OTHERS: dict[str, Callable[[], Program]] = {
 
 
 def named(name: str) -> Program:
-    """Ours or another by name, for a harness that runs whichever it is told to. Raises KeyError."""
-    return replace(OURS) if name == "ours" else OTHERS[name]()
+    """Ours ("ours-fast") or another by name, for a harness that runs whichever it is told to. Raises KeyError."""
+    whose, _, plane = name.partition("-")
+    return ours(plane or PYTHON) if whose == "ours" else OTHERS[name]()

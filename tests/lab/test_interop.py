@@ -22,7 +22,7 @@ import pytest
 from tests.lab import programs
 from tests.lab.interop import Bench, Node, bench, run, transfer, wait_for
 from tests.lab.kernel_guest import KernelGuest, KernelNode, kernel_guest
-from tests.lab.programs import OURS, SHORT_SESSIONS, Program
+from tests.lab.programs import OURS, SHORT_SESSIONS
 
 pytestmark = pytest.mark.lab
 
@@ -48,9 +48,11 @@ class Pairing:
     cable: Bench
     other: str
     make_other: Callable[[int], Node]
+    plane: str
 
-    def nodes(self, first: str, ours: Program = OURS) -> tuple[Node, Node]:
-        """The one that begins, and the one that answers."""
+    def nodes(self, first: str, prelude: str = "") -> tuple[Node, Node]:
+        """The one that begins, and the one that answers. `prelude` is Python to run before ours."""
+        ours = programs.ours(self.plane, prelude)
         if first == "ours":
             return self.cable.node(1, ours), self.make_other(2)
         return self.make_other(1), self.cable.node(2, ours)
@@ -62,7 +64,7 @@ class Pairing:
 
 
 @contextlib.contextmanager
-def pairing(name: str, directory: Path, guest: Callable[[], KernelGuest]) -> Iterator[Pairing]:
+def pairing(name: str, plane: str, directory: Path, guest: Callable[[], KernelGuest]) -> Iterator[Pairing]:
     with bench(directory) as cable:
         if name == "kernel":
             running = guest()
@@ -77,12 +79,18 @@ def pairing(name: str, directory: Path, guest: Callable[[], KernelGuest]) -> Ite
             def make(number: int) -> Node:
                 return cable.node(number, program)
 
-        yield Pairing(cable, name, make)
+        yield Pairing(cable, name, make, plane)
+
+
+@pytest.fixture(params=programs.PLANES)
+def plane(request: pytest.FixtureRequest) -> str:
+    """Ours runs on this data plane."""
+    return str(request.param)
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pairing]:
-    with pairing(request.param, tmp_path, lambda: request.getfixturevalue("guest")) as made:
+def pair(request: pytest.FixtureRequest, plane: str, tmp_path: Path) -> Iterator[Pairing]:
+    with pairing(request.param, plane, tmp_path, lambda: request.getfixturevalue("guest")) as made:
         yield made
 
 
@@ -128,7 +136,7 @@ def test_wrong_keys_bring_nothing(pair: Pairing, first: str) -> None:
 
 
 @pytest.fixture
-def everybody(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Everybody]:
+def everybody(request: pytest.FixtureRequest, plane: str, tmp_path: Path) -> Iterator[Everybody]:
     """A fresh pairing with each implementation, all at once, for tests whose time is spent waiting."""
     with contextlib.ExitStack() as stack:
 
@@ -137,7 +145,7 @@ def everybody(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Everyb
             for name in IMPLEMENTATIONS:
                 (folder := tmp_path / f"{name}-{role}").mkdir()
                 with contextlib.suppress(pytest.skip.Exception):  # other tests say it, by name
-                    made = pairing(name, folder, lambda: request.getfixturevalue("guest"))
+                    made = pairing(name, plane, folder, lambda: request.getfixturevalue("guest"))
                     found.append(stack.enter_context(made))
             return found
 
@@ -151,7 +159,7 @@ class RoundTrips:
 
     def __init__(self, pair: Pairing, first: str) -> None:
         self.name = f"{pair.other}, {first} first"
-        self.one, self.two = one, two = pair.nodes(first, programs.python(SHORT_SESSIONS))
+        self.one, self.two = one, two = pair.nodes(first, SHORT_SESSIONS)
         self.ours, self.theirs = (one, two) if first == "ours" else (two, one)
         introduce(one, two)
         assert one.ping(two)
@@ -185,7 +193,7 @@ class OneWay:
 
     def __init__(self, pair: Pairing) -> None:
         self.name = pair.other
-        self.theirs, self.ours = pair.nodes("theirs", programs.python(NEVER_ANSWERS))
+        self.theirs, self.ours = pair.nodes("theirs", NEVER_ANSWERS)
         introduce(self.theirs, self.ours)
 
     def run(self) -> str | None:

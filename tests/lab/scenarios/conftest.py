@@ -1,4 +1,5 @@
-"""The program under test is a parameter: WGNODE_SCENARIO_PROGRAM names another, to hold one against the other."""
+"""The program under test is a parameter: ours on both data planes. WGNODE_SCENARIO_PROGRAM names another instead
+("wireguard-go"), to hold one against the other."""
 
 from __future__ import annotations
 
@@ -13,9 +14,12 @@ from tests.lab.programs import Program
 from tests.lab.scenarios.world import Device, World
 
 
-@pytest.fixture
-def program() -> Program:
-    return programs.named(os.environ.get("WGNODE_SCENARIO_PROGRAM", "ours"))
+OTHER = os.environ.get("WGNODE_SCENARIO_PROGRAM")
+
+
+@pytest.fixture(params=[OTHER] if OTHER else [f"ours-{plane}" for plane in programs.PLANES])
+def program(request: pytest.FixtureRequest) -> Program:
+    return programs.named(request.param)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The WireGuard device without its sockets: bytes and the time go in, datagrams and packets come out.
 
-`now` is monotonic time in seconds everywhere. After every call the shell drains `datagrams_to_send` and
-`packets_to_deliver` and arms one timer for `next_deadline`.
+`now` is seconds everywhere, of a clock that never steps back and counts sleep. After every call the shell drains
+`datagrams_to_send` and `packets_to_deliver` and arms one timer for `next_deadline`.
 """
 
 from __future__ import annotations

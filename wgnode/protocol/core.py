@@ -23,6 +23,7 @@ class Core:
         self.random = random
         self.tai64n = tai64n
         self.mtu = mtu
+        self.route_mtus: tuple[int, ...] = ()
         self.identities: list[Identity] = []
         self.statics: dict[bytes, RemoteStatic] = {}
         self.indices: dict[int, Keypair | Outstanding] = {}

@@ -72,6 +72,15 @@ class Device:
         self._core.mtu = mtu
 
     @property
+    def route_mtus(self) -> tuple[int, ...]:
+        """MTUs of routes to us, ascending: padding ends at the smallest that a packet fits in, its own or not."""
+        return self._core.route_mtus
+
+    @route_mtus.setter
+    def route_mtus(self, mtus: tuple[int, ...]) -> None:
+        self._core.route_mtus = mtus
+
+    @property
     def counters(self) -> Counter[str]:
         """Dropped messages and packets by errors.Drop."""
         return self._core.counters

@@ -51,16 +51,19 @@ def test_ping_tcp_and_udp_of_both_families_inside_and_outside(pair: tuple[Device
         udp(one.space, near, two.space, far, [0, 1, 15, 16, 17, 1420 - header, 5000])
 
 
-def test_jumbo_packets(world: World) -> None:
+@pytest.mark.parametrize("outer", ["192.0.2.2:51820", "[2001:db8::2]:51820"])
+def test_jumbo_packets(world: World, outer: str) -> None:
     a, b = world.space("a"), world.space("b")
-    world.cable(a, b, ["192.0.2.1/24"], ["192.0.2.2/24"], mtu=9100)
-    one, two = world.all_devices([(a, ["10.9.0.1/24"]), (b, ["10.9.0.2/24"])], mtu=9000)
-    two.peer(one, "10.9.0.1/32")
-    one.peer(two, "10.9.0.2/32", "192.0.2.2:51820")
-    assert ping(a, "10.9.0.2", "-s", "8972", "-M", "do")
-    assert no_ping(a, "10.9.0.2", "-s", "8973", "-M", "do")
-    tcp(a, b, "10.9.0.2", mebibytes=8)
-    udp(a, "10.9.0.1", b, "10.9.0.2", [8972, 30000])
+    world.cable(a, b, ["192.0.2.1/24", "2001:db8::1/64"], ["192.0.2.2/24", "2001:db8::2/64"], mtu=9100)
+    one, two = world.all_devices([(a, ["10.9.0.1/24", "fd09::1/64"]), (b, ["10.9.0.2/24", "fd09::2/64"])], mtu=9000)
+    two.peer(one, "10.9.0.1/32,fd09::1/128")
+    one.peer(two, "10.9.0.2/32,fd09::2/128", outer)
+    for near, far, header in (("10.9.0.1", "10.9.0.2", 28), ("fd09::1", "fd09::2", 48)):
+        assert ping(a, far, "-s", str(9000 - header), "-M", "do")
+        assert no_ping(a, far, "-s", str(9001 - header), "-M", "do")
+        tcp(a, b, far, mebibytes=4)
+        tcp(b, a, near, mebibytes=4)
+        udp(a, near, b, far, [9000 - header, 30000])
 
 
 def test_padding_never_grows_beyond_the_mtu(pair: tuple[Device, Device]) -> None:

@@ -80,9 +80,11 @@ FUZZ ?= 100
 fuzz: setup ## fuzz parsers and conversations for longer (FUZZ=100 times the tests' share)
 	@FUZZ=$(FUZZ) $(PYTHON) -m pytest -q -n 2 tests/fuzz --timeout=0 $(PYTEST)
 
+# Processes that try mutants at once; 1 leaves the machine to others.
+CHILDREN ?= 2
 mutate: setup ## mutation testing of replay, timers, allowed_ips, cookie; survivors: docs/mutants.md
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/mutate --require-hashes \
 		-r tools/mutate/requirements.lock
 	@rm -rf mutants
-	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut run --max-children 2
+	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut run --max-children $(CHILDREN)
 	@PYTHONPATH=build/mutate $(PYTHON) -m mutmut results

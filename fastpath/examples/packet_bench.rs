@@ -115,7 +115,7 @@ fn split_train(name: &str, frame: &[u8]) {
     let template = Template {
         receiver: 1,
         counter: 2,
-        mtu: MTU,
+        mtus: &[MTU],
     };
     let work = |()| {
         assert_eq!(

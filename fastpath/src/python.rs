@@ -147,8 +147,9 @@ impl PyEngine {
         PyEngine(Mutex::new(Plane { engine: Engine::default(), io: None }))
     }
 
-    fn set_mtu(&self, mtu: usize) {
-        self.plane().engine.mtu = mtu;
+    /// Ascending, the device's own last.
+    fn set_mtus(&self, mtus: Vec<usize>) {
+        self.plane().engine.mtus = mtus;
     }
 
     fn set_mac1_keys(&self, keys: Vec<Vec<u8>>) -> PyResult<()> {

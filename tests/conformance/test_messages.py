@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planes import new_device, plane
-from wgnode.protocol import Endpoint
+from wgnode.protocol import Device, Endpoint
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.noise import SymmetricState
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from tests.fuzz.effort import effort
 from tests.unit.protocol.pairs import A4, A6, B4, B6, ENDPOINT_A, ENDPOINT_B, KEY_A, PSK_1, Clock, Node, packet, pair
 from wgnode.io.control import LARGEST_FRAME, Decoder, FrameError, encode
+from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.io.uapi import handle
+from wgnode.io.uapi_socket import request_length
 from wgnode.io.udp import parse_endpoint
 from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, NodeSecrets, PeerConfig, decode_key
 from wgnode.protocol import Endpoint
@@ -273,6 +275,45 @@ def test_endpoints_are_what_ipaddress_takes_or_refused(text: str) -> None:
     assert ip_address(endpoint.address.partition("%")[0])
     assert 0 <= endpoint.port <= 65535
     assert parse_endpoint(str(endpoint)) == endpoint
+
+
+whole_requests = st.lists(lines.filter(lambda line: line and "\n" not in line), max_size=6).map(
+    lambda given: "\n".join(["set=1", *given, "", ""]).encode()
+) | st.just(b"get=1\n\n")
+
+
+@effort(100)
+@given(st.lists(whole_requests, max_size=5), st.lists(st.integers(1, 40), max_size=50))
+def test_uapi_requests_come_out_of_any_pieces(requests: list[bytes], sizes: list[int]) -> None:
+    stream, waiting, got = b"".join(requests), b"", []
+    for size in [*sizes, len(stream) + 1]:
+        searched = max(0, len(waiting) - 1)
+        waiting, stream = waiting + stream[:size], stream[size:]
+        while (length := request_length(waiting, searched)) is not None:
+            got.append(waiting[:length])
+            waiting, searched = waiting[length:], 0
+    assert (got, waiting) == (requests, b"")
+
+
+@effort(100)
+@given(st.binary(max_size=60) | whole_requests.flatmap(damaged))
+def test_a_uapi_request_is_some_of_what_is_there_or_not_whole_yet(data: bytes) -> None:
+    length = request_length(data)
+    assert length is None or 0 < length <= len(data)
+    if length is None:
+        assert data[:6] in (b"set=1\n", b"get=1\n") or b"\n" not in data[:6]
+
+
+# Inner packets on their way out
+
+
+@effort(200)
+@given(st.binary(max_size=80) | inner_packets)
+def test_any_inner_packet_is_one_of_a_tunnel_or_not(data: bytes) -> None:
+    """Programs of this machine may put anything into the interface."""
+    carries = is_tunnel_datagram(data)
+    if len(data) < 28 or (data[0] >> 4 == 4 and data[9] != 17):
+        assert not carries
 
 
 # The control channel

@@ -116,11 +116,12 @@ def wg_error(node: Node, *words: str) -> str:
     return done.stderr
 
 
-def test_datagrams_carry_the_fwmark(cable: Bench) -> None:
+@pytest.mark.parametrize("outer", [4, 6])
+def test_datagrams_carry_the_fwmark(cable: Bench, outer: int) -> None:
     one, two = cable.node(1), cable.node(2)
     two.add_peer(one)
-    one.add_peer(two, outer=4)
-    one.namespace.run("ip", "rule", "add", "fwmark", "0x77", "unreachable")
+    one.add_peer(two, outer=outer)
+    one.namespace.run("ip", f"-{outer}", "rule", "add", "fwmark", "0x77", "unreachable")
     assert one.ping(two)
     one.set("fwmark", "0x77")
     assert not one.ping(two)

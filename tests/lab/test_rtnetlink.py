@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab.interop import Bench, Namespace, bench
 from wgnode.io.netlink import Link, LinkMonitor, NetlinkError, Route, Rtnetlink, read_sysctl, write_sysctl
+from wgnode.io.route_mtu import RouteMtus
 from wgnode.io.tun import Tun, TunGone, get_mtu
 
 pytestmark = pytest.mark.lab
@@ -93,6 +94,40 @@ def test_routes_come_and_go(space: Namespace, kernel: Rtnetlink) -> None:
         kernel.delete_route(destination)
     left = {route.destination for route in kernel.routes()}
     assert not left & {"0.0.0.0/0", "::/0", "10.2.0.0/16", "fd02::/64"}
+
+
+def test_mtus_of_a_links_routes_are_followed_and_nothing_else_is_looked_up(
+    space: Namespace, kernel: Rtnetlink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, other = kernel.link("veth0").index, kernel.link("lo").index
+    kernel.add_route("10.1.0.0/16", index=index, mtu=1290)
+    kernel.add_route("10.9.0.0/16", index=other, mtu=1111)
+    routes = space.call(lambda: RouteMtus(index))
+    assert routes.mtus == (1290,)
+    looks: list[None] = []
+    look = routes.look
+    monkeypatch.setattr(routes, "look", lambda: (looks.append(None), look())[1])  # type: ignore[func-returns-value]
+
+    def after(change: str) -> tuple[tuple[int, ...], bool]:
+        """What is known then, and whether it was asked for."""
+        looks.clear()
+        space.run("ip", *change.split())
+        told = routes.read()
+        assert told is bool(looks)
+        return routes.mtus, told
+
+    assert routes.read() is False
+    assert after("route add 10.8.0.0/16 dev lo mtu 1222") == ((1290,), False)
+    assert after("-6 route add fd01::/64 dev veth0 mtu 1400") == ((1290, 1400), True)
+    assert after("route add 10.2.0.0/16 via 192.0.2.2 mtu 1299 table 77") == ((1290, 1299, 1400), True)
+    assert after("route replace 10.1.0.0/16 dev veth0") == ((1299, 1400), True)
+    assert after("route flush table 77") == ((1400,), True)
+    assert after("-6 route del fd01::/64 dev veth0") == ((), True)
+    assert after("route add 10.3.0.0/16 dev veth0") == ((), False)
+    kernel.delete_link(index)
+    routes.look()
+    assert routes.mtus == ()
+    routes.close()
 
 
 def test_refusals_name_the_request(kernel: Rtnetlink) -> None:

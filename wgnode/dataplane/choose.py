@@ -28,9 +28,7 @@ class DataPlane:
     why: str
     new_device: NewDevice
     mover: NewMover
-    tun_offloads: TunOffloads = TunOffloads()
-
-
+    tun_offloads: TunOffloads
 
 
 def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> DataPlane:
@@ -54,4 +52,4 @@ def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> D
 
 
 def _python(why: str) -> DataPlane:
-    return DataPlane(PYTHON, why, Device, PlainMover)
+    return DataPlane(PYTHON, why, Device, PlainMover, TunOffloads())

@@ -58,7 +58,7 @@ class CompiledKeypair(Keypair):
         wipe(*keys)
 
     @property
-    def send_counter(self) -> int:  # type: ignore[override]
+    def send_counter(self) -> int:
         return self.session.send_counter
 
     @send_counter.setter
@@ -148,8 +148,8 @@ class FastPlane:
     def identities_changed(self, public_keys: Iterable[bytes]) -> None:
         self.engine.set_mac1_keys([mac1_key(key) for key in public_keys])
 
-    def mtu_changed(self, mtu: int) -> None:
-        self.engine.set_mtu(mtu)
+    def mtu_changed(self, mtu: int, route_mtus: Iterable[int]) -> None:
+        self.engine.set_mtus([*(each for each in route_mtus if each < mtu), mtu])
 
     def routing_changed(self) -> None:
         """Where to send is asked again for each peer that has something to send."""
@@ -223,7 +223,7 @@ class FastDevice(Device):
     def _note_activity(self, now: float) -> None:
         for number, *rest, place in self.plane.engine.activity():
             endpoint = None if place is None else to_endpoint(place)
-            activity = Activity(*rest, endpoint)  # type: ignore[arg-type]
+            activity = Activity(*rest, endpoint)  # type: ignore[call-arg]
             transport.note_activity(self._core, self.plane.peers[number], activity, now)
 
     def _resolve_again(self, packet: bytes) -> None:

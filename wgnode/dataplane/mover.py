@@ -27,9 +27,7 @@ class FastMover:
         self._plane.resolve = self._resolve
         self._engine.open(carrier.loop.fileno())
         tun = carrier.tun.offloads
-        self._engine.set_tun(
-            carrier.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso
-        )
+        self._engine.set_tun(carrier.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
         carrier.loop.waiter = self._wait
 
     @property
@@ -43,7 +41,8 @@ class FastMover:
         udp = self._carrier.udp
         if udp is None:
             return self._engine.set_sockets(None, None, False)
-        gso = self._allowed.gso and all([_enable(each, self._allowed) for each in udp.sockets.values()])
+        able = [_enable(each, self._allowed) for each in udp.sockets.values()]
+        gso = self._allowed.gso and all(able)
         fds = udp.descriptors
         self._engine.set_sockets(fds.get(socket.AF_INET), fds.get(socket.AF_INET6), gso)
 
@@ -93,5 +92,3 @@ def _enable(made: socket.socket, allowed: Offloads) -> bool:
     except OSError:
         return False
     return True
-
-

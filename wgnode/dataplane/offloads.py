@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True)
 class Offloads:
-    """`vnet_header`, `tso` and `uso` are the TUN's (several packets as one, either way), `gso` and `gro` the sockets'."""
+    """`vnet_header`, `tso`, `uso` are the TUN's (several packets as one, either way), `gso` and `gro` the sockets'."""
 
     vnet_header: bool = True
     tso: bool = True
@@ -22,6 +22,8 @@ def parse(text: str) -> Offloads:
     off = known if text == "none" else [word.removeprefix("-") for word in text.split(",") if word]
     for word in off:
         if word not in known:
-            raise ValueError(f"WGNODE_OFFLOADS={text!r}: {word!r} is none of {', '.join(known)}; write -{known[1]}, or none")
+            raise ValueError(
+                f"WGNODE_OFFLOADS={text!r}: {word!r} is none of {', '.join(known)}; write -{known[1]}, or none"
+            )
     chosen = replace(Offloads(), **dict.fromkeys(off, False))
     return chosen if chosen.vnet_header else replace(chosen, tso=False, uso=False)

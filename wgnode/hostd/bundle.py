@@ -12,6 +12,7 @@ MODULES = (
     "nodeconfig.py",
     "io/__init__.py",
     "io/control.py",
+    "io/clock.py",
     "io/loop.py",
     "io/uapi_socket.py",
     "io/unix_client.py",

@@ -1,4 +1,4 @@
-"""Following an interface: up, down, its MTU, its move to another network namespace, its end."""
+"""Following an interface: up, down, its MTU and its routes', its move to another network namespace, its end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from wgnode.io import netns
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.netlink import Link, LinkMonitor, Rtnetlink
+from wgnode.io.route_mtu import RouteMtus
 from wgnode.io.shell import Shell
 
 POLL = 1.0
@@ -15,7 +16,7 @@ POLL = 1.0
 
 
 class LinkFollower:
-    """Starts and stops a shell as its interface is set up and down, and follows its MTU and its end."""
+    """Starts and stops a shell as its interface is set up and down, and follows its MTU, its routes' and its end."""
 
     def __init__(self, loop: Loop, shell: Shell) -> None:
         self.loop, self.shell = loop, shell
@@ -24,12 +25,16 @@ class LinkFollower:
         self._timer: Timer | None = None
         with Rtnetlink() as kernel:
             self._index = kernel.link(shell.tun.name).index
+        self._routes = RouteMtus(self._index)
         loop.add_reader(self._monitor.fd, self._changed)
+        loop.add_reader(self._routes.fd, self._routes_changed)
         self._follow()
 
     def close(self) -> None:
         self.loop.remove_reader(self._monitor.fd)
         self._monitor.close()
+        self.loop.remove_reader(self._routes.fd)
+        self._routes.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -41,13 +46,20 @@ class LinkFollower:
         if concerned and not self._moved:
             self._follow()
 
+    def _routes_changed(self) -> None:
+        if self._routes.read() and not self._moved:
+            self.shell.device.route_mtus = self._routes.mtus
+
     def _follow(self) -> None:
         """What is now, not what a message said a while ago."""
         with Rtnetlink() as kernel:
             link = next((link for link in kernel.links() if link.index == self._index), None)
         if link is None:
             self._moved = True
+            self.shell.device.route_mtus = ()
             return self._poll()
+        self._routes.look()  # IPv4 routes go down with their link without a word
+        self.shell.device.route_mtus = self._routes.mtus
         self._apply(link)
 
     def _poll(self) -> None:

@@ -1,6 +1,12 @@
 """The event loop: one thread, one epoll, file descriptors with callbacks, and timers.
 
 A callback that raises ends the loop with that exception: the callbacks handle what they expect themselves.
+
+The clock goes on while the machine sleeps (clock.py); the kernel's waiting does not. A wait that a suspend interrupts
+lasts as long awake as it would have without it, so a timer due meanwhile may be late by that much, LONGEST_SLEEP at
+most. Whatever wakes the loop before, a packet or a link that comes up again, runs it at once; and nothing depends on
+timers alone, since every packet has its session's age checked. A timerfd of CLOCK_BOOTTIME would be in time, at a call
+of the C library by hand (Python 3.11 has none) for each change of the first deadline.
 """
 
 from __future__ import annotations
@@ -9,9 +15,10 @@ import heapq
 import itertools
 import os
 import select
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from wgnode.io.clock import boottime
 
 Callback = Callable[[], None]
 LONGEST_SLEEP = 3600.0
@@ -31,9 +38,9 @@ class Timer:
 
 
 class Loop:
-    """Readers, writers and timers. `clock` is monotonic seconds."""
+    """Readers, writers and timers. `clock` is seconds that never step back."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = boottime) -> None:
         self.clock = clock
         self._epoll = select.epoll()
         self._readers: dict[int, Callback] = {}

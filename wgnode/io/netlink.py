@@ -37,6 +37,7 @@ IFINFOMSG = struct.Struct("=BxHiII")
 IFADDRMSG = struct.Struct("=BBBBI")
 RTMSG = struct.Struct("=BBBBBBBBI")
 NDMSG = struct.Struct("=BxxxiHBB")
+SOL_NETLINK, NETLINK_GET_STRICT_CHK = 270, 12
 RECEIVE = 1 << 18
 
 Attributes = dict[int, bytes]
@@ -163,6 +164,20 @@ class Rtnetlink:
             for body in self._ask(RTM_GETROUTE, NLM_F_DUMP, request, "list routes"):
                 if (route := parse_route(body)) is not None:
                     found.append(route)
+        return found
+
+    def routes_of(self, index: int) -> list[bytes]:
+        """Messages of all routes of one link, both families and all tables.
+
+        Raises NetlinkError (ENODEV).
+        """
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        outgoing = attribute(RTA_OIF, struct.pack("=i", index))
+        found = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            request = RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0) + outgoing
+            answers = self._ask(RTM_GETROUTE, NLM_F_DUMP, request, f"routes of link {index}")
+            found += [body for body in answers if outgoing in body]
         return found
 
     def output_interface(self, address: str, *, source: str | None = None, fwmark: int = 0) -> int:

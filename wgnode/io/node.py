@@ -49,9 +49,7 @@ NewDevice = Callable[..., Device]
 """Of a data plane: the class Device, or what makes one that is more."""
 
 
-def new_device(
-    *, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None, new: NewDevice = Device
-) -> Device:
+def new_device(*, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None, new: NewDevice = Device) -> Device:
     """An unconfigured device with the machine's randomness and clock."""
     return new(random=os.urandom, tai64n=tai64n or Tai64n(), mtu=mtu)
 

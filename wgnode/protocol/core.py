@@ -19,13 +19,12 @@ from wgnode.protocol.timers import Schedule
 class Core:
     """Owned by one Device; the functions of `handshake` and `transport` work on it."""
 
-    def __init__(
-        self, random: Callable[[int], bytes], tai64n: Callable[[], bytes], mtu: int, plane: Plane
-    ) -> None:
+    def __init__(self, random: Callable[[int], bytes], tai64n: Callable[[], bytes], mtu: int, plane: Plane) -> None:
         self.random = random
         self.tai64n = tai64n
         self.mtu = mtu
         self.plane = plane
+        self.route_mtus: tuple[int, ...] = ()
         self.identities: list[Identity] = []
         self.statics: dict[bytes, RemoteStatic] = {}
         self.indices: dict[int, Keypair | Outstanding] = {}

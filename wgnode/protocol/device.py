@@ -1,7 +1,7 @@
 """The WireGuard device without its sockets: bytes and the time go in, datagrams and packets come out.
 
-`now` is monotonic time in seconds everywhere. After every call the shell drains `datagrams_to_send` and
-`packets_to_deliver` and arms one timer for `next_deadline`.
+`now` is seconds everywhere, of a clock that never steps back and counts sleep. After every call the shell drains
+`datagrams_to_send` and `packets_to_deliver` and arms one timer for `next_deadline`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Device:
         self.fwmark = 0
         self.running = False
         self._core = Core(random, tai64n, mtu, plane or PlainPlane())
-        self._core.plane.mtu_changed(mtu)
+        self._core.plane.mtu_changed(mtu, self._core.route_mtus)
         self._peers: dict[Peer, None] = {}
         self._limiter = RateLimiter()
         self._handshakes = Budget(HANDSHAKES_PER_SECOND)
@@ -73,7 +73,17 @@ class Device:
     @mtu.setter
     def mtu(self, mtu: int) -> None:
         self._core.mtu = mtu
-        self._core.plane.mtu_changed(mtu)
+        self._core.plane.mtu_changed(mtu, self._core.route_mtus)
+
+    @property
+    def route_mtus(self) -> tuple[int, ...]:
+        """MTUs of routes to us, ascending: padding ends at the smallest that a packet fits in, its own or not."""
+        return self._core.route_mtus
+
+    @route_mtus.setter
+    def route_mtus(self, mtus: tuple[int, ...]) -> None:
+        self._core.route_mtus = mtus
+        self._core.plane.mtu_changed(self._core.mtu, mtus)
 
     @property
     def counters(self) -> Counter[str]:

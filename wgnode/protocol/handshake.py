@@ -95,9 +95,7 @@ def _send_response(
     receive_key, send_key = state.split()
     state.wipe()
     indices = (core.new_index(), initiation.sender)
-    keypair = core.plane.keypair(
-        remote, identity.public_key, indices, (send_key, receive_key), now, is_initiator=False
-    )
+    keypair = core.plane.keypair(remote, identity.public_key, indices, (send_key, receive_key), now, is_initiator=False)
     gone = peer.slots.add_as_responder(keypair)
     core.add_session(keypair)
     core.free(gone)

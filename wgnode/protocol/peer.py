@@ -77,7 +77,7 @@ class Peer:
     """Read its attributes; change it through the Device, which keeps tables and timers in step.
 
     `public_keys` and `preshared_keys` hold up to two each (current, next). `persistent_keepalive` is in seconds,
-    0 for off. `last_handshake` is the monotonic time (seconds, the clock of `now`) of the last completed handshake,
+    0 for off. `last_handshake` is the time (seconds, the clock of `now`) of the last completed handshake,
     None before the first. `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
     The attributes after those are the core's own.
     """

@@ -53,8 +53,8 @@ class Plane(Protocol):
     def identities_changed(self, public_keys: Iterable[bytes]) -> None:
         """Whom handshake messages may be for."""
 
-    def mtu_changed(self, mtu: int) -> None:
-        """Bytes of inner packet: padding never goes beyond."""
+    def mtu_changed(self, mtu: int, route_mtus: Iterable[int]) -> None:
+        """Bytes of inner packet, and those of routes, ascending: padding ends at the smallest that a packet fits in."""
 
 
 class PlainPlane:
@@ -77,7 +77,7 @@ class PlainPlane:
 
     def identities_changed(self, public_keys: Iterable[bytes]) -> None: ...
 
-    def mtu_changed(self, mtu: int) -> None: ...
+    def mtu_changed(self, mtu: int, route_mtus: Iterable[int]) -> None: ...
 
 
 class Activity(NamedTuple):

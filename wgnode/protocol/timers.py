@@ -1,6 +1,6 @@
 """A peer's timers (wp 6), named by event as in the other implementations, and the one schedule of all peers.
 
-Deadlines are monotonic seconds, NEVER when disarmed. A timer is due when its deadline is not after `now`.
+Deadlines are seconds of the shell's clock, NEVER when disarmed. A timer is due when its deadline is not after `now`.
 """
 
 from __future__ import annotations

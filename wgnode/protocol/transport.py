@@ -17,13 +17,17 @@ _unpack_header = TRANSPORT_HEADER.unpack_from
 _ZEROS = tuple(bytes(n) for n in range(PADDING_MULTIPLE))
 
 
-def pad(packet: bytes, mtu: int) -> bytes:
-    """Zeros up to a multiple of 16, but never above the MTU (wp 5.4.6)."""
+def pad(packet: bytes, mtu: int, route_mtus: tuple[int, ...] = ()) -> bytes:
+    """Zeros up to a multiple of 16, but never above the MTU (wp 5.4.6), nor above a route's that the packet fits in."""
     size = len(packet)
     padding = -size % PADDING_MULTIPLE
     if not padding:
         return packet
     room = mtu - size
+    for smaller in route_mtus:
+        if size <= smaller:
+            room = min(room, smaller - size)
+            break
     return packet + _ZEROS[padding] if padding <= room else packet + bytes(max(0, room))
 
 
@@ -36,7 +40,7 @@ def send(core: Core, peer: Peer, packet: bytes, now: float) -> None:
         core.stage(peer, packet)
         handshake.want_handshake(core, peer, now)
         return
-    core.transmit(peer, keypair.seal(pad(packet, core.mtu)))
+    core.transmit(peer, keypair.seal(pad(packet, core.mtu, core.route_mtus)))
     timers = peer.timers
     timers.any_authenticated_packet_sent(now)
     timers.data_sent(now)
@@ -62,7 +66,7 @@ def send_staged(core: Core, peer: Peer, now: float) -> None:
             handshake.want_handshake(core, peer, now)
             return
         packet = peer.staged.popleft()
-        core.transmit(peer, keypair.seal(pad(packet, core.mtu)))
+        core.transmit(peer, keypair.seal(pad(packet, core.mtu, core.route_mtus)))
         peer.timers.any_authenticated_packet_sent(now)
         if packet:
             peer.timers.data_sent(now)

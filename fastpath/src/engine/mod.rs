@@ -59,8 +59,8 @@ pub struct Engine {
     pub routes: Routes,
     /// Keys of mac1 for each of the device's identities.
     pub mac1_keys: Vec<[u8; 32]>,
-    /// Bytes of inner packet: padding never goes beyond.
-    pub mtu: usize,
+    /// Bytes of inner packet, ascending, the device's own last: padding ends at the first that a packet fits in.
+    pub mtus: Vec<usize>,
     pub counters: Counters,
     pub handover: Handover,
     /// Somebody has moved, and the protocol should know soon.

@@ -42,7 +42,6 @@ impl Engine {
         let Some(id) = self.routes.lookup(destination) else {
             return self.dropped(Drop::NoPeer);
         };
-        let mtu = self.mtu;
         let Some(peer) = self.peers.get_mut(id) else {
             return self.dropped(Drop::NoPeer);
         };
@@ -61,7 +60,7 @@ impl Engine {
         let Some(first) = session.reserve(reserved) else {
             return self.hand_over(frame);
         };
-        let template = Template { receiver: session.remote, counter: first, mtu };
+        let template = Template { receiver: session.remote, counter: first, mtus: &self.mtus };
         let train = match split(frame, out, &template) {
             Ok(train) => train,
             Err(SplitError::Malformed | SplitError::TooLong) => {

@@ -15,12 +15,13 @@ const PADDING_MULTIPLE: usize = 16;
 const LONGEST_IPV4: usize = 0xffff;
 const LONGEST_IPV6: usize = 0xffff + IPV6_HEADER;
 
-/// What is written into message headers. `counter` is of the first message and counts up; `mtu` bounds padding.
+/// What is written into message headers. `counter` is of the first message and counts up. Padding ends at the
+/// smallest of `mtus`, ascending, that the packet fits in.
 #[derive(Clone, Copy, Debug)]
-pub struct Template {
+pub struct Template<'a> {
     pub receiver: u32,
     pub counter: u64,
-    pub mtu: usize,
+    pub mtus: &'a [usize],
 }
 
 /// Consecutive messages, `stride` bytes each but for the last.
@@ -62,9 +63,9 @@ pub fn most_messages(frame: &[u8]) -> u64 {
 /// Writes the messages of a frame (virtio-net header and IP packet, as read from a TUN) into `out`: header, padded
 /// plaintext and room for the tag each, still to be sealed. Checksums are complete.
 #[inline]
-pub fn split(frame: &[u8], out: &mut [u8], template: &Template) -> Result<Train, SplitError> {
+pub fn split(frame: &[u8], out: &mut [u8], template: &Template<'_>) -> Result<Train, SplitError> {
     let plan = Plan::new(frame)?;
-    let size = |packet: usize| MESSAGE_HEADER + padded(packet, template.mtu) + MESSAGE_TAG;
+    let size = |packet: usize| MESSAGE_HEADER + padded(packet, template.mtus) + MESSAGE_TAG;
     let last = size(plan.length(plan.packets - 1));
     let stride = if plan.packets == 1 {
         last
@@ -106,14 +107,15 @@ pub fn for_each_packet(
 /// Bytes of the plaintext of a packet: a multiple of 16, but not above the MTU (wp 5.4.6); a packet that is itself
 /// above the MTU stays as it is.
 #[inline]
-fn padded(length: usize, mtu: usize) -> usize {
+fn padded(length: usize, mtus: &[usize]) -> usize {
+    let end = mtus.iter().copied().find(|mtu| length <= *mtu).unwrap_or(length);
     length
         .next_multiple_of(PADDING_MULTIPLE)
-        .min(mtu.max(length))
+        .min(end)
 }
 
 #[inline]
-fn write_message_header(header: &mut [u8], template: &Template, index: u64) {
+fn write_message_header(header: &mut [u8], template: &Template<'_>, index: u64) {
     header[..4].copy_from_slice(&MESSAGE_TYPE.to_le_bytes());
     header[4..8].copy_from_slice(&template.receiver.to_le_bytes());
     header[8..16].copy_from_slice(&template.counter.wrapping_add(index).to_le_bytes());
@@ -249,14 +251,14 @@ mod tests {
     use crate::packet::samples::{Sample, hostile_frames, samples};
     use proptest::prelude::*;
 
-    const TEMPLATE: Template = Template {
+    const TEMPLATE: Template<'static> = Template {
         receiver: 0x0403_0201,
         counter: 7,
-        mtu: 1420,
+        mtus: &[1420],
     };
 
     /// Plaintexts with their padding, the headers checked and the tags' room left out.
-    fn plaintexts(out: &[u8], train: &Train, template: &Template) -> Vec<Vec<u8>> {
+    fn plaintexts(out: &[u8], train: &Train, template: &Template<'_>) -> Vec<Vec<u8>> {
         let messages = out[..train.total()].chunks(train.stride);
         assert_eq!(messages.len(), train.messages);
         let one = |(index, message): (usize, &[u8])| {
@@ -269,7 +271,7 @@ mod tests {
         messages.enumerate().map(one).collect()
     }
 
-    fn split_whole(frame: &[u8], template: &Template) -> Result<Vec<Vec<u8>>, SplitError> {
+    fn split_whole(frame: &[u8], template: &Template<'_>) -> Result<Vec<Vec<u8>>, SplitError> {
         let mut out = vec![0xa5; 1 << 18];
         let train = split(frame, &mut out, template)?;
         assert!(train.messages as u64 <= most_messages(frame));
@@ -305,7 +307,7 @@ mod tests {
         fn a_train_is_split_as_if_each_packet_were_built_alone(
             sample in samples(4000), segment in prop_oneof![20u16..1500, 1u16..=u16::MAX], mtu in 0usize..1600,
         ) {
-            let template = Template { mtu, ..TEMPLATE };
+            let template = Template { mtus: &[mtu], ..TEMPLATE };
             let expected: Vec<_> =
                 sample.train(segment).into_iter().map(|packet| with_padding(packet, mtu)).collect();
             prop_assert_eq!(split_whole(&sample.frame(Some(segment)), &template), Ok(expected));
@@ -313,7 +315,7 @@ mod tests {
 
         #[test]
         fn a_single_packet_gets_its_checksum(sample in samples(1500), mtu in 0usize..1600) {
-            let template = Template { mtu, ..TEMPLATE };
+            let template = Template { mtus: &[mtu], ..TEMPLATE };
             let expected = vec![with_padding(sample.packet(), mtu)];
             prop_assert_eq!(split_whole(&sample.frame(None), &template), Ok(expected));
         }
@@ -390,7 +392,7 @@ mod tests {
             (1421, 1420, 1421),
         ];
         for (length, mtu, expected) in sizes {
-            assert_eq!(padded(length, mtu), expected, "{length}");
+            assert_eq!(padded(length, &[mtu]), expected, "{length}");
         }
     }
 

@@ -13,7 +13,6 @@ from tests.lab import programs
 from tests.lab.programs import Program
 from tests.lab.scenarios.world import Device, World
 
-
 OTHER = os.environ.get("WGNODE_SCENARIO_PROGRAM")
 
 

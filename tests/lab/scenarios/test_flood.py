@@ -18,7 +18,7 @@ from tests.lab.scenarios.world import World, ping
 
 pytestmark = pytest.mark.lab
 
-RATE, SECONDS = 5000, 4.0
+RATE, SECONDS = 5000, 10.0
 GROWTH = 24 << 10
 """KiB that tables and queues of the node may take in all."""
 

@@ -5,13 +5,14 @@ Everything has names of its own, so that any number of worlds can be had at once
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.lab.interop import PATIENCE, SOCKETS, Namespace, run, stop, wait_for
 from tests.lab.programs import Program
 
 PORT = 51820
+ETH_P_ALL = 3
+TRANSPORT = 4
+"""First byte of a transport message (wp 5.4.6)."""
 START = 90.0
 """Seconds that a program may take to start on a busy machine; it needs one."""
 
@@ -142,6 +146,11 @@ class World:
         return (SOCKETS / f"{device.name}.sock").exists() and bool(device.wg("show", device.name, check=False))
 
 
+def split_on_the_cable(space: Namespace, interface: str) -> None:
+    """Datagrams that are sent as one cross the cable one by one, as on a real one, so that rules see their sizes."""
+    space.run("ethtool", "-K", interface, "tx-udp-segmentation", "off")
+
+
 def add_addresses(space: Namespace, interface: str, addresses: Sequence[str]) -> None:
     for address in addresses:
         options = ("nodad",) if ":" in address else ()
@@ -160,6 +169,31 @@ def no_ping(space: Namespace, address: str, *options: str) -> bool:
     return "bytes from" not in space.run(
         "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", *options, address, check=False
     )
+
+
+@contextlib.contextmanager
+def outer_wire(space: Namespace, interface: str) -> Iterator[Callable[[], set[int]]]:
+    """Watch an interface: a function gives the lengths of the transport messages since its last call.
+
+    With IP header and all. A message is on the wire before what it carries arrives, so ask after that.
+    """
+    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+    watching = space.call(lambda: socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL)))
+
+    def lengths() -> set[int]:
+        found = set()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = watching.recv(65535)
+                header = 20 if data[0] >> 4 == 4 else 40
+                if data[9 if header == 20 else 6] == socket.IPPROTO_UDP and data[header + 8] == TRANSPORT:
+                    found.add(len(data))
+        return found
+
+    with watching:
+        watching.bind((interface, ETH_P_ALL))
+        lengths()
+        yield lengths
 
 
 def udp_socket(space: Namespace, address: str, port: int = 0) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Both data planes, given the same conversation, put the same bytes on the wire, deliver the same packets, count alike."""
+"""Both data planes, in the same conversation, put the same bytes on the wire, deliver the same packets, count alike."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def compare(script: list[tuple]) -> None:
         assert found == expected
 
 
-@example(TALK + ANSWER + [("wait", 200.0), *TALK])
-@example(TALK + [("roam", "a", 1), *TALK, *ANSWER])
-@example(TALK + [("wait", 121.0), ("send", "a", HELLO), *TALK, *ANSWER])
-@example(TALK + [("send", "a", HELLO), ("again", 0), ("again", 0), ("spoil", 0, 77), ("fly", 0)])
+@example([*TALK, *ANSWER, ("wait", 200.0), *TALK])
+@example([*TALK, ("roam", "a", 1), *TALK, *ANSWER])
+@example([*TALK, ("wait", 121.0), ("send", "a", HELLO), *TALK, *ANSWER])
+@example([*TALK, ("send", "a", HELLO), ("again", 0), ("again", 0), ("spoil", 0, 77), ("fly", 0)])
 @effort(100)
 @given(st.lists(steps, max_size=60))
 def test_any_script_gives_the_same_bytes(script: list[tuple]) -> None:

@@ -121,7 +121,7 @@ class World:
         node = self.nodes[name]
         for data, to in node.device.datagrams_to_send():
             self.log.append((name, data, to))
-            whose = next((n for n, other in self.nodes.items() if other.at[:2] == to[:2] or HOMES[n][:2] == to[:2]), None)
+            whose = next((n for n in NAMES if to[:2] in (self.nodes[n].at[:2], HOMES[n][:2])), None)
             if whose is not None:
                 self.flying.append((data, whose, node.at._replace(source=to.address)))
         delivered = node.device.packets_to_deliver()

@@ -58,6 +58,30 @@ def test_an_impossible_name_is_refused_before_anything_is_made(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        ("silent", []),
+        ("error", ["wg0: refused"]),
+        (None, ["wg0: refused"]),
+        ("nonsense", ["wg0: refused"]),
+        ("verbose", ["wg0: refused", "wg0: serving"]),
+        ("DEBUG", ["wg0: refused", "wg0: serving"]),
+    ],
+)
+def test_log_level_says_how_much(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], level: str | None, said: list[str]
+) -> None:
+    monkeypatch.delenv("LOG_LEVEL", raising=False)
+    if level is not None:
+        monkeypatch.setenv("LOG_LEVEL", level)
+    log = device._logger("wg0")
+    log(device.ERROR, "refused")
+    log(device.DEBUG, "serving")
+    told = capsys.readouterr()
+    assert (told.err.splitlines(), told.out) == (said, "")
+
+
+@pytest.mark.parametrize(
     ("error", "words"),
     [
         (PermissionError(1, "Operation not permitted"), "run it as root"),

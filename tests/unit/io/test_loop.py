@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -162,6 +163,27 @@ def test_waits_for_the_first_timer_only_as_long_as_needed() -> None:
     loop.run_once()
     assert 0.01 < loop.now() - start < 2
     assert fired == [True]
+    loop.close()
+
+
+def test_clock_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]) -> None:
+    """After a suspend of 200 s, during which CLOCK_MONOTONIC stood still, what is due runs with the next wake-up."""
+    slept = 0.0
+    really = time.clock_gettime
+    sleeping = {time.CLOCK_BOOTTIME: lambda: really(time.CLOCK_MONOTONIC) + slept}
+    monkeypatch.setattr(time, "clock_gettime", lambda which: sleeping.get(which, lambda: really(which))())
+    loop = Loop()
+    fired: list[str] = []
+    start = loop.now()
+    loop.call_later(180, lambda: fired.append("session ends"))
+    loop.call_later(300, lambda: fired.append("later"))
+    loop.add_reader(pipe[0], lambda: fired.append(os.read(pipe[0], 1).decode()))
+    loop.run_once(0)
+    slept = 200.0
+    assert 200 <= loop.now() - start < 260
+    os.write(pipe[1], b"a")
+    loop.run_once()
+    assert fired == ["a", "session ends"]
     loop.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections.abc import Iterator
@@ -79,6 +80,59 @@ def test_what_can_not_be_sent_is_counted_and_dropped(pair: tuple[UdpSockets, Udp
     assert len(wait(two, socket.AF_INET)) == 1
     assert one.counters["EMSGSIZE"] == 1
     assert sum(one.counters.values()) == 3
+
+
+IP_RECVERR, IPV6_RECVERR = 11, 25
+
+
+def hear_of_errors(sockets: UdpSockets) -> None:
+    """ICMP errors then fail the socket's next call, as they do by themselves on other systems and connected sockets."""
+    for family, fd in sockets.descriptors.items():
+        level, option = (
+            (socket.IPPROTO_IPV6, IPV6_RECVERR) if family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_RECVERR)
+        )
+        with socket.socket(fileno=os.dup(fd)) as same:
+            same.setsockopt(level, option, 1)
+
+
+def refused(sockets: UdpSockets, family: int, address: str) -> None:
+    """The socket has an error waiting: a datagram to a port of this machine that nobody listens on."""
+    with socket.socket(family, socket.SOCK_DGRAM) as closed:
+        closed.bind((address, 0))
+        port = closed.getsockname()[1]
+    sockets.send(b"anybody?", Endpoint(address, port))
+    poll = select.poll()
+    poll.register(sockets.descriptors[family], 0)
+    assert poll.poll(5000) == [(sockets.descriptors[family], select.POLLERR)]
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_refusal_by_the_network_is_counted_and_what_arrives_beside_it_is_received(
+    pair: tuple[UdpSockets, UdpSockets], family: int, address: str
+) -> None:
+    one, two = pair
+    hear_of_errors(two)
+    one.send(b"before", Endpoint(address, two.port))
+    refused(two, family, address)
+    one.send(b"after", Endpoint(address, two.port))
+    assert [data for data, _ in two.receive(family)] == [b"before", b"after"]
+    assert two.counters == {"ECONNREFUSED": 1}
+    assert two.receive(family) == []
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_refusal_by_the_network_costs_the_next_datagram_and_no_more(
+    pair: tuple[UdpSockets, UdpSockets], family: int, address: str
+) -> None:
+    """The kernel tells it to whom the socket sends next, and sends nothing."""
+    one, two = pair
+    hear_of_errors(one)
+    refused(one, family, address)
+    for data in (b"a", b"b", b"c"):
+        one.send(data, Endpoint(address, two.port))
+    assert [data for data, _ in wait(two, family, 2)] == [b"b", b"c"]
+    assert one.counters == {"ECONNREFUSED": 1}
+    assert not one.blocked
 
 
 def test_a_full_socket_keeps_datagrams_in_order_up_to_a_limit(

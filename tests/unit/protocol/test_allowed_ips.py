@@ -79,6 +79,24 @@ def test_a_network_moves_to_whom_it_is_given_last() -> None:
     assert (table.networks("a"), table.networks("b")) == ([], [IPv4Network("10.0.0.0/8")])
 
 
+@pytest.mark.parametrize("order", [(0, 8, 16, 24, 32), (32, 24, 16, 8, 0), (16, 0, 32, 8, 24)])
+def test_the_longest_of_nested_networks_wins_in_whatever_order_they_came(order: tuple[int, ...]) -> None:
+    table: AllowedIPs[int] = AllowedIPs()
+    for length in order:
+        table.insert(f"10.1.2.3/{length}", length)
+    asked = ("10.1.2.3", "10.1.2.4", "10.1.3.0", "10.2.0.0", "11.0.0.0")
+    assert [table.lookup(ip_address(each).packed) for each in asked] == [32, 24, 16, 8, 0]
+
+
+def test_a_network_that_goes_leaves_its_neighbours_of_the_same_length() -> None:
+    table: AllowedIPs[str] = AllowedIPs()
+    for third in range(3):
+        table.insert(f"10.0.{third}.0/24", "a")
+    table.remove("10.0.1.7/24", "a")  # host bits are masked, as on the way in
+    assert [table.lookup(bytes([10, 0, third, 1])) for third in range(3)] == ["a", None, "a"]
+    assert len(table) == 2
+
+
 def test_families_do_not_mix() -> None:
     table: AllowedIPs[str] = AllowedIPs()
     table.insert("0.0.0.0/0", "four")

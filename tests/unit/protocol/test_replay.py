@@ -44,6 +44,14 @@ def test_the_window_reaches_back_8128_counters() -> None:
     assert not window.accept(20000 - 8129)
 
 
+def test_the_last_counter_is_the_one_before_reject_after_messages() -> None:
+    window = ReplayFilter()
+    assert not window.accept(REJECT_AFTER_MESSAGES)
+    assert window.accept(REJECT_AFTER_MESSAGES - 1)
+    assert not window.accept(REJECT_AFTER_MESSAGES)
+    assert window.accept(REJECT_AFTER_MESSAGES - 2)
+
+
 def test_the_oldest_counters_of_the_window_stay_seen_while_it_moves() -> None:
     window = ReplayFilter()
     for counter in range(2 * WINDOW):

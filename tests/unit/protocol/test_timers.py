@@ -21,6 +21,7 @@ from wgnode.protocol.constants import (
 )
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.messages import INITIATION, RESPONSE, TRANSPORT
+from wgnode.protocol.timers import NEVER, Timers
 
 KEEPALIVE_LENGTH = 32
 EPSILON = 0.001
@@ -425,6 +426,31 @@ def test_a_deadline_is_never_late_and_waking_early_is_harmless() -> None:
     p.log.clear()
     p.a.device.handle_timer(p.now)
     assert p.a.take() == []
+
+
+def test_what_was_disarmed_or_put_off_wakes_nobody() -> None:
+    p = pair().connect()
+    p.b_to_a()
+    assert p.a.device.next_deadline() == p.now + KEEPALIVE_TIMEOUT
+    p.a_to_b()
+    assert p.a.device.next_deadline() == p.a.peer.timers.new_handshake_at > p.now + KEEPALIVE_TIMEOUT
+    p.advance(3)
+    p.b_to_a()
+    assert p.a.device.next_deadline() == p.now + KEEPALIVE_TIMEOUT
+
+
+def state(timers: Timers) -> tuple[object, ...]:
+    return (timers.attempts, timers.need_another_keepalive, timers.sent_last_minute, timers.earliest())
+
+
+def test_a_peer_that_is_new_or_reset_owes_nothing() -> None:
+    new = pair(start=False).a.peer
+    assert (state(new.timers), new.persistent_keepalive) == ((0, False, False, NEVER), 0)
+    p = pair().connect()
+    p.a.peer.timers.need_another_keepalive = p.a.peer.timers.sent_last_minute = True
+    p.a.peer.timers.attempts = 3
+    p.a.device.stop(p.now)
+    assert state(p.a.peer.timers) == (0, False, False, NEVER)
 
 
 def test_a_clock_that_jumps_forward_erases_first_and_connects_again() -> None:

@@ -41,6 +41,37 @@ def test_a_full_packet_is_not_padded_above_the_mtu() -> None:
     assert [len(data) for data in p.sent(p.a)] == [1415 + 32, 1415 + 32]
 
 
+@given(
+    size=st.integers(1, 1600),
+    mtu=st.integers(1280, 1500),
+    routes=st.sets(st.integers(1, 1500), max_size=5),
+    data=st.data(),
+)
+def test_padding_goes_beyond_no_route_that_the_packet_may_have_come_by(
+    size: int, mtu: int, routes: set[int], data: st.DataObject
+) -> None:
+    padded = len(pad(b"x" * size, mtu, tuple(sorted(routes))))
+    fitting = [each for each in routes if each >= size]
+    assert padded == len(pad(b"x" * size, min([mtu, *fitting])))
+    if fitting:
+        assert padded <= data.draw(st.sampled_from(fitting))
+
+
+def test_a_routes_mtu_bounds_padding_of_what_is_sent_at_once_and_of_what_waited() -> None:
+    p = pair(mtu=1300)
+    p.a.device.route_mtus = (1299,)
+    for size in (1297, 1295, 1300):
+        p.a_to_b(b"x" * (size - 20))
+    p.a.device.route_mtus = ()
+    p.a_to_b(b"x" * (1297 - 20))
+    q = pair(mtu=1300)
+    q.a.device.route_mtus = (1299,)
+    q.a_to_b(b"x" * (1297 - 20))
+    sizes = [[len(data) - 32 for data in each.sent(each.a, TRANSPORT)] for each in (p, q)]
+    assert sizes == [[1299, 1296, 1300, 1300], [1299]]
+    assert [len(inner) for inner in p.b.delivered] == [1297, 1295, 1300, 1297]
+
+
 def test_packets_of_peers_that_do_not_pad_are_accepted() -> None:
     p = pair().connect()
     keypair = p.a.peer.session

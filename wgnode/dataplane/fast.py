@@ -221,9 +221,9 @@ class FastDevice(Device):
         return packets
 
     def _note_activity(self, now: float) -> None:
-        for number, *rest, place in self.plane.engine.activity():
+        for number, tx, rx, sent, received, waiting, owing, more, place in self.plane.engine.activity():
             endpoint = None if place is None else to_endpoint(place)
-            activity = Activity(*rest, endpoint)  # type: ignore[call-arg]
+            activity = Activity(tx, rx, sent, received, waiting, owing, more, endpoint)
             transport.note_activity(self._core, self.plane.peers[number], activity, now)
 
     def _resolve_again(self, packet: bytes) -> None:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,50 @@ def test_the_outer_packet_takes_over_the_inner_ones_ecn(pair: tuple[Device, Devi
     assert "packets 0 " in two.space.run("nft", "list", "table", "ip", "t")
     assert ping(one.space, "10.9.0.2", "-Q", "2")
     assert "packets 0 " not in two.space.run("nft", "list", "table", "ip", "t")
+
+
+ALL_AND_NONE = pytest.mark.parametrize("program", ["", "none"], indirect=True)
+
+
+@ALL_AND_NONE
+def test_messages_longer_than_the_path_are_fragmented(pair: tuple[Device, Device]) -> None:
+    """The kernel refuses to split a train into messages that it would have to fragment (EMSGSIZE)."""
+    one, two = pair
+    assert ping(one.space, "10.9.0.2")
+    for each in pair:
+        each.space.run("ip", "link", "set", "eth1", "mtu", "1300")
+    assert ping(one.space, "10.9.0.2", "-s", "1392")
+    tcp(one.space, two.space, "10.9.0.2")
+    tcp(two.space, one.space, "10.9.0.1")
+
+
+@ALL_AND_NONE
+def test_a_slow_uplink_holds_back_who_sends(pair: tuple[Device, Device]) -> None:
+    """The socket's buffer is full most of the time (EAGAIN), and nothing is lost between TUN and socket."""
+    one, two = pair
+    assert ping(one.space, "10.9.0.2")
+    one.space.run("tc", "qdisc", "add", "dev", "eth1", "root", "tbf",
+                  "rate", "40mbit", "burst", "100kb", "limit", "20mb")  # fmt: skip
+    tcp(one.space, two.space, "10.9.0.2", mebibytes=8)
+    assert ping(one.space, "10.9.0.2")
+    assert not [kind for kind in one.dropped() if kind.startswith("udp ")]
+
+
+@ALL_AND_NONE
+def test_garbage_at_full_speed_leaves_the_session_alone(pair: tuple[Device, Device]) -> None:
+    one, two = pair
+    assert ping(one.space, "10.9.0.2")
+    with udp_socket(one.space, "192.0.2.1") as source:
+        source.setsockopt(socket.IPPROTO_UDP, 103, 1400)
+        source.setblocking(False)
+        until, sent, answered = time.monotonic() + 3, 0, 0
+        while time.monotonic() < until:
+            for kind in (4, 1, 2, 3, 0x04000004, 77):
+                with contextlib.suppress(BlockingIOError):
+                    source.sendto(kind.to_bytes(4, "little") + os.urandom(1396 + 1400 * 44), ("192.0.2.2", 51820))
+                    sent += 45
+            answered += ping(one.space, "10.9.0.2", tries=1)
+    assert answered
+    assert sent > 1000
+    assert ping(one.space, "10.9.0.2")
+    assert "malformed" in two.dropped()

@@ -5,6 +5,7 @@ Everything has names of its own, so that any number of worlds can be had at once
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import secrets
@@ -74,6 +75,13 @@ class Device:
 
     def handshake(self, peer: Device) -> int:
         return int(self.show("latest-handshakes")[peer.public_key])
+
+    def dropped(self) -> dict[str, int]:
+        """What our node dropped, by kind; it tells that at its end, so this ends it."""
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        log = (self.directory / f"{self.name}.log").read_text()
+        return ast.literal_eval(log.rpartition(" dropped: ")[2].partition("\n")[0])
 
     def endpoint(self, peer: Device) -> str:
         return self.show("endpoints")[peer.public_key]

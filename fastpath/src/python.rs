@@ -25,14 +25,21 @@ fn ip(bytes: &[u8]) -> PyResult<IpAddr> {
     match bytes.len() {
         4 => Ok(IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes)?))),
         16 => Ok(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes)?))),
-        length => Err(PyValueError::new_err(format!("an address of {length} bytes"))),
+        length => Err(PyValueError::new_err(format!(
+            "an address of {length} bytes"
+        ))),
     }
 }
 
 fn place(given: &GivenPlace) -> PyResult<Endpoint> {
     let (address, port, scope, source) = given;
     let source = source.as_deref().map(ip).transpose()?;
-    Ok(Endpoint { address: ip(address)?, port: *port, scope: *scope, source })
+    Ok(Endpoint {
+        address: ip(address)?,
+        port: *port,
+        scope: *scope,
+        source,
+    })
 }
 
 fn ip_bytes<'py>(py: Python<'py>, address: IpAddr) -> Bound<'py, PyBytes> {
@@ -44,11 +51,18 @@ fn ip_bytes<'py>(py: Python<'py>, address: IpAddr) -> Bound<'py, PyBytes> {
 
 fn given_place<'py>(py: Python<'py>, endpoint: &Endpoint) -> Place<'py> {
     let source = endpoint.source.map(|source| ip_bytes(py, source));
-    (ip_bytes(py, endpoint.address), endpoint.port, endpoint.scope, source)
+    (
+        ip_bytes(py, endpoint.address),
+        endpoint.port,
+        endpoint.scope,
+        source,
+    )
 }
 
 fn key(bytes: &[u8]) -> PyResult<&[u8; 32]> {
-    bytes.try_into().map_err(|_| PyValueError::new_err("a key has 32 bytes"))
+    bytes
+        .try_into()
+        .map_err(|_| PyValueError::new_err("a key has 32 bytes"))
 }
 
 fn route(bytes: &[u8]) -> PyResult<Address> {
@@ -59,7 +73,8 @@ fn route(bytes: &[u8]) -> PyResult<Address> {
 }
 
 fn to_network(address: &[u8], length: u8) -> PyResult<Network> {
-    Network::new(route(address)?, length).ok_or_else(|| PyValueError::new_err(format!("a prefix of {length} bits")))
+    Network::new(route(address)?, length)
+        .ok_or_else(|| PyValueError::new_err(format!("a prefix of {length} bits")))
 }
 
 fn os_error(errno: i32) -> PyErr {
@@ -91,9 +106,16 @@ struct PySession(Arc<Session>);
 impl PySession {
     /// `indices` are local and remote, `keys` those to send and to receive with; the caller wipes its own.
     #[new]
-    fn new(indices: (u32, u32), keys: (Bound<'_, PyBytes>, Bound<'_, PyBytes>), created: f64, suite: &PySuite) -> PyResult<Self> {
+    fn new(
+        indices: (u32, u32),
+        keys: (Bound<'_, PyBytes>, Bound<'_, PyBytes>),
+        created: f64,
+        suite: &PySuite,
+    ) -> PyResult<Self> {
         let keys = (key(keys.0.as_bytes())?, key(keys.1.as_bytes())?);
-        Ok(PySession(Arc::new(Session::new(indices, keys, created, suite.0))))
+        Ok(PySession(Arc::new(Session::new(
+            indices, keys, created, suite.0,
+        ))))
     }
 
     #[getter]
@@ -103,12 +125,19 @@ impl PySession {
 
     #[setter]
     fn set_send_counter(&self, counter: u64) -> PyResult<()> {
-        if self.0.skip_to(counter) { Ok(()) } else { Err(PyValueError::new_err("a counter that was used already")) }
+        if self.0.skip_to(counter) {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err("a counter that was used already"))
+        }
     }
 
     /// A whole transport message. OverflowError beyond REJECT_AFTER_MESSAGES.
     fn seal<'py>(&self, py: Python<'py>, padded: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        let message = self.0.seal(padded).ok_or_else(|| PyOverflowError::new_err("the session has no counter left"))?;
+        let message = self
+            .0
+            .seal(padded)
+            .ok_or_else(|| PyOverflowError::new_err("the session has no counter left"))?;
         Ok(PyBytes::new(py, &message))
     }
 
@@ -119,7 +148,9 @@ impl PySession {
         }
         let mut message = message.to_vec();
         match self.0.open(&mut message) {
-            Ok(()) => Ok(PyBytes::new(py, &message[crypto::HEADER..message.len() - crypto::TAG]).into_any()),
+            Ok(()) => Ok(
+                PyBytes::new(py, &message[crypto::HEADER..message.len() - crypto::TAG]).into_any(),
+            ),
             Err(Refused::BadTransport) => Ok(false.into_pyobject(py)?.to_owned().into_any()),
             Err(Refused::Replayed) => Ok(py.None().into_bound(py)),
         }
@@ -136,7 +167,9 @@ struct PyEngine(Mutex<Plane>);
 
 impl PyEngine {
     fn plane(&self) -> MutexGuard<'_, Plane> {
-        self.0.lock().expect("no holder panics: the process ends then")
+        self.0
+            .lock()
+            .expect("no holder panics: the process ends then")
     }
 }
 
@@ -144,7 +177,10 @@ impl PyEngine {
 impl PyEngine {
     #[new]
     fn new() -> Self {
-        PyEngine(Mutex::new(Plane { engine: Engine::default(), io: None }))
+        PyEngine(Mutex::new(Plane {
+            engine: Engine::default(),
+            io: None,
+        }))
     }
 
     /// Ascending, the device's own last.
@@ -167,7 +203,9 @@ impl PyEngine {
     }
 
     fn add_session(&self, session: &PySession, peer: u32, confirmed: bool) {
-        self.plane().engine.add_session(session.0.clone(), peer, confirmed);
+        self.plane()
+            .engine
+            .add_session(session.0.clone(), peer, confirmed);
     }
 
     fn remove_session(&self, local: u32) {
@@ -180,14 +218,24 @@ impl PyEngine {
     }
 
     /// Where the peer is, and how to send there: (place, nested), or None while that is to be asked for each packet.
-    fn set_endpoint(&self, peer: u32, at: Option<GivenPlace>, to: Option<(GivenPlace, bool)>) -> PyResult<()> {
+    fn set_endpoint(
+        &self,
+        peer: u32,
+        at: Option<GivenPlace>,
+        to: Option<(GivenPlace, bool)>,
+    ) -> PyResult<()> {
         let endpoint = at.as_ref().map(place).transpose()?;
         let destination = match (&endpoint, to) {
             (None, _) => Destination::Unknown,
             (_, None) => Destination::Unresolved,
-            (_, Some((to, nested))) => Destination::Resolved { to: place(&to)?, nested },
+            (_, Some((to, nested))) => Destination::Resolved {
+                to: place(&to)?,
+                nested,
+            },
         };
-        self.plane().engine.set_endpoint(peer, endpoint, destination);
+        self.plane()
+            .engine
+            .set_endpoint(peer, endpoint, destination);
         Ok(())
     }
 
@@ -218,7 +266,12 @@ impl PyEngine {
             Address::V4(bytes) => PyBytes::new(py, &bytes),
             Address::V6(bytes) => PyBytes::new(py, &bytes),
         };
-        plane.engine.routes.networks(peer).map(|network| (give(network.address()), network.length())).collect()
+        plane
+            .engine
+            .routes
+            .networks(peer)
+            .map(|network| (give(network.address()), network.length()))
+            .collect()
     }
 
     fn route_count(&self) -> usize {
@@ -231,7 +284,12 @@ impl PyEngine {
     }
 
     /// One inner packet without I/O: the messages as (peer, bytes); None when it was handed over (see `handed`).
-    fn send<'py>(&self, py: Python<'py>, frame: &[u8], now: f64) -> Option<Vec<(u32, Bound<'py, PyBytes>)>> {
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        frame: &[u8],
+        now: f64,
+    ) -> Option<Vec<(u32, Bound<'py, PyBytes>)>> {
         let mut plane = self.plane();
         let mut out = vec![0; 1 << 20];
         match plane.engine.send(frame, &mut out, now) {
@@ -239,23 +297,45 @@ impl PyEngine {
             Outgoing::Dropped => Some(vec![]),
             Outgoing::Unsealed(unsealed) => {
                 let train = &mut out[..unsealed.train.total()];
-                unsealed.session.send.seal_train(train, unsealed.train.stride);
+                unsealed
+                    .session
+                    .send
+                    .seal_train(train, unsealed.train.stride);
                 let each = train.chunks(unsealed.train.stride);
-                Some(each.map(|message| (unsealed.peer, PyBytes::new(py, message))).collect())
+                Some(
+                    each.map(|message| (unsealed.peer, PyBytes::new(py, message)))
+                        .collect(),
+                )
             }
         }
     }
 
     /// One datagram, or a train of `segment` bytes each, without I/O: the inner packets (see `handed` for the rest).
     #[pyo3(signature = (data, at, now, segment=None, ecn=0))]
-    fn receive<'py>(&self, py: Python<'py>, data: &[u8], at: GivenPlace, now: f64, segment: Option<usize>, ecn: u8) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        data: &[u8],
+        at: GivenPlace,
+        now: f64,
+        segment: Option<usize>,
+        ecn: u8,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let from = place(&at)?;
         let mut buffer = data.to_vec();
-        let batch = Batch { start: 0, length: data.len(), segment: segment.unwrap_or(data.len()), from, ecn };
+        let batch = Batch {
+            start: 0,
+            length: data.len(),
+            segment: segment.unwrap_or(data.len()),
+            from,
+            ecn,
+        };
         let mut packets = vec![];
-        self.plane().engine.receive(&mut buffer, batch, now, |buffer, offset, length| {
-            packets.push(PyBytes::new(py, &buffer[offset..offset + length]));
-        });
+        self.plane()
+            .engine
+            .receive(&mut buffer, batch, now, |buffer, offset, length| {
+                packets.push(PyBytes::new(py, &buffer[offset..offset + length]));
+            });
         Ok(packets)
     }
 
@@ -271,14 +351,38 @@ impl PyEngine {
 
     /// (peer, tx bytes, rx bytes, sent at, received at, waiting since, owing since, owing more, place if it has moved).
     #[allow(clippy::type_complexity)]
-    fn activity<'py>(&self, py: Python<'py>) -> Vec<(u32, u64, u64, Option<f64>, Option<f64>, Option<f64>, Option<f64>, bool, Option<Place<'py>>)> {
+    fn activity<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Vec<(
+        u32,
+        u64,
+        u64,
+        Option<f64>,
+        Option<f64>,
+        Option<f64>,
+        Option<f64>,
+        bool,
+        Option<Place<'py>>,
+    )> {
         let mut plane = self.plane();
         plane.engine.roamed = false;
         let report = plane.engine.peers.take_activity();
-        let give = |(peer, did, moved): (u32, crate::engine::activity::Activity, Option<Endpoint>)| {
-            let moved = moved.map(|endpoint| given_place(py, &endpoint));
-            (peer, did.tx_bytes, did.rx_bytes, did.sent_at, did.received_at, did.waiting_since, did.owing_since, did.owing_more, moved)
-        };
+        let give =
+            |(peer, did, moved): (u32, crate::engine::activity::Activity, Option<Endpoint>)| {
+                let moved = moved.map(|endpoint| given_place(py, &endpoint));
+                (
+                    peer,
+                    did.tx_bytes,
+                    did.rx_bytes,
+                    did.sent_at,
+                    did.received_at,
+                    did.waiting_since,
+                    did.owing_since,
+                    did.owing_more,
+                    moved,
+                )
+            };
         report.into_iter().map(give).collect()
     }
 
@@ -304,15 +408,30 @@ impl PyEngine {
 
     /// The TUN to move packets of, or None. OSError.
     #[pyo3(signature = (fd, *, vnet_header=false, tso4=false, tso6=false, uso=false))]
-    fn set_tun(&self, fd: Option<i32>, vnet_header: bool, tso4: bool, tso6: bool, uso: bool) -> PyResult<()> {
-        let offloads = Offloads { checksum: vnet_header, tso4, tso6, uso };
+    fn set_tun(
+        &self,
+        fd: Option<i32>,
+        vnet_header: bool,
+        tso4: bool,
+        tso6: bool,
+        uso: bool,
+    ) -> PyResult<()> {
+        let offloads = Offloads {
+            checksum: vnet_header,
+            tso4,
+            tso6,
+            uso,
+        };
         let tun = fd.map(|fd| Tun { fd, vnet_header });
         self.plane().io()?.set_tun(tun, offloads).map_err(os_error)
     }
 
     /// The sockets to move datagrams of. OSError.
     fn set_sockets(&self, v4: Option<i32>, v6: Option<i32>, gso: bool) -> PyResult<()> {
-        self.plane().io()?.set_sockets(Sockets { v4, v6, gso }).map_err(os_error)
+        self.plane()
+            .io()?
+            .set_sockets(Sockets { v4, v6, gso })
+            .map_err(os_error)
     }
 
     /// Moves packets for at most `timeout` seconds, without the interpreter's lock; true when the TUN is gone. OSError.
@@ -323,13 +442,16 @@ impl PyEngine {
             let io = io.as_mut()?;
             Some(io.run(engine, timeout).map(|()| io.tun_gone))
         });
-        done.ok_or_else(|| PyValueError::new_err("not open"))?.map_err(os_error)
+        done.ok_or_else(|| PyValueError::new_err("not open"))?
+            .map_err(os_error)
     }
 }
 
 impl Plane {
     fn io(&mut self) -> PyResult<&mut Io> {
-        self.io.as_mut().ok_or_else(|| PyValueError::new_err("not open"))
+        self.io
+            .as_mut()
+            .ok_or_else(|| PyValueError::new_err("not open"))
     }
 }
 

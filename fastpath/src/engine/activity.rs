@@ -55,7 +55,10 @@ mod tests {
         activity.sent(100, true, 5.0);
         assert_eq!(activity.waiting_since, Some(4.0));
         assert_eq!((activity.tx_bytes, activity.rx_bytes), (332, 32));
-        assert_eq!((activity.sent_at, activity.received_at), (Some(5.0), Some(2.0)));
+        assert_eq!(
+            (activity.sent_at, activity.received_at),
+            (Some(5.0), Some(2.0))
+        );
     }
 
     #[test]
@@ -66,7 +69,10 @@ mod tests {
         activity.received(100, true, 2.0);
         assert!(!activity.owing_more);
         activity.received(100, true, 3.0);
-        assert_eq!((activity.owing_since, activity.owing_more), (Some(2.0), true));
+        assert_eq!(
+            (activity.owing_since, activity.owing_more),
+            (Some(2.0), true)
+        );
         activity.sent(32, false, 4.0);
         assert_eq!((activity.owing_since, activity.owing_more), (None, false));
     }

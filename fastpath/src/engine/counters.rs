@@ -54,11 +54,17 @@ impl Counters {
 
     /// (name, count) of the protocol's kinds that are not zero.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        NAMES.iter().copied().zip(self.drops).filter(|(_, count)| *count > 0)
+        NAMES
+            .iter()
+            .copied()
+            .zip(self.drops)
+            .filter(|(_, count)| *count > 0)
     }
 
     /// ("tun" or "udp", errno, count).
     pub fn refused(&self) -> impl Iterator<Item = (&'static str, i32, u64)> {
-        self.refused.iter().map(|((whose, errno), count)| (*whose, *errno, *count))
+        self.refused
+            .iter()
+            .map(|((whose, errno), count)| (*whose, *errno, *count))
     }
 }

@@ -13,9 +13,10 @@ pub struct Endpoint {
 }
 
 /// How to send to a peer's endpoint: worked out by the caller, who alone asks the routing table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Destination {
     /// The peer has no endpoint: packets to it are dropped.
+    #[default]
     Unknown,
     /// Not worked out since routing or the endpoint changed: packets are handed over.
     Unresolved,

@@ -29,7 +29,8 @@ impl Handover {
     pub fn handshake(&mut self, message: &[u8], from: Endpoint) -> bool {
         let room = self.handshakes.len() < HANDSHAKE_QUEUE;
         if room {
-            self.handshakes.push_back(Handed::Datagram(message.to_vec(), from));
+            self.handshakes
+                .push_back(Handed::Datagram(message.to_vec(), from));
         }
         room
     }
@@ -38,7 +39,8 @@ impl Handover {
     pub fn transport(&mut self, message: &[u8], from: Endpoint) -> bool {
         let room = self.traffic.len() < TRAFFIC_QUEUE;
         if room {
-            self.traffic.push_back(Handed::Datagram(message.to_vec(), from));
+            self.traffic
+                .push_back(Handed::Datagram(message.to_vec(), from));
         }
         room
     }
@@ -59,6 +61,9 @@ impl Handover {
     /// All waiting traffic and some handshake messages, oldest first of each.
     pub fn take(&mut self) -> Vec<Handed> {
         let handshakes = self.handshakes.len().min(HANDSHAKES_AT_ONCE);
-        self.traffic.drain(..).chain(self.handshakes.drain(..handshakes)).collect()
+        self.traffic
+            .drain(..)
+            .chain(self.handshakes.drain(..handshakes))
+            .collect()
     }
 }

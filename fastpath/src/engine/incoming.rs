@@ -1,8 +1,8 @@
 //! Datagrams on their way in: whose session they are for, whether they are authentic, new and allowed.
 
 use blake2::Blake2sMac;
-use blake2::digest::consts::U16;
 use blake2::digest::Mac;
+use blake2::digest::consts::U16;
 
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
@@ -31,14 +31,29 @@ pub struct Batch {
 
 impl Engine {
     /// Opens a batch in place. `deliver(buffer, offset, length)` gets each inner packet that is to go to the TUN.
-    pub fn receive(&mut self, buffer: &mut [u8], batch: Batch, now: f64, mut deliver: impl FnMut(&[u8], usize, usize)) {
-        let Batch { start, length, segment, .. } = batch;
+    pub fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        batch: Batch,
+        now: f64,
+        mut deliver: impl FnMut(&[u8], usize, usize),
+    ) {
+        let Batch {
+            start,
+            length,
+            segment,
+            ..
+        } = batch;
         if length == 0 || segment == 0 {
             return self.counters.drop(Drop::Malformed);
         }
         let chunk = segment * MAX_TRAIN;
         for at in (0..length).step_by(chunk) {
-            let part = Batch { start: start + at, length: chunk.min(length - at), ..batch };
+            let part = Batch {
+                start: start + at,
+                length: chunk.min(length - at),
+                ..batch
+            };
             self.receive_train(buffer, part, now, &mut deliver);
         }
     }
@@ -50,7 +65,11 @@ impl Engine {
         now: f64,
         deliver: &mut impl FnMut(&[u8], usize, usize),
     ) {
-        let opened = self.open_whole(&mut buffer[batch.start..batch.start + batch.length], batch.segment, now);
+        let opened = self.open_whole(
+            &mut buffer[batch.start..batch.start + batch.length],
+            batch.segment,
+            now,
+        );
         let mut last_source = None;
         for (number, at) in (0..batch.length).step_by(batch.segment).enumerate() {
             let length = batch.segment.min(batch.length - at);
@@ -61,12 +80,16 @@ impl Engine {
                 continue;
             }
             let early = opened.as_ref().map(|opened| opened.get(number));
-            let Some(peer) = self.open_one(message, early, batch.from, now) else { continue };
+            let Some(peer) = self.open_one(message, early, batch.from, now) else {
+                continue;
+            };
             if length == OVERHEAD {
                 continue;
             }
             let plain = &mut message[HEADER..length - TAG];
-            let Some(packet) = self.check_inner(plain, peer, &mut last_source) else { continue };
+            let Some(packet) = self.check_inner(plain, peer, &mut last_source) else {
+                continue;
+            };
             if !ecn::decapsulate(&mut plain[..packet], batch.ecn) {
                 self.counters.drop(Drop::NotEcnCapable);
                 continue;
@@ -78,7 +101,11 @@ impl Engine {
     /// A train that is all one confirmed session's is opened at once. None: message by message.
     fn open_whole(&self, train: &mut [u8], segment: usize, now: f64) -> Option<Opened> {
         let last = train.len() % segment;
-        if train.len() <= segment || segment < OVERHEAD || (last != 0 && last < OVERHEAD) || train[..4] != TRANSPORT {
+        if train.len() <= segment
+            || segment < OVERHEAD
+            || (last != 0 && last < OVERHEAD)
+            || train[..4] != TRANSPORT
+        {
             return None;
         }
         let head: [u8; 8] = train[..8].try_into().expect("eight bytes");
@@ -86,12 +113,19 @@ impl Engine {
             return None;
         }
         let entry = self.entry(&head)?;
-        (entry.confirmed && !entry.session.expired(now)).then(|| entry.session.receive.open_train(train, segment))
+        (entry.confirmed && !entry.session.expired(now))
+            .then(|| entry.session.receive.open_train(train, segment))
     }
 
     /// The peer of an authentic, new message, noted as active. `early`: what `open_whole` said of it.
     #[inline]
-    fn open_one(&mut self, message: &mut [u8], early: Option<bool>, from: Endpoint, now: f64) -> Option<PeerId> {
+    fn open_one(
+        &mut self,
+        message: &mut [u8],
+        early: Option<bool>,
+        from: Endpoint,
+        now: f64,
+    ) -> Option<PeerId> {
         let counter = counter_of(message);
         let Some(entry) = self.entry(message) else {
             self.counters.drop(Drop::UnknownIndex);
@@ -121,7 +155,9 @@ impl Engine {
     }
 
     fn note_received(&mut self, id: PeerId, bytes: usize, from: Endpoint, now: f64) {
-        let Some(peer) = self.peers.active(id) else { return };
+        let Some(peer) = self.peers.active(id) else {
+            return;
+        };
         peer.activity.received(bytes, bytes > OVERHEAD, now);
         if peer.endpoint != Some(from) {
             peer.endpoint = Some(from);
@@ -155,7 +191,9 @@ impl Engine {
 
     /// Handshake messages for us go to the protocol; everything else is nothing that we know.
     fn other_message(&mut self, message: &[u8], from: Endpoint) {
-        let kind = message.get(..4).map(|kind| kind.try_into().expect("four bytes"));
+        let kind = message
+            .get(..4)
+            .map(|kind| kind.try_into().expect("four bytes"));
         let wanted = match kind {
             Some(INITIATION) => 148,
             Some(RESPONSE) => 92,
@@ -177,7 +215,8 @@ impl Engine {
     fn knows_us(&self, message: &[u8]) -> bool {
         let (covered, macs) = message.split_at(message.len() - 2 * MAC);
         self.mac1_keys.iter().any(|key| {
-            let mut mac = <Blake2sMac<U16> as Mac>::new_from_slice(key).expect("32 bytes are a key");
+            let mut mac =
+                <Blake2sMac<U16> as Mac>::new_from_slice(key).expect("32 bytes are a key");
             mac.update(covered);
             mac.verify_slice(&macs[..MAC]).is_ok()
         })
@@ -185,6 +224,8 @@ impl Engine {
 
     #[inline]
     fn entry(&self, message: &[u8]) -> Option<&Entry> {
-        self.sessions.get(&u32::from_le_bytes(message[4..8].try_into().expect("four bytes")))
+        self.sessions.get(&u32::from_le_bytes(
+            message[4..8].try_into().expect("four bytes"),
+        ))
     }
 }

@@ -71,7 +71,14 @@ pub struct Engine {
 impl Engine {
     /// A session that the protocol has made; `confirmed` unless it waits for the initiator's first message.
     pub fn add_session(&mut self, session: Arc<Session>, peer: PeerId, confirmed: bool) {
-        self.sessions.insert(session.local, Entry { session, peer, confirmed });
+        self.sessions.insert(
+            session.local,
+            Entry {
+                session,
+                peer,
+                confirmed,
+            },
+        );
     }
 
     /// The session is gone: with the last reference its keys are erased.
@@ -92,7 +99,12 @@ impl Engine {
     }
 
     /// Where the peer is for the protocol, and how to send there.
-    pub fn set_endpoint(&mut self, id: PeerId, endpoint: Option<Endpoint>, destination: Destination) {
+    pub fn set_endpoint(
+        &mut self,
+        id: PeerId,
+        endpoint: Option<Endpoint>,
+        destination: Destination,
+    ) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.endpoint = endpoint;
             peer.destination = destination;

@@ -8,6 +8,7 @@ use super::session::Session;
 
 pub type PeerId = u32;
 
+#[derive(Default)]
 pub struct Peer {
     /// The session that sends.
     pub current: Option<Arc<Session>>,
@@ -17,18 +18,6 @@ pub struct Peer {
     pub activity: Activity,
     /// In the list of those that have something to report.
     pub listed: bool,
-}
-
-impl Peer {
-    pub fn new() -> Peer {
-        Peer {
-            current: None,
-            endpoint: None,
-            destination: Destination::Unknown,
-            activity: Activity::default(),
-            listed: false,
-        }
-    }
 }
 
 /// Peers by identifier; identifiers of those that are gone are used again.
@@ -42,15 +31,20 @@ pub struct Peers {
 impl Peers {
     pub fn add(&mut self) -> PeerId {
         if let Some(id) = self.free.pop() {
-            self.slots[id as usize] = Some(Peer::new());
+            self.slots[id as usize] = Some(Peer::default());
             return id;
         }
-        self.slots.push(Some(Peer::new()));
+        self.slots.push(Some(Peer::default()));
         (self.slots.len() - 1) as PeerId
     }
 
     pub fn remove(&mut self, id: PeerId) {
-        if self.slots.get_mut(id as usize).and_then(Option::take).is_some() {
+        if self
+            .slots
+            .get_mut(id as usize)
+            .and_then(Option::take)
+            .is_some()
+        {
             self.active.retain(|active| *active != id);
             self.free.push(id);
         }

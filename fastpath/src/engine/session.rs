@@ -33,7 +33,12 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(indices: (u32, u32), keys: (&[u8; 32], &[u8; 32]), created: f64, suite: Suite) -> Session {
+    pub fn new(
+        indices: (u32, u32),
+        keys: (&[u8; 32], &[u8; 32]),
+        created: f64,
+        suite: Suite,
+    ) -> Session {
         Session {
             local: indices.0,
             remote: indices.1,
@@ -63,7 +68,9 @@ impl Session {
     pub fn reserve(&self, count: u64) -> Option<u64> {
         self.counter
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
-                first.checked_add(count).filter(|end| *end <= REJECT_AFTER_MESSAGES)
+                first
+                    .checked_add(count)
+                    .filter(|end| *end <= REJECT_AFTER_MESSAGES)
             })
             .ok()
     }
@@ -72,7 +79,9 @@ impl Session {
     pub fn give_back(&self, first: u64, reserved: u64, used: u64) {
         debug_assert!(used <= reserved);
         let (end, next) = (first + reserved, first + used);
-        let _ = self.counter.compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .counter
+            .compare_exchange(end, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// A whole transport message of this padded packet; None beyond REJECT_AFTER_MESSAGES.
@@ -93,12 +102,19 @@ impl Session {
         if !self.receive.open(message) {
             return Err(Refused::BadTransport);
         }
-        if self.accept(counter) { Ok(()) } else { Err(Refused::Replayed) }
+        if self.accept(counter) {
+            Ok(())
+        } else {
+            Err(Refused::Replayed)
+        }
     }
 
     /// For a message that authenticated: true, once, for a counter that is new and not behind the window.
     pub fn accept(&self, counter: u64) -> bool {
-        self.replay.lock().expect("no holder panics").accept(counter)
+        self.replay
+            .lock()
+            .expect("no holder panics")
+            .accept(counter)
     }
 }
 

@@ -33,17 +33,24 @@ impl SocketAddress {
                 let v4 = libc::sockaddr_in {
                     sin_family: libc::AF_INET as u16,
                     sin_port: endpoint.port.to_be(),
-                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) },
+                    sin_addr: libc::in_addr {
+                        s_addr: u32::from_ne_bytes(address.octets()),
+                    },
                     sin_zero: [0; 8],
                 };
-                (SocketAddress { v4 }, size_of::<libc::sockaddr_in>() as libc::socklen_t)
+                (
+                    SocketAddress { v4 },
+                    size_of::<libc::sockaddr_in>() as libc::socklen_t,
+                )
             }
             IpAddr::V6(address) => {
                 let v6 = libc::sockaddr_in6 {
                     sin6_family: libc::AF_INET6 as u16,
                     sin6_port: endpoint.port.to_be(),
                     sin6_flowinfo: 0,
-                    sin6_addr: libc::in6_addr { s6_addr: address.octets() },
+                    sin6_addr: libc::in6_addr {
+                        s6_addr: address.octets(),
+                    },
                     sin6_scope_id: endpoint.scope,
                 };
                 (SocketAddress { v6 }, SOCKET_ADDRESS)
@@ -58,12 +65,22 @@ impl SocketAddress {
         match i32::from(v4.sin_family) {
             libc::AF_INET => {
                 let address = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
-                Some(Endpoint { address: address.into(), port: u16::from_be(v4.sin_port), scope: 0, source })
+                Some(Endpoint {
+                    address: address.into(),
+                    port: u16::from_be(v4.sin_port),
+                    scope: 0,
+                    source,
+                })
             }
             libc::AF_INET6 => {
                 let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
                 let (port, scope) = (u16::from_be(v6.sin6_port), v6.sin6_scope_id);
-                Some(Endpoint { address: address.into(), port, scope, source })
+                Some(Endpoint {
+                    address: address.into(),
+                    port,
+                    scope,
+                    source,
+                })
             }
             _ => None,
         }

@@ -16,8 +16,12 @@ impl Control {
     /// Appends one message after the first `used` bytes; the new number of bytes.
     fn push<T>(&mut self, used: usize, level: i32, kind: i32, value: T) -> usize {
         // SAFETY: CMSG_SPACE and CMSG_LEN only compute sizes.
-        let (space, length) =
-            unsafe { (libc::CMSG_SPACE(size_of::<T>() as u32) as usize, libc::CMSG_LEN(size_of::<T>() as u32)) };
+        let (space, length) = unsafe {
+            (
+                libc::CMSG_SPACE(size_of::<T>() as u32) as usize,
+                libc::CMSG_LEN(size_of::<T>() as u32),
+            )
+        };
         assert!(used + space <= CONTROL && used.is_multiple_of(8));
         let header = self.0[used..].as_mut_ptr().cast::<libc::cmsghdr>();
         // SAFETY: `used` is a multiple of eight in an array aligned to eight, and `space` bytes from there are inside of
@@ -32,28 +36,47 @@ impl Control {
     }
 
     /// For a datagram to send; the number of bytes used.
-    pub fn write(&mut self, segment: Option<u16>, source: Option<IpAddr>, ecn: u8, v6: bool) -> usize {
+    pub fn write(
+        &mut self,
+        segment: Option<u16>,
+        source: Option<IpAddr>,
+        ecn: u8,
+        v6: bool,
+    ) -> usize {
         let mut used = 0;
         if let Some(segment) = segment {
             used = self.push(used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
         }
         match source {
             Some(IpAddr::V4(address)) => {
-                let from = libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
-                let information =
-                    libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: libc::in_addr { s_addr: 0 } };
+                let from = libc::in_addr {
+                    s_addr: u32::from_ne_bytes(address.octets()),
+                };
+                let information = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: from,
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
                 used = self.push(used, libc::IPPROTO_IP, libc::IP_PKTINFO, information);
             }
             Some(IpAddr::V6(address)) => {
-                let from = libc::in6_addr { s6_addr: address.octets() };
-                let information = libc::in6_pktinfo { ipi6_addr: from, ipi6_ifindex: 0 };
+                let from = libc::in6_addr {
+                    s6_addr: address.octets(),
+                };
+                let information = libc::in6_pktinfo {
+                    ipi6_addr: from,
+                    ipi6_ifindex: 0,
+                };
                 used = self.push(used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, information);
             }
             None => {}
         }
         if ecn != 0 {
-            let (level, kind) =
-                if v6 { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
+            let (level, kind) = if v6 {
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+            } else {
+                (libc::IPPROTO_IP, libc::IP_TOS)
+            };
             used = self.push(used, level, kind, i32::from(ecn));
         }
         used
@@ -88,14 +111,17 @@ pub unsafe fn read(header: &libc::msghdr) -> Received {
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let information = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    found.local = Some(Ipv4Addr::from(information.ipi_addr.s_addr.to_ne_bytes()).into());
+                    found.local =
+                        Some(Ipv4Addr::from(information.ipi_addr.s_addr.to_ne_bytes()).into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let information = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     found.local = Some(Ipv6Addr::from(information.ipi6_addr.s6_addr).into());
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => found.ecn = *data & 3,
-                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => found.ecn = data.cast::<i32>().read_unaligned() as u8 & 3,
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    found.ecn = data.cast::<i32>().read_unaligned() as u8 & 3
+                }
                 _ => {}
             }
             each = libc::CMSG_NXTHDR(header, each);
@@ -132,6 +158,7 @@ mod tests {
 
     #[test]
     fn nothing_to_say_takes_no_room() {
-        assert_eq!(Control::EMPTY.write(None, None, 0, false), 0);
+        let mut control = Control::EMPTY;
+        assert_eq!(control.write(None, None, 0, false), 0);
     }
 }

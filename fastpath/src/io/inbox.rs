@@ -29,7 +29,10 @@ pub enum Turn {
 
 impl Inbox {
     pub fn new(offloads: Offloads) -> Inbox {
-        Inbox { buffer: vec![0; AT_ONCE * LARGEST], coalescer: Coalescer::new(offloads) }
+        Inbox {
+            buffer: vec![0; AT_ONCE * LARGEST],
+            coalescer: Coalescer::new(offloads),
+        }
     }
 
     /// What waits at the socket, at most AT_ONCE trains, through the engine and into the TUN.
@@ -45,7 +48,9 @@ impl Inbox {
         };
         let Inbox { buffer, coalescer } = self;
         for batch in batches[..count].iter().flatten() {
-            engine.receive(buffer, *batch, now, |buffer, offset, length| coalescer.push(buffer, offset, length));
+            engine.receive(buffer, *batch, now, |buffer, offset, length| {
+                coalescer.push(buffer, offset, length)
+            });
         }
         let mut gone = false;
         coalescer.drain(buffer, |parts| {
@@ -62,14 +67,24 @@ impl Inbox {
 }
 
 /// Fills `batches` by one recvmmsg; their number, or errno.
-fn receive_batches(fd: i32, buffer: &mut [u8], batches: &mut [Option<Batch>; AT_ONCE]) -> Result<usize, i32> {
+fn receive_batches(
+    fd: i32,
+    buffer: &mut [u8],
+    batches: &mut [Option<Batch>; AT_ONCE],
+) -> Result<usize, i32> {
     let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
     let mut controls = [Control::EMPTY; AT_ONCE];
-    let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; AT_ONCE];
+    let mut parts = [libc::iovec {
+        iov_base: std::ptr::null_mut(),
+        iov_len: 0,
+    }; AT_ONCE];
     // SAFETY: all zeros is a valid mmsghdr.
     let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
     for (number, room) in buffer.chunks_exact_mut(LARGEST).take(AT_ONCE).enumerate() {
-        parts[number] = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+        parts[number] = libc::iovec {
+            iov_base: room.as_mut_ptr().cast(),
+            iov_len: room.len(),
+        };
         let header = &mut headers[number].msg_hdr;
         header.msg_name = (&raw mut addresses[number]).cast();
         header.msg_namelen = SOCKET_ADDRESS;
@@ -80,9 +95,17 @@ fn receive_batches(fd: i32, buffer: &mut [u8], batches: &mut [Option<Batch>; AT_
     }
     // SAFETY: the headers point into `addresses`, `controls`, `parts` and the buffer, all alive here.
     let got = unsafe {
-        libc::recvmmsg(fd, headers.as_mut_ptr(), AT_ONCE as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
+        libc::recvmmsg(
+            fd,
+            headers.as_mut_ptr(),
+            AT_ONCE as u32,
+            libc::MSG_DONTWAIT,
+            std::ptr::null_mut(),
+        )
     };
-    let Ok(count) = usize::try_from(got) else { return Err(errno()) };
+    let Ok(count) = usize::try_from(got) else {
+        return Err(errno());
+    };
     for (number, header) in headers[..count].iter().enumerate() {
         let length = header.msg_len as usize;
         // SAFETY: recvmmsg has filled in this header.

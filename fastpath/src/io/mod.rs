@@ -100,7 +100,9 @@ impl Io {
         self.inbox = Inbox::new(offloads);
         self.tun_gone = false;
         self.tun = tun;
-        tun.map_or(Ok(()), |tun| self.watch(tun.fd, if self.blocked { 0 } else { libc::EPOLLIN }))
+        tun.map_or(Ok(()), |tun| {
+            self.watch(tun.fd, if self.blocked { 0 } else { libc::EPOLLIN })
+        })
     }
 
     /// The sockets to use from now on. What waited for the old ones is lost.
@@ -111,7 +113,9 @@ impl Io {
         self.outbox = Outbox::new();
         self.set_blocked(false)?;
         self.sockets = sockets;
-        sockets.each().try_for_each(|fd| self.watch(fd, libc::EPOLLIN))
+        sockets
+            .each()
+            .try_for_each(|fd| self.watch(fd, libc::EPOLLIN))
     }
 
     pub fn gso(&self) -> bool {
@@ -127,10 +131,19 @@ impl Io {
             let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
             // SAFETY: room for eight events.
             let count = unsafe {
-                libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, wait(end - now))
+                libc::epoll_wait(
+                    self.epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    events.len() as i32,
+                    wait(end - now),
+                )
             };
             let Ok(count) = usize::try_from(count) else {
-                return if errno() == libc::EINTR { Ok(()) } else { Err(errno()) };
+                return if errno() == libc::EINTR {
+                    Ok(())
+                } else {
+                    Err(errno())
+                };
             };
             now = clock::now();
             let mut needed = false;
@@ -182,8 +195,12 @@ impl Io {
     fn send(&mut self, engine: &mut Engine, now: f64) -> Result<(), i32> {
         let Some(tun) = self.tun else { return Ok(()) };
         for _ in 0..FRAMES_A_TURN {
-            let Some(length) = self.read_frame(tun) else { break };
-            if let Outgoing::Unsealed(messages) = engine.send(&self.frame[..length], self.outbox.room(), now) {
+            let Some(length) = self.read_frame(tun) else {
+                break;
+            };
+            if let Outgoing::Unsealed(messages) =
+                engine.send(&self.frame[..length], self.outbox.room(), now)
+            {
                 self.outbox.push(messages);
             }
             if self.outbox.full() {
@@ -223,7 +240,9 @@ impl Io {
             self.control(libc::EPOLL_CTL_MOD, fd, libc::EPOLLIN | writable)?;
         }
         let readable = if blocked { 0 } else { libc::EPOLLIN };
-        self.tun.map_or(Ok(()), |tun| self.control(libc::EPOLL_CTL_MOD, tun.fd, readable))
+        self.tun.map_or(Ok(()), |tun| {
+            self.control(libc::EPOLL_CTL_MOD, tun.fd, readable)
+        })
     }
 
     fn watch(&self, fd: i32, events: i32) -> Result<(), i32> {
@@ -236,7 +255,10 @@ impl Io {
     }
 
     fn control(&self, operation: i32, fd: i32, events: i32) -> Result<(), i32> {
-        let mut event = libc::epoll_event { events: events as u32, u64: fd as u64 };
+        let mut event = libc::epoll_event {
+            events: events as u32,
+            u64: fd as u64,
+        };
         // SAFETY: a valid event; the kernel checks both descriptors.
         if unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) } < 0 {
             return Err(errno());

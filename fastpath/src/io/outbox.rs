@@ -21,8 +21,13 @@ const MOST_SEGMENTS: usize = 64;
 const LARGEST_DATAGRAM: usize = 65_507;
 const AT_ONCE: usize = 32;
 /// What sending from an address may bring that sending from any would not.
-const SOURCE_GONE: [i32; 5] =
-    [libc::EINVAL, libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ENODEV];
+const SOURCE_GONE: [i32; 5] = [
+    libc::EINVAL,
+    libc::EADDRNOTAVAIL,
+    libc::ENETUNREACH,
+    libc::EHOSTUNREACH,
+    libc::ENODEV,
+];
 
 /// Messages of one session to one place, `stride` bytes each but the last.
 struct Train {
@@ -62,7 +67,12 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new() -> Outbox {
-        Outbox { buffer: vec![0; FLUSH_AT + LARGEST_FRAME], used: 0, sealed: 0, trains: VecDeque::new() }
+        Outbox {
+            buffer: vec![0; FLUSH_AT + LARGEST_FRAME],
+            used: 0,
+            sealed: 0,
+            trains: VecDeque::new(),
+        }
     }
 
     /// Where the next frame's messages go; then tell by `push`.
@@ -106,7 +116,10 @@ impl Outbox {
     /// Sends all there is: true. False when a socket takes no more for now; what is left waits.
     pub fn flush(&mut self, sockets: &mut Sockets, counters: &mut Counters) -> bool {
         for train in self.trains.iter_mut().skip(self.sealed) {
-            train.session.send.seal_train(&mut self.buffer[train.offset..train.offset + train.length], train.stride);
+            train.session.send.seal_train(
+                &mut self.buffer[train.offset..train.offset + train.length],
+                train.stride,
+            );
             train.closed = true;
         }
         self.sealed = self.trains.len();
@@ -141,7 +154,10 @@ impl Outbox {
                 self.trains[0].to.source = None;
                 true
             }
-            error if self.trains[0].messages() > 1 && [libc::EIO, libc::EINVAL, libc::EMSGSIZE].contains(&error) => {
+            error
+                if self.trains[0].messages() > 1
+                    && [libc::EIO, libc::EINVAL, libc::EMSGSIZE].contains(&error) =>
+            {
                 if error == libc::EIO {
                     sockets.gso = false; // the interface can't finish checksums: see udp_send_skb in the kernel
                 }
@@ -156,7 +172,10 @@ impl Outbox {
     fn send_trains(&mut self, fd: i32, v6: bool, gso: bool) -> i32 {
         let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
         let mut controls = [Control::EMPTY; AT_ONCE];
-        let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; AT_ONCE];
+        let mut parts = [libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        }; AT_ONCE];
         // SAFETY: all zeros is a valid mmsghdr.
         let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
         let mut count = 0;
@@ -170,7 +189,10 @@ impl Outbox {
             let segment = segments.then_some(train.stride as u16);
             let used = controls[count].write(segment, train.to.source, train.ecn, v6);
             let bytes = &mut self.buffer[train.offset..train.offset + train.length];
-            parts[count] = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+            parts[count] = libc::iovec {
+                iov_base: bytes.as_mut_ptr().cast(),
+                iov_len: bytes.len(),
+            };
             let header = &mut headers[count].msg_hdr;
             header.msg_name = (&raw mut addresses[count]).cast();
             header.msg_namelen = length;
@@ -208,7 +230,9 @@ impl Outbox {
                         wait_writable(fd);
                         waited = true;
                     }
-                    error if SOURCE_GONE.contains(&error) && source.is_some() => source = None::<IpAddr>,
+                    error if SOURCE_GONE.contains(&error) && source.is_some() => {
+                        source = None::<IpAddr>
+                    }
                     error => {
                         counters.refuse("udp", error, 1);
                         break;
@@ -236,7 +260,10 @@ fn send_one(
     to: (&mut SocketAddress, libc::socklen_t),
     control: (&mut Control, usize),
 ) -> bool {
-    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let mut part = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
     // SAFETY: all zeros is a valid msghdr.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = (&raw mut *to.0).cast();
@@ -253,7 +280,11 @@ fn send_one(
 
 /// At most 5 ms: a device that takes nothing for longer loses packets like any other.
 fn wait_writable(fd: i32) {
-    let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
     // SAFETY: one valid pollfd.
     unsafe { libc::poll(&raw mut poll, 1, 5) };
 }

@@ -108,10 +108,12 @@ pub fn for_each_packet(
 /// above the MTU stays as it is.
 #[inline]
 fn padded(length: usize, mtus: &[usize]) -> usize {
-    let end = mtus.iter().copied().find(|mtu| length <= *mtu).unwrap_or(length);
-    length
-        .next_multiple_of(PADDING_MULTIPLE)
-        .min(end)
+    let end = mtus
+        .iter()
+        .copied()
+        .find(|mtu| length <= *mtu)
+        .unwrap_or(length);
+    length.next_multiple_of(PADDING_MULTIPLE).min(end)
 }
 
 #[inline]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(target_arch = "x86_64")]
+use super::batch::{self, BatchKey};
 use super::ring_key::RingKey;
 use super::{MAX_TRAIN, OVERHEAD, Opened, Suite};
 
@@ -12,6 +14,8 @@ struct Secret {
     #[cfg_attr(not(feature = "null-crypto"), allow(dead_code))]
     suite: Suite,
     ring: RingKey,
+    #[cfg(target_arch = "x86_64")]
+    batch: Option<BatchKey>,
 }
 
 impl Key {
@@ -28,6 +32,10 @@ impl Key {
         Key(Box::new(Secret {
             suite,
             ring: RingKey::new(raw),
+            #[cfg(target_arch = "x86_64")]
+            batch: (suite == Suite::Batch)
+                .then(|| BatchKey::new(raw))
+                .flatten(),
         }))
     }
 
@@ -58,6 +66,11 @@ impl Key {
     /// When a message is shorter than [`OVERHEAD`].
     pub fn seal_train(&self, train: &mut [u8], stride: usize) {
         assert!(stride >= OVERHEAD, "no room for header and tag");
+        #[cfg(target_arch = "x86_64")]
+        if let Some(batch) = self.batch(train, stride) {
+            assert!(last_is_whole(train, stride), "no room for header and tag");
+            return batch.seal_train(train, stride);
+        }
         train
             .chunks_mut(stride)
             .for_each(|message| self.seal(message));
@@ -70,13 +83,40 @@ impl Key {
         if stride < OVERHEAD {
             return opened;
         }
-        let mut kept = Vec::with_capacity(stride);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(batch) = self.batch(train, stride) {
+            let end = if last_is_whole(train, stride) {
+                train.len()
+            } else {
+                train.len() / stride * stride
+            };
+            return batch.open_train(&mut train[..end], stride);
+        }
+        let mut kept = Vec::with_capacity(stride.min(train.len()));
         for (i, message) in train.chunks_mut(stride).enumerate().take(MAX_TRAIN) {
             if self.open_or_keep(message, &mut kept) {
                 opened.set(i);
             }
         }
         opened
+    }
+
+    /// Breaks the multi-packet code's key schedule and leaves ring's alone, to see who notices.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(super) fn break_batch(&mut self) {
+        self.0
+            .batch
+            .as_mut()
+            .expect("a CPU with AVX-512")
+            .flip_a_bit();
+    }
+
+    /// The multi-packet key, where there is one and the train is worth it.
+    #[cfg(target_arch = "x86_64")]
+    fn batch(&self, train: &[u8], stride: usize) -> Option<&BatchKey> {
+        let suits = train.len().div_ceil(stride) >= batch::SHORTEST_TRAIN
+            && stride <= batch::LONGEST_MESSAGE;
+        self.0.batch.as_ref().filter(|_| suits)
     }
 
     fn open_or_keep(&self, message: &mut [u8], kept: &mut Vec<u8>) -> bool {
@@ -94,9 +134,24 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Overwrites what a function called just before may have left of a key below this frame.
+/// Whether a shorter last message still has header and tag.
+#[cfg(target_arch = "x86_64")]
+fn last_is_whole(train: &[u8], stride: usize) -> bool {
+    let rest = train.len() % stride;
+    rest == 0 || rest >= OVERHEAD
+}
+
+impl Drop for Key {
+    /// The fields wipe themselves. What sealing and opening left on this thread's stack is wiped here, once for all
+    /// trains and not after each.
+    fn drop(&mut self) {
+        wipe_stack();
+    }
+}
+
+/// Overwrites what functions called before may have left of a key below this frame: more than the deepest of them use.
 #[inline(never)]
 fn wipe_stack() {
-    let mut frame = [0u8; 4096];
+    let mut frame = [0u8; 16 << 10];
     zeroize::Zeroize::zeroize(&mut frame);
 }

@@ -4,9 +4,15 @@
 //! that stands in bytes 8..16 of the header; there is no additional data. A train is a run of messages in one buffer,
 //! all of one length except the last, as UDP_SEGMENT and UDP_GRO want it.
 
+#[cfg(target_arch = "x86_64")]
+mod batch;
 mod choose;
+mod features;
 mod key;
 mod ring_key;
+mod selftest;
+#[cfg(test)]
+mod tests;
 
 pub use choose::choose;
 pub use key::Key;

@@ -31,7 +31,7 @@ impl Library {
     /// Seals or opens messages of `stride` bytes each, at most 128.
     pub fn run(&self, raw: &[u8; 32], train: &mut [u8], stride: usize, seal: bool, burst: bool) {
         let count = train.len() / stride;
-        assert!(count <= 128 && train.len() % stride == 0);
+        assert!(count <= 128 && train.len().is_multiple_of(stride));
         // SAFETY: the train holds `count` messages of `stride` bytes, which the library reads and writes in place.
         let good = unsafe {
             (self.train)(

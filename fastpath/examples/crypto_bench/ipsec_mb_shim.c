@@ -15,7 +15,8 @@ int shim_start(int avx512) {
     return imb_get_errno(manager) ? -1 : 0;
 }
 
-static void fill(IMB_JOB *job, const uint8_t *key, uint8_t *message, size_t length, uint8_t *nonce, uint8_t *tag, int seal) {
+static void fill(IMB_JOB *job, const uint8_t *key, uint8_t *message, size_t length, uint8_t *nonce, uint8_t *tag,
+                 int seal) {
     memset(nonce, 0, 4);
     memcpy(nonce + 4, message + 8, 8);
     memset(&job->u, 0, sizeof job->u);

@@ -1,6 +1,8 @@
 //! Nanoseconds a message: ring, our multi-packet code and, when a path is given, libipsec-mb on the same trains.
 //!
-//!     cargo run --release --no-default-features --example crypto_bench -- [--rounds N] [ipsec_mb_shim.so]
+//!     cargo run --release --no-default-features --example crypto_bench -- [options] [ipsec_mb_shim.so]
+//!
+//! Options: `--rounds N`, and `--only NAME` for one variant alone.
 //!
 //! All variants take turns within each round, so that a busy neighbour hurts them alike. Before anything is measured,
 //! every variant must seal to the same bytes as ring.
@@ -13,7 +15,8 @@ use std::time::Instant;
 use wgnode_fastpath::crypto::{Key, OVERHEAD, Suite};
 
 const RAW: [u8; 32] = [7; 32];
-const LENGTHS: [usize; 2] = [1420, 128];
+/// Bytes of a train's packets, and of its last one.
+const LENGTHS: [(usize, usize); 3] = [(1420, 1420), (1420, 700), (128, 128)];
 const TRAINS: [usize; 6] = [1, 2, 3, 8, 45, 64];
 
 type Run<'a> = Box<dyn FnMut(&mut [u8], usize) + 'a>;
@@ -25,32 +28,33 @@ struct Variant<'a> {
 }
 
 fn main() {
-    let (mut rounds, mut shim) = (400, None);
+    let (mut rounds, mut only, mut shim) = (400, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().expect("an option takes a value");
         match argument.as_str() {
-            "--rounds" => {
-                rounds = arguments
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .expect("--rounds N")
-            }
+            "--rounds" => rounds = value().parse().expect("--rounds takes a number"),
+            "--only" => only = Some(value()),
             path => shim = Some(ipsec_mb::Library::load(path)),
         }
     }
     println!(
-        "{:22} {:>6} {:>5}  {:>8} {:>8}  {:>8} {:>8}",
-        "ns a message", "bytes", "train", "seal min", "median", "open min", "median"
+        "{:22} {:>6} {:>6} {:>5}  {:>8} {:>8}  {:>8} {:>8}",
+        "ns a message", "bytes", "last", "train", "seal min", "median", "open min", "median"
     );
     let (ring, batch) = (Key::new(&RAW, Suite::Ring), Key::new(&RAW, Suite::Batch));
-    for length in LENGTHS {
+    for (length, last) in LENGTHS {
         for count in TRAINS {
             let mut variants = vec![ours("ring", &ring), ours("batch", &batch)];
-            if let Some(library) = &shim {
+            if let Some(library) = shim.as_ref().filter(|_| last == length) {
                 variants.push(theirs("libipsec-mb jobs", library, false));
                 variants.push(theirs("libipsec-mb burst", library, true));
             }
-            measure(&mut variants, length, count, rounds);
+            variants.retain(|v| only.as_ref().is_none_or(|name| v.name.starts_with(name)));
+            let plain = plain_train(length, last, count);
+            let mut sealed = plain.clone();
+            ring.seal_train(&mut sealed, length + OVERHEAD);
+            measure(&mut variants, (plain, sealed), length + OVERHEAD, rounds);
         }
     }
 }
@@ -71,20 +75,21 @@ fn theirs<'a>(name: &'static str, library: &'a ipsec_mb::Library, burst: bool) -
     Variant { name, seal, open }
 }
 
-/// `count` messages with packets of `length` bytes and increasing counters.
-fn plain_train(length: usize, count: usize) -> Vec<u8> {
-    let mut train = vec![1; (length + OVERHEAD) * count];
+/// `count` messages with packets of `length` bytes, the last of `last`, and increasing counters.
+fn plain_train(length: usize, last: usize, count: usize) -> Vec<u8> {
+    let mut train = vec![1; (length + OVERHEAD) * (count - 1) + last + OVERHEAD];
     for (i, message) in train.chunks_mut(length + OVERHEAD).enumerate() {
         message[8..16].copy_from_slice(&(i as u64).to_le_bytes());
     }
     train
 }
 
-fn measure(variants: &mut [Variant<'_>], length: usize, count: usize, rounds: usize) {
-    let stride = length + OVERHEAD;
-    let plain = plain_train(length, count);
-    let mut sealed = plain.clone();
-    (variants[0].seal)(&mut sealed, stride);
+fn measure(
+    variants: &mut [Variant<'_>],
+    (plain, sealed): (Vec<u8>, Vec<u8>),
+    stride: usize,
+    rounds: usize,
+) {
     let mut times = vec![(Vec::new(), Vec::new()); variants.len()];
     let mut train = plain.clone();
     for _ in 0..rounds {
@@ -96,16 +101,19 @@ fn measure(variants: &mut [Variant<'_>], length: usize, count: usize, rounds: us
             let same = train
                 .chunks(stride)
                 .zip(plain.chunks(stride))
-                .all(|(a, b)| a[..stride - 16] == b[..stride - 16]);
+                .all(|(a, b)| a[..a.len() - 16] == b[..b.len() - 16]);
             assert!(same, "{} opens to other bytes", variant.name);
         }
     }
+    let count = plain.len().div_ceil(stride);
+    let (length, last) = (
+        stride - OVERHEAD,
+        plain.len() - (count - 1) * stride - OVERHEAD,
+    );
     for (variant, (seal, open)) in variants.iter().zip(&mut times) {
         let ((a, b), (c, d)) = (summary(seal, count), summary(open, count));
-        println!(
-            "{:22} {length:6} {count:5}  {a:8.1} {b:8.1}  {c:8.1} {d:8.1}",
-            variant.name
-        );
+        let name = variant.name;
+        println!("{name:22} {length:6} {last:6} {count:5}  {a:8.1} {b:8.1}  {c:8.1} {d:8.1}");
     }
 }
 

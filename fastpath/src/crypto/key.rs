@@ -92,7 +92,7 @@ impl Key {
             };
             return batch.open_train(&mut train[..end], stride);
         }
-        let mut kept = Vec::with_capacity(stride);
+        let mut kept = Vec::with_capacity(stride.min(train.len()));
         for (i, message) in train.chunks_mut(stride).enumerate().take(MAX_TRAIN) {
             if self.open_or_keep(message, &mut kept) {
                 opened.set(i);
@@ -101,11 +101,21 @@ impl Key {
         opened
     }
 
+    /// Breaks the multi-packet code's key schedule and leaves ring's alone, to see who notices.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(super) fn break_batch(&mut self) {
+        self.0
+            .batch
+            .as_mut()
+            .expect("a CPU with AVX-512")
+            .flip_a_bit();
+    }
+
     /// The multi-packet key, where there is one and the train is worth it.
     #[cfg(target_arch = "x86_64")]
     fn batch(&self, train: &[u8], stride: usize) -> Option<&BatchKey> {
-        let suits =
-            train.len() / stride >= batch::SHORTEST_TRAIN && stride <= batch::LONGEST_MESSAGE;
+        let suits = train.len().div_ceil(stride) >= batch::SHORTEST_TRAIN
+            && stride <= batch::LONGEST_MESSAGE;
         self.0.batch.as_ref().filter(|_| suits)
     }
 
@@ -131,9 +141,17 @@ fn last_is_whole(train: &[u8], stride: usize) -> bool {
     rest == 0 || rest >= OVERHEAD
 }
 
-/// Overwrites what a function called just before may have left of a key below this frame.
+impl Drop for Key {
+    /// The fields wipe themselves. What sealing and opening left on this thread's stack is wiped here, once for all
+    /// trains and not after each.
+    fn drop(&mut self) {
+        wipe_stack();
+    }
+}
+
+/// Overwrites what functions called before may have left of a key below this frame: more than the deepest of them use.
 #[inline(never)]
 fn wipe_stack() {
-    let mut frame = [0u8; 4096];
+    let mut frame = [0u8; 16 << 10];
     zeroize::Zeroize::zeroize(&mut frame);
 }

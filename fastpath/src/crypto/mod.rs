@@ -10,6 +10,9 @@ mod choose;
 mod features;
 mod key;
 mod ring_key;
+mod selftest;
+#[cfg(test)]
+mod tests;
 
 pub use choose::choose;
 pub use key::Key;

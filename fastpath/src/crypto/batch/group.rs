@@ -1,7 +1,7 @@
 //! Up to 16 messages that are worked off together.
 
 use super::lanes::Lanes;
-use super::poly::{self, OneTimeKeys};
+use super::poly::{self, Late, OneTimeKeys};
 use crate::crypto::{HEADER, OVERHEAD, TAG, counter};
 
 /// Consecutive messages of `stride` bytes, the last may be shorter.
@@ -57,24 +57,40 @@ impl<'a> Group<'a> {
 
     /// Tags of the packets as they are: the ciphertexts.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
     pub fn tags(&self, keys: &[OneTimeKeys]) -> Tags {
         let mut tags = Tags([[0; 2]; 16]);
-        let even = self.bytes.len() / self.stride;
-        for first in (0..even).step_by(8) {
-            let last = even.min(first + 8) - 1;
-            let packets = std::array::from_fn(|i| self.packet(last.min(first + i)));
-            tags.take(first..=last, poly::tags(&keys[first / 8], packets));
-        }
-        if even < self.count {
-            // The short last one, in all lanes; only its own is looked at.
-            tags.take(
-                even..=even,
-                poly::tags(&keys[even / 8], [self.packet(even); 8]),
-            );
+        for first in (0..self.count).step_by(8) {
+            let last = self.count.min(first + 8) - 1;
+            // Idle lanes repeat the first packet; nobody looks at their tags.
+            let mut packets = [self.packet(first); 8];
+            for i in first..=last {
+                packets[i - first] = self.packet(i);
+            }
+            let filled = fill_up(packets[0].len(), packets[last - first]);
+            let late = filled.as_ref().map(|(blocks, bytes)| {
+                let (lane, length) = (last - first, packets[last - first].len());
+                packets[lane] = bytes;
+                Late {
+                    lane,
+                    blocks: *blocks,
+                    length,
+                }
+            });
+            tags.take(first..=last, poly::tags(&keys[first / 8], packets, late));
         }
         tags
     }
+}
+
+/// A packet shorter than `length` in as many blocks as one of that length has, at their end, and how many precede it.
+fn fill_up(length: usize, packet: &[u8]) -> Option<(usize, Vec<u8>)> {
+    (packet.len() < length).then(|| {
+        let blocks = length.div_ceil(16) - packet.len().div_ceil(16);
+        let mut bytes = vec![0; length.next_multiple_of(16)];
+        bytes[16 * blocks..][..packet.len()].copy_from_slice(packet);
+        (blocks, bytes)
+    })
 }
 
 impl Tags {

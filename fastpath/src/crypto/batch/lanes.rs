@@ -105,9 +105,9 @@ impl<'a> Lanes<'a> {
     fn xor(&mut self, lane: usize, block: __m512i) {
         let (place, left) = (self.place[lane] as usize, self.left[lane] as usize);
         let bytes = &mut self.bytes[place..place + left];
-        match bytes.as_mut_array::<64>() {
-            Some(bytes) => store(bytes, _mm512_xor_si512(load(bytes), block)),
-            None => store_part(bytes, _mm512_xor_si512(load_part(bytes), block)),
+        match <&mut [u8; 64]>::try_from(&mut *bytes) {
+            Ok(bytes) => store(bytes, _mm512_xor_si512(load(bytes), block)),
+            Err(_) => store_part(bytes, _mm512_xor_si512(load_part(bytes), block)),
         }
     }
 

@@ -1,4 +1,6 @@
-//! ChaCha20-Poly1305 of many packets at once on CPUs with AVX-512: see docs/decisions/multi-packet-chacha20-poly1305.md.
+//! ChaCha20-Poly1305 of many packets at once on CPUs with AVX-512.
+//!
+//! Why, and the notes on constant time: docs/decisions/multi-packet-chacha20-poly1305.md.
 //!
 //! A train is worked off in groups of 16 messages: `keys` computes the one-time keys of two groups at once, `lanes` the
 //! keystream in blocks that belong to any packets of the group, `poly` the tags, eight at a time.
@@ -10,6 +12,8 @@ mod keys;
 mod lanes;
 mod poly;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 use zeroize::Zeroize;
 
@@ -42,6 +46,11 @@ impl BatchKey {
         Features::detect()
             .batch()
             .then(|| BatchKey(std::array::from_fn(word)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn flip_a_bit(&mut self) {
+        self.0[7] ^= 1 << 31;
     }
 
     /// Seals messages of `stride` bytes, the last at least as long as header and tag.

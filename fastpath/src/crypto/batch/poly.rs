@@ -1,8 +1,8 @@
 //! Poly1305 (RFC 8439 2.5) of eight packets of one length side by side, in limbs of 44, 44 and 42 bits.
 //!
 //! Each 64-bit lane is a packet. The 52-bit multiplier takes limbs as they are: those that enter a product stay below
-//! 2^46, the multipliers, 20 times a limb included, below 2^49. Up to four products with three terms each pile up before a
-//! carry: low halves stay below 2^56 and high halves, shifted to their place, below 2^54.
+//! 2^46, the multipliers, 20 times a limb included, below 2^49. Up to four products with three terms each pile up
+//! before a carry: low halves stay below 2^56 and high halves, shifted to their place, below 2^54.
 
 use core::arch::x86_64::*;
 
@@ -48,12 +48,12 @@ impl Limbs {
         ])
     }
 
-    /// A full block of 16 bytes, given as two words, with the bit above it.
+    /// A full block of 16 bytes, given as two words, with the bit above it where `top` has one.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn block(words: [__m512i; 2]) -> Limbs {
+    fn block(words: [__m512i; 2], top: __m512i) -> Limbs {
         let Limbs([l0, l1, l2]) = Limbs::split(words);
-        Limbs([l0, l1, _mm512_or_si512(l2, _mm512_set1_epi64(1 << 40))])
+        Limbs([l0, l1, _mm512_or_si512(l2, top)])
     }
 
     #[inline]
@@ -139,18 +139,33 @@ fn times5(value: __m512i) -> __m512i {
     _mm512_add_epi64(value, _mm512_slli_epi64::<2>(value))
 }
 
+/// A lane whose message begins some blocks after the others', so that all end together. Until then its blocks are zeros
+/// without the bit above, which leave its sum at zero.
+#[derive(Clone, Copy)]
+pub struct Late {
+    pub lane: usize,
+    /// How many blocks later it begins.
+    pub blocks: usize,
+    /// Bytes of its packet.
+    pub length: usize,
+}
+
 /// The authenticators of eight messages while they are computed.
 pub struct Poly {
     /// r to the fourth, third, second and first power.
     powers: [Multiplier; 4],
     sum: Limbs,
     s: [__m512i; 2],
+    /// The bit above a block: in all lanes, and in all but the late one.
+    top: [__m512i; 2],
+    /// Blocks until all lanes have begun.
+    waiting: usize,
 }
 
 impl Poly {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn new(keys: &OneTimeKeys) -> Poly {
+    pub fn new(keys: &OneTimeKeys, late: Option<Late>) -> Poly {
         let clamp =
             [0x0fff_fffc_0fff_ffff, 0x0fff_fffc_0fff_fffc].map(|mask| _mm512_set1_epi64(mask));
         let r = [
@@ -163,10 +178,13 @@ impl Poly {
         let second = Multiplier::new(square);
         let third = Multiplier::new(second.times(r));
         let fourth = Multiplier::new(second.times(square));
+        let begun = late.map_or(!0, |late| !(1 << late.lane));
         Poly {
             powers: [fourth, third, second, first],
             sum: Limbs([_mm512_setzero_si512(); 3]),
             s: keys.s,
+            top: [!0, begun].map(|lanes| _mm512_maskz_set1_epi64(lanes, 1 << 40)),
+            waiting: late.map_or(0, |late| late.blocks),
         }
     }
 
@@ -176,12 +194,14 @@ impl Poly {
     pub fn absorb<const N: usize>(&mut self, blocks: [[__m512i; 2]; N]) {
         let mut products = Products::zero();
         let powers = &self.powers[4 - N..];
+        let block = |i: usize| Limbs::block(blocks[i], self.top[usize::from(i < self.waiting)]);
         // The first block comes last: it has to wait for the sum before it.
-        for i in 1..N {
-            products.add(Limbs::block(blocks[i]), &powers[i]);
+        for (i, power) in powers.iter().enumerate().skip(1) {
+            products.add(block(i), power);
         }
-        products.add(self.sum.plus(Limbs::block(blocks[0])), &powers[0]);
+        products.add(self.sum.plus(block(0)), &powers[0]);
         self.sum = products.carry();
+        self.waiting = self.waiting.saturating_sub(N);
     }
 
     /// Tags in words of 64 bits: the sum modulo 2^130 - 5, plus s.
@@ -221,18 +241,21 @@ impl Poly {
     }
 }
 
-/// Tags (low and high words) of eight ciphertexts of one length, without additional data (RFC 8439 2.8).
+/// Tags (low and high words) of eight ciphertexts, without additional data (RFC 8439 2.8).
+///
+/// All have one length; that of a late lane is filled up to whole blocks, with zeros before and after it.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-pub fn tags(keys: &OneTimeKeys, packets: [&[u8]; 8]) -> [[u64; 8]; 2] {
+pub fn tags(keys: &OneTimeKeys, packets: [&[u8]; 8], late: Option<Late>) -> [[u64; 8]; 2] {
     let length = packets[0].len();
-    let mut poly = Poly::new(keys);
-    let parts = packets.map(|packet| packet.as_chunks::<64>());
+    let mut poly = Poly::new(keys, late);
+    let parts = packets.map(|packet| packet.split_at(length / 64 * 64));
+    let chunks = parts.map(|(chunks, _)| chunks.as_chunks::<64>().0);
     for i in 0..length / 64 {
-        poly.absorb(side_by_side(parts.map(|(chunks, _)| load(&chunks[i]))));
+        poly.absorb(side_by_side(chunks.map(|chunks| load(&chunks[i]))));
     }
-    let end = [_mm512_setzero_si512(), _mm512_set1_epi64(length as i64)];
     let [a, b, c, d] = side_by_side(parts.map(|(_, rest)| load_part(rest)));
+    let end = lengths(length, late);
     match (length % 64).div_ceil(16) {
         0 => poly.absorb([end]),
         1 => poly.absorb([a, end]),
@@ -244,6 +267,17 @@ pub fn tags(keys: &OneTimeKeys, packets: [&[u8]; 8]) -> [[u64; 8]; 2] {
         }
     }
     poly.finish()
+}
+
+/// The last block: lengths of additional data (none) and packet.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn lengths(length: usize, late: Option<Late>) -> [__m512i; 2] {
+    let mut lengths = _mm512_set1_epi64(length as i64);
+    if let Some(late) = late {
+        lengths = _mm512_mask_set1_epi64(lengths, 1 << late.lane, late.length as i64);
+    }
+    [_mm512_setzero_si512(), lengths]
 }
 
 /// From 64 bytes of each packet to four blocks of all packets, as pairs of words.

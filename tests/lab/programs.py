@@ -6,8 +6,8 @@ Each is `Program(name, command)`: what a test gets as a parameter, so that it sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -22,18 +22,19 @@ SHORT_SESSIONS = "import wgnode.protocol.session as s; s.REKEY_AFTER_TIME = 2.0;
 
 @dataclass(frozen=True)
 class Program:
-    """`command(interface)` runs it in the foreground. `prelude` is Python to run before ours."""
+    """`command(interface)` runs it in the foreground, with `environment` added to ours."""
 
     name: str
     command: Callable[[str], Sequence[str | Path]]
     ours: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: {"LOG_LEVEL": "verbose"})
 
     def __str__(self) -> str:
         return self.name
 
 
 def python(prelude: str = "") -> Program:
-    """Our node in plain Python, as `wgnode device` runs it."""
+    """Our node in plain Python, as `wgnode device` runs it. `prelude` is Python to run before it."""
     code = prelude + RUN_OURS
     return Program("ours", lambda interface: (sys.executable, "-c", code, "device", interface, "-f"), ours=True)
 

@@ -24,11 +24,11 @@ HEADING = 44
 BOUNDS = (CABLE, "fast-null")
 """Not competitors but limits: shown hollow, and cut off where they'd make the others' bars short."""
 STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #1f2328 }
+.page { fill: #ffffff } text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600; font-size: 13px } .faint { fill: #59636e }
 .ours { fill: #0969da } .other { fill: #8c959f } .bound { fill: none; stroke: #8c959f; stroke-dasharray: 3 2 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .faint { fill: #9198a1 }
+  .page { fill: #0d1117 } text { fill: #e6edf3 } .faint { fill: #9198a1 }
   .ours { fill: #4493f8 } .other { fill: #6e7681 } .bound { stroke: #6e7681 }
 }"""
 
@@ -64,7 +64,7 @@ def panels(results: Results) -> list[Panel]:
     for test, measurement in MEASUREMENTS.items():
         more = not test.startswith("ping")
         found.append(Panel(f"{measurement.title}, {measurement.unit}", more, _bars(results, test, "value")))
-    found.append(Panel("processor seconds of both ends per GB", False, _bars(results, "tcp", "per_gigabyte")))
+    found.append(Panel("processor seconds of both ends per GB, one flow", False, _bars(results, "tcp", "per_gigabyte")))
     memory = [(name, resident(results, name)) for name in results.implementations()]
     found.append(Panel("memory of the larger end, MB", False, [Bar(n, mb, None) for n, mb in memory if mb is not None]))
     return [panel for panel in found if panel.bars]
@@ -82,7 +82,8 @@ def svg(results: Results) -> str:
     body = "\n".join(_placed(rows))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img" aria-label="Medians of each implementation">\n<style>{STYLE}\n</style>\n{body}\n</svg>\n'
+        f'role="img" aria-label="Medians of each implementation">\n<style>{STYLE}\n</style>\n'
+        f'<rect class="page" width="{width}" height="{height}" rx="6"/>\n{body}\n</svg>\n'
     )
 
 

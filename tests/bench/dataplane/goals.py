@@ -40,7 +40,8 @@ class Verdict:
 
 
 def judge(results: Results) -> list[Verdict]:
-    return [_judge(goal, results) for goal in GOALS]
+    """Of all goals of implementations that the run was asked for, whether or not they could take part."""
+    return [_judge(goal, results) for goal in GOALS if goal.implementation in results.settings["implementations"]]
 
 
 def _judge(goal: Goal, results: Results) -> Verdict:

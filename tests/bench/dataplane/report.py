@@ -103,7 +103,7 @@ def _goals(results: Results) -> str:
         )
         for verdict in goals.judge(results)
     ]
-    return section("Goals", ("goal", "of", "wanted", "found", ""), rows)
+    return section("Goals", ("goal", "of", "wanted", "found", ""), rows) if rows else ""
 
 
 def _went_wrong(results: Results) -> str:

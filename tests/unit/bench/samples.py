@@ -17,7 +17,8 @@ MACHINE = {
     "boringtun": "2",
     "gotatun": "3",
 }
-SETTINGS = {"rounds": 3, "seconds": 2, "inner": 4, "outer": 6}
+NAMES = ["none", "wireguard-go", "boringtun", "gotatun", "python", "fast", "fast-ring"]
+SETTINGS = {"implementations": NAMES, "rounds": 3, "seconds": 2, "inner": 4, "outer": 6}
 
 
 def sample(implementation: str, test: str, number: int, value: float, **more: Any) -> Sample:

@@ -88,6 +88,14 @@ def test_goals_against_others_take_their_rounds() -> None:
     assert found["one flow, to boringtun", "fast"] == "missed"
 
 
+def test_goals_of_implementations_that_were_not_asked_for_are_not_told() -> None:
+    found = run(*TWO)
+    found.settings["implementations"] = ["wireguard-go", "python"]
+    assert {verdict.goal.implementation for verdict in judge(found)} == {"python"}
+    found.settings["implementations"] = ["wireguard-go"]
+    assert "Goals" not in markdown(found)
+
+
 def test_every_goal_names_a_measurement_that_exists() -> None:
     """With every figure there, each is met or missed."""
     names = ("wireguard-go", "gotatun", "boringtun", "python", "fast", "fast-ring")

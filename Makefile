@@ -44,11 +44,15 @@ bench-deploy: setup image ## how long deploying takes, and what dominates it (RO
 bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
 
-bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=3, SECONDS=3, IMPLEMENTATIONS=, TESTS=)
+# Built, and the folder made, by whoever calls: root's files in a user's caches would be in that user's way.
+bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=, SECONDS=, IMPLEMENTATIONS=, TESTS=)
+	@mkdir -p build/bench
+	@$(PYTHON) -m tests.bench.dataplane --build-only $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS))
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.dataplane $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	    $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS)) $(if $(TESTS),--tests $(TESTS)) $(ARGUMENTS)
 
 bench-scale: setup ## memory and lookups of a node with 10,000 peers and 100,000 routes
+	@mkdir -p build/bench
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.dataplane.scale $(ARGUMENTS)
 
 lint: setup ## ruff, mypy --strict, import-linter

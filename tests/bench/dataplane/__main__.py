@@ -46,6 +46,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=8, metavar="S", help="for the machine to calm down; default 8"
     )
+    parser.add_argument("--build-only", action="store_true", help="build what is missing and end; needs no root")
     for kind in ("json", "markdown", "svg"):
         suffix = "md" if kind == "markdown" else kind
         default = OUTPUT / f"dataplane.{suffix}"
@@ -105,9 +106,12 @@ def write(results: Results, given: argparse.Namespace) -> None:
 
 def main() -> None:
     given = arguments()
+    end_on_signals()
+    if given.build_only:
+        rounds.build(given.implementations, Results({}, {}), say)
+        return
     if os.geteuid() != 0:
         sys.exit("the benchmark builds networks and needs root: make bench-dataplane does that")
-    end_on_signals()
     settings = rounds.Settings(
         given.implementations, given.tests, given.rounds, given.seconds, given.inner, given.outer, given.patience
     )

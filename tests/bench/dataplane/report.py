@@ -30,7 +30,7 @@ def about(results: Results) -> str:
     return (
         f"{machine['date']}: {machine['processor']}, {'with' if machine['avx512'] == 'yes' else 'without'} AVX-512, "
         f"Linux {machine['kernel']}, Python {machine['python']}; wgnode {machine['wgnode']}, {programs}. "
-        f"{settings['rounds']} rounds of {settings['seconds']} s a measurement, both ends on this machine, "
+        f"Rounds: {settings['rounds']}, of {settings['seconds']} s a measurement; both ends on this machine, "
         f"IPv{settings['inner']} inside IPv{settings['outer']}. Medians; in brackets the median of the rounds' ratios "
         f"to {REFERENCE}. {CABLE}: the cable without a tunnel. {NOISY}: others used the machine meanwhile, each time."
     )

@@ -33,7 +33,7 @@ class Settings:
 def run(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     """Adds to `results`, so that an interrupted run keeps what it has. `directory` is for logs and keys."""
     results.settings = asdict(settings)
-    present = [name for name in settings.implementations if _build(name, results, say)]
+    present = build(settings.implementations, results, say)
     for number in range(1, settings.rounds + 1):
         for name in present:
             for renewing in (False, True):
@@ -43,15 +43,15 @@ def run(settings: Settings, results: Results, directory: Path, say: Say) -> None
                     Run(settings, results, say, name, number).all(chosen, folder)
 
 
-def _build(name: str, results: Results, say: Say) -> bool:
-    """Whether it can take part."""
-    try:
-        implementations.programs(name)
-    except (implementations.Missing, StepFailed) as error:
-        results.missing[name] = str(error)
-        say(f"{name} is left out: {error}")
-        return False
-    return True
+def build(names: Sequence[str], results: Results, say: Say) -> list[str]:
+    """Those that can take part, built where they were not; why others can't goes to `results`."""
+    for name in names:
+        try:
+            implementations.programs(name)
+        except (implementations.Missing, StepFailed) as error:
+            results.missing[name] = str(error)
+            say(f"{name} is left out: {error}")
+    return [name for name in names if name not in results.missing]
 
 
 def _chosen(settings: Settings, name: str, renewing: bool) -> list[Measurement]:

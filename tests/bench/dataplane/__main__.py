@@ -25,6 +25,7 @@ examples:
   make bench-dataplane
   make bench-dataplane ROUNDS=1 IMPLEMENTATIONS=wireguard-go,python TESTS=tcp,ping-idle
   python -m tests.bench.dataplane --implementations wireguard-go,fast+wireguard-go --inner 6 --outer 6
+  python -m tests.bench.dataplane.document build/bench/dataplane.json     into docs/performance.md
 """
 
 

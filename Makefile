@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-deploy bench-flood help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-dataplane bench-deploy bench-flood bench-scale help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
 
 LAB ?= demo
 HOST ?= berlin
@@ -13,7 +13,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$$HOME" XDG_CACHE_HOM
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 setup: ## what is missing: Debian packages, virtual environment, Pulumi engine
 	@tools/setup
@@ -43,6 +43,17 @@ bench-deploy: setup image ## how long deploying takes, and what dominates it (RO
 
 bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
+
+# Built, and the folder made, by whoever calls: root's files in a user's caches would be in that user's way.
+bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=, SECONDS=, IMPLEMENTATIONS=, TESTS=)
+	@mkdir -p build/bench
+	@$(PYTHON) -m tests.bench.dataplane --build-only $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS))
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.dataplane $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	    $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS)) $(if $(TESTS),--tests $(TESTS)) $(ARGUMENTS)
+
+bench-scale: setup ## memory and lookups of a node with 10,000 peers and 100,000 routes
+	@mkdir -p build/bench
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.dataplane.scale $(ARGUMENTS)
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

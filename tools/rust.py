@@ -31,11 +31,14 @@ class Crate:
     digest: str
     program: str
     rust: tuple[int, ...]
-    options: tuple[str, ...] = ()
+    quick_options: tuple[str, ...] = ()
 
 
 QUICK = {"LTO": "off", "CODEGEN_UNITS": "16", "OPT_LEVEL": "1", "DEBUG": "0"}
-"""Of Cargo's release profile: the tests ask whether a program interoperates, not how fast it is."""
+"""Of Cargo's release profile: the tests ask whether a program interoperates, not how fast it is.
+
+An optimised build, for the benchmark, changes nothing of what `cargo install` does for everybody.
+"""
 CRATES = {
     "boringtun": Crate(
         "boringtun-cli",
@@ -55,10 +58,11 @@ CRATES = {
 }
 
 
-def installed(name: str) -> Path:
+def installed(name: str, *, optimised: bool = False) -> Path:
     """Where `ensure` puts it."""
     crate = CRATES[name]
-    return cache_directory() / name / crate.version / "bin" / crate.program
+    folder = f"{name}-optimised" if optimised else name
+    return cache_directory() / folder / crate.version / "bin" / crate.program
 
 
 def why_not(name: str) -> str | None:
@@ -73,22 +77,24 @@ def why_not(name: str) -> str | None:
     return None
 
 
-def ensure(name: str) -> Path:
+def ensure(name: str, *, optimised: bool = False) -> Path:
     """The program's path. Raises StepFailed."""
-    crate = CRATES[name]
-    install_once(installed(name).parents[1], name, _builder(crate))
-    return installed(name)
+    program = installed(name, optimised=optimised)
+    install_once(program.parents[1], name, _builder(CRATES[name], optimised))
+    return program
 
 
-def _builder(crate: Crate) -> Callable[[Path], None]:
+def _builder(crate: Crate, optimised: bool) -> Callable[[Path], None]:
+    purpose, settings, options = ("benchmark", {}, ()) if optimised else ("tests", QUICK, crate.quick_options)
+
     def build(directory: Path) -> None:
         exact = f"{crate.name}@{crate.version}"
         run_with_progress(["cargo", "info", "--quiet", exact], f"fetching {crate.name}", unit="lines of output")
         check_digest(crate, cargo_home() / "registry" / "cache")
-        say(f"building {crate.name} {crate.version} (for tests)")
-        profile = {f"CARGO_PROFILE_RELEASE_{name}": value for name, value in QUICK.items()}
+        say(f"building {crate.name} {crate.version} (for {purpose})")
+        profile = {f"CARGO_PROFILE_RELEASE_{name}": value for name, value in settings.items()}
         run_with_progress(
-            ["nice", "cargo", "install", "--locked", "--no-track", "--root", directory, exact, *crate.options],
+            ["nice", "cargo", "install", "--locked", "--no-track", "--root", directory, exact, *options],
             crate.name,
             unit="packages done",
             env={**os.environ, **profile, "CARGO_TARGET_DIR": str(directory / "target")},

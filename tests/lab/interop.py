@@ -138,7 +138,9 @@ class Node:
 
     def start(self) -> None:
         """The process, its addresses, its private key and port 51820; no peer yet."""
-        self.process = self.namespace.spawn(*self.program.command(self.interface), log=self.log, LOG_LEVEL="verbose")
+        self.process = self.namespace.spawn(
+            *self.program.command(self.interface), log=self.log, **self.program.environment
+        )
         wait_for(self._answers, f"{self.interface} does not serve its socket; see {self.log}", 9 * PATIENCE)
         self.set("listen-port", "51820", "private-key", self.file("private", self.private_key))
         for address in (f"10.9.0.{self.number}/24", f"fd09::{self.number}/64"):

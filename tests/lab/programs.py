@@ -23,18 +23,19 @@ SHORT_SESSIONS = "import wgnode.protocol.session as s; s.REKEY_AFTER_TIME = 2.0;
 
 @dataclass(frozen=True)
 class Program:
-    """`command(interface)` runs it in the foreground. `prelude` is Python to run before ours."""
+    """`command(interface)` runs it in the foreground, with `environment` added to ours."""
 
     name: str
     command: Callable[[str], Sequence[str | Path]]
     ours: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: {"LOG_LEVEL": "verbose"})
 
     def __str__(self) -> str:
         return self.name
 
 
 def ours(plane: str = PYTHON, prelude: str = "") -> Program:
-    """Our node on a data plane, as `wgnode device` runs it. Skips where the compiled one is not built."""
+    """Our node on a data plane, as `wgnode device` runs it. `prelude` is Python to run before it. Skips where the compiled one is not built."""
     try:
         choose(plane)
     except Unavailable as missing:

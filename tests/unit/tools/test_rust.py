@@ -65,20 +65,33 @@ def test_a_crate_that_is_not_there_is_none(tmp_path: Path) -> None:
         check_digest(CRATE, tmp_path)
 
 
-def test_a_build_is_kept_whole_and_without_its_rubble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Cargo whose program says how it was built."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "home"))
     script = """
 cache=$CARGO_HOME/registry/cache/index
 case $1 in
 info) mkdir -p $cache; printf crate >$cache/gotatun-cli-0.10.2.crate ;;
-install) mkdir -p $CARGO_TARGET_DIR $5/bin; echo "$@" >$5/bin/gotatun ;;
+install) mkdir -p $CARGO_TARGET_DIR $5/bin; { echo "$@"; env; } >$5/bin/gotatun ;;
 esac
 """
     fake_program(tmp_path / "bin", "cargo", script)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setitem(CRATES, "gotatun", replace(CRATE, digest=hashlib.sha256(b"crate").hexdigest()))
+
+
+def test_a_build_is_kept_whole_and_without_its_rubble(building: None) -> None:
     program = rust.ensure("gotatun")
     assert "install --locked --no-track --root" in program.read_text()
     assert "gotatun-cli@0.10.2 --no-default-features --features ring" in program.read_text()
     assert [path.name for path in program.parents[1].iterdir()] == ["bin"]
+
+
+def test_the_benchmark_gets_a_build_of_its_own_that_is_not_the_tests_quick_one(building: None) -> None:
+    quick, optimised = rust.ensure("gotatun"), rust.ensure("gotatun", optimised=True)
+    assert quick != optimised
+    assert "CARGO_PROFILE_RELEASE_OPT_LEVEL=1" in quick.read_text()
+    assert "CARGO_PROFILE" not in optimised.read_text()
+    assert "--no-default-features" not in optimised.read_text()

@@ -114,9 +114,10 @@ class NodeConfig:
                 interface=str(raw["interface"]),
                 mtu=int(raw["mtu"]),
             )
+            written = config.to_json()
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
-        if config.to_json() != blob:
+        if written != blob:
             raise ConfigError("node configuration: not in canonical form, so not written by this version")
         return config
 
@@ -262,6 +263,6 @@ def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
         name=name,
         public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
         allowed_ips=tuple(raw["allowedIPs"]),
-        endpoint=raw["endpoint"],
+        endpoint=None if raw["endpoint"] is None else str(raw["endpoint"]),
         persistent_keepalive=int(raw["persistentKeepalive"]),
     )

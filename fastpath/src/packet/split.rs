@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn with_padding(mut packet: Vec<u8>, mtu: usize) -> Vec<u8> {
-        while packet.len() % 16 != 0 && packet.len() < mtu {
+        while !packet.len().is_multiple_of(16) && packet.len() < mtu {
             packet.push(0);
         }
         packet
@@ -395,6 +395,21 @@ mod tests {
         ];
         for (length, mtu, expected) in sizes {
             assert_eq!(padded(length, &[mtu]), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_udp_checksum_of_zero_is_sent_as_ones() {
+        let mut sample = Sample {
+            six: true,
+            ..sample(UDP, 20)
+        };
+        sample.payload[..2].fill(0);
+        let check = sample.packet()[46..48].to_vec();
+        sample.payload[..2].copy_from_slice(&check);
+        for segment in [None, Some(20)] {
+            let plaintext = &split_whole(&sample.frame(segment), &TEMPLATE).unwrap()[0];
+            assert_eq!(plaintext[46..48], [0xff, 0xff]);
         }
     }
 

@@ -6,8 +6,8 @@ Each is `Program(name, command)`: what a test gets as a parameter, so that it sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,10 @@ class Program:
 
 
 def ours(plane: str = PYTHON, prelude: str = "") -> Program:
-    """Our node on a data plane, as `wgnode device` runs it. `prelude` is Python to run before it. Skips where the compiled one is not built."""
+    """Our node on a data plane, as `wgnode device` runs it. `prelude` is Python to run before it.
+
+    Skips where the compiled one is not built.
+    """
     try:
         choose(plane)
     except Unavailable as missing:

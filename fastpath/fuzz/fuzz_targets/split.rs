@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let template = Template {
         receiver: 0xdead_beef,
         counter: u64::MAX - 3,
-        mtu,
+        mtus: &[mtu],
     };
     let mut packets = Vec::new();
     let whole = for_each_packet(frame, &mut Vec::new(), |packet| {

@@ -54,14 +54,12 @@ def test_ours_runs_by_its_own_command_and_quietly() -> None:
 
 
 def test_a_data_plane_that_is_not_there_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implementations, "_has_choice", lambda: True)
     monkeypatch.setitem(sys.modules, "wgnode_fastpath", None)
     with pytest.raises(Missing, match="the compiled data plane is not installed"):
         programs("fast")
 
 
 def test_the_bound_needs_a_build_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implementations, "_has_choice", lambda: True)
     extension = type("Extension", (), {})
     monkeypatch.setitem(sys.modules, "wgnode_fastpath", extension)
     with pytest.raises(Missing, match="has no bound 'null'"):

@@ -4,3 +4,5 @@
 
 pub mod crypto;
 pub mod packet;
+pub mod replay;
+pub mod routes;

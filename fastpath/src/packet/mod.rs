@@ -1,1 +1,12 @@
-//! Inner packets: splitting of what the TUN gives, joining of what it gets.
+//! Inner packets: splitting of what the TUN gives, joining of what it gets. Pure functions of bytes, without any I/O.
+
+pub mod checksum;
+pub mod coalesce;
+pub mod ecn;
+mod fields;
+mod flow;
+pub mod inner;
+pub mod nested;
+pub mod split;
+mod train;
+pub mod vnet;

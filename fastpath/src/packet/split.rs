@@ -1,0 +1,243 @@
+//! From a TUN's frame to the messages that carry it: what a network card does for TSO and USO.
+
+use super::checksum::{fold, store, sum};
+use super::fields::{IPV4_HEADER, IPV6_HEADER, udp, version};
+use super::train::{TrainHeader, transmitted};
+use super::vnet::{Gso, VNET_HEADER, VnetHeader};
+
+/// Bytes before the plaintext of a transport message (wp 5.4.6).
+pub const MESSAGE_HEADER: usize = 16;
+/// Bytes after it.
+pub const MESSAGE_TAG: usize = 16;
+const MESSAGE_TYPE: u32 = 4;
+const PADDING_MULTIPLE: usize = 16;
+/// No IP packet is longer than its length field can say.
+const LONGEST_IPV4: usize = 0xffff;
+const LONGEST_IPV6: usize = 0xffff + IPV6_HEADER;
+
+/// What is written into message headers. `counter` is of the first message and counts up; `mtu` bounds padding.
+#[derive(Clone, Copy, Debug)]
+pub struct Template {
+    pub receiver: u32,
+    pub counter: u64,
+    pub mtu: usize,
+}
+
+/// Consecutive messages, `stride` bytes each but for the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Train {
+    pub messages: usize,
+    pub stride: usize,
+    pub last: usize,
+}
+
+impl Train {
+    /// Bytes of all messages.
+    pub fn total(&self) -> usize {
+        (self.messages - 1) * self.stride + self.last
+    }
+}
+
+/// Why a frame was not split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitError {
+    /// No packet that a TUN could give.
+    Malformed,
+    /// The messages would not fit into the room for them.
+    TooLong,
+}
+
+/// An upper bound of the messages that `split` makes of this frame: that many counters must be reserved first, or
+/// nonces would repeat.
+#[inline]
+pub fn most_messages(frame: &[u8]) -> u64 {
+    match VnetHeader::parse(frame) {
+        Some(header) if header.gso != Gso::None && header.segment != 0 => {
+            (frame.len() as u64).div_ceil(u64::from(header.segment))
+        }
+        _ => 1,
+    }
+}
+
+/// Writes the messages of a frame (virtio-net header and IP packet, as read from a TUN) into `out`: header, padded
+/// plaintext and room for the tag each, still to be sealed. Checksums are complete.
+#[inline]
+pub fn split(frame: &[u8], out: &mut [u8], template: &Template) -> Result<Train, SplitError> {
+    let plan = Plan::new(frame)?;
+    let size = |packet: usize| MESSAGE_HEADER + padded(packet, template.mtu) + MESSAGE_TAG;
+    let last = size(plan.length(plan.packets - 1));
+    let stride = if plan.packets == 1 {
+        last
+    } else {
+        size(plan.length(0))
+    };
+    let train = Train {
+        messages: plan.packets,
+        stride,
+        last,
+    };
+    let room = out.get_mut(..train.total()).ok_or(SplitError::TooLong)?;
+    for (index, message) in room.chunks_mut(stride).enumerate() {
+        let (header, rest) = message.split_at_mut(MESSAGE_HEADER);
+        write_message_header(header, template, index as u64);
+        let (packet, padding) = rest.split_at_mut(plan.length(index));
+        plan.write(index, packet);
+        padding.fill(0);
+    }
+    Ok(train)
+}
+
+/// Calls `each` with every packet of a frame, in order: what `split` makes, without headers and padding.
+/// `scratch` is overwritten.
+pub fn for_each_packet(
+    frame: &[u8],
+    scratch: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8]),
+) -> Result<(), SplitError> {
+    let plan = Plan::new(frame)?;
+    for index in 0..plan.packets {
+        scratch.resize(plan.length(index), 0);
+        plan.write(index, scratch);
+        each(scratch);
+    }
+    Ok(())
+}
+
+/// Bytes of the plaintext of a packet: a multiple of 16, but not above the MTU (wp 5.4.6); a packet that is itself
+/// above the MTU stays as it is.
+#[inline]
+fn padded(length: usize, mtu: usize) -> usize {
+    length
+        .next_multiple_of(PADDING_MULTIPLE)
+        .min(mtu.max(length))
+}
+
+#[inline]
+fn write_message_header(header: &mut [u8], template: &Template, index: u64) {
+    header[..4].copy_from_slice(&MESSAGE_TYPE.to_le_bytes());
+    header[4..8].copy_from_slice(&template.receiver.to_le_bytes());
+    header[8..16].copy_from_slice(&template.counter.wrapping_add(index).to_le_bytes());
+}
+
+/// How a frame becomes packets.
+struct Plan<'a> {
+    /// The IP packet.
+    ip: &'a [u8],
+    packets: usize,
+    /// IP and transport header together.
+    headers: usize,
+    /// Most bytes of payload in each packet.
+    segment: usize,
+    kind: Kind,
+}
+
+/// What is to be done to each packet.
+enum Kind {
+    /// It is as it should be.
+    Complete,
+    /// The checksum at `at` is of everything from `start` on.
+    Checksum {
+        start: usize,
+        at: usize,
+    },
+    Train(TrainHeader),
+}
+
+impl<'a> Plan<'a> {
+    #[inline]
+    fn new(frame: &'a [u8]) -> Result<Plan<'a>, SplitError> {
+        Plan::parse(frame).ok_or(SplitError::Malformed)
+    }
+
+    #[inline]
+    fn parse(frame: &'a [u8]) -> Option<Plan<'a>> {
+        let header = VnetHeader::parse(frame)?;
+        let ip = &frame[VNET_HEADER..];
+        let longest = match version(ip) {
+            4 if ip.len() >= IPV4_HEADER => LONGEST_IPV4,
+            6 if ip.len() >= IPV6_HEADER => LONGEST_IPV6,
+            _ => return None,
+        };
+        let plan = match header.gso {
+            Gso::None => Plan::of_one(ip, &header)?,
+            _ => Plan::of_train(ip, &header)?,
+        };
+        (plan.length(0) <= longest).then_some(plan)
+    }
+
+    #[inline]
+    fn of_one(ip: &'a [u8], header: &VnetHeader) -> Option<Plan<'a>> {
+        let kind = if header.needs_checksum() {
+            let start = usize::from(header.checksum_start);
+            let at = start + usize::from(header.checksum_offset);
+            if at + 2 > ip.len() {
+                return None;
+            }
+            Kind::Checksum { start, at }
+        } else {
+            Kind::Complete
+        };
+        Some(Plan {
+            ip,
+            packets: 1,
+            headers: ip.len(),
+            segment: 0,
+            kind,
+        })
+    }
+
+    #[inline]
+    fn of_train(ip: &'a [u8], header: &VnetHeader) -> Option<Plan<'a>> {
+        let segment = usize::from(header.segment);
+        if segment == 0 {
+            return None;
+        }
+        let train = TrainHeader::parse(ip, header)?;
+        let (headers, payload) = (train.size, ip.len() - train.size);
+        let packets = payload.div_ceil(segment).max(1);
+        Some(Plan {
+            ip,
+            packets,
+            headers,
+            segment,
+            kind: Kind::Train(train),
+        })
+    }
+
+    /// Bytes of a packet.
+    #[inline]
+    fn length(&self, index: usize) -> usize {
+        let payload = self.ip.len() - self.headers;
+        self.headers + (payload - index * self.segment).min(self.segment)
+    }
+
+    /// Writes a packet into exactly its length.
+    #[inline]
+    fn write(&self, index: usize, packet: &mut [u8]) {
+        match &self.kind {
+            Kind::Complete => packet.copy_from_slice(self.ip),
+            Kind::Checksum { start, at } => {
+                packet.copy_from_slice(self.ip);
+                let check = !fold(sum(&packet[*start..]));
+                store(packet, *at, transmitted(check, at - start == udp::CHECKSUM));
+            }
+            Kind::Train(train) => self.write_of_train(train, index, packet),
+        }
+    }
+
+    #[inline]
+    fn write_of_train(&self, train: &TrainHeader, index: usize, packet: &mut [u8]) {
+        let before = index * self.segment;
+        let from = self.headers + before;
+        let payload = &self.ip[from..from + packet.len() - self.headers];
+        packet[..self.headers].copy_from_slice(&self.ip[..self.headers]);
+        packet[self.headers..].copy_from_slice(payload);
+        train.complete(
+            packet,
+            index,
+            before,
+            index == self.packets - 1,
+            sum(payload),
+        );
+    }
+}

@@ -166,11 +166,7 @@ mod tests {
         for size in [0xffff, 1 << 20, (1 << 21) + 31] {
             for byte in [0x00, 0x7f, 0x80, 0xff] {
                 let data = vec![byte; size];
-                assert_eq!(
-                    sum(&data),
-                    sum_portable(&data).max(sum(&data)),
-                    "{size} {byte}"
-                );
+                assert_eq!(fold(sum(&data)), fold(sum_portable(&data)), "{size} {byte}");
                 assert_eq!(fold(sum(&data)).to_be(), naive(&data), "{size} {byte}");
             }
         }

@@ -7,6 +7,8 @@ mod fields;
 mod flow;
 pub mod inner;
 pub mod nested;
+#[cfg(test)]
+mod samples;
 pub mod split;
 mod train;
 pub mod vnet;

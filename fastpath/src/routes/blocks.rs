@@ -70,6 +70,16 @@ impl<T: Copy> Blocks<T> {
         new
     }
 
+    /// Elements of all arrays that are not unused.
+    #[cfg(test)]
+    pub fn in_use(&self) -> usize {
+        let free = self.free.iter().enumerate();
+        self.items.len()
+            - free
+                .map(|(size, starts)| size * starts.len())
+                .sum::<usize>()
+    }
+
     pub fn memory(&self) -> usize {
         let free: usize = self
             .free

@@ -288,4 +288,14 @@ impl Trie {
     pub fn memory(&self) -> usize {
         self.nodes.memory() + self.slots.memory()
     }
+
+    #[cfg(test)]
+    pub fn nodes_in_use(&self) -> usize {
+        self.nodes.in_use()
+    }
+
+    #[cfg(test)]
+    pub fn slots_in_use(&self) -> usize {
+        self.slots.in_use()
+    }
 }

@@ -34,20 +34,22 @@ struct Node {
 }
 
 /// The next four bits of `key`.
-#[inline]
+#[inline(always)]
 fn chunk(key: u128, depth: u8) -> u32 {
-    (key << depth >> 124) as u32
+    // A half of the key is enough, as no four bits lie in both; a shift of all 128 takes several instructions.
+    let half = if depth < 64 { key >> 64 } else { key } as u64;
+    ((half << (depth & 63)) >> 60) as u32
 }
 
 /// The bit of a prefix of `length` bits, 1 to 4 more than `depth`.
-#[inline]
+#[inline(always)]
 fn prefix_bit(key: u128, depth: u8, length: u8) -> u32 {
     let more = u32::from(length - depth);
     (1 << more) - 2 + (chunk(key, depth) >> (u32::from(STRIDE) - more))
 }
 
 /// The bits of all prefixes that hold these four bits.
-#[inline]
+#[inline(always)]
 fn covering(chunk: u32) -> u32 {
     1 << (chunk >> 3) | 1 << (2 + (chunk >> 2)) | 1 << (6 + (chunk >> 1)) | 1 << (14 + chunk)
 }
@@ -65,30 +67,30 @@ impl Node {
     }
 
     /// Where the slot of this bit is among the node's slots.
-    #[inline]
+    #[inline(always)]
     fn place(&self, bit: u32) -> usize {
         (self.prefixes & ((1 << bit) - 1)).count_ones() as usize
     }
 
     /// Where the child for these four bits is among the node's children.
-    #[inline]
+    #[inline(always)]
     fn branch(&self, chunk: u32) -> usize {
         (self.branches & ((1 << chunk) - 1)).count_ones() as usize
     }
 
-    #[inline]
+    #[inline(always)]
     fn child(&self, chunk: u32) -> Option<usize> {
         (self.branches & 1 << chunk != 0).then(|| self.children as usize + self.branch(chunk))
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(&self, bit: u32) -> Option<usize> {
         (self.prefixes & 1 << bit != 0).then(|| self.slots as usize + self.place(bit))
     }
 
-    #[inline]
+    #[inline(always)]
     fn holds(&self, key: u128) -> bool {
-        (key ^ self.key) & prefix_mask(self.depth) == 0
+        (key ^ self.key).leading_zeros() >= u32::from(self.depth)
     }
 }
 
@@ -116,6 +118,26 @@ impl Trie {
     /// The owner of the longest prefix of `key`.
     #[inline]
     pub fn lookup(&self, family: Family, key: u128) -> Option<u32> {
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("popcnt") && std::is_x86_feature_detected!("lzcnt") {
+            // SAFETY: the CPU has both.
+            return unsafe { self.lookup_counting(family, key) };
+        }
+        self.search(family, key)
+    }
+
+    /// As `search`, with an instruction for each count of bits.
+    ///
+    /// # Safety
+    /// The CPU has POPCNT and LZCNT.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "popcnt,lzcnt")]
+    unsafe fn lookup_counting(&self, family: Family, key: u128) -> Option<u32> {
+        self.search(family, key)
+    }
+
+    #[inline(always)]
+    fn search(&self, family: Family, key: u128) -> Option<u32> {
         let mut at = family as usize;
         let mut found = None;
         loop {

@@ -1,0 +1,56 @@
+//! Any bytes as a frame from a TUN: the two ways to split it agree, and neither goes beyond its room.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wgnode_fastpath::packet::inner;
+use wgnode_fastpath::packet::split::{SplitError, Template, for_each_packet, most_messages, split};
+
+const GUARD: u8 = 0xa5;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((control, frame)) = data.split_first_chunk::<3>() else {
+        return;
+    };
+    let mtu = usize::from(control[0]) * 8;
+    let room = usize::from(u16::from_le_bytes([control[1], control[2]]));
+    let template = Template {
+        receiver: 0xdead_beef,
+        counter: u64::MAX - 3,
+        mtu,
+    };
+    let mut packets = Vec::new();
+    let whole = for_each_packet(frame, &mut Vec::new(), |packet| {
+        packets.push(packet.to_vec())
+    });
+    let mut out = vec![GUARD; room];
+    match split(frame, &mut out, &template) {
+        Err(SplitError::Malformed) => assert_eq!(whole, Err(SplitError::Malformed)),
+        Err(SplitError::TooLong) => {
+            let bytes: usize = packets.iter().map(|packet| packet.len() + 47).sum();
+            assert!(whole.is_ok() && bytes > room);
+        }
+        Ok(train) => {
+            assert!(train.messages as u64 <= most_messages(frame));
+            assert_eq!(train.messages, packets.len());
+            assert!(train.last <= train.stride && train.total() <= room);
+            for (index, (message, packet)) in out[..train.total()]
+                .chunks(train.stride)
+                .zip(&packets)
+                .enumerate()
+            {
+                let counter = template.counter.wrapping_add(index as u64);
+                assert_eq!(message[8..16], counter.to_le_bytes());
+                let plaintext = &message[16..message.len() - 16];
+                assert_eq!(&plaintext[..packet.len()], packet);
+                assert!(plaintext[packet.len()..].iter().all(|byte| *byte == 0));
+                assert!(
+                    plaintext.len() < packet.len() + 16 && plaintext.len() <= mtu.max(packet.len())
+                );
+                if packets.len() > 1 {
+                    assert_eq!(inner::length(plaintext), Some(packet.len()));
+                }
+            }
+            assert!(out[train.total()..].iter().all(|byte| *byte == GUARD));
+        }
+    }
+});

@@ -91,7 +91,7 @@ mod x86 {
 
     /// Below this many bytes the portable version is as fast.
     pub const WORTHWHILE: usize = 64;
-    /// Each lane of 32 bits takes at most 2 * 32768 from a vector.
+    /// Each lane of 32 bits takes at most 2 * 32768 from a vector, and in the end all of them are added.
     const LONGEST: usize = 32 * 0x7fff;
 
     /// Words are taken as signed around 0x8000, so that one multiply-add by one adds pairs of them without overflow.
@@ -106,21 +106,38 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     fn sum_chunk(data: &[u8]) -> u64 {
         let (vectors, rest) = data.as_chunks::<32>();
-        let (offset, ones) = (_mm256_set1_epi16(i16::MIN), _mm256_set1_epi16(1));
-        let mut lanes = [_mm256_setzero_si256(); 2];
-        for (index, vector) in vectors.iter().enumerate() {
-            // SAFETY: 32 readable bytes; the load needs no alignment.
-            let words = unsafe { _mm256_loadu_si256(vector.as_ptr().cast()) };
-            let pairs = _mm256_madd_epi16(_mm256_xor_si256(words, offset), ones);
-            lanes[index & 1] = _mm256_add_epi32(lanes[index & 1], pairs);
+        let (quads, others) = vectors.as_chunks::<4>();
+        // Four sums, as an addition must not wait for the one before.
+        let mut lanes = [_mm256_setzero_si256(); 4];
+        for quad in quads {
+            for (lane, vector) in lanes.iter_mut().zip(quad) {
+                *lane = add_vector(*lane, vector);
+            }
         }
-        let mut spread = [0i32; 16];
-        for (lane, place) in lanes.iter().zip(spread.as_chunks_mut::<8>().0) {
-            // SAFETY: 32 writable bytes; the store needs no alignment.
-            unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), *lane) };
+        for (lane, vector) in lanes.iter_mut().zip(others) {
+            *lane = add_vector(*lane, vector);
         }
-        let signed: i64 = spread.iter().map(|lane| i64::from(*lane)).sum();
-        (signed + 0x8000 * 16 * vectors.len() as i64) as u64 + sum_portable(rest)
+        let [a, b, c, d] = lanes;
+        let lane = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+        (add_across(lane) + 0x8000 * 16 * vectors.len() as i64) as u64 + sum_portable(rest)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn add_vector(lane: __m256i, vector: &[u8; 32]) -> __m256i {
+        // SAFETY: 32 readable bytes; the load needs no alignment.
+        let words = unsafe { _mm256_loadu_si256(vector.as_ptr().cast()) };
+        let signed = _mm256_xor_si256(words, _mm256_set1_epi16(i16::MIN));
+        _mm256_add_epi32(lane, _mm256_madd_epi16(signed, _mm256_set1_epi16(1)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn add_across(lane: __m256i) -> i64 {
+        let mut spread = [0i32; 8];
+        // SAFETY: 32 writable bytes; the store needs no alignment.
+        unsafe { _mm256_storeu_si256(spread.as_mut_ptr().cast(), lane) };
+        spread.into_iter().map(i64::from).sum()
     }
 }
 

@@ -508,9 +508,7 @@ mod tests {
             Twist::Flags(flags) => flags,
             _ => tcp::ACK,
         };
-        flow.payload = (0..size)
-            .map(|at| (at as u32 ^ flow.sequence) as u8)
-            .collect();
+        flow.payload = (0..size).map(|at| (at ^ flow.sequence) as u8).collect();
         let mut packet = flow.packet();
         flow.sequence = flow.sequence.wrapping_add(size);
         flow.identification = flow.identification.wrapping_add(1);

@@ -277,7 +277,7 @@ mod tests {
     }
 
     fn with_padding(mut packet: Vec<u8>, mtu: usize) -> Vec<u8> {
-        while packet.len() % 16 != 0 && packet.len() < mtu {
+        while !packet.len().is_multiple_of(16) && packet.len() < mtu {
             packet.push(0);
         }
         packet

@@ -220,3 +220,33 @@ pub fn checksums_hold(segment: &Segment, packet: &[u8]) -> bool {
     let network = segment.version == 6 || fold(sum_portable(&packet[..transport])) == 0xffff;
     network && fold(pseudo(packet, length, segment.protocol) + sum(&packet[transport..])) == 0xffff
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn udp(source: u8, port: u8) -> ([u8; 29], Segment) {
+        let mut packet = [0; 29];
+        (packet[0], packet[3], packet[9], packet[12], packet[21]) =
+            (NO_OPTIONS, 29, UDP, source, port);
+        let Shape::Segment(segment) = shape(&packet) else {
+            panic!("no segment")
+        };
+        (packet, segment)
+    }
+
+    #[test]
+    fn flows_whose_hashes_collide_stay_apart() {
+        let (first, of_first) = udp(1, 1);
+        assert!(same_flow((&of_first, &first), (&of_first, &first)));
+        for (source, port) in [(2, 1), (1, 2)] {
+            let (other, of_other) = udp(source, port);
+            assert_ne!(of_other.hash, of_first.hash);
+            let collides = Segment {
+                hash: of_first.hash,
+                ..of_other
+            };
+            assert!(!same_flow((&of_first, &first), (&collides, &other)));
+        }
+    }
+}

@@ -395,6 +395,21 @@ mod tests {
     }
 
     #[test]
+    fn a_udp_checksum_of_zero_is_sent_as_ones() {
+        let mut sample = Sample {
+            six: true,
+            ..sample(UDP, 20)
+        };
+        sample.payload[..2].fill(0);
+        let check = sample.packet()[46..48].to_vec();
+        sample.payload[..2].copy_from_slice(&check);
+        for segment in [None, Some(20)] {
+            let plaintext = &split_whole(&sample.frame(segment), &TEMPLATE).unwrap()[0];
+            assert_eq!(plaintext[46..48], [0xff, 0xff]);
+        }
+    }
+
+    #[test]
     fn cwr_stays_with_the_first_and_fin_and_psh_with_the_last() {
         let sample = Sample {
             flags: 0x99,

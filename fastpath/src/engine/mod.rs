@@ -126,6 +126,12 @@ impl Engine {
         self.peers.remove(id);
     }
 
+    /// What has been handed over may decide how the next packet goes.
+    #[inline]
+    pub fn waits_for_protocol(&self) -> bool {
+        self.roamed || !self.handover.is_empty()
+    }
+
     pub fn sessions(&self) -> usize {
         self.sessions.len()
     }

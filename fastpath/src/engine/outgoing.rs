@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
+use super::peer::PeerId;
 use super::session::Session;
 use crate::packet::nested::is_tunnel_datagram;
 use crate::packet::split::{SplitError, Template, Train, for_each_packet, most_messages, split};
@@ -15,7 +16,7 @@ use crate::packet::{ecn, inner};
 pub struct Unsealed {
     pub session: Arc<Session>,
     pub to: Endpoint,
-    pub peer: super::peer::PeerId,
+    pub peer: PeerId,
     pub train: Train,
     /// ECN bits of the inner packet, which the outer one takes over (RFC 6040, 4.1).
     pub ecn: u8,
@@ -47,7 +48,7 @@ impl Engine {
         };
         let (to, nested) = match peer.destination {
             Destination::Unknown => return self.dropped(Drop::NoEndpoint),
-            Destination::Unresolved => return self.hand_over(frame),
+            Destination::Unresolved => return self.hand_over(id, frame, now),
             Destination::Resolved { to, nested } => (to, nested),
         };
         let Some(session) = peer
@@ -55,14 +56,14 @@ impl Engine {
             .as_ref()
             .filter(|session| !session.expired(now))
         else {
-            return self.hand_over(frame);
+            return self.hand_over(id, frame, now);
         };
         if nested && is_tunnel_datagram(packet) {
-            return self.hand_over(frame);
+            return self.hand_over(id, frame, now);
         }
         let reserved = most_messages(frame);
         let Some(first) = session.reserve(reserved) else {
-            return self.hand_over(frame);
+            return self.hand_over(id, frame, now);
         };
         let template = Template {
             receiver: session.remote,
@@ -95,15 +96,19 @@ impl Engine {
         Outgoing::Dropped
     }
 
-    fn hand_over(&mut self, frame: &[u8]) -> Outgoing {
+    fn hand_over(&mut self, id: PeerId, frame: &[u8], now: f64) -> Outgoing {
         let Engine {
             handover,
             counters,
+            peers,
             scratch,
             ..
         } = self;
+        let Some(peer) = peers.get_mut(id) else {
+            return self.dropped(Drop::NoPeer);
+        };
         let split = for_each_packet(frame, scratch, |packet| {
-            if !handover.packet(packet) {
+            if !peer.may_hand_over(now) || !handover.packet(packet) {
                 counters.drop(Drop::Staged);
             }
         });
@@ -261,11 +266,11 @@ mod tests {
         for _ in 0..3000 {
             engine.send(&frame(100, None), &mut out, NOW);
         }
-        let handed = engine.handover.take().len();
-        assert_eq!(
-            engine.counters.dropped().collect::<Vec<_>>(),
-            [("staged", 3000 - handed as u64)]
-        );
+        assert_eq!(engine.handover.take().len(), 256);
+        let dropped: Vec<_> = engine.counters.dropped().collect();
+        assert_eq!(dropped, [("staged", 3000 - 256)]);
+        engine.send(&frame(100, None), &mut out, NOW + 1.0);
+        assert_eq!(engine.handover.take().len(), 1);
     }
 
     #[test]

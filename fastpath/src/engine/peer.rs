@@ -8,6 +8,9 @@ use super::session::Session;
 
 pub type PeerId = u32;
 
+/// Packets of one peer: twice what the protocol keeps until there is a session.
+const HANDED_A_SECOND: usize = 256;
+
 #[derive(Default)]
 pub struct Peer {
     /// The session that sends.
@@ -18,6 +21,29 @@ pub struct Peer {
     pub activity: Activity,
     /// In the list of those that have something to report.
     pub listed: bool,
+    handed: Handed,
+}
+
+/// Packets handed over within this second.
+#[derive(Default)]
+struct Handed {
+    since: f64,
+    packets: usize,
+}
+
+impl Peer {
+    /// Whether the protocol should still be bothered with a packet that can't be sent. It keeps 128 of a peer, and a
+    /// flood to a peer that does not answer must not take the time that the others need.
+    pub fn may_hand_over(&mut self, now: f64) -> bool {
+        if now - self.handed.since >= 1.0 {
+            self.handed = Handed {
+                since: now,
+                packets: 0,
+            };
+        }
+        self.handed.packets += 1;
+        self.handed.packets <= HANDED_A_SECOND
+    }
 }
 
 /// Peers by identifier; identifiers of those that are gone are used again.

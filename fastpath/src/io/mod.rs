@@ -146,12 +146,11 @@ impl Io {
                 };
             };
             now = clock::now();
-            let mut needed = false;
             for event in &events[..count] {
-                needed |= self.handle(engine, event.u64 as i32, now)?;
-            }
-            if needed || self.tun_gone || engine.roamed || !engine.handover.is_empty() {
-                return Ok(());
+                let others = self.handle(engine, event.u64 as i32, now)?;
+                if others || self.tun_gone || engine.waits_for_protocol() {
+                    return Ok(());
+                }
             }
             if !reporting && engine.peers.any_active() {
                 reporting = true;
@@ -203,7 +202,7 @@ impl Io {
             {
                 self.outbox.push(messages);
             }
-            if self.outbox.full() {
+            if self.outbox.full() || engine.waits_for_protocol() {
                 break;
             }
         }

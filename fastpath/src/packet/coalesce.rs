@@ -860,13 +860,17 @@ mod tests {
     fn a_train_ends_at_64_packets_and_at_64_kib() {
         for sample in kinds() {
             assert_eq!(sizes(&train(&sample, 65)), [64, 1]);
-            let most = (65535 - sample.headers()) / 1300;
-            let packets = Sample {
-                payload: vec![7; 1300 * (most + 2)],
+            let bytes = |total: usize| Sample {
+                payload: vec![7; total - sample.headers()],
                 ..sample.clone()
-            }
-            .train(1300);
-            assert_eq!(sizes(&packets), [most, 2], "{sample:?}");
+            };
+            let fitting = bytes(65535).train(1300);
+            assert_eq!(sizes(&fitting), [fitting.len()], "{sample:?}");
+            assert_eq!(
+                sizes(&bytes(65536).train(1300)),
+                [fitting.len() - 1, 1],
+                "{sample:?}"
+            );
         }
     }
 

@@ -393,6 +393,9 @@ mod tests {
             (1420, 1420, 1420),
             (1421, 1420, 1421),
         ];
+        assert_eq!(padded(1297, &[1299, 1420]), 1299);
+        assert_eq!(padded(1300, &[1299, 1420]), 1312);
+        assert_eq!(padded(1290, &[1299, 1420]), 1296);
         for (length, mtu, expected) in sizes {
             assert_eq!(padded(length, &[mtu]), expected, "{length}");
         }

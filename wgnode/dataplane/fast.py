@@ -123,6 +123,8 @@ class FastPlane:
         self.routes = CompiledRoutes(self.engine, self.numbers, self.peers)
         self.resolve: Resolve = lambda endpoint: (endpoint, False)
         self._changed: dict[Peer, None] = {}
+        self.busy: list[Peer] = []
+        """Those that the last report was about."""
 
     def peer_added(self, peer: Peer) -> None:
         number = self.numbers[peer] = self.engine.add_peer()
@@ -152,8 +154,11 @@ class FastPlane:
         self.engine.set_mtus([*(each for each in route_mtus if each < mtu), mtu])
 
     def routing_changed(self) -> None:
-        """Where to send is asked again for each peer that has something to send."""
+        """Where to send is asked again: for peers with traffic before the next packet, for others with theirs."""
         self.engine.forget_destinations()
+        for peer in self.busy:
+            if peer in self.numbers:
+                self.peer_changed(peer)
 
     def sync(self) -> None:
         """Tell the engine which sessions send, and where to."""
@@ -221,7 +226,10 @@ class FastDevice(Device):
         return packets
 
     def _note_activity(self, now: float) -> None:
-        for number, tx, rx, sent, received, waiting, owing, more, place in self.plane.engine.activity():
+        report = self.plane.engine.activity()
+        if report:
+            self.plane.busy = [self.plane.peers[number] for number, *_ in report]
+        for number, tx, rx, sent, received, waiting, owing, more, place in report:
             endpoint = None if place is None else to_endpoint(place)
             activity = Activity(tx, rx, sent, received, waiting, owing, more, endpoint)
             transport.note_activity(self._core, self.plane.peers[number], activity, now)

@@ -13,7 +13,7 @@ use crate::engine::endpoint::Endpoint;
 use crate::engine::session::Session;
 
 /// Bytes that are sealed and sent together; more waits longer for its turn, fewer cost more system calls.
-const FLUSH_AT: usize = 64 << 10;
+const FLUSH_AT: usize = 128 << 10;
 /// Room for one more frame: a TCP super-packet of the smallest segments that Linux makes.
 const LARGEST_FRAME: usize = 1 << 20;
 /// Limits of UDP_SEGMENT (UDP_MAX_SEGMENTS of older kernels; the length field of UDP).

@@ -123,6 +123,7 @@ class FastPlane:
         self.routes = CompiledRoutes(self.engine, self.numbers, self.peers)
         self.resolve: Resolve = lambda endpoint: (endpoint, False)
         self._changed: dict[Peer, None] = {}
+        self.mtu = 0
         self.busy: list[Peer] = []
         """Those that the last report was about."""
 
@@ -151,6 +152,7 @@ class FastPlane:
         self.engine.set_mac1_keys([mac1_key(key) for key in public_keys])
 
     def mtu_changed(self, mtu: int, route_mtus: Iterable[int]) -> None:
+        self.mtu = mtu
         self.engine.set_mtus([*(each for each in route_mtus if each < mtu), mtu])
 
     def routing_changed(self) -> None:

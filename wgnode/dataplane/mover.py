@@ -10,11 +10,16 @@ from collections import Counter
 from wgnode.dataplane.fast import FastDevice
 from wgnode.dataplane.offloads import Offloads
 from wgnode.io.mover import Carrier
+from wgnode.io.netlink import Rtnetlink
 from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.protocol.endpoint import Endpoint
 
 UDP_SEGMENT, UDP_GRO = 103, 104
 IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
+LARGEST_TRAIN, MOST_SEGMENTS = 65507, 64
+"""Of one sending with UDP_SEGMENT: bytes of UDP payload, and datagrams."""
+OVERHEAD = 32
+"""Bytes that a transport message is longer than its packet."""
 
 
 class FastMover:
@@ -28,6 +33,7 @@ class FastMover:
         self._engine.open(carrier.loop.fileno())
         tun = carrier.tun.offloads
         self._engine.set_tun(carrier.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
+        self._limited_for = 0
         carrier.loop.waiter = self._wait
 
     @property
@@ -58,6 +64,8 @@ class FastMover:
 
     def _wait(self, timeout: float) -> None:
         """The loop's: until a descriptor of its own is readable, or for `timeout` seconds."""
+        if self._plane.mtu != self._limited_for:
+            self._limit_frames(self._plane.mtu)
         self._plane.sync()
         gone = self._engine.run(timeout)
         packets = self._device.carry_over(self._carrier.loop.now())
@@ -69,6 +77,13 @@ class FastMover:
         if gone:
             self._engine.set_tun(None)
             self._carrier.interface_gone()
+
+    def _limit_frames(self, mtu: int) -> None:
+        """No more packets in a frame of the TUN than messages in one sending: a few left over would cost a second one."""
+        self._limited_for = mtu
+        segments = min(MOST_SEGMENTS, LARGEST_TRAIN // (mtu + OVERHEAD))
+        with contextlib.suppress(OSError), Rtnetlink() as kernel:
+            kernel.set_link(kernel.link(self._carrier.tun.name).index, gso_max_segs=max(1, segments))
 
     def _resolve(self, endpoint: Endpoint) -> tuple[Endpoint, bool] | None:
         udp = self._carrier.udp

@@ -19,7 +19,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x300, 0x100, 0x400
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_GSO_MAX_SEGS = 1, 3, 4, 40
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_NODAD = 0x02
 RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_METRICS, RTA_TABLE, RTA_MARK = 1, 2, 4, 5, 8, 15, 16
@@ -108,14 +108,27 @@ class Rtnetlink:
                 return link
         raise NetlinkError(errno.ENODEV, f"no network interface {what}")
 
-    def set_link(self, index: int, *, up: bool | None = None, mtu: int | None = None, name: str | None = None) -> None:
-        """Change what is not None. An interface must be down to be renamed."""
+    def set_link(
+        self,
+        index: int,
+        *,
+        up: bool | None = None,
+        mtu: int | None = None,
+        name: str | None = None,
+        gso_max_segs: int | None = None,
+    ) -> None:
+        """Change what is not None. An interface must be down to be renamed.
+
+        `gso_max_segs`: how many packets it may be given as one.
+        """
         flags, mask = (IFF_UP if up else 0), (0 if up is None else IFF_UP)
         body = IFINFOMSG.pack(0, 0, index, flags, mask)
         if mtu is not None:
             body += attribute(IFLA_MTU, struct.pack("=I", mtu))
         if name is not None:
             body += attribute(IFLA_IFNAME, name.encode() + b"\0")
+        if gso_max_segs is not None:
+            body += attribute(IFLA_GSO_MAX_SEGS, struct.pack("=I", gso_max_segs))
         self._ask(RTM_NEWLINK, NLM_F_ACK, body, f"change link {index}")
 
     def delete_link(self, index: int) -> None:

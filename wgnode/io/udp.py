@@ -15,8 +15,9 @@ from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, ask_for_lo
 from wgnode.protocol.endpoint import Endpoint
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-BUFFER = 4 << 20
-"""Bytes of each socket buffer: about 30 ms at 1 Gbit/s."""
+BUFFER = 1 << 20
+"""Bytes of each socket buffer (Linux doubles it for its own needs): a few milliseconds at the rates that we reach. More
+would be waiting time for whoever shares the tunnel with a transfer (docs/decisions/waiting-time.md)."""
 LARGEST_DATAGRAM = 65535
 LARGEST_BACKLOG = 1024
 """Datagrams."""

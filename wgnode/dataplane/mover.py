@@ -79,7 +79,7 @@ class FastMover:
             self._carrier.interface_gone()
 
     def _limit_frames(self, mtu: int) -> None:
-        """No more packets in a frame of the TUN than messages in one sending: a few left over would cost a second one."""
+        """No more packets in a frame of the TUN than messages in one sending: those left over would cost another."""
         self._limited_for = mtu
         segments = min(MOST_SEGMENTS, LARGEST_TRAIN // (mtu + OVERHEAD))
         with contextlib.suppress(OSError), Rtnetlink() as kernel:

@@ -1,11 +1,12 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-dataplane bench-deploy bench-flood bench-scale help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean
+.PHONY: bench-dataplane bench-deploy bench-flood bench-scale help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean test-rust
 
 LAB ?= demo
 HOST ?= berlin
 PYTHON := .venv/bin/python
 BIN := .venv/bin
+CARGO := $(PYTHON) -m tools.fastpath.cargo
 # An ordinary user's PATH lacks the folders of Debian's tools for administration.
 export PATH := $(PATH):/usr/sbin:/sbin
 # Programs that build file systems or network namespaces run as root, with this user's caches and PATH.
@@ -24,7 +25,7 @@ demo: setup image ## two sites on this machine, deployed by three real `pulumi u
 demo-down: ## remove all that the demo made
 	@$(AS_ROOT) $(PYTHON) -m lab.demo down
 
-test: setup-tests lint image ## all tests; as root or with sudo
+test: setup-tests lint test-rust image ## all tests; as root or with sudo
 	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 test-faults: setup image ## a runner killed at every step of each resource's operations, in every way; takes an hour
@@ -33,6 +34,9 @@ test-faults: setup image ## a runner killed at every step of each resource's ope
 
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)
+
+test-rust: setup ## the compiled data plane's own tests, where a Cargo is new enough
+	@$(CARGO) test --quiet --locked --no-default-features
 
 .PHONY: setup-tests
 setup-tests:
@@ -55,11 +59,13 @@ bench-scale: setup ## memory and lookups of a node with 10,000 peers and 100,000
 	@mkdir -p build/bench
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.dataplane.scale $(ARGUMENTS)
 
-lint: setup ## ruff, mypy --strict, import-linter
+lint: setup ## ruff, mypy --strict, import-linter; rustfmt and clippy where a Cargo is new enough
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
 
 image: setup ## the appliance image, when out of date
 	@$(BIN)/wgnode image build
@@ -79,7 +85,7 @@ lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 take
 	$(LOCK) -c requirements.lock tools/mutate/requirements.in -o tools/mutate/requirements.lock
 
 clean: ## remove what was built in this clone; caches shared with other clones stay
-	rm -rf build dist mutants .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist fastpath/target mutants .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 .PHONY: coverage fuzz mutate
 coverage: setup ## branch coverage of wgnode/protocol, printed

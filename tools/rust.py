@@ -68,10 +68,10 @@ def installed(name: str, *, optimised: bool = False) -> Path:
 def why_not(name: str) -> str | None:
     """Why this machine can't build it; None when it can."""
     crate = CRATES[name]
-    found = _cargo_version()
+    found = cargo_version()
     if found < crate.rust:
-        has = f"it is {_text(found)}" if found else "there is none"
-        return f"no cargo new enough: {crate.name} {crate.version} needs {_text(crate.rust)}, {has}"
+        has = f"it is {version_text(found)}" if found else "there is none"
+        return f"no cargo new enough: {crate.name} {crate.version} needs {version_text(crate.rust)}, {has}"
     if shutil.which("cc") is None:
         return f"no C compiler, which {crate.name} needs"
     return None
@@ -117,7 +117,7 @@ def cargo_home() -> Path:
     return Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
 
 
-def _cargo_version() -> tuple[int, ...]:
+def cargo_version() -> tuple[int, ...]:
     """() without a Cargo that runs."""
     if shutil.which("cargo") is None:
         return ()
@@ -126,7 +126,7 @@ def _cargo_version() -> tuple[int, ...]:
     return (int(match[1]), int(match[2])) if match else ()
 
 
-def _text(version: tuple[int, ...]) -> str:
+def version_text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 

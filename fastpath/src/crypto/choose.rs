@@ -24,6 +24,8 @@ pub(super) fn choose_with(
 ) -> Result<(Suite, String), String> {
     match wanted {
         Some("ring") => return Ok((Suite::Ring, "ring, because WGNODE_CRYPTO=ring".to_owned())),
+        #[cfg(feature = "null-crypto")]
+        Some("null") => return Ok((Suite::Null, "null, nothing is encrypted".to_owned())),
         None | Some("auto" | "avx512") => {}
         Some(other) => {
             return Err(format!(

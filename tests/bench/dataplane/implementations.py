@@ -10,6 +10,7 @@ from functools import partial
 from tests.lab.programs import RUN_OURS, Program
 from tools import rust
 from tools import wireguard_go as wireguard_go_tool
+from tools.fastpath import wheel
 
 REFERENCE = "wireguard-go"
 """What ratios are taken to, where it takes part."""
@@ -40,17 +41,19 @@ def _python(renewing: bool) -> Program:
     return _ours("--dataplane", "python", renewing=renewing)
 
 
-def _fast(renewing: bool, bound: str | None = None, **environment: str) -> Program:
-    """`bound` names a part that a benchmark's build of the extension can leave out."""
+def _fast(renewing: bool, **environment: str) -> Program:
     try:
-        extension = importlib.import_module("wgnode_fastpath")
+        importlib.import_module("wgnode_fastpath")
     except ImportError as error:
         raise Missing(f"the compiled data plane is not installed: {error}") from None
-    if bound is not None:
-        if bound not in getattr(extension, "BENCHMARK_BOUNDS", ()):
-            raise Missing(f"this build of wgnode_fastpath has no bound {bound!r}")
-        environment["WGNODE_FASTPATH_BOUND"] = bound
     return _ours("--dataplane", "fast", renewing=renewing, **environment)
+
+
+def _fast_null(renewing: bool) -> Program:
+    """A build of the extension that leaves encryption out, in place of the one that is installed."""
+    if (reason := wheel.why_not()) is not None:
+        raise Missing(f"the compiled data plane without encryption is not built: {reason}")
+    return _fast(renewing, PYTHONPATH=str(wheel.ensure_bound()), WGNODE_CRYPTO="null")
 
 
 def _wireguard_go(renewing: bool) -> Program:
@@ -73,7 +76,7 @@ _PROGRAMS: Mapping[str, Callable[[bool], Program]] = {
     "python": _python,
     "fast": _fast,
     "fast-ring": partial(_fast, WGNODE_CRYPTO="ring"),
-    "fast-null": partial(_fast, bound="null"),
+    "fast-null": _fast_null,
 }
 NAMES = (CABLE, *_PROGRAMS)
 

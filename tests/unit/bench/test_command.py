@@ -13,6 +13,7 @@ from tests.bench.dataplane.__main__ import arguments
 from tests.bench.dataplane.document import BEGIN, END, with_section
 from tests.bench.dataplane.implementations import CABLE, Missing, check, programs, renews
 from tests.unit.bench.samples import MACHINE, run, sample
+from tools.fastpath import wheel
 
 
 def test_names_of_implementations_and_pairs_are_taken_and_others_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,15 +60,19 @@ def test_a_data_plane_that_is_not_there_says_why(monkeypatch: pytest.MonkeyPatch
         programs("fast")
 
 
-def test_the_bound_needs_a_build_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    extension = type("Extension", (), {})
-    monkeypatch.setitem(sys.modules, "wgnode_fastpath", extension)
-    with pytest.raises(Missing, match="has no bound 'null'"):
+def test_the_bound_is_a_build_of_its_own_before_the_installed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wgnode_fastpath", type("Extension", (), {}))
+    monkeypatch.setattr(wheel, "ensure_bound", lambda: tmp_path)
+    monkeypatch.setattr(wheel, "why_not", lambda: "no Cargo")
+    with pytest.raises(Missing, match="is not built: no Cargo"):
         programs("fast-null")
-    extension.BENCHMARK_BOUNDS = ("null",)  # type: ignore[attr-defined]
+    monkeypatch.setattr(wheel, "why_not", lambda: None)
     both = programs("fast-null")
     assert both is not None
-    assert both[0].environment["WGNODE_FASTPATH_BOUND"] == "null"
+    assert both[0].environment["PYTHONPATH"] == str(tmp_path)
+    assert both[0].environment["WGNODE_CRYPTO"] == "null"
     ring = programs("fast-ring")
     assert ring is not None
     assert ring[0].environment["WGNODE_CRYPTO"] == "ring"

@@ -69,6 +69,16 @@ fn an_unknown_value_is_refused() {
     );
 }
 
+/// Nothing but the benchmark's own build may leave encryption out.
+#[test]
+fn null_is_known_to_the_benchmarks_build_alone() {
+    let chosen = choose(Some("null"));
+    #[cfg(not(feature = "null-crypto"))]
+    assert!(chosen.expect_err("not known").contains("WGNODE_CRYPTO=null"));
+    #[cfg(feature = "null-crypto")]
+    assert_eq!(chosen.expect("known").0, Suite::Null);
+}
+
 #[test]
 fn ring_when_the_self_test_fails_and_the_reason_says_so() {
     let (suite, why) = choose_with(None, ALL, || Err("no luck".into())).expect("a known value");

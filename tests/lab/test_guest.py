@@ -26,7 +26,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.hostd import bundle
-from wgnode.image import cpio, layers, machine
+from wgnode.image import cpio, extension, layers, machine
 from wgnode.image.archive import read_members
 from wgnode.image.build import PROJECT, build, listing
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
@@ -272,6 +272,7 @@ def test_process_1_is_our_interpreter_and_runs_what_was_baked_in(network: Networ
         "exe": "/usr/bin/python3.13",
         "argv": ["/usr/bin/python3.13", "-ISBu", "/init"],
     }
+    assert health["dataplane"] == ("fast" if extension.files() else "python")
     assert health["loaded"] == guest.config.digest
     assert health["live"] == expected_live_digest(guest.config, guest.secrets)
     assert [peer["name"] for peer in health["peers"]] == ["b"]

@@ -12,6 +12,7 @@ from typing import Any
 from wgnode.appliance import baked, network
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
+from wgnode.dataplane import DataPlane, choose
 from wgnode.io.loop import Loop
 from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
@@ -38,6 +39,7 @@ class Gateway:
         self.config: NodeConfig | None = None
         self.loaded: str | None = None
         self.shell: Shell | None = None
+        self.plane: DataPlane | None = None
         self.error: str | None = None
         self.image = baked.read_image()
         self.stamps = Tai64n()
@@ -50,10 +52,12 @@ class Gateway:
             secrets = baked.take_secrets()
             network.configure_masquerade(self.config)
             network.configure_links(self.config)
-            device = from_config(self.config, secrets, self.loop.now(), tai64n=self.stamps)
-            tun = Tun(self.config.interface, self.config.mtu)
+            self.plane = plane = choose()
+            self.log.info(f"data plane: {plane.name} ({plane.why})")
+            device = from_config(self.config, secrets, self.loop.now(), tai64n=self.stamps, new=plane.new_device)
+            tun = Tun(self.config.interface, self.config.mtu, plane.tun_offloads)
             self._warn_of_skipped(network.configure_tunnel(self.config))
-            self.shell = Shell(self.loop, device, tun, on_gone=_tunnel_gone, log=self.log.warning)
+            self.shell = Shell(self.loop, device, tun, on_gone=_tunnel_gone, log=self.log.warning, mover=plane.mover)
         except Exception as error:
             self._fail(error)
 
@@ -145,6 +149,7 @@ class Gateway:
             "kernel": os.uname().release,
             "pid1": {"pid": os.getpid(), "exe": os.readlink("/proc/1/exe"), "argv": sys.orig_argv},
             "image": self.image.get("inputs"),
+            "dataplane": None if self.plane is None else self.plane.name,
             "live": None,
             "peers": [],
             "counters": {},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+from wgnode.dataplane import DataPlane, choose
+from wgnode.dataplane.choose import NAMES, Unavailable
 from wgnode.io.node import new_device
 from wgnode.io.uapi import handle
 from wgnode.protocol.device import Device
@@ -13,8 +16,15 @@ A, B = Endpoint("192.0.2.1", 51820), Endpoint("2001:db8::1", 51820)
 
 
 def exercise() -> None:
+    """On each data plane that there is."""
+    for name in NAMES:
+        with contextlib.suppress(Unavailable):
+            _exercise(choose(name))
+
+
+def _exercise(plane: DataPlane) -> None:
     """A handshake and a packet between two devices in memory, and the questions that a host asks."""
-    alice, bob = new_device(), new_device()
+    alice, bob = new_device(new=plane.new_device), new_device(new=plane.new_device)
     alice.set_private_keys([os.urandom(32)], 0.0)
     bob.set_private_keys([os.urandom(32)], 0.0)
     _meet(alice, bob, B, "10.0.0.2/32")

@@ -1,6 +1,7 @@
 """Build the appliance image: one deterministic tar of vmlinux, initramfs.zst and manifest.json.
 
-The same inputs (image.lock, requirements.lock, our sources, this builder) give the same bytes on any machine.
+The same inputs (image.lock, requirements.lock, our sources and extension, this builder) give the same bytes on any
+machine.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import zstandard
 
-from wgnode.image import apt, cpio, lock, renew, wheels
+from wgnode.image import apt, cpio, extension, lock, renew, wheels
 from wgnode.image.archive import Members, read_members, write_archive
 from wgnode.image.contents import initial_files
 from wgnode.image.errors import ImageError
@@ -51,6 +52,8 @@ class Inputs:
     packages: list[lock.Package]
     requirements: str
     lock_text: str
+    extension: dict[str, bytes]
+    """The compiled data plane's files; none where it is not installed."""
 
     @classmethod
     def read(cls, lock_file: Path, requirements_file: Path) -> Inputs:
@@ -62,7 +65,7 @@ class Inputs:
             packages = lock.parse(text)
         except lock.LockError as error:
             raise ImageError(str(error)) from None
-        return cls(packages, wheels.pinned(requirements_file.read_text()), text)
+        return cls(packages, wheels.pinned(requirements_file.read_text()), text, extension.files())
 
     @property
     def digest(self) -> str:
@@ -70,6 +73,7 @@ class Inputs:
         parts = {
             "packages": lock.render(self.packages),
             "requirements": self.requirements,
+            "extension": extension.digest(self.extension),
             "version": version("wgnode"),
             "zstandard": zstandard.__version__,
             **{str(path.relative_to(WGNODE)): path.read_text() for path in _sources()},
@@ -103,7 +107,7 @@ def build(
             "image: WARNING: building from newer packages instead, verified by Debian's signatures, not by image.lock"
         )
         packages = renew.renewed(cache, mirrors, report)
-        inputs, renewed = Inputs(packages, inputs.requirements, lock.render(packages)), True
+        inputs, renewed = replace(inputs, packages=packages, lock_text=lock.render(packages)), True
         debs = _fetch(packages, mirrors, cache, report)
     members = _members(inputs, debs, wheels.fetch(inputs.requirements, cache / "wheels"), report)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -154,9 +158,12 @@ def _members(inputs: Inputs, debs: dict[str, Path], wheel_files: list[Path], rep
     kernel = Kernel(debs[kernels[0]])
     with tempfile.TemporaryDirectory(prefix="wgnode-image-") as work:
         python = GuestPython(Path(work, "root"))
+        if not inputs.extension:
+            report("image: without the compiled data plane, which is not installed here; gateways run on plain Python")
         report("image: tracing what the node imports, compiling it with the appliance's interpreter")
         python.unpack([deb for name, deb in debs.items() if name not in kernels])
         wheels.extract(wheel_files, python.site)
+        extension.write(inputs.extension, python.site)
         python.add_our_code(WGNODE)
         sources, extensions = python.traced()
         pyc = python.compiled(sorted({*sources, *always_needed()}), Path(work, "pyc"))
@@ -178,6 +185,7 @@ def _description(inputs: Inputs, kernel: str, wheel_files: list[Path]) -> dict[s
         "python": VERSION,
         "packages": {package.name: package.version for package in inputs.packages},
         "wheels": [wheel.name for wheel in wheel_files],
+        "extension": extension.digest(inputs.extension),
     }
 
 

@@ -27,12 +27,15 @@ UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 """Extension modules that would bring large libraries for nothing: hashlib has its own SHA-2 and BLAKE2."""
 
 TRACE = """
-import importlib, json, pkgutil, sys
+import importlib, importlib.util, json, pkgutil, sys
+compiled = ("wgnode.dataplane.fast", "wgnode.dataplane.mover")
+without = () if importlib.util.find_spec("wgnode_fastpath") else compiled
 for name in json.loads(sys.argv[1]):
     module = importlib.import_module(name)
     if hasattr(module, "__path__"):
         for info in pkgutil.walk_packages(module.__path__, name + "."):
-            importlib.import_module(info.name)
+            if info.name not in without:
+                importlib.import_module(info.name)
 importlib.import_module("wgnode.appliance.warmup").exercise()
 print(json.dumps(sorted({m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)})))
 """

@@ -7,6 +7,7 @@ HOST ?= berlin
 PYTHON := .venv/bin/python
 BIN := .venv/bin
 CARGO := $(PYTHON) -m tools.fastpath.cargo
+VECTORS = $(shell $(PYTHON) -c "import cryptography_vectors as v, pathlib; print(pathlib.Path(v.__file__).parent)")
 # An ordinary user's PATH lacks the folders of Debian's tools for administration.
 export PATH := $(PATH):/usr/sbin:/sbin
 # Programs that build file systems or network namespaces run as root, with this user's caches and PATH.
@@ -36,7 +37,28 @@ test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)
 
 test-rust: setup ## the compiled data plane's own tests, where a Cargo is new enough
-	@$(CARGO) test --quiet --locked --no-default-features
+	@WGNODE_VECTORS=$(wildcard $(abspath ../shared/vectors)) WGNODE_CRYPTOGRAPHY_VECTORS=$(VECTORS) \
+		$(CARGO) test --quiet --locked --no-default-features
+
+.PHONY: fuzz-crypto bench-crypto test-asan fuzz-rust
+fuzz-crypto: setup ## ten million packets through our own cryptography and through ring (PACKETS=, SEED=)
+	@$(CARGO) run --quiet --release --locked --no-default-features --example fuzz_crypto -- \
+		--packets $(or $(PACKETS),10000000) --seed $(or $(SEED),1)
+
+bench-crypto: setup ## ring, our own cryptography, and libipsec-mb where libipsec-mb-dev is installed
+	@mkdir -p build
+	@cc -O2 -shared -fPIC -o build/ipsec_mb_shim.so fastpath/examples/crypto_bench/ipsec_mb_shim.c -lIPSec_MB 2>/dev/null || rm -f build/ipsec_mb_shim.so
+	@$(CARGO) run --quiet --release --locked --no-default-features --example crypto_bench -- --rounds $(or $(ROUNDS),800) \
+		$(if $(wildcard build/ipsec_mb_shim.so),../build/ipsec_mb_shim.so)
+
+test-asan: setup ## the compiled data plane's tests under AddressSanitizer; needs a nightly Rust
+	@RUSTFLAGS=-Zsanitizer=address RUSTUP_TOOLCHAIN=nightly $(CARGO) test --quiet --locked --no-default-features --lib \
+		--target x86_64-unknown-linux-gnu
+
+# cargo install cargo-fuzz brings the command.
+fuzz-rust: setup ## fuzz splitting, joining and header parsing under AddressSanitizer (SECONDS=60 each); needs a nightly Rust
+	@for target in split coalesce vnet; do \
+		RUSTUP_TOOLCHAIN=nightly $(CARGO) fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
 
 .PHONY: setup-tests
 setup-tests:

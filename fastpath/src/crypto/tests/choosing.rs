@@ -74,7 +74,11 @@ fn an_unknown_value_is_refused() {
 fn null_is_known_to_the_benchmarks_build_alone() {
     let chosen = choose(Some("null"));
     #[cfg(not(feature = "null-crypto"))]
-    assert!(chosen.expect_err("not known").contains("WGNODE_CRYPTO=null"));
+    assert!(
+        chosen
+            .expect_err("not known")
+            .contains("WGNODE_CRYPTO=null")
+    );
     #[cfg(feature = "null-crypto")]
     assert_eq!(chosen.expect("known").0, Suite::Null);
 }

@@ -73,6 +73,8 @@ class CookieChecker:
 class CookieGenerator:
     """The sender's half, for one static key of a peer: puts macs on messages and remembers its cookie."""
 
+    __slots__ = ("_cookie", "_cookie_key", "_last_mac1", "_mac1_key", "_received")
+
     def __init__(self, public_key: bytes) -> None:
         self._mac1_key = mac1_key(public_key)
         self._cookie_key = cookie_key(public_key)

@@ -74,7 +74,7 @@ class Core:
     def stage(self, peer: Peer, packet: bytes) -> None:
         """Keep a packet (empty: a keepalive) until there is a session; the oldest goes first when full."""
         if len(peer.staged) >= MAX_STAGED_PACKETS:
-            peer.staged.popleft()
+            peer.staged.pop(0)
             self.counters[Drop.STAGED] += 1
         peer.staged.append(packet)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,8 @@ class Identity:
 
 class RemoteStatic:
     """One of a peer's static keys and what is remembered for each of them."""
+
+    __slots__ = ("_shared", "cookies", "last_initiation", "latest_timestamp", "peer", "public_key")
 
     def __init__(self, peer: Peer, public_key: bytes) -> None:
         self.peer = peer
@@ -96,7 +97,7 @@ class Peer:
         self.slots = KeypairSlots()
         self.outstanding: Outstanding | None = None
         self.last_sent_handshake = LONG_AGO
-        self.staged: deque[bytes] = deque()
+        self.staged: list[bytes] = []  # short; an empty deque would be most of a peer's memory
         self._routes = routes
 
     def __repr__(self) -> str:

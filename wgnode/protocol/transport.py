@@ -65,7 +65,7 @@ def send_staged(core: Core, peer: Peer, now: float) -> None:
         if keypair is None or not keypair.may_send(now):
             handshake.want_handshake(core, peer, now)
             return
-        packet = peer.staged.popleft()
+        packet = peer.staged.pop(0)
         core.transmit(peer, keypair.seal(pad(packet, core.mtu, core.route_mtus)))
         peer.timers.any_authenticated_packet_sent(now)
         if packet:

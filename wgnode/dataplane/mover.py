@@ -18,6 +18,8 @@ UDP_SEGMENT, UDP_GRO = 103, 104
 IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
 LARGEST_TRAIN, MOST_SEGMENTS = 65507, 64
 """Of one sending with UDP_SEGMENT: bytes of UDP payload, and datagrams."""
+RETRY = 0.01
+"""Seconds after which what a full socket did not take of the protocol's own messages is tried again."""
 OVERHEAD = 32
 """Bytes that a transport message is longer than its packet."""
 
@@ -67,9 +69,10 @@ class FastMover:
         if self._plane.mtu != self._limited_for:
             self._limit_frames(self._plane.mtu)
         self._plane.sync()
-        gone = self._engine.run(timeout)
-        packets = self._device.carry_over(self._carrier.loop.now())
         udp = self._carrier.udp
+        waiting = udp is not None and udp.blocked
+        gone = self._engine.run(min(timeout, RETRY) if waiting else timeout)
+        packets = self._device.carry_over(self._carrier.loop.now())
         nested = udp is not None and udp.nested
         self._carrier.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
         if udp is not None and udp.blocked:

@@ -44,6 +44,12 @@ def test_emulation_tells_the_guest_its_clock_rate_and_kvm_does_not_need_to() -> 
     assert values(command(kvm), "-cpu") == ["host"]
 
 
+@pytest.mark.parametrize(("vhost", "said"), [(None, ""), ("on", ",vhost=on"), ("off", ",vhost=off")])
+def test_the_hosts_kernel_moves_packets_where_it_is_told(vhost: str | None, said: str) -> None:
+    taps = [value for value in values(command(replace(MACHINE, vhost=vhost)), "-netdev") if "tap" in value]
+    assert [tap.partition("downscript=no")[2] for tap in taps] == [said, said]
+
+
 def test_a_panic_ends_the_machine() -> None:
     assert {"panic=-1", "oops=panic"} <= set(kernel_command_line(MACHINE).split())
 

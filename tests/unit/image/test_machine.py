@@ -57,7 +57,7 @@ def test_a_panic_ends_the_machine() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"memory": 95}, "95 MiB"),
+        ({"memory": 127}, "127 MiB"),
         ({"cpus": 0}, "0 CPUs"),
         ({"nics": (Nic("t", "52:54:00:77:67:0G"),)}, "no MAC address"),
         ({"kernel": "/a,b"}, "no comma"),
@@ -69,7 +69,7 @@ def test_a_machine_that_could_not_run_is_refused_by_name(changed: dict[str, obje
 
 
 def test_the_smallest_memory_is_enough() -> None:
-    assert values(command(replace(MACHINE, memory=96)), "-m") == ["96"]
+    assert values(command(replace(MACHINE, memory=128)), "-m") == ["128"]
 
 
 def test_the_clock_rate_comes_from_bogomips() -> None:

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.config_errors import ConfigurationError, shape_problems
 from wgnode import recipient
+from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.topology import networks, transit
 from wgnode.topology.compile import Reach
 from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
@@ -176,7 +177,7 @@ class TransitConfig(Model):
 class GatewayConfig(Model):
     """The virtual machine; `memory` is in MiB. `image` is a path from the project's folder, or a URL with `sha256`."""
 
-    memory: int = Field(default=128, ge=96, le=1 << 20)
+    memory: int = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20)
     cpus: int = Field(default=1, ge=1, le=64)
     image: str = "build/image/appliance.tar"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None

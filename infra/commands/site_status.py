@@ -49,7 +49,8 @@ class Peer:
 @dataclass(frozen=True)
 class SiteStatus:
     """`image`, `wanted` (on the host's disk), `loaded`, `applied` and `live` are digests, "" where unknown; `uptime` is
-    in seconds. `status` is hostd's word for the guest, or "away" for a host that did not answer."""
+    in seconds. `status` is hostd's word for the guest, or "away" for a host that did not answer. `dataplane` is "fast"
+    or "python", "" where no node runs."""
 
     stack: str
     site: str
@@ -62,6 +63,7 @@ class SiteStatus:
     applied: str = ""
     live: str = ""
     uptime: float | None = None
+    dataplane: str = ""
     peers: tuple[Peer, ...] = field(default=())
 
     @property
@@ -125,6 +127,7 @@ def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteS
         applied=health.get("applied") or "",
         live=health.get("live") or "",
         uptime=health.get("uptime"),
+        dataplane=health.get("dataplane") or "",
         peers=peers,
     )
 

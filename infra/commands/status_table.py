@@ -18,7 +18,8 @@ def _site(site: SiteStatus) -> Iterable[str]:
     up = f", up {duration(site.uptime)}" if site.uptime is not None else ""
     yield f"{site.site}: {site.status}{up}  ({site.host}, stack {site.stack})"
     if site.image or site.loaded:
-        yield f"  image {short(site.image)}  {_configuration(site)}  live {short(site.live)}"
+        plane = f"  data plane {site.dataplane}" if site.dataplane else ""
+        yield f"  image {short(site.image)}  {_configuration(site)}  live {short(site.live)}{plane}"
     if site.peers:
         rows = [HEADING, *(_row(peer) for peer in site.peers)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]

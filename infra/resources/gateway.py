@@ -23,6 +23,7 @@ from infra.resources.compare import changed_inputs
 from infra.resources.gateway_state import SILENT, UNITS, Desired, desired, differences, observed
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
 from wgnode.image import paths
+from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, encode_key
 
 
@@ -37,7 +38,7 @@ def _secrets_text(text: str) -> str:
 
 
 class MachineInputs(Inputs):
-    memory: int = Field(128, ge=96, description="MiB")
+    memory: int = Field(SMALLEST_MEMORY, ge=SMALLEST_MEMORY, description="MiB")
     cpus: int = Field(1, ge=1)
     accelerator: Literal["kvm", "tcg"] = "tcg"
 

@@ -67,6 +67,8 @@ class Guest:
     config: NodeConfig
     secrets: NodeSecrets
     directory: Path
+    cmdline: str = ""
+    """What its kernel is told beside the usual."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -94,6 +96,7 @@ class Guest:
                 control=str(self.directory / "control.sock"),
                 console=str(self.directory / "console"),
                 tsc_khz=machine.tsc_khz_of(Path("/proc/cpuinfo").read_text()),
+                extra_cmdline=self.cmdline,
             )
         )
         self.run([*qemu])
@@ -276,6 +279,29 @@ def test_process_1_is_our_interpreter_and_runs_what_was_baked_in(network: Networ
     assert health["loaded"] == guest.config.digest
     assert health["live"] == expected_live_digest(guest.config, guest.secrets)
     assert [peer["name"] for peer in health["peers"]] == ["b"]
+
+
+def test_the_compiled_data_plane_takes_what_kernel_and_cpu_of_the_guest_have(network: Network) -> None:
+    """An emulated CPU has no AVX-512."""
+    if not extension.files():
+        pytest.skip("the compiled data plane is not there (not installed), so not in the image either")
+    guest = network.guests["a"]
+    assert guest.health()["offloads"] == ["vnet_header", "tso4", "tso6", "uso"]
+    assert "data plane: fast (ring, because this CPU lacks avx512f" in guest.console
+
+
+def test_the_kernel_command_line_chooses_the_data_plane_and_both_understand_each_other(network: Network) -> None:
+    guest = network.guests["b"]
+    guest.stop()
+    guest.cmdline = "WGNODE_DATAPLANE=python"
+    guest.boot()
+    guest.start_hostd()
+    health = guest.wait_for_status()
+    assert (health["dataplane"], health["offloads"]) == ("python", [])
+    assert "data plane: python (as asked for); interface: plain" in guest.console
+    network.wait_for_path("b", "10.1.0.100")
+    assert network.ping("a", "fd00:10:2::100")
+    guest.cmdline = ""
 
 
 def test_wg_shows_a_gateway_to_five_clients_at_once(network: Network) -> None:

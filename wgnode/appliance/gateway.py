@@ -13,6 +13,7 @@ from wgnode.appliance import baked, network
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.dataplane import DataPlane, choose
+from wgnode.dataplane.choose import AUTO
 from wgnode.io.loop import Loop
 from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
@@ -20,6 +21,11 @@ from wgnode.io.tun import Tun
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
 from wgnode.protocol.device import Device
 
+DATA_PLANE = "WGNODE_DATAPLANE"
+"""Kernel command line: `python` or `fast` for one of the data planes, as in `wgnode device`; the best otherwise.
+
+What the kernel does not know itself, such as this, WGNODE_CRYPTO and WGNODE_OFFLOADS, becomes our environment.
+"""
 EIO_REPLY = "errno=-5\n\n"
 """UAPI's answer while no node runs."""
 
@@ -52,10 +58,10 @@ class Gateway:
             secrets = baked.take_secrets()
             network.configure_masquerade(self.config)
             network.configure_links(self.config)
-            self.plane = plane = choose()
-            self.log.info(f"data plane: {plane.name} ({plane.why})")
+            self.plane = plane = choose(os.environ.get(DATA_PLANE, AUTO))
             device = from_config(self.config, secrets, self.loop.now(), tai64n=self.stamps, new=plane.new_device)
             tun = Tun(self.config.interface, self.config.mtu, plane.tun_offloads)
+            self.log.info(f"data plane: {plane.name} ({plane.why}); interface: {', '.join(_granted(tun)) or 'plain'}")
             self._warn_of_skipped(network.configure_tunnel(self.config))
             self.shell = Shell(self.loop, device, tun, on_gone=_tunnel_gone, log=self.log.warning, mover=plane.mover)
         except Exception as error:
@@ -150,6 +156,7 @@ class Gateway:
             "pid1": {"pid": os.getpid(), "exe": os.readlink("/proc/1/exe"), "argv": sys.orig_argv},
             "image": self.image.get("inputs"),
             "dataplane": None if self.plane is None else self.plane.name,
+            "offloads": [] if self.shell is None else _granted(self.shell.tun),
             "live": None,
             "peers": [],
             "counters": {},
@@ -194,6 +201,11 @@ class Gateway:
 
 def _endpoints(config: NodeConfig) -> dict[str, str | None]:
     return {peer.name: peer.endpoint for peer in config.peers}
+
+
+def _granted(tun: Tun) -> list[str]:
+    """What the kernel does for the data plane on the tunnel's interface."""
+    return [name for name, granted in tun.offloads._asdict().items() if granted]
 
 
 def _tunnel_gone() -> None:

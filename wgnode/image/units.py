@@ -21,6 +21,8 @@ RESTART_SECONDS = 2
 BOOT_SECONDS = 120
 """A guest that said nothing for so long after its start is stuck."""
 WATCHDOG_SECONDS = 60
+VHOST_DEVICE = "/dev/vhost-net"
+KVM_DEVICES = f"DeviceAllow=/dev/kvm rw\nDeviceAllow={VHOST_DEVICE} rw"
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
 """A gateway's name: it becomes part of a path in a script that root runs."""
@@ -76,6 +78,7 @@ class GatewayUnit:
             cpus=self.cpus,
             accelerator=self.accelerator,
             tsc_khz="${WGNODE_TSC_KHZ}" if self.accelerator == "tcg" else None,
+            vhost="${WGNODE_VHOST}" if self.accelerator == "kvm" else None,
         )
 
 
@@ -102,6 +105,7 @@ RuntimeDirectoryPreserve=yes
 ExecStartPre={_shell(initrd_script(unit.image))}
 ExecStartPre={_shell(tsc_script())}
 EnvironmentFile=-{paths.TSC_ENVIRONMENT}
+{_vhost() if kvm else "# Software emulation: no vhost-net"}
 ExecStart={_words(command(unit.machine))}
 Restart=always
 RestartSec={RESTART_SECONDS}
@@ -114,7 +118,7 @@ OOMScoreAdjust=-500
 RestrictAddressFamilies=AF_UNIX
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
-{"DeviceAllow=/dev/kvm rw" if kvm else ""}
+{KVM_DEVICES if kvm else ""}
 [Install]
 WantedBy=multi-user.target
 """
@@ -172,6 +176,14 @@ def tsc_script() -> str:
     return f"awk {shlex.quote(program)} /proc/cpuinfo > {paths.TSC_ENVIRONMENT}"
 
 
+def vhost_script() -> str:
+    """Whether vhost-net is there and QEMU may open it (this runs as its user): it would not start if it could not."""
+    return (
+        f"if ( : <>{VHOST_DEVICE} ) 2>/dev/null; then echo WGNODE_VHOST=on; else echo WGNODE_VHOST=off; fi"
+        f" > {paths.VHOST_ENVIRONMENT}"
+    )
+
+
 def link_script(name: str) -> str:
     """Let `wg` find the socket where it looks, beside those of other programs, and never in place of one."""
     link = _link(name)
@@ -196,6 +208,10 @@ def _link(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"gateway name {name!r}: up to 15 lower-case letters, digits and hyphens, a letter first")
     return f"{paths.UAPI_DIRECTORY}/{name}.sock"
+
+
+def _vhost() -> str:
+    return f"ExecStartPre={_shell(vhost_script())}\nEnvironmentFile=-{paths.VHOST_ENVIRONMENT}"
 
 
 def _shell(script: str) -> str:

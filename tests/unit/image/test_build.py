@@ -26,6 +26,8 @@ class Project:
         monkeypatch.setattr(apt, "machine_mirrors", lambda: apt.Mirrors(("m",), ()))
         monkeypatch.setattr(apt, "fetch", self._fetch)
         monkeypatch.setattr(build.wheels, "fetch", lambda *_: [])
+        self.extension = {"wgnode_fastpath/core.so": b"1"}
+        monkeypatch.setattr(build.extension, "files", lambda: self.extension)
         monkeypatch.setattr(renew, "renewed", lambda *_: [NEWER])
         monkeypatch.setattr(build, "_members", self._members)
 
@@ -53,6 +55,15 @@ def test_a_finished_image_is_left_alone_until_an_input_changes(project: Project)
     assert not project.build().fresh
     project.lock.write_text(lock.render([NEWER]))
     assert project.build().fresh
+
+
+def test_another_extension_or_none_makes_another_image(project: Project) -> None:
+    project.build()
+    project.extension = {"wgnode_fastpath/core.so": b"2"}
+    assert project.build().fresh
+    project.extension = {}
+    assert project.build().fresh
+    assert not project.build().fresh
 
 
 def test_a_finished_image_that_was_changed_or_cut_is_built_again(project: Project) -> None:

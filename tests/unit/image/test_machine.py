@@ -44,6 +44,12 @@ def test_emulation_tells_the_guest_its_clock_rate_and_kvm_does_not_need_to() -> 
     assert values(command(kvm), "-cpu") == ["host"]
 
 
+@pytest.mark.parametrize(("vhost", "said"), [(None, ""), ("on", ",vhost=on"), ("off", ",vhost=off")])
+def test_the_hosts_kernel_moves_packets_where_it_is_told(vhost: str | None, said: str) -> None:
+    taps = [value for value in values(command(replace(MACHINE, vhost=vhost)), "-netdev") if "tap" in value]
+    assert [tap.partition("downscript=no")[2] for tap in taps] == [said, said]
+
+
 def test_a_panic_ends_the_machine() -> None:
     assert {"panic=-1", "oops=panic"} <= set(kernel_command_line(MACHINE).split())
 
@@ -51,7 +57,7 @@ def test_a_panic_ends_the_machine() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"memory": 95}, "95 MiB"),
+        ({"memory": 127}, "127 MiB"),
         ({"cpus": 0}, "0 CPUs"),
         ({"nics": (Nic("t", "52:54:00:77:67:0G"),)}, "no MAC address"),
         ({"kernel": "/a,b"}, "no comma"),
@@ -63,7 +69,7 @@ def test_a_machine_that_could_not_run_is_refused_by_name(changed: dict[str, obje
 
 
 def test_the_smallest_memory_is_enough() -> None:
-    assert values(command(replace(MACHINE, memory=96)), "-m") == ["96"]
+    assert values(command(replace(MACHINE, memory=128)), "-m") == ["128"]
 
 
 def test_the_clock_rate_comes_from_bogomips() -> None:

@@ -38,7 +38,7 @@ def test_the_gateway_starts_again_whatever_ended_it() -> None:
 def test_only_kvm_gets_at_dev_kvm_and_only_emulation_may_write_code() -> None:
     tcg, kvm = units.gateway_service(UNIT), units.gateway_service(replace(UNIT, accelerator="kvm"))
     assert settings(tcg, "DeviceAllow") == ["/dev/net/tun rw"]
-    assert settings(kvm, "DeviceAllow") == ["/dev/net/tun rw", "/dev/kvm rw"]
+    assert settings(kvm, "DeviceAllow") == ["/dev/net/tun rw", "/dev/kvm rw", "/dev/vhost-net rw"]
     assert settings(kvm, "MemoryDenyWriteExecute") == ["yes"]
     assert settings(tcg, "MemoryDenyWriteExecute") == []
 
@@ -54,8 +54,27 @@ def test_the_clock_rate_is_read_when_the_machine_starts() -> None:
     assert settings(text, "EnvironmentFile") == [f"-{paths.TSC_ENVIRONMENT}"]
 
 
+def test_with_kvm_whether_the_hosts_kernel_moves_packets_is_seen_when_the_machine_starts() -> None:
+    tcg, kvm = units.gateway_service(UNIT), units.gateway_service(replace(UNIT, accelerator="kvm"))
+    assert "ifname=wgnode-lan,script=no,downscript=no,vhost=${WGNODE_VHOST}" in settings(kvm, "ExecStart")[0]
+    assert f"-{paths.VHOST_ENVIRONMENT}" in settings(kvm, "EnvironmentFile")
+    assert settings(kvm, "SupplementaryGroups") == ["kvm"], "whose the device is"
+    assert "-cpu host" in settings(kvm, "ExecStart")[0]
+    assert "vhost" not in settings(tcg, "ExecStart")[0]
+
+
+@pytest.mark.parametrize(("device", "answer"), [("there", "on"), ("missing/device", "off")])
+def test_vhost_is_used_where_it_can_be_opened(tmp_path: Path, device: str, answer: str) -> None:
+    host(tmp_path)
+    (tmp_path / "there").touch()
+    script = moved(units.vhost_script(), tmp_path).replace(units.VHOST_DEVICE, f"{tmp_path}/{device}")
+    assert sh(script).returncode == 0
+    assert Path(f"{tmp_path}{paths.VHOST_ENVIRONMENT}").read_text() == f"WGNODE_VHOST={answer}\n"
+
+
 def test_a_unit_doubles_what_systemd_would_expand() -> None:
-    for text in (units.gateway_service(UNIT), units.hostd_service("berlin", "/x.pyz")):
+    kvm = units.gateway_service(replace(UNIT, accelerator="kvm"))
+    for text in (kvm, units.gateway_service(UNIT), units.hostd_service("berlin", "/x.pyz")):
         for line in settings(text, "ExecStartPre") + settings(text, "ExecStopPost"):
             assert "%" not in line.replace("%%", "")
             assert "$" not in line.replace("$$", "")

@@ -150,7 +150,7 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("lan.gatewayAddresses", ["10.1.0.2/24"], ".lan.gatewayAddresses[0]: '10.1.0.2/24' is not an address"),
         ("lan.reach", "nat", ".lan.reach: Input should be 'host-route', 'proxy-arp' or 'masquerade', not 'nat'"),
         ("gateway.image", "none.tar", "none.tar; build it with `make image`"),
-        ("gateway.memory", 8, ".gateway.memory: Input should be greater than or equal to 96, not 8"),
+        ("gateway.memory", 8, ".gateway.memory: Input should be greater than or equal to 128, not 8"),
         ("gateway.transit", {"v4": "172.31.0.0/24"}, ".gateway.transit.v4: 172.31.0.0/24 must be a /30"),
         ("gateway.transit", {"v6": "fd77::/64"}, ".gateway.transit.v6: fd77::/64 must be a /126"),
         ("firewall.allow", [{"protocol": "icmp", "port": 1}], ".firewall.allow[0].protocol: Input should be 'tcp' or"),

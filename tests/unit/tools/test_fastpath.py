@@ -13,7 +13,7 @@ import pytest
 from tests.unit.tools.fakes import fake_program
 from tools import ROOT
 from tools.fastpath import __main__ as command
-from tools.fastpath import environment, wheel
+from tools.fastpath import cargo, environment, wheel
 
 NEEDED = ".".join(map(str, wheel.rust_version()))
 
@@ -165,6 +165,23 @@ def test_without_cargo_a_wheel_of_somebody_else_stays(building: Path, installed:
     installed["url"] = "file:///mnt/a.whl"
     assert command._install(only_look=False) == 0
     assert installed
+
+
+def test_cargo_works_on_the_crate_and_its_failure_is_ours(building: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fake_program(building.with_name("bin"), "cargo", '[ "$1" = --version ] && exec echo cargo 99.0.0; pwd; exit 7')
+    assert cargo.run(["test", "--locked"]) == 7
+    assert capfd.readouterr().out.strip() == str(wheel.CRATE)
+
+
+def test_what_cargo_is_too_old_or_incomplete_for_is_said_in_a_line(
+    building: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_program(building.with_name("bin"), "cargo", '[ "$1" = --version ] && exec echo cargo 99.0.0; exit 1')
+    assert cargo.run(["clippy"]) == 0
+    assert "cargo clippy of the compiled data plane: not done, it is not installed; rustup" in capfd.readouterr().err
+    fake_program(building.with_name("bin"), "cargo", "echo cargo 1.0.0")
+    assert cargo.run(["test"]) == 0
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 def test_pip_notes_what_is_installed_so_that_it_is_known_again(tmp_path: Path) -> None:

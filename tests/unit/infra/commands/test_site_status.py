@@ -208,6 +208,11 @@ def test_the_table_has_a_block_a_site_with_its_digests_peers_and_problems() -> N
     ]
 
 
+def test_the_data_plane_is_shown_where_a_gateway_tells_it() -> None:
+    assert render([status(health(dataplane="fast"))]).splitlines()[1].endswith(f"live {'cd' * 6}  data plane fast")
+    assert "data plane" not in render([status(health(dataplane=None))]), "no node runs, or its image is an older one"
+
+
 def test_a_digest_that_is_not_the_disks_is_shown_beside_it() -> None:
     said = render([status(health(loaded="ef" * 32, applied="01" * 32))])
     assert f"configuration {'01' * 6} (booted with {'ef' * 6}), on disk {CONFIG.digest[:12]}" in said

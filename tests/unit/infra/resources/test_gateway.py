@@ -129,7 +129,7 @@ def test_unknown_configuration_is_not_judged(kind):
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
-        ({"machine": {"memory": 95}}, "machine.memory"),
+        ({"machine": {"memory": 127}}, "machine.memory"),
         ({"machine": {"accelerator": "hvf"}}, "machine.accelerator"),
         ({"image": {"directory": "/x", "sha256": "AB"}}, "image.sha256"),
         ({"config": "{}"}, "config"),

@@ -101,6 +101,7 @@ class Shell:
         """Raises OSError with the old mark still in use."""
         if self.udp is not None:
             self.udp.set_fwmark(mark)
+            self._mover.routing_changed()
         self.device.fwmark = mark
 
     def flush(self, *, carries_tunnel: bool = False) -> None:

@@ -169,17 +169,27 @@ def test_a_killed_commands_orphan_keeps_the_lock(other_lab: Lab) -> None:
 
 
 def test_interrupted_up_says_how_to_go_on(other_lab: Lab) -> None:
-    argv = [sys.executable, "-m", "lab", "up", "--name", other_lab.name, "--dir", str(other_lab.directory)]
+    for _ in range(3):  # on a busy machine it may be done before the signal comes
+        code, said = interrupted_up(other_lab)
+        if code != 0:
+            break
+        other_lab.down()
+    assert code == 130
+    assert f".venv/bin/python -m lab up --name {other_lab.name}` to go on" in said
+    other_lab.down()
+    assert traces(other_lab) == []
+
+
+def interrupted_up(lab: Lab) -> tuple[int, str]:
+    """Exit code and last words of an `up` that gets SIGINT while its hosts boot."""
+    argv = [sys.executable, "-m", "lab", "up", "--name", lab.name, "--dir", str(lab.directory)]
     with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         while "booting" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
-    assert process.returncode == 130
-    assert f".venv/bin/python -m lab up --name {other_lab.name}` to go on" in said
-    other_lab.down()
-    assert traces(other_lab) == []
+    return process.returncode, said
 
 
 def test_two_ups_at_once_make_one_lab(other_lab: Lab) -> None:

@@ -6,6 +6,7 @@ Python, with the same keys, counters and replay windows: a session's are in one 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -243,13 +244,11 @@ class FastDevice(Device):
             self.plane.peer_changed(peer)
 
 
-@lru_cache(maxsize=4096)
 def to_place(endpoint: Endpoint) -> Place:
     """As the engine wants it."""
     address, _, scope = endpoint.address.partition("%")
-    number = 0 if not scope else int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
     source = None if endpoint.source is None else _packed(endpoint.source)
-    return _packed(address), endpoint.port, number, source
+    return _packed(address), endpoint.port, _interface(scope), source
 
 
 @lru_cache(maxsize=4096)
@@ -260,6 +259,14 @@ def to_endpoint(place: Place) -> Endpoint:
     return Endpoint(text, port, None if source is None else _text(source))
 
 
+def _interface(scope: str) -> int:
+    """Its index; 0 for none, and for one that is not there (now): what is sent there is refused then, and counted."""
+    with contextlib.suppress(OSError):
+        return int(scope) if scope.isdigit() else socket.if_nametoindex(scope) if scope else 0
+    return 0
+
+
+@lru_cache(maxsize=4096)
 def _packed(address: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 

@@ -329,6 +329,7 @@ impl PyEngine {
             segment: segment.unwrap_or(data.len()),
             from,
             ecn,
+            congested: false,
         };
         let mut packets = vec![];
         self.plane()

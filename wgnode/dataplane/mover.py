@@ -15,6 +15,7 @@ from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.protocol.endpoint import Endpoint
 
 UDP_SEGMENT, UDP_GRO = 103, 104
+SO_TIMESTAMPNS = 35
 IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
 LARGEST_TRAIN, MOST_SEGMENTS = 65507, 64
 """Of one sending with UDP_SEGMENT: bytes of UDP payload, and datagrams."""
@@ -97,10 +98,11 @@ class FastMover:
 
 
 def _enable(made: socket.socket, allowed: Offloads) -> bool:
-    """Ask for joined datagrams and their ECN bits; whether the kernel splits what is sent."""
+    """Ask for joined datagrams, their ECN bits and times of arrival; whether the kernel splits what is sent."""
     if allowed.gro:
         with contextlib.suppress(OSError):
             made.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     if made.family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
     else:

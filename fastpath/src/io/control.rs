@@ -1,9 +1,12 @@
-//! Control messages of a datagram: its segments' size, the local address, the ECN bits (udp(7), ip(7), ipv6(7)).
+//! Control messages of a datagram: its segments' size, the local address, the ECN bits, the time of arrival (udp(7),
+//! ip(7), ipv6(7), socket(7)).
 
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bytes: all three kinds with room to spare. Eight-byte words, since headers are aligned to them.
+use crate::clock;
+
+/// Bytes: all four kinds with room to spare. Eight-byte words, since headers are aligned to them.
 pub const CONTROL: usize = 128;
 
 #[repr(C, align(8))]
@@ -90,6 +93,8 @@ pub struct Received {
     pub segment: Option<usize>,
     pub local: Option<IpAddr>,
     pub ecn: u8,
+    /// Seconds of CLOCK_REALTIME at which the kernel had it.
+    pub arrived: Option<f64>,
 }
 
 /// Reads the control messages of what recvmsg has filled in.
@@ -117,6 +122,10 @@ pub unsafe fn read(header: &libc::msghdr) -> Received {
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let information = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     found.local = Some(Ipv6Addr::from(information.ipi6_addr.s6_addr).into());
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let time = data.cast::<libc::timespec>().read_unaligned();
+                    found.arrived = Some(clock::seconds(time));
                 }
                 (libc::IPPROTO_IP, libc::IP_TOS) => found.ecn = *data & 3,
                 (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {

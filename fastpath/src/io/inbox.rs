@@ -3,8 +3,10 @@
 use std::io::IoSlice;
 
 use super::address::{SOCKET_ADDRESS, SocketAddress};
+use super::codel::Codel;
 use super::control::{CONTROL, Control, read};
 use super::{Tun, errno};
+use crate::clock;
 use crate::engine::counters::Counters;
 use crate::engine::{Batch, Engine};
 use crate::packet::coalesce::{Coalescer, Offloads};
@@ -16,6 +18,15 @@ const LARGEST: usize = 1 << 16;
 pub struct Inbox {
     buffer: Vec<u8>,
     coalescer: Coalescer,
+    /// Of the IPv4 socket's queue and of the IPv6 socket's.
+    codel: [Codel; 2],
+}
+
+/// A socket's descriptor, not owned, and its family.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    pub fd: i32,
+    pub v6: bool,
 }
 
 /// What a turn of receiving came to.
@@ -32,13 +43,21 @@ impl Inbox {
         Inbox {
             buffer: vec![0; AT_ONCE * LARGEST],
             coalescer: Coalescer::new(offloads),
+            codel: Default::default(),
         }
     }
 
     /// What waits at the socket, at most AT_ONCE trains, through the engine and into the TUN.
-    pub fn receive(&mut self, fd: i32, tun: Option<&Tun>, engine: &mut Engine, now: f64) -> Turn {
+    pub fn receive(
+        &mut self,
+        socket: Socket,
+        tun: Option<&Tun>,
+        engine: &mut Engine,
+        now: f64,
+    ) -> Turn {
         let mut batches = [None; AT_ONCE];
-        let count = match receive_batches(fd, &mut self.buffer, &mut batches) {
+        let codel = &mut self.codel[usize::from(socket.v6)];
+        let count = match receive_batches(socket.fd, &mut self.buffer, &mut batches, codel, now) {
             Ok(count) => count,
             Err(libc::EAGAIN | libc::EINTR) => return Turn::Empty,
             Err(error) => {
@@ -46,7 +65,9 @@ impl Inbox {
                 return Turn::More;
             }
         };
-        let Inbox { buffer, coalescer } = self;
+        let Inbox {
+            buffer, coalescer, ..
+        } = self;
         for batch in batches[..count].iter().flatten() {
             engine.receive(buffer, *batch, now, |buffer, offset, length| {
                 coalescer.push(buffer, offset, length)
@@ -71,6 +92,8 @@ fn receive_batches(
     fd: i32,
     buffer: &mut [u8],
     batches: &mut [Option<Batch>; AT_ONCE],
+    codel: &mut Codel,
+    now: f64,
 ) -> Result<usize, i32> {
     let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
     let mut controls = [Control::EMPTY; AT_ONCE];
@@ -106,6 +129,7 @@ fn receive_batches(
     let Ok(count) = usize::try_from(got) else {
         return Err(errno());
     };
+    let wall = clock::wall();
     for (number, header) in headers[..count].iter().enumerate() {
         let length = header.msg_len as usize;
         // SAFETY: recvmmsg has filled in this header.
@@ -116,6 +140,9 @@ fn receive_batches(
             segment: beside.segment.unwrap_or(length),
             from,
             ecn: beside.ecn,
+            congested: beside
+                .arrived
+                .is_some_and(|arrived| codel.marks(wall - arrived, now)),
         });
     }
     Ok(count)

@@ -1,6 +1,7 @@
 //! The loop for established sessions: TUN to UDP and back, until the protocol is needed.
 
 mod address;
+mod codel;
 mod control;
 mod inbox;
 mod outbox;
@@ -11,7 +12,7 @@ use crate::clock;
 use crate::engine::{Engine, Outgoing};
 use crate::packet::coalesce::Offloads;
 use crate::packet::vnet::VNET_HEADER;
-use inbox::{Inbox, Turn};
+use inbox::{Inbox, Socket, Turn};
 use outbox::Outbox;
 
 const LARGEST_FRAME: usize = VNET_HEADER + 65_535;
@@ -179,8 +180,12 @@ impl Io {
     }
 
     fn receive(&mut self, engine: &mut Engine, fd: i32, now: f64) {
+        let socket = Socket {
+            fd,
+            v6: self.sockets.v6 == Some(fd),
+        };
         for _ in 0..RECEIVES_A_TURN {
-            match self.inbox.receive(fd, self.tun.as_ref(), engine, now) {
+            match self.inbox.receive(socket, self.tun.as_ref(), engine, now) {
                 Turn::More => {}
                 Turn::Empty => return,
                 Turn::TunGone => {

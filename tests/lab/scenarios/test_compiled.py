@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,40 @@ def test_the_outer_packet_takes_over_the_inner_ones_ecn(pair: tuple[Device, Devi
     assert "packets 0 " in two.space.run("nft", "list", "table", "ip", "t")
     assert ping(one.space, "10.9.0.2", "-Q", "2")
     assert "packets 0 " not in two.space.run("nft", "list", "table", "ip", "t")
+
+
+@pytest.mark.parametrize("program", [""], indirect=True)
+@pytest.mark.parametrize("inner", [ECT0, NOT_CAPABLE])
+def test_what_waits_for_long_at_the_socket_is_marked_or_else_dropped(pair: tuple[Device, Device], inner: int) -> None:
+    """B sleeps whenever a burst comes, so that every datagram waits for longer than CoDel lets a queue."""
+    one, two = pair
+    wait_for(lambda: ping(one.space, "10.9.0.2"), "no traffic")
+    sent, fields = 0, []
+    with udp_socket(one.space, "10.9.0.1") as near, udp_socket(two.space, "10.9.0.2") as far:
+        far.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        near.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, inner)
+        for _ in range(4):
+            with asleep(two):
+                for _ in range(20):
+                    sent += near.sendto(b"x", far.getsockname())
+                time.sleep(0.02)
+            far.settimeout(0.3)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    _, beside, _, _ = far.recvmsg(100, 100)
+                    fields += [value[0] & 3 for _, kind, value in beside if kind == socket.IP_TOS]
+    unmarked = fields.count(inner)
+    assert sent / 2 < unmarked < sent
+    assert fields.count(CE) == (sent - unmarked if inner == ECT0 else 0)
+
+
+@contextlib.contextmanager
+def asleep(device: Device) -> Iterator[None]:
+    os.kill(device.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(device.process.pid, signal.SIGCONT)
 
 
 ALL_AND_NONE = pytest.mark.parametrize("program", ["", "none"], indirect=True)

@@ -55,6 +55,15 @@ def _tcp(*options: str) -> Callable[[Pair, int], Reading]:
     return run
 
 
+def _families(inner: int, outer: int) -> Callable[[Pair, int], Reading]:
+    def run(pair: Pair, seconds: int) -> Reading:
+        with pair.over(inner, outer):
+            moved = traffic.tcp(pair, seconds)
+        return Reading(moved.gigabits, {"gigabytes": moved.received / 1e9})
+
+    return run
+
+
 def _overload(pair: Pair, seconds: int) -> Reading:
     count = traffic.datagrams(pair, 0, seconds)
     return Reading(count.received / 1000, {"offered": count.offered / 1000, "loss": count.loss})
@@ -112,6 +121,9 @@ _ALL = (
     Measurement("tcp-reverse", "one TCP flow, B to A", "Gbit/s", _tcp("-R"), per_gigabyte=True),
     Measurement("tcp8", "8 TCP flows", "Gbit/s", _tcp("-P", "8"), per_gigabyte=True),
     Measurement("bidir", "both ways at once", "Gbit/s", _tcp("--bidir"), per_gigabyte=True),
+    Measurement("tcp-6in4", "one TCP flow, IPv6 in IPv4", "Gbit/s", _families(6, 4), per_gigabyte=True),
+    Measurement("tcp-4in6", "one TCP flow, IPv4 in IPv6", "Gbit/s", _families(4, 6), per_gigabyte=True),
+    Measurement("tcp-6in6", "one TCP flow, IPv6 in IPv6", "Gbit/s", _families(6, 6), per_gigabyte=True),
     Measurement("udp-overload", "128 B UDP received under overload", "k/s", _overload),
     Measurement("udp-ladder", "128 B UDP with < 1 % loss", "k/s", _ladder),
     Measurement("ping-idle", "ping, idle", "ms", _idle),

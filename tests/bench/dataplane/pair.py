@@ -29,15 +29,52 @@ class Died(Failed):
 
 @dataclass
 class Pair:
-    """The two ends. `target` is B's address that traffic goes to; `nodes` is empty for the bare cable."""
+    """The two ends. `inner` and `outer` are address families, 4 or 6; `nodes` is empty for the bare cable."""
 
     one: Namespace
     two: Namespace
     nodes: tuple[Node, ...]
-    target: str
+    inner: int
+    outer: int
     directory: Path
     throughput: float | None = field(default=None, init=False)
     """Gbit/s of one TCP flow, once measured; others are measured at a part of it."""
+
+    @property
+    def target(self) -> str:
+        """B's address that traffic goes to."""
+        return self.nodes[1].inner(self.inner) if self.nodes else f"{OUTER_PREFIX[self.outer][0]}2"
+
+    @contextmanager
+    def over(self, inner: int, outer: int) -> Iterator[None]:
+        """Traffic of these address families while the body runs. Raises Failed, or Died."""
+        before = self.inner, self.outer
+        self._choose(inner, outer)
+        try:
+            self.wait_for_answer()
+            yield
+        finally:
+            self._choose(*before)
+
+    def _choose(self, inner: int, outer: int) -> None:
+        self.inner, self.outer = inner, outer
+        if not self.nodes:
+            return
+        one, two = self.nodes
+        if one.program.name == "boringtun":  # it changes nothing of a peer that it has
+            one.set("peer", two.public_key, "remove")
+        one.add_peer(two, outer=outer)
+
+    def wait_for_answer(self) -> None:
+        """Raises Failed, or Died."""
+        try:
+            wait_for(self._answers, f"no ping from A to {self.target} is answered", 15)
+        except AssertionError as error:
+            raise Failed(str(error)) from None
+
+    def _answers(self) -> bool:
+        self.check()
+        return "bytes from" in self.one.run("ping", "-n", "-c", "1", "-W", "1", self.target, check=False)
 
     def death(self) -> Died | None:
         """Of the first node that is no more."""
@@ -68,21 +105,17 @@ class Pair:
 
 @contextmanager
 def running(programs: tuple[Program, Program] | None, inner: int, outer: int, directory: Path) -> Iterator[Pair]:
-    """A pair that can ping. `inner` and `outer` are address families, 4 or 6. Raises Failed, or Died."""
+    """A pair that can ping. Raises Failed, or Died."""
     with bench(directory) as cable:
         one, two = cable.spaces
-        pair = Pair(one, two, (), f"{OUTER_PREFIX[outer][0]}2", directory)
+        pair = Pair(one, two, (), inner, outer, directory)
         if programs is not None:
             try:
                 pair.nodes = tuple(cable.node(number, program) for number, program in enumerate(programs, 1))
             except AssertionError as error:
                 raise Failed(f"a node does not start: {error}") from None
             introduce(pair.nodes[0], pair.nodes[1], outer)
-            pair.target = pair.nodes[1].inner(inner)
-        try:
-            wait_for(lambda: answers(pair), f"no ping from A to {pair.target} is answered", 15)
-        except AssertionError as error:
-            raise Failed(str(error)) from None
+        pair.wait_for_answer()
         yield pair
 
 
@@ -92,11 +125,6 @@ def introduce(one: Node, two: Node, outer: int) -> None:
         node.namespace.run("ip", "link", "set", node.interface, "mtu", str(MTU))
     two.add_peer(one)
     one.add_peer(two, outer=outer)
-
-
-def answers(pair: Pair) -> bool:
-    pair.check()
-    return "bytes from" in pair.one.run("ping", "-n", "-c", "1", "-W", "1", pair.target, check=False)
 
 
 def resident(pid: int) -> float:

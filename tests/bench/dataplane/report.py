@@ -12,7 +12,10 @@ from tests.bench.dataplane.results import Results
 
 NOISY = "°"
 """After a figure that was only taken while the machine was busy with something else."""
-THROUGHPUT = tuple(name for name, measurement in MEASUREMENTS.items() if measurement.per_gigabyte)
+FAMILIES = tuple(name for name in MEASUREMENTS if name.endswith(("in4", "in6")))
+THROUGHPUT = tuple(
+    name for name, measurement in MEASUREMENTS.items() if measurement.per_gigabyte and name not in FAMILIES
+)
 DATAGRAMS = tuple(name for name in MEASUREMENTS if name.startswith("udp"))
 PINGS = tuple(name for name in MEASUREMENTS if name.startswith("ping"))
 
@@ -53,6 +56,7 @@ def _tables(results: Results) -> Iterable[str]:
 
     titles = {name: measurement.title for name, measurement in MEASUREMENTS.items()}
     yield _table(results, "Throughput, Gbit/s", THROUGHPUT, titles, plain)
+    yield _table(results, "Throughput by address families, Gbit/s", FAMILIES, titles, plain)
     yield _table(results, "Processor seconds of both ends per GB", THROUGHPUT, titles, cost)
     yield _table(results, "Datagrams, 1000/s", DATAGRAMS, titles, plain)
     yield _table(results, "Round trips, ms: median (ratio), 99th percentile", PINGS, titles, trips)

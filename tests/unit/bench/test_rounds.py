@@ -42,7 +42,7 @@ def script(text: str) -> Callable[..., Any]:
             space: Any = SimpleNamespace(name="somewhere")
             node: Any = SimpleNamespace(program=SimpleNamespace(name=name), process=process, log=log)
             try:
-                yield Pair(space, space, (node,), "10.9.0.2", directory)
+                yield Pair(space, space, (node,), 4, 4, directory)
             finally:
                 process.kill()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import Popen
+from typing import Protocol
 
 from tests.bench.flood import processor_seconds
 from tests.lab.interop import OUTER_PREFIX, Namespace, Node, bench, wait_for
@@ -27,15 +29,32 @@ class Died(Failed):
     """A node has ended by itself. The message has its exit status and the end of its log."""
 
 
+class End(Protocol):
+    """What makes one end of the tunnel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def process(self) -> Popen[bytes]: ...
+    @property
+    def log(self) -> Path: ...
+    def handshake(self) -> int:
+        """When the last one was, seconds since 1970; 0 for never."""
+
+
 @dataclass
 class Pair:
-    """The two ends. `target` is B's address that traffic goes to; `nodes` is empty for the bare cable."""
+    """The two namespaces that traffic starts and ends in, and the tunnel's ends, which may be in others in between.
+
+    `target` is B's address that traffic goes to; `nodes` is empty for the bare cable.
+    """
 
     one: Namespace
     two: Namespace
-    nodes: tuple[Node, ...]
+    nodes: Sequence[End]
     target: str
     directory: Path
+    between: tuple[Namespace, ...] = ()
     throughput: float | None = field(default=None, init=False)
     """Gbit/s of one TCP flow, once measured; others are measured at a part of it."""
 
@@ -43,7 +62,7 @@ class Pair:
         """Of the first node that is no more."""
         for end, node in zip("AB", self.nodes, strict=False):
             if (status := node.process.poll()) is not None:
-                return Died(f"{node.program.name} at {end} ended with exit status {status}\n{end_of(node.log)}")
+                return Died(f"{node.name} at {end} ended with exit status {status}\n{end_of(node.log)}")
         return None
 
     def check(self) -> None:
@@ -63,7 +82,7 @@ class Pair:
 
     def namespaces(self) -> set[int]:
         """The inodes by which /proc tells whose namespace a process is in."""
-        return {os.stat(f"/run/netns/{space.name}").st_ino for space in (self.one, self.two)}
+        return {os.stat(f"/run/netns/{space.name}").st_ino for space in (self.one, self.two, *self.between)}
 
 
 @contextmanager
@@ -74,11 +93,11 @@ def running(programs: tuple[Program, Program] | None, inner: int, outer: int, di
         pair = Pair(one, two, (), f"{OUTER_PREFIX[outer][0]}2", directory)
         if programs is not None:
             try:
-                pair.nodes = tuple(cable.node(number, program) for number, program in enumerate(programs, 1))
+                pair.nodes = nodes = tuple(cable.node(number, program) for number, program in enumerate(programs, 1))
             except AssertionError as error:
                 raise Failed(f"a node does not start: {error}") from None
-            introduce(pair.nodes[0], pair.nodes[1], outer)
-            pair.target = pair.nodes[1].inner(inner)
+            introduce(nodes[0], nodes[1], outer)
+            pair.target = nodes[1].inner(inner)
         try:
             wait_for(lambda: answers(pair), f"no ping from A to {pair.target} is answered", 15)
         except AssertionError as error:

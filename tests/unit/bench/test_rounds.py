@@ -40,7 +40,7 @@ def script(text: str) -> Callable[..., Any]:
             subprocess.Popen(["sh", "-c", text], stdin=subprocess.PIPE, stderr=output) as process,
         ):
             space: Any = SimpleNamespace(name="somewhere")
-            node: Any = SimpleNamespace(program=SimpleNamespace(name=name), process=process, log=log)
+            node: Any = SimpleNamespace(name=name, process=process, log=log)
             try:
                 yield Pair(space, space, (node,), "10.9.0.2", directory)
             finally:
@@ -92,7 +92,7 @@ def test_one_that_dies_is_reported_with_the_end_of_its_log_and_the_others_go_on(
     said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(running: Pair, seconds: int) -> Reading:
-        if running.nodes[0].program.name == "a":
+        if running.nodes[0].name == "a":
             end(running)
             raise Failed("no ping is answered")
         return Reading(1)

@@ -81,8 +81,9 @@ def _round_trips(trips: traffic.RoundTrips) -> Reading:
     return Reading(trips.median, {"p99": trips.p99, "lost": trips.lost})
 
 
-def _idle(pair: Pair, seconds: int) -> Reading:
-    return _round_trips(traffic.pings(pair, int(seconds / 0.005), 0.005))
+def idle(interval: float) -> Callable[[Pair, int], Reading]:
+    """One ping every `interval` seconds."""
+    return lambda pair, seconds: _round_trips(traffic.pings(pair, int(seconds / interval), interval))
 
 
 def _saturated(pair: Pair, seconds: int, *options: str) -> Reading:
@@ -114,7 +115,7 @@ _ALL = (
     Measurement("bidir", "both ways at once", "Gbit/s", _tcp("--bidir"), per_gigabyte=True),
     Measurement("udp-overload", "128 B UDP received under overload", "k/s", _overload),
     Measurement("udp-ladder", "128 B UDP with < 1 % loss", "k/s", _ladder),
-    Measurement("ping-idle", "ping, idle", "ms", _idle),
+    Measurement("ping-idle", "ping, idle", "ms", idle(0.005)),
     Measurement("ping-80", "ping at 80 % of the throughput", "ms", _at_a_part),
     Measurement("ping-saturated", "ping, saturated", "ms", _saturated),
     Measurement("renewals", "one TCP flow, renewed every 2 s", "Gbit/s", _renewals, per_gigabyte=True, renewing=True),

@@ -73,7 +73,8 @@ bench-flood: setup ## what a flood of 5,000 initiations a second costs a session
 # Built, and the folder made, by whoever calls: root's files in a user's caches would be in that user's way.
 bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=, SECONDS=, IMPLEMENTATIONS=, TESTS=)
 	@mkdir -p build/bench
-	@$(PYTHON) -m tests.bench.dataplane --build-only $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS))
+	@$(PYTHON) -m tests.bench.dataplane --build-only $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS)) \
+	    $(if $(TESTS),--tests $(TESTS)) $(ARGUMENTS)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.dataplane $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	    $(if $(IMPLEMENTATIONS),--implementations $(IMPLEMENTATIONS)) $(if $(TESTS),--tests $(TESTS)) $(ARGUMENTS)
 

@@ -13,7 +13,7 @@ from wgnode.firewall.foreign import Foreign, foreign, legacy
 
 # A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
 PROBE_EXIT = 67
-_PROBE = f"""d=$(mktemp -d) && trap 'rm -rf "$d"' EXIT
+PROBE = f"""d=$(mktemp -d) && trap 'rm -rf "$d"' EXIT
 {{ head -c 65520 /dev/zero; printf '\\260\\041\\346\\364\\364'; head -c 11 /dev/zero; }} >"$d/bios"
 timeout 10 qemu-system-x86_64 -accel kvm -machine microvm -m 16 -nodefaults -display none -no-reboot \\
     -bios "$d/bios" -device isa-debug-exit,iobase=0xf4,iosize=1 2>&1
@@ -127,7 +127,7 @@ def _kvm(host: Host, module: str | None, qemu: str) -> tuple[bool, str]:
         return False, "neither kvm_intel nor kvm_amd is loaded"
     if not qemu:
         return False, "QEMU is not installed yet"
-    probe = host.run(["sh", "-c", _PROBE], check=False, timeout=20)
+    probe = host.run(["sh", "-c", PROBE], check=False, timeout=20)
     if probe.code != 0:
         return False, f"{module} is loaded, but a probe guest did not start: {probe.stdout.strip()[-200:]}"
     return True, _runs_on(module)

@@ -133,6 +133,11 @@ class Node:
         self.start()
 
     @property
+    def name(self) -> str:
+        """Of what runs."""
+        return self.program.name
+
+    @property
     def log(self) -> Path:
         return self.directory / f"{self.interface}.log"
 
@@ -243,7 +248,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.namespaces: list[Namespace] = []
-        self.spaces = [self._namespace(end) for end in "ab"]
+        self.spaces = [self.namespace(end) for end in "ab"]
         run("ip", "link", "add", "veth0", "netns", self.spaces[0].name, "type", "veth",
             "peer", "name", "veth0", "netns", self.spaces[1].name)  # fmt: skip
         for number, space in enumerate(self.spaces, 1):
@@ -252,7 +257,8 @@ class Bench:
                 space.run("ip", "address", "add", f"{prefix}{number}/{length}", "dev", "veth0", *options)
             space.run("ip", "link", "set", "veth0", "up")
 
-    def _namespace(self, end: str) -> Namespace:
+    def namespace(self, end: str) -> Namespace:
+        """One more, closed with the others."""
         made = Namespace(f"wgi-{self.name}-{end}")
         self.namespaces.append(made)
         return made

@@ -13,6 +13,7 @@ import pytest
 from tests.bench.dataplane import results
 from tests.lab.interop import run, wait_for
 from tools import ROOT
+from wgnode.image import extension
 
 pytestmark = pytest.mark.lab
 
@@ -44,6 +45,25 @@ def test_a_short_run_has_a_figure_for_everything_and_leaves_nothing(tmp_path: Pa
     assert "python" in (tmp_path / "svg").read_text()
     assert len(namespaces(done.stderr)) == 2
     assert namespaces(done.stderr).isdisjoint(run("ip", "netns", "list").split())
+
+
+def test_gateways_as_processes_are_measured_on_both_data_planes_and_leave_nothing(tmp_path: Path) -> None:
+    if not extension.files():
+        pytest.skip("the compiled data plane is not there (not installed)")
+    words = [*command(tmp_path, "gateways"), "--implementations", "python,fast", "--gateways", "process"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    found = results.read(tmp_path / "json")
+    assert (found.failures, found.samples) == ([], [])
+    measured = [(sample.implementation, sample.test) for sample in found.gateways]
+    tests = ("tcp", "tcp-reverse", "ping-idle")
+    assert measured == [(f"process-{plane}", test) for plane in ("python", "fast") for test in tests]
+    python, fast = (sample.value for sample in found.gateways if sample.test == "tcp")
+    assert fast > python > 0
+    assert min(min(sample.processor) for sample in found.gateways if sample.test == "tcp") > 0
+    assert "### Gateway to gateway" in done.stdout
+    made = set(re.findall(r"wgi-[0-9a-f]{6}", done.stderr))
+    assert len(made) == 2
+    assert not any(name in run("ip", "netns", "list") for name in made)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,10 +1,8 @@
 """Two real guests under QEMU, each with a LAN and a client, in network namespaces of their own.
 
-    client a -- [lan a] guest a [wan] ---- bridge ---- [wan] guest b [lan b] -- client b
-                                             |
-                           [wan] guest c: knows its peer by a name
-
-Each guest has its hostd, so what is asked of a gateway goes the way it goes on a host.
+client a -- [lan a] guest a [wan] ---- bridge ---- [wan] guest b [lan b] -- client b
+                                         |
+                       [wan] guest c: knows its peer by a name
 """
 
 from __future__ import annotations
@@ -13,27 +11,20 @@ import base64
 import json
 import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from wgnode.hostd import bundle
-from wgnode.image import cpio, extension, layers, machine
-from wgnode.image.archive import read_members
+from tests.lab.guest import Guest, sh, two_configs, unpack
+from wgnode.image import extension
 from wgnode.image.build import PROJECT, build, listing
-from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
+from wgnode.nodeconfig import NodeConfig, NodeSecrets, expected_live_digest
 
 pytestmark = pytest.mark.lab
-BOOT = 60
-"""Seconds that a guest may take on a busy machine without KVM; it needs about five."""
 
 
 @pytest.fixture(scope="module")
@@ -43,107 +34,6 @@ def image() -> Path:
     return output
 
 
-def private_key() -> bytes:
-    return secrets.token_bytes(32)
-
-
-def public_key(private: bytes) -> bytes:
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-
-
-def sh(*command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    return done
-
-
-@dataclass
-class Guest:
-    """A guest of network `net`, on the taps of its letter: QEMU and hostd, both running in that namespace."""
-
-    net: Network
-    letter: str
-    config: NodeConfig
-    secrets: NodeSecrets
-    directory: Path
-    cmdline: str = ""
-    """What its kernel is told beside the usual."""
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def console(self) -> str:
-        file = self.directory / "console"
-        return file.read_text(errors="replace") if file.exists() else ""
-
-    def boot(self, damaged: bytes | None = None) -> None:
-        """`damaged` is a configuration to boot with instead; without a valid one no card is ever looked at."""
-        layer = cpio.pack({layers.CONFIG_PATH: cpio.file(damaged)}) if damaged else layers.config_layer(self.config)
-        nics = (
-            machine.Nic(f"wan-{self.letter}", self.config.transit.mac),
-            machine.Nic(f"lan-{self.letter}", self.config.lan.mac),
-        )
-        parts = [self.net.initramfs.read_bytes(), layer, layers.secrets_layer(self.secrets)]
-        initrd = self.directory / "initrd"
-        initrd.touch(mode=0o600)
-        initrd.write_bytes(b"".join(parts))
-        qemu = machine.command(
-            machine.Machine(
-                name=self.letter,
-                kernel=str(self.net.vmlinux),
-                initrd=str(initrd),
-                nics=() if damaged else nics,
-                control=str(self.directory / "control.sock"),
-                console=str(self.directory / "console"),
-                tsc_khz=machine.tsc_khz_of(Path("/proc/cpuinfo").read_text()),
-                extra_cmdline=self.cmdline,
-            )
-        )
-        self.run([*qemu])
-
-    def start_hostd(self) -> None:
-        arguments = [
-            "run",
-            "--name",
-            self.letter,
-            "--run-directory",
-            str(self.directory),
-            "--state",
-            str(self.directory),
-        ]
-        self.run([sys.executable, "-I", str(self.net.hostd), *arguments])
-
-    def run(self, command: list[str]) -> None:
-        with open(self.directory / "log", "ab") as log:
-            process = subprocess.Popen(
-                ["ip", "netns", "exec", self.net.core, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        self.processes.append(process)
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait(10)
-        self.processes.clear()
-
-    def health(self, check: bool = True) -> dict[str, Any]:
-        arguments = ["health", "--json", "--socket", str(self.directory / "hostd.sock")]
-        answer = sh(sys.executable, "-I", str(self.net.hostd), *arguments, check=check)
-        return json.loads(answer.stdout) if answer.stdout else {}
-
-    def wait_for_status(self, status: str = "running") -> dict[str, Any]:
-        """The first health that has it."""
-        deadline = time.monotonic() + BOOT
-        while time.monotonic() < deadline:
-            if (health := self.health(check=False)).get("status") == status:
-                return health
-            time.sleep(0.3)
-        raise AssertionError(
-            f"guest {self.letter} did not come up:\n{self.console}\n{(self.directory / 'log').read_text()}"
-        )
-
-
 class Network:
     """The namespaces: `core` with bridges and guests, one for each client."""
 
@@ -151,12 +41,7 @@ class Network:
         self.prefix = f"wgt{os.getpid()}-{secrets.token_hex(2)}"
         self.core = f"{self.prefix}-core"
         self.directory = directory
-        members = read_members(image)
-        self.vmlinux, self.initramfs = directory / "vmlinux", directory / "initramfs"
-        self.vmlinux.write_bytes(members.vmlinux)
-        self.initramfs.write_bytes(members.initramfs)
-        self.hostd = directory / "hostd.pyz"
-        self.hostd.write_bytes(bundle.build())
+        self.parts = unpack(image, directory)
         self.guests: dict[str, Guest] = {}
 
     def client(self, letter: str) -> str:
@@ -203,7 +88,7 @@ class Network:
         """Booting already, with its hostd."""
         directory = self.directory / name
         directory.mkdir()
-        guest = self.guests[name] = Guest(self, name, config, node_secrets, directory)
+        guest = self.guests[name] = Guest(self.parts, self.core, name, config, node_secrets, directory)
         guest.boot(damaged)
         guest.start_hostd()
         return guest
@@ -217,35 +102,6 @@ class Network:
     def ping(self, letter: str, target: str, count: int = 3) -> bool:
         command = ["ip", "netns", "exec", self.client(letter), "ping", "-n", "-c", str(count), "-i", "0.2", "-W", "2"]
         return sh(*command, target, check=False).returncode == 0
-
-
-def two_configs() -> tuple[tuple[NodeConfig, NodeSecrets], tuple[NodeConfig, NodeSecrets]]:
-    """Guest a has an address that b knows by a name; b has none that a knows."""
-    keys = {letter: private_key() for letter in "ab"}
-    preshared = secrets.token_bytes(32)
-
-    def config(letter: str, other: str, number: int, endpoint: str | None) -> tuple[NodeConfig, NodeSecrets]:
-        other_number = 3 - number
-        peer = PeerConfig(
-            other,
-            (public_key(keys[other]),),
-            (f"10.{other_number}.0.0/24", f"fd00:10:{other_number}::/64", f"10.77.0.{other_number}/32"),
-            endpoint,
-            1 if endpoint else 0,
-        )
-        node = NodeConfig(
-            mesh="test",
-            name=letter,
-            public_keys=(public_key(keys[letter]),),
-            listen_port=51820,
-            addresses=(f"10.77.0.{number}/32",),
-            transit=LinkConfig(f"52:54:00:77:67:0{number}", (f"192.0.2.{number}/24",), ("192.0.2.254",)),
-            lan=LinkConfig(f"52:54:00:77:68:0{number}", (f"10.{number}.0.2/24", f"fd00:10:{number}::2/64")),
-            peers=(peer,),
-        )
-        return node, NodeSecrets((keys[letter],), {peer.public_keys[0]: (preshared,)})
-
-    return config("a", "b", 1, None), config("b", "a", 2, "192.0.2.1:51820")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.test_guest import Network, image, sh, two_configs
+from tests.lab.guest import sh, two_configs
+from tests.lab.test_guest import Network, image
 
 __all__ = ["image"]
 pytestmark = pytest.mark.lab

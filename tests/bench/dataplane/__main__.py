@@ -11,20 +11,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tests.bench.dataplane as package
-from tests.bench.dataplane import chart, implementations, machine, report, rounds
+from tests.bench.dataplane import chart, gateways, implementations, machine, report, rounds
 from tests.bench.dataplane.measurements import MEASUREMENTS
 from tests.bench.dataplane.results import Results
 from tools import ROOT
 from tools.progress import say
 
 OUTPUT = ROOT / "build" / "bench"
+TESTS = (*MEASUREMENTS, gateways.TEST)
 EPILOG = f"""implementations: {", ".join(implementations.NAMES)}; A+B puts A at one end and B at the other
-tests: {", ".join(MEASUREMENTS)}
+tests: {", ".join(MEASUREMENTS)};
+    {gateways.TEST}: a client of one gateway to a client of another, which are processes ({gateways.PROCESS}) or guests
+    under QEMU ({gateways.MICROVM}), on both of {", ".join(gateways.PLANES)}; left out where one of these takes no part
 
 examples:
   make bench-dataplane
   make bench-dataplane ROUNDS=1 IMPLEMENTATIONS=wireguard-go,python TESTS=tcp,ping-idle
   python -m tests.bench.dataplane --implementations wireguard-go,fast+wireguard-go --inner 6 --outer 6
+  python -m tests.bench.dataplane --tests gateways --gateways process --rounds 1
   python -m tests.bench.dataplane.document build/bench/dataplane.json     into docs/performance.md
 """
 
@@ -41,7 +45,14 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--implementations", type=_names(implementations.check), default=list(implementations.NAMES), metavar="NAME,..."
     )
-    parser.add_argument("--tests", type=_names(_test), default=list(MEASUREMENTS), metavar="NAME,...")
+    parser.add_argument("--tests", type=_names(_one_of(TESTS)), default=list(TESTS), metavar="NAME,...")
+    parser.add_argument(
+        "--gateways",
+        type=_names(_one_of(gateways.PATHS)),
+        default=list(gateways.PATHS),
+        metavar="HOW,...",
+        help=f"how gateways run; default {','.join(gateways.PATHS)}",
+    )
     parser.add_argument("--inner", type=int, choices=(4, 6), default=4, help="address family inside the tunnel")
     parser.add_argument("--outer", type=int, choices=(4, 6), default=4, help="address family of the tunnel's datagrams")
     parser.add_argument(
@@ -71,10 +82,13 @@ def _names(check: Callable[[str], str]) -> Callable[[str], list[str]]:
     return parse
 
 
-def _test(name: str) -> str:
-    if name not in MEASUREMENTS:
-        raise ValueError(f"no test {name!r}; choose of {', '.join(MEASUREMENTS)}")
-    return name
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"no {name!r}; choose of {', '.join(names)}")
+        return name
+
+    return check
 
 
 def _short(path: Path) -> Path:
@@ -108,20 +122,27 @@ def write(results: Results, given: argparse.Namespace) -> None:
 def main() -> None:
     given = arguments()
     end_on_signals()
+    settings = rounds.Settings(
+        given.implementations,
+        given.tests,
+        given.rounds,
+        given.seconds,
+        given.inner,
+        given.outer,
+        given.patience,
+        given.gateways,
+    )
     if given.build_only:
-        rounds.build(given.implementations, Results({}, {}), say)
+        rounds.build_all(settings, Results({}, {}), say)
         return
     if os.geteuid() != 0:
         sys.exit("the benchmark builds networks and needs root: make bench-dataplane does that")
-    settings = rounds.Settings(
-        given.implementations, given.tests, given.rounds, given.seconds, given.inner, given.outer, given.patience
-    )
     results = Results({}, machine.describe())
     try:
         with tempfile.TemporaryDirectory(prefix="wgnode-bench-") as directory:
             rounds.run(settings, results, Path(directory), say)
     finally:
-        if results.samples:
+        if results.samples or results.gateways:
             write(results, given)
     print(report.markdown(results), end="")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.bench.dataplane import traffic
-from tests.bench.dataplane.pair import Failed, Pair
+from tests.bench.dataplane.pair import Failed, Pair, over
 
 LADDER = tuple(
     1000 * rate for rate in (2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400, 500)
@@ -57,7 +57,7 @@ def _tcp(*options: str) -> Callable[[Pair, int], Reading]:
 
 def _families(inner: int, outer: int) -> Callable[[Pair, int], Reading]:
     def run(pair: Pair, seconds: int) -> Reading:
-        with pair.over(inner, outer):
+        with over(pair, inner, outer):
             moved = traffic.tcp(pair, seconds)
         return Reading(moved.gigabits, {"gigabytes": moved.received / 1e9})
 
@@ -90,8 +90,9 @@ def _round_trips(trips: traffic.RoundTrips) -> Reading:
     return Reading(trips.median, {"p99": trips.p99, "lost": trips.lost})
 
 
-def _idle(pair: Pair, seconds: int) -> Reading:
-    return _round_trips(traffic.pings(pair, int(seconds / 0.005), 0.005))
+def idle(interval: float) -> Callable[[Pair, int], Reading]:
+    """One ping every `interval` seconds."""
+    return lambda pair, seconds: _round_trips(traffic.pings(pair, int(seconds / interval), interval))
 
 
 def _saturated(pair: Pair, seconds: int, *options: str) -> Reading:
@@ -126,7 +127,7 @@ _ALL = (
     Measurement("tcp-6in6", "one TCP flow, IPv6 in IPv6", "Gbit/s", _families(6, 6), per_gigabyte=True),
     Measurement("udp-overload", "128 B UDP received under overload", "k/s", _overload),
     Measurement("udp-ladder", "128 B UDP with < 1 % loss", "k/s", _ladder),
-    Measurement("ping-idle", "ping, idle", "ms", _idle),
+    Measurement("ping-idle", "ping, idle", "ms", idle(0.005)),
     Measurement("ping-80", "ping at 80 % of the throughput", "ms", _at_a_part),
     Measurement("ping-saturated", "ping, saturated", "ms", _saturated),
     Measurement("renewals", "one TCP flow, renewed every 2 s", "Gbit/s", _renewals, per_gigabyte=True, renewing=True),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import Popen
+from typing import Protocol
 
 from tests.bench.flood import processor_seconds
 from tests.lab.interop import OUTER_PREFIX, Namespace, Node, bench, wait_for
@@ -27,48 +29,41 @@ class Died(Failed):
     """A node has ended by itself. The message has its exit status and the end of its log."""
 
 
+class End(Protocol):
+    """What makes one end of the tunnel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def process(self) -> Popen[bytes]: ...
+    @property
+    def log(self) -> Path: ...
+    def handshake(self) -> int:
+        """When the last one was, seconds since 1970; 0 for never."""
+
+
 @dataclass
 class Pair:
-    """The two ends. `inner` and `outer` are address families, 4 or 6; `nodes` is empty for the bare cable."""
+    """The two namespaces that traffic starts and ends in, and the tunnel's ends, which may be in others in between.
+
+    `target` is B's address that traffic goes to; `nodes` is empty for the bare cable. `families` are those of the inner
+    and the outer packets, 4 or 6.
+    """
 
     one: Namespace
     two: Namespace
-    nodes: tuple[Node, ...]
-    inner: int
-    outer: int
+    nodes: Sequence[End]
+    target: str
     directory: Path
+    between: tuple[Namespace, ...] = ()
+    families: tuple[int, int] = (4, 4)
     throughput: float | None = field(default=None, init=False)
     """Gbit/s of one TCP flow, once measured; others are measured at a part of it."""
 
-    @property
-    def target(self) -> str:
-        """B's address that traffic goes to."""
-        return self.nodes[1].inner(self.inner) if self.nodes else f"{OUTER_PREFIX[self.outer][0]}2"
-
-    @contextmanager
-    def over(self, inner: int, outer: int) -> Iterator[None]:
-        """Traffic of these address families while the body runs. Raises Failed, or Died."""
-        before = self.inner, self.outer
-        self._choose(inner, outer)
+    def wait_for_answer(self, patience: float) -> None:
+        """`patience` in seconds. Raises Failed, or Died."""
         try:
-            self.wait_for_answer()
-            yield
-        finally:
-            self._choose(*before)
-
-    def _choose(self, inner: int, outer: int) -> None:
-        self.inner, self.outer = inner, outer
-        if not self.nodes:
-            return
-        one, two = self.nodes
-        if one.program.name == "boringtun":  # it changes nothing of a peer that it has
-            one.set("peer", two.public_key, "remove")
-        one.add_peer(two, outer=outer)
-
-    def wait_for_answer(self) -> None:
-        """Raises Failed, or Died."""
-        try:
-            wait_for(self._answers, f"no ping from A to {self.target} is answered", 15)
+            wait_for(self._answers, f"no ping from A to {self.target} is answered", patience)
         except AssertionError as error:
             raise Failed(str(error)) from None
 
@@ -80,7 +75,7 @@ class Pair:
         """Of the first node that is no more."""
         for end, node in zip("AB", self.nodes, strict=False):
             if (status := node.process.poll()) is not None:
-                return Died(f"{node.program.name} at {end} ended with exit status {status}\n{end_of(node.log)}")
+                return Died(f"{node.name} at {end} ended with exit status {status}\n{end_of(node.log)}")
         return None
 
     def check(self) -> None:
@@ -100,7 +95,7 @@ class Pair:
 
     def namespaces(self) -> set[int]:
         """The inodes by which /proc tells whose namespace a process is in."""
-        return {os.stat(f"/run/netns/{space.name}").st_ino for space in (self.one, self.two)}
+        return {os.stat(f"/run/netns/{space.name}").st_ino for space in (self.one, self.two, *self.between)}
 
 
 @contextmanager
@@ -108,15 +103,39 @@ def running(programs: tuple[Program, Program] | None, inner: int, outer: int, di
     """A pair that can ping. Raises Failed, or Died."""
     with bench(directory) as cable:
         one, two = cable.spaces
-        pair = Pair(one, two, (), inner, outer, directory)
+        pair = Pair(one, two, (), f"{OUTER_PREFIX[outer][0]}2", directory, families=(inner, outer))
         if programs is not None:
             try:
-                pair.nodes = tuple(cable.node(number, program) for number, program in enumerate(programs, 1))
+                pair.nodes = nodes = tuple(cable.node(number, program) for number, program in enumerate(programs, 1))
             except AssertionError as error:
                 raise Failed(f"a node does not start: {error}") from None
-            introduce(pair.nodes[0], pair.nodes[1], outer)
-        pair.wait_for_answer()
+            introduce(nodes[0], nodes[1], outer)
+            pair.target = nodes[1].inner(inner)
+        pair.wait_for_answer(15)
         yield pair
+
+
+@contextmanager
+def over(pair: Pair, inner: int, outer: int) -> Iterator[None]:
+    """Traffic of these address families while the body runs, of a pair that `running` gave. Raises Failed, or Died."""
+    before = pair.families
+    _choose(pair, inner, outer)
+    try:
+        pair.wait_for_answer(15)
+        yield
+    finally:
+        _choose(pair, *before)
+
+
+def _choose(pair: Pair, inner: int, outer: int) -> None:
+    pair.families = inner, outer
+    pair.target = f"{OUTER_PREFIX[outer][0]}2"
+    match pair.nodes:
+        case (Node() as one, Node() as two):
+            pair.target = two.inner(inner)
+            if one.program.name == "boringtun":  # it changes nothing of a peer that it has
+                one.set("peer", two.public_key, "remove")
+            one.add_peer(two, outer=outer)
 
 
 def introduce(one: Node, two: Node, outer: int) -> None:

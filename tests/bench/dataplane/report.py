@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from tests.bench.dataplane import goals
+from tests.bench.dataplane import gateways, goals
 from tests.bench.dataplane.figures import Figure, figure, resident
 from tests.bench.dataplane.implementations import CABLE, REFERENCE
 from tests.bench.dataplane.measurements import MEASUREMENTS
@@ -22,8 +23,9 @@ PINGS = tuple(name for name in MEASUREMENTS if name.startswith("ping"))
 
 def markdown(results: Results, heading: str = "# The data plane beside other implementations", chart: str = "") -> str:
     """`chart` is the path of a picture to show. Ends with a newline."""
-    picture = f"![Medians of each implementation]({chart})" if chart else ""
-    parts = [heading, about(results), picture, *_tables(results), _goals(results), _went_wrong(results)]
+    picture = f"![Medians of each implementation]({chart})" if chart and results.samples else ""
+    tables = (*_tables(results), gateway_to_gateway(results))
+    parts = [heading, about(results), picture, *tables, _goals(results), _went_wrong(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -77,6 +79,38 @@ def _table(
     return section(title, ("", *(titles[test] for test in columns)), rows) if rows else ""
 
 
+def gateway_to_gateway(results: Results) -> str:
+    """Empty where it was not measured."""
+    if not results.gateways:
+        return ""
+    found = replace(results, samples=results.gateways)
+    rows = [
+        (f"{path}, {plane}", *(_beside_plain(found, path, plane, measured.name) for measured in gateways.MEASURED))
+        for path in gateways.PATHS
+        for plane in gateways.PLANES
+        if gateways.name_of(path, plane) in found.implementations()
+    ]
+    head = ("", *(f"{measured.title}, {measured.unit}" for measured in gateways.MEASURED))
+    return f"{section('Gateway to gateway', head, rows)}\n\n{_about_gateways(results)}"
+
+
+def _beside_plain(found: Results, path: str, plane: str, test: str) -> str:
+    reference = gateways.name_of(path, gateways.PLAIN)
+    return cell(figure(found, gateways.name_of(path, plane), test, reference=reference))
+
+
+def _about_gateways(results: Results) -> str:
+    text = (
+        "From a client of one gateway to a client of the other, IPv4 inside IPv4, all on this machine. Medians; in "
+        f"brackets the median of the rounds' ratios to the same path on `{gateways.PLAIN}`. "
+        f"{gateways.PROCESS}: `wgnode device` in a network namespace."
+    )
+    if (guests := results.machine.get("guests")) is None:
+        return text
+    only_ratios = " These guests' figures are only ratios to each other." if guests.startswith("TCG") else ""
+    return f"{text} {gateways.MICROVM}: the appliance under QEMU on {guests}.{only_ratios}"
+
+
 def section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return f"### {title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -105,7 +139,7 @@ def _goals(results: Results) -> str:
             "" if verdict.value is None else number(verdict.value),
             f"**{verdict.note}**" if verdict.note == "missed" else verdict.note,
         )
-        for verdict in goals.judge(results)
+        for verdict in (goals.judge(results) if results.samples else ())
     ]
     return section("Goals", ("goal", "of", "wanted", "found", ""), rows) if rows else ""
 

@@ -52,13 +52,17 @@ class Failure:
 
 @dataclass
 class Results:
-    """`settings` and `machine` are for people; `missing` says by implementation why it could not take part."""
+    """`settings` and `machine` are for people; `missing` says by implementation why it could not take part.
+
+    `gateways` has the samples of gateway to gateway, whose implementations are `gateways.Variant` names.
+    """
 
     settings: dict[str, Any]
     machine: dict[str, str]
     samples: list[Sample] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    gateways: list[Sample] = field(default_factory=list)
 
     def implementations(self) -> list[str]:
         """Those that were measured, in the order of the first round."""
@@ -72,6 +76,7 @@ class Results:
 def read(file: Path) -> Results:
     """What `Results.write` wrote. Raises OSError, ValueError, TypeError or KeyError for anything else."""
     content = json.loads(file.read_text())
-    content["samples"] = [Sample(**sample) for sample in content["samples"]]
+    for kind in ("samples", "gateways"):
+        content[kind] = [Sample(**sample) for sample in content.get(kind, ())]
     content["failures"] = [Failure(**failure) for failure in content["failures"]]
     return Results(**content)

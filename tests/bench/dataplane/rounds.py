@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench.dataplane import implementations, pair, quiet
+from tests.bench.dataplane import gateways, implementations, pair, quiet
 from tests.bench.dataplane.measurements import MEASUREMENTS, Measurement
 from tests.bench.dataplane.pair import Failed, Pair
 from tests.bench.dataplane.results import Failure, Results, Sample
@@ -19,7 +20,7 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class Settings:
     """`seconds` of one measurement; `inner` and `outer` are address families; `patience` (s) is for the machine to
-    calm down before each measurement."""
+    calm down before each measurement. `tests` are names of measurements and gateways.TEST, `paths` the gateways'."""
 
     implementations: Sequence[str]
     tests: Sequence[str]
@@ -28,19 +29,34 @@ class Settings:
     inner: int = 4
     outer: int = 4
     patience: float = 8.0
+    paths: Sequence[str] = gateways.PATHS
+
+    @property
+    def needed(self) -> list[str]:
+        """Implementations to build: gateways alone don't take them all."""
+        alone = set(self.tests) <= {gateways.TEST}
+        return [name for name in self.implementations if not alone or name in gateways.PLANES]
 
 
 def run(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     """Adds to `results`, so that an interrupted run keeps what it has. `directory` is for logs and keys."""
     results.settings = asdict(settings)
-    present = build(settings.implementations, results, say)
+    present = build(settings.needed, results, say)
+    variants = _variants(settings, present, directory, results, say)
     for number in range(1, settings.rounds + 1):
         for name in present:
             for renewing in (False, True):
                 if chosen := _chosen(settings, name, renewing):
                     folder = directory / f"{number}-{name}{'-renewing' if renewing else ''}"
                     folder.mkdir()
-                    Run(settings, results, say, name, number).all(chosen, folder)
+                    programs = implementations.programs(name, renewing=renewing)
+                    running = pair.running(programs, settings.inner, settings.outer, folder)
+                    Run(settings, results, results.samples, say, name, number).all(chosen, running)
+        for variant in variants:
+            folder = directory / f"{number}-{variant.name}"
+            folder.mkdir()
+            run = Run(settings, results, results.gateways, say, variant.name, number)
+            run.all(gateways.MEASURED, variant.running(folder))
 
 
 def build(names: Sequence[str], results: Results, say: Say) -> list[str]:
@@ -54,25 +70,43 @@ def build(names: Sequence[str], results: Results, say: Say) -> list[str]:
     return [name for name in names if name not in results.missing]
 
 
+def build_all(settings: Settings, results: Results, say: Say) -> None:
+    """What a run would build before it measures."""
+    present = build(settings.needed, results, say)
+    if gateways.wanted(settings.tests, present) and gateways.MICROVM in settings.paths:
+        gateways.build(results, say)
+
+
+def _variants(
+    settings: Settings, present: Sequence[str], directory: Path, results: Results, say: Say
+) -> list[gateways.Variant]:
+    if gateways.wanted(settings.tests, present):
+        return gateways.prepared(settings.paths, directory, results, say)
+    if gateways.TEST in settings.tests:
+        say(f"gateway to gateway is left out: it takes both of {', '.join(gateways.PLANES)}")
+    return []
+
+
 def _chosen(settings: Settings, name: str, renewing: bool) -> list[Measurement]:
-    wanted = [MEASUREMENTS[test] for test in settings.tests if MEASUREMENTS[test].renewing is renewing]
+    pairs = [MEASUREMENTS[test] for test in settings.tests if test != gateways.TEST]
+    wanted = [measurement for measurement in pairs if measurement.renewing is renewing]
     return [] if renewing and not implementations.renews(name) else wanted
 
 
 @dataclass(frozen=True)
 class Run:
-    """One implementation in one round."""
+    """One implementation in one round. What is found goes to `samples`, one of the lists of `results`."""
 
     settings: Settings
     results: Results
+    samples: list[Sample]
     say: Say
     name: str
     round: int
 
-    def all(self, measurements: Sequence[Measurement], directory: Path) -> None:
-        programs = implementations.programs(self.name, renewing=measurements[0].renewing)
+    def all(self, measurements: Sequence[Measurement], pair_that_runs: AbstractContextManager[Pair]) -> None:
         try:
-            with pair.running(programs, self.settings.inner, self.settings.outer, directory) as running:
+            with pair_that_runs as running:
                 self._say(f"in {running.one.name} and {running.two.name}")
                 for measurement in measurements:
                     if not self._one(measurement, running):
@@ -91,7 +125,7 @@ class Run:
             died = running.death()
             self._fail(measurement.name, died or error)
             return died is None
-        self.results.samples.append(sample)
+        self.samples.append(sample)
         self._say(describe(measurement, sample))
         return True
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.dataplane import implementations, pair, quiet, rounds
+from tests.bench.dataplane import gateways, implementations, pair, quiet, rounds
 from tests.bench.dataplane.measurements import Measurement, Reading
 from tests.bench.dataplane.pair import Failed, Pair
 from tests.bench.dataplane.results import Results
@@ -40,9 +40,9 @@ def script(text: str) -> Callable[..., Any]:
             subprocess.Popen(["sh", "-c", text], stdin=subprocess.PIPE, stderr=output) as process,
         ):
             space: Any = SimpleNamespace(name="somewhere")
-            node: Any = SimpleNamespace(program=SimpleNamespace(name=name), process=process, log=log)
+            node: Any = SimpleNamespace(name=name, process=process, log=log)
             try:
-                yield Pair(space, space, (node,), 4, 4, directory)
+                yield Pair(space, space, (node,), "10.9.0.2", directory)
             finally:
                 process.kill()
 
@@ -92,7 +92,7 @@ def test_one_that_dies_is_reported_with_the_end_of_its_log_and_the_others_go_on(
     said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(running: Pair, seconds: int) -> Reading:
-        if running.nodes[0].program.name == "a":
+        if running.nodes[0].name == "a":
             end(running)
             raise Failed("no ping is answered")
         return Reading(1)
@@ -194,3 +194,38 @@ def test_only_ours_renews_sessions_and_in_a_pair_of_its_own(
     assert used[2:] == [("python", True)]
     measured = [(sample.implementation, sample.test) for sample in found.samples]
     assert measured == [("wireguard-go", "tcp"), ("python", "tcp"), ("python", "renewals")]
+
+
+def test_gateways_follow_in_each_round_and_have_samples_of_their_own(
+    said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def variant(name: str) -> Any:
+        return SimpleNamespace(name=name, running=lambda folder: pair.running(name, 4, 4, folder))
+
+    monkeypatch.setattr(gateways, "prepared", lambda *more: [variant("process-python"), variant("process-fast")])
+    monkeypatch.setattr(gateways, "MEASURED", (Measurement("tcp", "tcp", "x", always(3)),))
+    tests = (*measured_by(monkeypatch, one=always(1)), gateways.TEST)
+    found = run(said, tmp_path, "python fast", tests, rounds=2)
+    assert [sample.implementation for sample in found.samples] == ["python", "fast"] * 2
+    assert [(sample.round, sample.implementation) for sample in found.gateways] == [
+        (1, "process-python"),
+        (1, "process-fast"),
+        (2, "process-python"),
+        (2, "process-fast"),
+    ]
+    assert found.failures == []
+
+
+def test_gateways_are_left_out_without_both_data_planes(
+    said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateways, "prepared", lambda *more: pytest.fail("gateways were prepared"))
+    tests = (*measured_by(monkeypatch, one=always(1)), gateways.TEST)
+    assert len(run(said, tmp_path, "wireguard-go fast", tests).samples) == 2
+    assert said[0] == "gateway to gateway is left out: it takes both of python, fast"
+
+
+def test_gateways_alone_need_only_the_data_planes() -> None:
+    names = ["wireguard-go", "python", "fast", "fast-null"]
+    assert Settings(names, [gateways.TEST]).needed == ["python", "fast"]
+    assert Settings(names, ["tcp", gateways.TEST]).needed == names

@@ -25,8 +25,9 @@ TEST = "gateways"
 PATHS = PROCESS, MICROVM = ("process", "microvm")
 PLANES = PLAIN, COMPILED = ("python", "fast")
 """Both are needed: what counts is the second's ratio to the first."""
-IDLE = replace(MEASUREMENTS["ping-idle"], run=idle(0.05))
-"""Fewer than of a pair: 200 a second keep an emulated gateway on plain Python busy."""
+INTERVAL = 0.05
+"""Seconds between pings. 200 a second, as a pair gets, keep an emulated gateway on plain Python busy."""
+IDLE = replace(MEASUREMENTS["ping-idle"], run=idle(INTERVAL))
 MEASURED = (MEASUREMENTS["tcp"], MEASUREMENTS["tcp-reverse"], IDLE)
 HANDSHAKE = 30.0
 """Seconds that the first may take: emulated guests on a busy machine lose some."""

@@ -101,7 +101,8 @@ def _beside_plain(found: Results, path: str, plane: str, test: str) -> str:
 
 def _about_gateways(results: Results) -> str:
     text = (
-        "From a client of one gateway to a client of the other, IPv4 inside IPv4, all on this machine. Medians; in "
+        "From a client of one gateway to a client of the other, IPv4 inside IPv4, all on this machine; a "
+        f"ping every {gateways.INTERVAL * 1000:.0f} ms. Medians; in "
         f"brackets the median of the rounds' ratios to the same path on `{gateways.PLAIN}`. "
         f"{gateways.PROCESS}: `wgnode device` in a network namespace."
     )

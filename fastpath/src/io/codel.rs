@@ -21,11 +21,11 @@ pub struct Codel {
 }
 
 impl Codel {
-    /// Whether to mark what leaves the queue at `now`, after it has waited for `waited`, both in seconds.
+    /// Whether to mark what leaves the queue at `now`, after it has waited for `waited`, both in seconds, while more
+    /// waits behind it. To be asked for as long as there is more, and told by `emptied` that there is not.
     pub fn marks(&mut self, waited: f64, now: f64) -> bool {
         if waited < TARGET {
-            self.patience_ends = None;
-            self.marking = false;
+            self.emptied();
             return false;
         }
         if now < *self.patience_ends.get_or_insert(now + INTERVAL) {
@@ -41,6 +41,12 @@ impl Codel {
             return false;
         }
         true
+    }
+
+    /// Nothing waits any more: what came late came late because the program slept, and was no queue.
+    pub fn emptied(&mut self) {
+        self.patience_ends = None;
+        self.marking = false;
     }
 
     fn begin(&mut self, now: f64) {
@@ -91,6 +97,15 @@ mod tests {
         // 100 of patience, then 100 / sqrt(1, 2, 3...) from one to the next (RFC 8289 section 5.3), rounded up to the
         // next datagram.
         assert_eq!(found, [100, 200, 271, 329, 379, 424, 464, 502, 538, 571]);
+    }
+
+    #[test]
+    fn what_comes_late_and_alone_is_not_marked() {
+        let mut codel = Codel::default();
+        for time in 0..1000 {
+            assert!(!codel.marks(50.0 * TARGET, f64::from(time)));
+            codel.emptied();
+        }
     }
 
     #[test]

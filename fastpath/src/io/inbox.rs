@@ -59,7 +59,10 @@ impl Inbox {
         let codel = &mut self.codel[usize::from(socket.v6)];
         let count = match receive_batches(socket.fd, &mut self.buffer, &mut batches, codel, now) {
             Ok(count) => count,
-            Err(libc::EAGAIN | libc::EINTR) => return Turn::Empty,
+            Err(libc::EAGAIN | libc::EINTR) => {
+                codel.emptied();
+                return Turn::Empty;
+            }
             Err(error) => {
                 engine.counters.refuse("udp", error, 1);
                 return Turn::More;
@@ -129,6 +132,9 @@ fn receive_batches(
     let Ok(count) = usize::try_from(got) else {
         return Err(errno());
     };
+    if count < AT_ONCE {
+        codel.emptied();
+    }
     let wall = clock::wall();
     for (number, header) in headers[..count].iter().enumerate() {
         let length = header.msg_len as usize;
@@ -142,7 +148,7 @@ fn receive_batches(
             ecn: beside.ecn,
             congested: beside
                 .arrived
-                .is_some_and(|arrived| codel.marks(wall - arrived, now)),
+                .is_some_and(|arrived| count == AT_ONCE && codel.marks(wall - arrived, now)),
         });
     }
     Ok(count)

@@ -57,8 +57,7 @@ def test_gateways_as_processes_are_measured_on_both_data_planes_and_leave_nothin
     measured = [(sample.implementation, sample.test) for sample in found.gateways]
     tests = ("tcp", "tcp-reverse", "ping-idle")
     assert measured == [(f"process-{plane}", test) for plane in ("python", "fast") for test in tests]
-    python, fast = (sample.value for sample in found.gateways if sample.test == "tcp")
-    assert fast > python > 0
+    assert all(sample.value > 0 for sample in found.gateways)
     assert min(min(sample.processor) for sample in found.gateways if sample.test == "tcp") > 0
     assert "### Gateway to gateway" in done.stdout
     made = set(re.findall(r"wgi-[0-9a-f]{6}", done.stderr))

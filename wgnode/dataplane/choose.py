@@ -32,8 +32,10 @@ class DataPlane:
 
 
 def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> DataPlane:
-    """`wanted` is one of NAMES. Raises Unavailable for FAST where the extension is missing, ValueError for settings
-    that mean nothing (WGNODE_CRYPTO, WGNODE_OFFLOADS)."""
+    """`wanted` is one of NAMES. Raises Unavailable for FAST where the extension is missing, ValueError for another name
+    and for settings that mean nothing (WGNODE_CRYPTO, WGNODE_OFFLOADS)."""
+    if wanted not in NAMES:
+        raise ValueError(f"no data plane {wanted!r}: choose of {', '.join(NAMES)}")
     if wanted == PYTHON:
         return _python("as asked for")
     allowed = offloads.parse(environment.get("WGNODE_OFFLOADS", ""))

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::engine::endpoint::Endpoint;
 
-/// Room for either family.
+/// Room for either family. It begins as EMPTY, so that every byte of it is initialised.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union SocketAddress {
-    pub v4: libc::sockaddr_in,
-    pub v6: libc::sockaddr_in6,
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
 }
 
 pub const SOCKET_ADDRESS: libc::socklen_t = size_of::<SocketAddress>() as libc::socklen_t;
@@ -28,9 +28,10 @@ impl SocketAddress {
 
     /// With its length in bytes.
     pub fn of(endpoint: &Endpoint) -> (SocketAddress, libc::socklen_t) {
-        match endpoint.address {
+        let mut socket_address = SocketAddress::EMPTY;
+        let length = match endpoint.address {
             IpAddr::V4(address) => {
-                let v4 = libc::sockaddr_in {
+                socket_address.v4 = libc::sockaddr_in {
                     sin_family: libc::AF_INET as u16,
                     sin_port: endpoint.port.to_be(),
                     sin_addr: libc::in_addr {
@@ -38,13 +39,10 @@ impl SocketAddress {
                     },
                     sin_zero: [0; 8],
                 };
-                (
-                    SocketAddress { v4 },
-                    size_of::<libc::sockaddr_in>() as libc::socklen_t,
-                )
+                size_of::<libc::sockaddr_in>() as libc::socklen_t
             }
             IpAddr::V6(address) => {
-                let v6 = libc::sockaddr_in6 {
+                socket_address.v6 = libc::sockaddr_in6 {
                     sin6_family: libc::AF_INET6 as u16,
                     sin6_port: endpoint.port.to_be(),
                     sin6_flowinfo: 0,
@@ -53,14 +51,15 @@ impl SocketAddress {
                     },
                     sin6_scope_id: endpoint.scope,
                 };
-                (SocketAddress { v6 }, SOCKET_ADDRESS)
+                SOCKET_ADDRESS
             }
-        }
+        };
+        (socket_address, length)
     }
 
     /// None for another family than IPv4 and IPv6.
     pub fn endpoint(&self, source: Option<IpAddr>) -> Option<Endpoint> {
-        // SAFETY: both structures begin with the family, and every bit pattern is a valid value of either.
+        // SAFETY: all bytes are initialised, and every bit pattern is a valid value of either. Both begin with the family.
         let (v4, v6) = unsafe { (self.v4, self.v6) };
         match i32::from(v4.sin_family) {
             libc::AF_INET => {
@@ -84,5 +83,30 @@ impl SocketAddress {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_of_either_family_comes_back() {
+        for (address, scope) in [("192.0.2.1", 0), ("fe80::1", 3)] {
+            let endpoint = Endpoint {
+                address: address.parse().unwrap(),
+                port: 51820,
+                scope,
+                source: None,
+            };
+            let (socket_address, length) = SocketAddress::of(&endpoint);
+            assert!(length <= SOCKET_ADDRESS);
+            assert_eq!(socket_address.endpoint(None), Some(endpoint));
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_left_empty_is_no_endpoint() {
+        assert_eq!(SocketAddress::EMPTY.endpoint(None), None);
     }
 }

@@ -76,6 +76,7 @@ fn receive(engine: &mut Engine, given: &Given, now: f64) -> Vec<(usize, Vec<u8>)
         segment: given.segment,
         from: endpoint(given.from),
         ecn: given.ecn,
+        congested: false,
     };
     let mut delivered = Vec::new();
     engine.receive(&mut buffer, batch, now, |buffer, offset, length| {

@@ -41,7 +41,7 @@ test-rust: setup ## the compiled data plane's own tests, where a Cargo is new en
 	@WGNODE_VECTORS=$(wildcard $(abspath ../shared/vectors)) WGNODE_CRYPTOGRAPHY_VECTORS=$(VECTORS) \
 		$(CARGO) test --quiet --locked --no-default-features
 
-.PHONY: fuzz-crypto bench-crypto test-asan test-miri fuzz-rust
+.PHONY: fuzz-crypto bench-crypto test-asan test-miri test-valgrind fuzz-rust
 fuzz-crypto: setup ## ten million packets through our own cryptography and through ring (PACKETS=, SEED=)
 	@$(CARGO) run --quiet --release --locked --no-default-features --example fuzz_crypto -- \
 		--packets $(or $(PACKETS),10000000) --seed $(or $(SEED),1)
@@ -58,6 +58,13 @@ test-asan: setup ## the compiled data plane's tests under AddressSanitizer; need
 
 test-miri: setup ## its socket addresses and control messages under Miri; needs a nightly Rust
 	@MIRIFLAGS=-Zmiri-disable-isolation $(UNSTABLE) miri test --quiet --locked --no-default-features --lib -- io::
+
+# The two left out are long even without memcheck.
+test-valgrind: setup ## the compiled data plane's tests under memcheck, which sees uninitialised memory; needs valgrind
+	@command -v valgrind >/dev/null || { echo "valgrind is not installed; apt-get install valgrind" >&2; exit 1; }
+	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" PROPTEST_CASES=8 \
+		$(CARGO) test --quiet --locked --no-default-features --lib -- --test-threads=1 \
+		--skip a_million --skip counters_are_reserved
 
 fuzz-rust: setup ## fuzz receiving, splitting, joining and header parsing under AddressSanitizer (SECONDS=60 each); needs cargo-fuzz
 	@for target in receive split coalesce vnet; do \

@@ -7,6 +7,7 @@ HOST ?= berlin
 PYTHON := .venv/bin/python
 BIN := .venv/bin
 CARGO := $(PYTHON) -m tools.fastpath.cargo
+UNSTABLE := $(PYTHON) -m tools.fastpath.unstable
 VECTORS = $(shell $(PYTHON) -c "import cryptography_vectors as v, pathlib; print(pathlib.Path(v.__file__).parent)")
 # An ordinary user's PATH lacks the folders of Debian's tools for administration.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -40,7 +41,7 @@ test-rust: setup ## the compiled data plane's own tests, where a Cargo is new en
 	@WGNODE_VECTORS=$(wildcard $(abspath ../shared/vectors)) WGNODE_CRYPTOGRAPHY_VECTORS=$(VECTORS) \
 		$(CARGO) test --quiet --locked --no-default-features
 
-.PHONY: fuzz-crypto bench-crypto test-asan fuzz-rust
+.PHONY: fuzz-crypto bench-crypto test-asan test-miri test-valgrind fuzz-rust
 fuzz-crypto: setup ## ten million packets through our own cryptography and through ring (PACKETS=, SEED=)
 	@$(CARGO) run --quiet --release --locked --no-default-features --example fuzz_crypto -- \
 		--packets $(or $(PACKETS),10000000) --seed $(or $(SEED),1)
@@ -51,14 +52,23 @@ bench-crypto: setup ## ring, our own cryptography, and libipsec-mb where libipse
 	@$(CARGO) run --quiet --release --locked --no-default-features --example crypto_bench -- --rounds $(or $(ROUNDS),800) \
 		$(if $(wildcard build/ipsec_mb_shim.so),../build/ipsec_mb_shim.so)
 
-test-asan: setup ## the compiled data plane's tests under AddressSanitizer; needs a nightly Rust
-	@RUSTFLAGS=-Zsanitizer=address RUSTUP_TOOLCHAIN=nightly $(CARGO) test --quiet --locked --no-default-features --lib \
+test-asan: setup ## the compiled data plane's tests under AddressSanitizer; needs rustup's Rust
+	@RUSTFLAGS=-Zsanitizer=address $(UNSTABLE) test --quiet --locked --no-default-features --lib \
 		--target x86_64-unknown-linux-gnu
 
-# cargo install cargo-fuzz brings the command.
-fuzz-rust: setup ## fuzz splitting, joining and header parsing under AddressSanitizer (SECONDS=60 each); needs a nightly Rust
-	@for target in split coalesce vnet; do \
-		RUSTUP_TOOLCHAIN=nightly $(CARGO) fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
+test-miri: setup ## its socket addresses and control messages under Miri; needs a nightly Rust
+	@MIRIFLAGS=-Zmiri-disable-isolation $(UNSTABLE) miri test --quiet --locked --no-default-features --lib -- io::
+
+# The two left out are long even without memcheck.
+test-valgrind: setup ## the compiled data plane's tests under memcheck, which sees uninitialised memory; needs valgrind
+	@command -v valgrind >/dev/null || { echo "valgrind is not installed; apt-get install valgrind" >&2; exit 1; }
+	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" PROPTEST_CASES=8 \
+		$(CARGO) test --quiet --locked --no-default-features --lib -- --test-threads=1 \
+		--skip a_million --skip counters_are_reserved
+
+fuzz-rust: setup ## fuzz receiving, splitting, joining and header parsing under AddressSanitizer (SECONDS=60 each); needs cargo-fuzz
+	@for target in receive split coalesce vnet; do \
+		$(UNSTABLE) fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
 
 .PHONY: setup-tests
 setup-tests:

@@ -106,10 +106,10 @@ impl<'a> Script<'a> {
         let last = what & 0x80 != 0;
         let count = match copies & 15 {
             _ if last => 1,
-            15 => copies,
-            few => few + 1,
+            15 => usize::from(copies) * 8,
+            few => usize::from(few) + 1,
         };
-        let count = usize::from(count).min(self.room / size);
+        let count = count.min(self.room / size);
         let mut messages = Vec::new();
         for copy in 0..count {
             let mut message = match what & 7 {
@@ -148,7 +148,8 @@ impl<'a> Script<'a> {
         let counter = match way {
             0 => *next,
             1 => next.saturating_add(u64::from(step) * 64),
-            2 => return next.saturating_sub(u64::from(step) * 64),
+            // From the newest, which is one below: at 127 the last that the window holds.
+            2 => return next.saturating_sub(u64::from(step) * 64 + 1),
             _ => LAST_COUNTER - 2 + u64::from(step % 4),
         };
         *next = counter.saturating_add(1);
@@ -179,7 +180,7 @@ impl<'a> Script<'a> {
     }
 }
 
-/// An inner packet of `room` bytes; put right, it has a version, a length and a source that can be true.
+/// An inner packet of `room` bytes; put right, it has a version, a source that can be true and, mostly, such a length.
 fn packet(given: &[u8], room: usize, right: bool, choice: u8) -> Vec<u8> {
     let mut packet = given.to_vec();
     packet.resize(room, 0);
@@ -187,7 +188,10 @@ fn packet(given: &[u8], room: usize, right: bool, choice: u8) -> Vec<u8> {
         return packet;
     }
     let source = SOURCES[usize::from(choice) % SOURCES.len()];
-    let claim = room - usize::from(choice >> 4);
+    let claim = match usize::from(choice >> 4) {
+        15 => room + 1,
+        padding => room - padding,
+    };
     if source.len() == 4 {
         packet[0] = 0x45;
         packet[2..4].copy_from_slice(&(claim as u16).to_be_bytes());

@@ -42,7 +42,6 @@ def names() -> list[str]:
 @contextlib.contextmanager
 def locked(name: str, directory: Path, waiting: Callable[[], None]) -> Iterator[int]:
     """Hold the lab against every other `up` and `down`; yields the descriptor, which child processes inherit."""
-    REGISTRY.mkdir(mode=0o755, exist_ok=True)
     descriptor = _acquire(REGISTRY / name, waiting)
     try:
         here = registered(name)
@@ -58,7 +57,12 @@ def locked(name: str, directory: Path, waiting: Callable[[], None]) -> Iterator[
 
 def _acquire(path: Path, waiting: Callable[[], None]) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        with contextlib.suppress(FileExistsError):
+            path.parent.mkdir(mode=0o755)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # `down` of the last other lab has just removed the folder
+            continue
         os.set_inheritable(descriptor, True)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

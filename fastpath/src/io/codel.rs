@@ -5,7 +5,7 @@ const TARGET: f64 = 0.001;
 /// Seconds that it may go on for. RFC 8289 takes a long path's round trip, 100 ms; a socket's buffer is full, and the
 /// kernel drops whole bursts, long before that (docs/decisions/waiting-time.md).
 const INTERVAL: f64 = 0.005;
-/// Intervals for which the rate that was found is remembered (section 5.4: "a good starting point").
+/// Intervals for which the rate that was found is remembered, as in the pseudocode of RFC 8289 section 5.
 const REMEMBERED: f64 = 16.0;
 
 /// Of one queue. It starts with a mark when everything has waited for more than TARGET throughout an INTERVAL, and marks
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_standing_queue_is_marked_more_and_more_often() {
         let found = marked(&mut Codel::default(), 0..600, |_| 2.0 * TARGET);
-        // 100 of patience, then 100 / sqrt(1, 2, 3...) from one to the next (RFC 8289 section 5.3), rounded up to the
+        // 100 of patience, then 100 / sqrt(1, 2, 3...) from one to the next (RFC 8289 section 5), rounded up to the
         // next datagram.
         assert_eq!(found, [100, 200, 271, 329, 379, 424, 464, 502, 538, 571]);
     }

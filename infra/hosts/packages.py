@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
+from infra.hosts import apt
 from infra.hosts.host import Host, HostError, Result
-from infra.hosts.query import Query
-from infra.provider.log import log
+from infra.hosts.query import Query, answer
+from infra.provider.log import Severity, log
 
-LOCK_TIMEOUT = 120  # seconds that we wait for another apt on the host
-LISTS_RETRY = 5.0  # seconds between attempts to get the lists' lock, for which apt itself does not wait
-TIMEOUT = 900.0  # seconds for downloading and unpacking
+# The second letter of dpkg's state: configured, or but for a trigger. The first is only what somebody wants, as "h" for
+# a package that is held.
+_THERE = "itW"
 
 
 def query(names: Sequence[str]) -> Query[dict[str, str]]:
@@ -21,29 +21,24 @@ def query(names: Sequence[str]) -> Query[dict[str, str]]:
 
 def _states(said: Result) -> dict[str, str]:
     lines = [line.split() for line in said.stdout.splitlines()]
-    return {parts[0]: "installed" for parts in lines if len(parts) > 1 and parts[1].startswith("ii")}
+    return {parts[0]: "installed" for parts in lines if len(parts) > 1 and _is_there(parts[1])}
+
+
+def _is_there(state: str) -> bool:
+    """ "ii" and the like; a third letter is an error ("iiR": to be installed again)."""
+    return len(state) == 2 and state[1] in _THERE
 
 
 def install(host: Host, missing: Sequence[str]) -> None:
-    """Raises HostError when a package cannot be had."""
+    """Raises HostError when a package cannot be had; one of the host's own that is broken is only warned of."""
     log(f"installing {', '.join(missing)} on {host.name}")
-    apt = [
-        *("apt-get", "--quiet", "--yes", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"),
-        *("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"),
-    ]
-    updated = _update(host, [*apt, "update"])
-    installed = host.run([*apt, "install", *missing], check=False, timeout=TIMEOUT)
-    if installed.code != 0:
-        said = (installed.stderr.strip() or updated.stderr.strip())[-1000:]
-        raise HostError(f"host {host.name}: apt-get cannot install {', '.join(missing)}: {said}")
-
-
-def _update(host: Host, update: Sequence[str]) -> Result:
-    """What the last attempt said; one that fails for another reason than the lock is the last."""
-    deadline = time.monotonic() + LOCK_TIMEOUT
-    while True:
-        updated = host.run(update, check=False, timeout=TIMEOUT)
-        if updated.code == 0 or "Could not get lock" not in updated.stderr or time.monotonic() > deadline:
-            return updated
-        log(f"waiting for another apt on {host.name}")
-        time.sleep(LISTS_RETRY)
+    updated = apt.update(host)
+    installed = apt.install(host, missing)
+    if installed.code == 0:
+        if lists := apt.failure_of(updated):
+            log(f"{host.name}: `apt-get update` failed, older lists were enough: {lists}", Severity.INFO)
+        return
+    there, why = answer(host, query(missing)), apt.explained(installed, updated)
+    if still := [name for name in missing if name not in there]:
+        raise HostError(f"host {host.name}: apt-get cannot install {', '.join(still)}: {why}")
+    log(f"host {host.name}: {', '.join(missing)} installed, but apt-get reports: {why}", Severity.WARNING)

@@ -222,6 +222,10 @@ class FakeHost:
     def _dpkg_query(self, argv: list[str], input: bytes) -> Result:
         return Result(1, "".join(f"{name} ii \n" for name in argv if name in self.packages), "no packages found")
 
+    def _env(self, argv: list[str], input: bytes) -> Result:
+        command = next(index for index, word in enumerate(argv) if index and "=" not in word)
+        return self._answer(argv[command:], input)
+
     def _apt_get(self, argv: list[str], input: bytes) -> Result:
         if "install" in argv:
             wanted = set(argv[argv.index("install") + 1 :])

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import pytest
 
-from infra.hosts import facts, network_change, packages, undo
+from infra.hosts import facts, network_change, undo
 from infra.hosts.host import HostError, Result
 from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
 from infra.resources import host_checks
 from infra.resources.hypervisor_host import PACKAGES, HypervisorHost
 from infra.resources.hypervisor_state import DIRECTORIES, FOUND, SYSCTL_FILE
-from tests.unit.infra.fake_host import FakeHost, failed, link, said
+from tests.unit.infra.fake_host import FakeHost, link, said
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
 NEWS = {
@@ -87,27 +87,6 @@ def test_only_missing_packages_are_installed(kind, host):
     host.packages |= set(PACKAGES) - {"conntrack"}
     created(kind)
     assert [event for event in host.events if event.startswith("install")] == ["install conntrack"]
-
-
-def test_lists_that_another_apt_holds_are_waited_for(kind, host, monkeypatch):
-    monkeypatch.setattr(packages, "LISTS_RETRY", 0)
-    answer, updates = host._apt_get, []
-    lock = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)"
-
-    def busy(argv, input):
-        if "update" not in argv:
-            return answer(argv, input)
-        updates.append(argv)
-        return failed(lock) if len(updates) < 3 else failed("E: Failed to fetch")
-
-    monkeypatch.setattr(host, "_apt_get", busy)
-    created(kind)
-    assert len(updates) == 3, "until there was another outcome than the lock"
-    updates.clear()
-    host.packages.remove("conntrack")
-    monkeypatch.setattr(packages, "LOCK_TIMEOUT", -1)
-    created(kind)
-    assert len(updates) == 1, "but not for ever"
 
 
 def test_reading_probes_no_guest_that_is_known_to_run(kind, host, monkeypatch):

@@ -114,8 +114,8 @@ def _patiently(host: Host, argv: Sequence[str]) -> Result:
 def _gave_up(host: Host, errors: str, waited: float) -> str:
     return (
         f"host {host.name}: another apt, {_holder(errors)}, holds its lock, after {waited:.0f} s of waiting; nothing"
-        " was installed. Let it come to its end there (`systemctl status unattended-upgrades apt-daily-upgrade`), then run"
-        " it again"
+        " was installed. Let it come to its end there (`systemctl status unattended-upgrades apt-daily-upgrade`), then"
+        " run it again"
     )
 
 

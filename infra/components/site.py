@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,30 @@ class Site(pulumi.ComponentResource):
         from pulumi_command import remote  # only who has such commands needs that provider
 
         last: list[pulumi.Resource] = []
-        for number, command in enumerate(config.bootstrap, 1):
+        for number, (told, command) in enumerate(named(config.bootstrap), 1):
+            opts = ResourceOptions(
+                parent=self,
+                aliases=[pulumi.Alias(name=f"{name}-bootstrap-{number}")],  # as they were called once
+                replace_on_changes=["connection.hostKey"],  # another host, or the same one installed anew
+            )
             made = remote.Command(
-                f"{name}-bootstrap-{number}",
+                f"{name}-bootstrap-{told}",
                 connection=_command_connection(config),
                 create=command,
-                opts=_after(ResourceOptions(parent=self), last),
+                update="true",  # else another SSH key or address would run the command again
+                opts=_after(opts, last),
             )
             last = [made]
         return last
+
+
+def named(commands: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each command with a name by its content, so that one that is inserted renames, hence runs, no other."""
+    seen: Counter[str] = Counter()
+    for command in commands:
+        digest = hashlib.sha256(command.encode()).hexdigest()[:12]
+        seen[digest] += 1
+        yield digest if seen[digest] == 1 else f"{digest}-{seen[digest]}", command
 
 
 def _compiled(

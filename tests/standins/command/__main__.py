@@ -17,14 +17,16 @@ SCHEMA = '{"name": "command", "version": "0.0.0"}'
 
 
 class Command:
-    """Like the real one: runs at creation, knows nothing of drift; a change of the command runs it again."""
+    """Like the real one: runs at creation, knows nothing of drift; a change runs `update`, else `create` again."""
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         return news
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        names = sorted(old_inputs.keys() | news.keys())
-        return Diff(tuple(PropertyChange(name) for name in names if old_inputs.get(name) != news.get(name)))
+        old, new = _flat(old_inputs), _flat(news)
+        return Diff(
+            tuple(PropertyChange(name) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name))
+        )
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
@@ -40,6 +42,12 @@ class Command:
     def delete(self, id: str, state: Properties) -> None:
         if command := state.get("delete"):
             _run(state, command)
+
+
+def _flat(inputs: Properties) -> Properties:
+    """The connection's properties by path, since the real diff is as detailed."""
+    connection = {f"connection.{name}": value for name, value in inputs.get("connection", {}).items()}
+    return {name: value for name, value in inputs.items() if name != "connection"} | connection
 
 
 def _run(inputs: Properties, command: str) -> Properties:

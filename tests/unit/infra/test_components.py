@@ -166,6 +166,35 @@ def test_commands_of_ones_own_run_first_one_after_the_other_with_the_host_key_pi
     assert all(args.inputs["connection"]["value"]["hostKey"] == PIN for args in custom[:2])
 
 
+def bootstrapped(engine: Engine, mesh: dict[str, Any], tmp_path: Path, *commands: str) -> dict[str, str]:
+    """The commands by their resources' names, in the order in which they run."""
+    engine.registered.clear()
+    site = config(tmp_path, bootstrap=list(commands))
+    run(lambda: Site("cabin", site, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    return {args.name: args.inputs["create"] for args in engine.registered if args.typ.endswith(":Command")}
+
+
+def test_a_command_that_is_inserted_renames_no_other(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    before = bootstrapped(engine, mesh, tmp_path, "one", "two")
+    after = bootstrapped(engine, mesh, tmp_path, "zero", "one", "one and a half", "two")
+    assert list(after.values()) == ["zero", "one", "one and a half", "two"], "in their order"
+    assert before.items() <= after.items()
+    assert bootstrapped(engine, mesh, tmp_path, "two").items() <= before.items()
+
+
+def test_equal_commands_are_two(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    before = bootstrapped(engine, mesh, tmp_path, "sync", "two")
+    after = bootstrapped(engine, mesh, tmp_path, "sync", "two", "sync")
+    assert list(after.values()) == ["sync", "two", "sync"]
+    assert before.items() <= after.items()
+
+
+def test_another_way_in_runs_no_command_again(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    bootstrapped(engine, mesh, tmp_path, "one")
+    (command,) = [args.inputs for args in engine.registered if args.typ.endswith(":Command")]
+    assert command["update"] == "true", "what pulumi-command runs when any input changes"
+
+
 def test_of_several_pins_ones_own_commands_get_the_one_that_their_ssh_library_asks_for_first(tmp_path: Path) -> None:
     ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAI"
     site = config(tmp_path)

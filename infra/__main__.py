@@ -16,6 +16,7 @@ def main() -> None:
         mesh = Mesh("mesh", config)
         pulumi.export("topology", mesh.topology)
         pulumi.export("bundles", mesh.bundles)
+        pulumi.export("resting", mesh.resting)
         return
     outputs = read_mesh(config.mesh)
     bundle = outputs.bundles.get(config.name)

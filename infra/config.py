@@ -24,6 +24,7 @@ from wgnode import recipient
 from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.topology import networks, transit
 from wgnode.topology.compile import Reach
+from wgnode.topology.labels import Step
 from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
 from wgnode.topology.validate import HOST_NAME, Problem, mesh_problems, site_name_problem
 
@@ -129,6 +130,9 @@ class MeshSiteConfig(Model):
     lans: list[str] = Field(description="the networks behind this site's gateway")
     recipient: str = Field(description="the site's public recipient key, printed by `wgnode site new`")
     endpoint: str | None = None
+    renamed_from: str | None = Field(
+        default=None, description="the name that this site had before: it keeps its id, keys and addresses"
+    )
 
 
 class MeshConfig(Model):
@@ -139,6 +143,14 @@ class MeshConfig(Model):
     sites: dict[str, MeshSiteConfig] = Field(description="the sites by name")
     keepalive: int = Field(default=DEFAULT_KEEPALIVE, ge=1, le=65535)
     listen_port: Port = DEFAULT_LISTEN_PORT
+    forget: list[str] | None = Field(
+        default=None, description="sites that have left for good: their keys, ids and addresses are given up"
+    )
+    preshared_keys: Step | None = Field(
+        default=None,
+        description="the step of the change to pre-shared keys from ids, of a mesh that is older than those: accept"
+        " (both, as the first `up` makes it), use, drop",
+    )
 
 
 class HostConfig(Model):

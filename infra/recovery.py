@@ -19,7 +19,7 @@ from typing import Any
 
 from infra.errors import ExplainedError
 
-FORMAT = 1
+FORMAT = 2
 PREFIX = "recovered:"
 MESH = "mesh"
 """The name of component and resource in the program; it becomes the resource's id, as after `up`."""
@@ -27,13 +27,13 @@ MESH = "mesh"
 
 @dataclass(frozen=True, repr=False)
 class Recovery:
-    """`inputs` as MeshTopology's, of the sites whose private keys were found; `indices` also of the others.
+    """`inputs` as MeshTopology's, of the sites whose private keys were found; `allocations` also of the others.
 
     `private_keys` by site, (current, next), and `mesh_secret` are base64; `bundles` are those found on the hosts.
     """
 
     inputs: Mapping[str, Any]
-    indices: Mapping[str, int]
+    allocations: Mapping[str, Any]
     private_keys: Mapping[str, list[str]]
     mesh_secret: str
     epoch: int
@@ -41,11 +41,13 @@ class Recovery:
 
     def state(self) -> dict[str, Any]:
         """As MeshTopology's state before the `up` that gives everything else."""
+        sites = {name: one for name, one in self.allocations.items() if name in self.inputs["sites"]}
         return {
-            "indices": dict(self.indices),
+            "topology": {"epoch": self.epoch, "sites": sites},
+            "resting": {name: one for name, one in self.allocations.items() if name not in sites},
+            "forgotten": list(self.inputs.get("forget") or ()),
             "privateKeys": dict(self.private_keys),
             "meshSecret": self.mesh_secret,
-            "topology": {"epoch": self.epoch},
             "bundles": dict(self.bundles),
         }
 

@@ -53,7 +53,7 @@ class MeshTopology(_Resource):
     """The mesh's keys, addresses and sealed bundles."""
 
     kind = "wgnode:index:MeshTopology"
-    produced = ("topology", "bundles", "indices", "privateKeys", "meshSecret")
+    produced = ("topology", "bundles", "resting", "forgotten", "privateKeys", "meshSecret")
     secret_outputs = ("privateKeys", "meshSecret")
 
     def __init__(
@@ -65,15 +65,30 @@ class MeshTopology(_Resource):
         sites: Input[Mapping[str, Any]],
         keepalive: Input[int] | None = None,
         listen_port: Input[int] | None = None,
+        forget: Input[Sequence[str]] | None = None,
+        preshared_keys: Input[str] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
-        inputs = {"name": mesh, "tunnel": tunnel, "sites": sites, "keepalive": keepalive, "listenPort": listen_port}
+        inputs: dict[str, Input[Any] | None] = {
+            "name": mesh,
+            "tunnel": tunnel,
+            "sites": sites,
+            "keepalive": keepalive,
+            "listenPort": listen_port,
+            "forget": forget,
+            "presharedKeys": preshared_keys,
+        }
         super().__init__(name, inputs, opts)
 
     @property
     def topology(self) -> Output[Any]:
         """Public: who is where, with which key."""
         return self.output("topology")
+
+    @property
+    def resting(self) -> Output[Any]:
+        """By name, the public facts of sites that left the configuration and come back as they were."""
+        return self.output("resting")
 
     @property
     def bundles(self) -> Output[Any]:

@@ -23,7 +23,9 @@ from infra.resources.mesh_topology import FIRST_EPOCH
 from wgnode import recipient
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import KEY_LENGTH, encode_key
+from wgnode.topology import identity
 from wgnode.topology import recover as topology
+from wgnode.topology.allocate import Allocation
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import DEFAULT_KEEPALIVE, TopologyError
 from wgnode.topology.recover import RecoveredMesh, RecoveredSite, RecoveryError, Remains
@@ -73,7 +75,7 @@ def recover(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> Found
     inputs = _inputs(mesh, sites, configured)
     made = Recovery(
         inputs=inputs,
-        indices={name: site.index for name, site in mesh.sites.items()},
+        allocations=_allocations(mesh, configured),
         private_keys={name: list(map(encode_key, site.private_keys)) for name, site in _alive(mesh).items()},
         mesh_secret=encode_key(secret),
         epoch=mesh.epoch or FIRST_EPOCH,
@@ -194,16 +196,41 @@ def _alive(mesh: RecoveredMesh) -> dict[str, RecoveredSite]:
     return {name: site for name, site in mesh.sites.items() if site.private_keys}
 
 
+def _allocations(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the hosts have; whose has no id, because it is lost or from before there were any, gets a new one."""
+    entries = _entries(configured)
+    return {
+        name: Allocation(
+            id=(id := site.id or identity.new_id(os.urandom)),
+            index=site.index,
+            lan_mac=site.lan_mac or identity.lan_mac(id),
+            labels=site.labels,
+            renamed_from=None if (source := _renamed_from(entries.get(name))) in mesh.sites else source,
+        ).to_dict()
+        for name, site in mesh.sites.items()
+    }
+
+
+def _renamed_from(entry: Any) -> str | None:
+    """Hosts know nothing of past renames, but one whose old name nobody has any more is done."""
+    return entry.get("renamedFrom") if isinstance(entry, Mapping) else None
+
+
+def _entries(configured: Mapping[str, Any]) -> Mapping[str, Any]:
+    sites = configured.get("sites")
+    return sites if isinstance(sites, Mapping) else {}
+
+
 def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping[str, Any]) -> dict[str, Any]:
     """MeshTopology's inputs: what hosts have, written as the configuration writes it where both mean the same.
 
     A lost site is left out: the stack file has it, so the next `up` takes it for a new one, and its index is kept.
     """
-    entries = configured.get("sites") if isinstance(configured.get("sites"), Mapping) else {}
+    entries = _entries(configured)
     described = {}
     missing = []
     for site in sites:
-        found, entry = mesh.sites[site.site], (entries or {}).get(site.site) or {}
+        found, entry = mesh.sites[site.site], entries.get(site.site) or {}
         public = recipient.public_of(site.recipient_key) if site.recipient_key else entry.get("recipient")
         if not public:
             missing.append(
@@ -216,6 +243,7 @@ def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping
         described[site.site] = {
             "lans": list(lans) if same and isinstance(lans, list) else list(found.lans),
             "recipient": public,
+            **({"renamedFrom": source} if (source := _renamed_from(entry)) and source not in mesh.sites else {}),
             **({"endpoint": found.endpoint} if found.endpoint else _own_endpoint(mesh, entry)),
         }
     if missing:
@@ -226,7 +254,15 @@ def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping
         "sites": described,
         "keepalive": mesh.keepalive or configured.get("keepalive") or DEFAULT_KEEPALIVE,
         "listenPort": mesh.listen_port,
+        **_steps(mesh, configured),
     }
+
+
+def _steps(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str, Any]:
+    """What no host knows, as the configuration has it, as far as it is true of these hosts."""
+    forget = configured.get("forget")
+    gone = [name for name in forget if name not in mesh.sites] if isinstance(forget, list) else []
+    return {"forget": gone} if gone else {}
 
 
 def _own_endpoint(mesh: RecoveredMesh, entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class SiteError(pulumi.RunError):
 
 
 def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
-    """config and secrets (canonical JSON), routes of the host, listenPort, endpoint. Raises SiteError."""
+    """The site's id, config and secrets (canonical JSON), the host's routes, listenPort, endpoint. Raises SiteError."""
     facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach)
     try:
         mesh = Topology.from_dict(topology)
@@ -37,6 +37,7 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
         raise SiteError(_explained(config, mesh, [str(error)])) from None
     routes = host_routes(mesh, config.name, facts.gateway_addresses) if facts.reach == "host-route" else []
     return {
+        "id": mesh.sites[config.name].id,
         "config": node.to_json().decode(),
         "secrets": secrets.to_json().decode(),
         "routes": [asdict(route) for route in routes],
@@ -49,7 +50,9 @@ def _opened(config: SiteConfig, mesh: Topology, bundle: str | None) -> Bundle:
     try:
         if not bundle:
             raise seal.SealError("missing")
-        return seal.open_sealed(bundle, config.recipient_key.get_secret_value(), mesh.mesh, config.name)
+        return seal.open_sealed(
+            bundle, config.recipient_key.get_secret_value(), mesh.mesh, config.name, mesh.sites[config.name].id
+        )
     except seal.SealError as error:
         raise SiteError(
             f"site {config.name!r}: its bundle in mesh stack {config.mesh!r} is {error}.\n"

@@ -12,7 +12,7 @@ from infra.config import MeshConfig
 
 
 class Mesh(pulumi.ComponentResource):
-    """`topology` and `bundles` are what a mesh stack exports and what a `Site` needs.
+    """`topology` and `bundles` are what a mesh stack exports and what a `Site` needs; `resting` is for `wgnode status`.
 
     The topology is protected: to delete it is to lose the mesh's keys. `name` is the component's, not the mesh's, so
     that a mesh can be renamed and keep them.
@@ -20,6 +20,7 @@ class Mesh(pulumi.ComponentResource):
 
     topology: Output[Any]
     bundles: Output[Any]
+    resting: Output[Any]
 
     def __init__(self, name: str, config: MeshConfig, opts: ResourceOptions | None = None) -> None:
         super().__init__("wgnode:index:Mesh", name, None, opts)
@@ -31,7 +32,9 @@ class Mesh(pulumi.ComponentResource):
             sites=raw["sites"],
             keepalive=raw["keepalive"],
             listen_port=raw["listenPort"],
+            forget=raw.get("forget"),
+            preshared_keys=raw.get("presharedKeys"),
             opts=ResourceOptions(parent=self, protect=True),
         )
-        self.topology, self.bundles = made.topology, made.bundles
+        self.topology, self.bundles, self.resting = made.topology, made.bundles, made.resting
         self.register_outputs({})

@@ -1,8 +1,8 @@
-"""MeshTopology: the whole mesh as one resource. Who has which address, the keys, and one sealed bundle a site.
+"""MeshTopology: the whole mesh as one resource. Who has which id and address, the keys, and one sealed bundle a site.
 
 Nothing outside the state belongs to it, so its old inputs are what it is compared with, and what it knows comes back
-only through `update`. Keys and indices are kept by name: no change of configuration makes others of them, and there
-is none that replaces the resource. Why one resource: docs/decisions/one-mesh-topology.md.
+only through `update`. What a site was given once stays its own (mesh_state.py): no change of configuration makes
+another of it, and there is none that replaces the resource. Why one resource: docs/decisions/one-mesh-topology.md.
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from infra import recovery, seal
 from infra.config import MeshConfig
 from infra.errors import ExplainedError
+from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Properties, PropertyChange, Secret
+from infra.provider.log import Severity, log
+from infra.resources import mesh_notes
 from infra.resources.inputs import validated
+from infra.resources.mesh_state import Known, resting
 from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
+from wgnode.topology import history
+from wgnode.topology.allocate import Allocation, allocate
 from wgnode.topology.bundle import Bundle
-from wgnode.topology.model import MeshSpec, Topology
+from wgnode.topology.model import MeshSpec, Topology, TopologyError
 from wgnode.topology.plan import decide
 from wgnode.topology.validate import mesh_problems
 
 FIRST_EPOCH = 1
-OUTPUTS = ("topology", "bundles", "indices", "privateKeys", "meshSecret")
+OUTPUTS = ("topology", "bundles", "resting", "forgotten", "privateKeys", "meshSecret")
 SCHEMA = {
     "inputProperties": {
         "name": {"type": "string"},
@@ -33,13 +39,16 @@ SCHEMA = {
         "sites": {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}},
         "keepalive": {"type": "integer"},
         "listenPort": {"type": "integer"},
+        "forget": {"type": "array", "items": {"type": "string"}},
+        "presharedKeys": {"type": "string"},
     },
     "requiredInputs": ["name", "tunnel", "sites"],
     "properties": {
         "name": {"type": "string"},
         "topology": {"$ref": "pulumi.json#/Any"},
         "bundles": {"type": "object", "additionalProperties": {"type": "string"}},
-        "indices": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "resting": {"$ref": "pulumi.json#/Any"},
+        "forgotten": {"type": "array", "items": {"type": "string"}},
         "privateKeys": {"$ref": "pulumi.json#/Any", "secret": True},
         "meshSecret": {"type": "string", "secret": True},
     },
@@ -55,7 +64,12 @@ class MeshTopology:
         return checked
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        return Diff(tuple(_changes(old_inputs, news)))
+        known = Known.of(state)
+        if not has_unknown(news):
+            _judge(MeshSpec.from_dict(news), known)
+            for note in mesh_notes.foreseen(MeshSpec.from_dict(news), known):
+                log(note, Severity.INFO)
+        return Diff((*_changes(old_inputs, news), *_taken_over(news, known)))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
@@ -85,52 +99,103 @@ class MeshTopology:
         """The keys go with the state; there is nothing else."""
 
 
+def _judge(spec: MeshSpec, known: Known) -> None:
+    """Raises CheckError for what doesn't fit what there was."""
+    names = {name: one.renamed_from for name, one in known.allocations.items()}
+    steps = {name: known.allocations[name].labels for name in known.present}
+    if found := list(history.problems(spec, names, steps, known.forgotten)):
+        raise CheckError([(problem.path, problem.message) for problem in found])
+
+
+def _allocated(spec: MeshSpec, known: Known) -> dict[str, Allocation]:
+    """Raises CheckError when the tunnel is full of sites that are there and that rest."""
+    try:
+        return allocate(spec, known.allocations, os.urandom)
+    except TopologyError as error:
+        raise CheckError([("tunnel", str(error))]) from None
+
+
 def _renewed(inputs: Properties, state: Properties) -> Properties:
     """The state for these inputs: what was decided before stays, what is missing is made."""
-    spec = MeshSpec.from_dict(inputs)
-    old_keys = state.get("privateKeys", {})
-    keys = {name: old_keys.get(name) or [_new_private_key()] for name in sorted(spec.sites)}
+    spec, known = MeshSpec.from_dict(inputs), Known.of(state)
+    _judge(spec, known)
+    allocations = _allocated(spec, known)
+    keys = _moved_keys(known, allocations)
+    keys |= {name: [_new_private_key()] for name in sorted(spec.sites) if name not in keys}
     secret = state.get("meshSecret") or encode_key(os.urandom(KEY_LENGTH))
-    topology, indices = _decide(spec, state, keys)
+    topology = _decide(spec, state, allocations, keys)
     old_bundles = state.get("bundles", {})
     bundles = {
         name: seal.reseal(old_bundles.get(name), _bundle(topology, name, keys[name], secret), site.recipient)
         for name, site in sorted(spec.sites.items())
     }
-    decided = {"topology": topology.to_dict(), "bundles": bundles, "indices": indices}
-    return _wrapped(_public(inputs) | decided | {"privateKeys": keys, "meshSecret": secret})
+    return _decided(inputs, spec, topology, bundles, allocations, keys, secret)
 
 
 def _foreseen(inputs: Properties, state: Properties) -> Properties:
-    """The outputs as far as a preview can know them: a new site's key, and a bundle to seal, only come with `up`."""
-    spec = MeshSpec.from_dict(inputs)
-    keys = {name: state["privateKeys"][name] for name in spec.sites if name in state["privateKeys"]}
-    if keys.keys() != spec.sites.keys():
+    """The outputs as far as a preview can know them: a new site's id and key, and a bundle to seal, only come with
+    `up`."""
+    spec, known = MeshSpec.from_dict(inputs), Known.of(state)
+    _judge(spec, known)
+    allocations = _allocated(spec, known)
+    keys = _moved_keys(known, allocations)
+    if known.without_ids or not spec.sites.keys() <= keys.keys():
         return _wrapped(state | _public(inputs) | dict.fromkeys(OUTPUTS, UNKNOWN) | {"meshSecret": state["meshSecret"]})
-    topology, indices = _decide(spec, state, keys)
-    same = keys.keys() == state["bundles"].keys() and all(
-        seal.is_current(
-            state["bundles"][name], _bundle(topology, name, keys[name], state["meshSecret"]), site.recipient
-        )
+    topology = _decide(spec, state, allocations, keys)
+    secret = state["meshSecret"]
+    same = spec.sites.keys() == state["bundles"].keys() and all(
+        seal.is_current(state["bundles"][name], _bundle(topology, name, keys[name], secret), site.recipient)
         for name, site in spec.sites.items()
     )
-    decided = {"topology": topology.to_dict(), "bundles": state["bundles"] if same else UNKNOWN, "indices": indices}
-    return _wrapped(_public(inputs) | decided | {"privateKeys": keys, "meshSecret": state["meshSecret"]})
+    return _decided(inputs, spec, topology, state["bundles"] if same else UNKNOWN, allocations, keys, secret)
 
 
-def _decide(spec: MeshSpec, state: Properties, keys: Mapping[str, list[str]]) -> tuple[Topology, dict[str, int]]:
-    public = {name: tuple(_public_key(key) for key in pair) for name, pair in keys.items()}
-    epoch = state.get("topology", {}).get("epoch", FIRST_EPOCH)
-    return decide(spec, state.get("indices", {}), public, epoch)
+def _decided(
+    inputs: Properties,
+    spec: MeshSpec,
+    topology: Topology,
+    bundles: Any,
+    allocations: Mapping[str, Allocation],
+    keys: Mapping[str, list[str]],
+    secret: str,
+) -> Properties:
+    public = {name: [encode_key(_public_key(key)) for key in pair] for name, pair in keys.items()}
+    decided = {
+        "topology": topology.to_dict(),
+        "bundles": bundles,
+        "resting": resting(spec, allocations, public),
+        "forgotten": sorted(set(spec.forget)),
+    }
+    return _wrapped(_public(inputs) | decided | {"privateKeys": dict(keys), "meshSecret": secret})
+
+
+def _moved_keys(known: Known, allocations: Mapping[str, Allocation]) -> dict[str, list[str]]:
+    """Private keys by name, of sites that rest too: keys belong to an id, whatever its name is now."""
+    by_id = {one.id: known.private_keys[name] for name, one in known.allocations.items() if name in known.private_keys}
+    return {name: by_id[one.id] for name, one in sorted(allocations.items()) if one.id in by_id}
+
+
+def _decide(
+    spec: MeshSpec, state: Properties, allocations: Mapping[str, Allocation], keys: Mapping[str, list[str]]
+) -> Topology:
+    public = {name: tuple(_public_key(key) for key in keys[name]) for name in spec.sites}
+    return decide(spec, allocations, public, state.get("topology", {}).get("epoch", FIRST_EPOCH))
 
 
 def _bundle(topology: Topology, site: str, keys: list[str], secret: str) -> Bundle:
-    return Bundle(topology.mesh, site, tuple(decode_key(key) for key in keys), decode_key(secret), topology.epoch)
+    pair = tuple(decode_key(key) for key in keys)
+    return Bundle(topology.mesh, site, pair, decode_key(secret), topology.epoch, topology.sites[site].id)
+
+
+def _taken_over(news: Properties, known: Known) -> Iterator[PropertyChange]:
+    """A state that is older than ids is a difference, though nothing of the configuration is."""
+    if known.without_ids:
+        yield from (PropertyChange(f"sites.{name}.id", kind="ADD") for name in sorted(news.get("sites") or {}))
 
 
 def _public(inputs: Properties) -> Properties:
     """Inputs that are repeated as outputs: not `sites`, whose recipient keys are as long as their bundles."""
-    return {name: value for name, value in inputs.items() if name != "sites"}
+    return {name: value for name, value in inputs.items() if name not in ("sites", "forget")}
 
 
 def _wrapped(state: Properties) -> Properties:

@@ -1,44 +1,95 @@
-"""Who has which index in the mesh, hence which addresses: decided once, by name, and kept."""
+"""What a site gets once and keeps: its id, its index (hence its addresses) and its MAC address.
+
+An allocation outlives its site: what left the configuration rests, and comes back as it was. Only a rename moves one to
+another name, only `forget` ends one (history.py judges both).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from wgnode.topology.model import Network
+from wgnode.topology import history, identity, labels
+from wgnode.topology.model import MeshSpec, TopologyError
+from wgnode.topology.networks import capacity
 
 
-def capacity(network: Network) -> int:
-    """How many sites a tunnel prefix has addresses for.
+@dataclass(frozen=True)
+class Allocation:
+    """`labels` are those of its pre-shared keys (labels.py); `renamed_from` is the rename that is already done."""
 
-    Index 0 (network address, IPv6 subnet-router anycast, RFC 4291 2.6.1) and IPv4's broadcast address aren't given out.
+    id: str
+    index: int
+    lan_mac: str
+    labels: tuple[int, ...] = labels.NEW
+    renamed_from: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "index": self.index,
+            "lanMac": self.lan_mac,
+            "labels": list(self.labels),
+            "renamedFrom": self.renamed_from,
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Allocation:
+        """Of a site in a topology, or of one that rests."""
+        return cls(
+            id=identity.parse_id(raw["id"]),
+            index=int(raw["index"]),
+            lan_mac=str(raw["lanMac"]),
+            labels=tuple(int(label) for label in raw["labels"]),
+            renamed_from=raw.get("renamedFrom"),
+        )
+
+
+def allocate(spec: MeshSpec, old: Mapping[str, Allocation], random: Callable[[int], bytes]) -> dict[str, Allocation]:
+    """By name, of the sites of `spec` and of those that rest; `old` was judged by `history.problems`.
+
+    Nobody who stays is ever moved, and an index that rests is given to nobody else. One that no longer fits a smaller
+    tunnel is changed for one that does, when its site is there. Raises TopologyError when the tunnel is full.
     """
-    return max(0, network.num_addresses - (2 if network.version == 4 else 1))
+    known = _moved(spec, {name: one for name, one in old.items() if name not in spec.forget})
+    room = min(capacity(network) for network in spec.tunnel)
+    homeless = [name for name in sorted(spec.sites) if name not in known or known[name].index > room]
+    taken = {one.index for name, one in known.items() if name not in homeless}
+    free = [index for _, index in zip(homeless, _free(taken, room), strict=False)]
+    if len(free) < len(homeless):
+        raise TopologyError(_full(room, homeless[len(free) :], {n: known[n] for n in known if n not in spec.sites}))
+    for name, index in zip(homeless, free, strict=True):
+        known[name] = replace(known[name], index=index) if name in known else _new(index, known.values(), random)
+    return {name: one if name not in spec.sites else _current(spec, name, one) for name, one in known.items()}
 
 
-def allocate(indices: Mapping[str, int], names: Iterable[str], room: int) -> dict[str, int]:
-    """New indices (1 to `room`) by name, from the old ones, which include those of sites long gone.
-
-    A name keeps its index for ever, also while its site is absent, so a site that comes back is where it was and
-    nobody else is ever taken for it. Only when the tunnel is full does a newcomer get the index of a site that left,
-    lowest first. A name whose index no longer fits a smaller tunnel gets a new one.
-    Raises ValueError when there are more names than room.
-    """
-    wanted = sorted(set(names))
-    if len(wanted) > room:
-        raise ValueError(f"{len(wanted)} sites, but the tunnel has addresses for {room}")
-    kept = {name: index for name, index in indices.items() if 1 <= index <= room}
-    free = _free(set(kept.values()), room)
-    retired = iter(sorted((name for name in kept if name not in wanted), key=kept.__getitem__))
-    for name in [name for name in wanted if name not in kept]:
-        index = next(free, None)
-        kept[name] = kept.pop(next(retired)) if index is None else index
-    return kept
+def _moved(spec: MeshSpec, old: Mapping[str, Allocation]) -> dict[str, Allocation]:
+    moves = history.renames(spec, {name: one.renamed_from for name, one in old.items()})
+    stay = {name: one for name, one in old.items() if name not in moves.values()}
+    return stay | {name: old[source] for name, source in moves.items()}
 
 
-def addresses(tunnel: Iterable[Network], index: int) -> tuple[str, ...]:
-    """A site's addresses in the tunnel, one a family, without prefix length."""
-    return tuple(str(network[index]) for network in tunnel)
+def _current(spec: MeshSpec, name: str, one: Allocation) -> Allocation:
+    step = labels.at(one.labels, spec.preshared_keys)
+    return replace(one, labels=step, renamed_from=spec.sites[name].renamed_from)
+
+
+def _new(index: int, others: Iterable[Allocation], random: Callable[[int], bytes]) -> Allocation:
+    taken = {value for one in others for value in (one.id, one.lan_mac)}
+    while True:
+        id = identity.new_id(random)
+        if not {id, mac := identity.lan_mac(id)} & taken:
+            return Allocation(id, index, mac)
 
 
 def _free(taken: set[int], room: int) -> Iterator[int]:
     return (index for index in range(1, room + 1) if index not in taken)
+
+
+def _full(room: int, homeless: list[str], resting: Mapping[str, Allocation]) -> str:
+    listed = ", ".join(f"{name} (index {one.index})" for name, one in sorted(resting.items())) or "none"
+    return (
+        f"no address is free for {', '.join(homeless)}: the tunnel has addresses for {room} sites, and those that rest"
+        f" keep theirs: {listed}; take a larger tunnel, or give up what rests by name: `forget: [NAME]`"
+    )

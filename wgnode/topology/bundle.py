@@ -6,26 +6,32 @@ import json
 from dataclasses import dataclass
 
 from wgnode.nodeconfig import canonical, decode_key, encode_key
+from wgnode.topology.identity import parse_id
 from wgnode.topology.model import TopologyError
 
-FORMAT = 1
+FORMAT = 2
+FORMAT_WITHOUT_ID = 1
 
 
 @dataclass(frozen=True, repr=False)
 class Bundle:
-    """One site's secrets. `private_keys` are (current, next), `epoch` counts renewals of the pre-shared keys."""
+    """One site's secrets. `private_keys` are (current, next), `epoch` counts renewals of the pre-shared keys.
+
+    `id` is the site's; None in one of before sites had ids.
+    """
 
     mesh: str
     site: str
     private_keys: tuple[bytes, ...]
     mesh_secret: bytes
     epoch: int
+    id: str | None
 
     def to_json(self) -> bytes:
         """Canonical bytes: the same secrets always give the same text."""
         return canonical(
             {
-                "format": FORMAT,
+                **({"format": FORMAT_WITHOUT_ID} if self.id is None else {"format": FORMAT, "id": self.id}),
                 "mesh": self.mesh,
                 "site": self.site,
                 "privateKeys": [encode_key(key) for key in self.private_keys],
@@ -40,14 +46,15 @@ class Bundle:
         try:
             raw = json.loads(blob)
             found = raw["format"]
-            if found == FORMAT:
+            if found in (FORMAT, FORMAT_WITHOUT_ID):
                 return cls(
                     mesh=str(raw["mesh"]),
                     site=str(raw["site"]),
                     private_keys=tuple(decode_key(key) for key in raw["privateKeys"]),
                     mesh_secret=decode_key(raw["meshSecret"]),
                     epoch=int(raw["epoch"]),
+                    id=parse_id(raw["id"]) if found == FORMAT else None,
                 )
         except (KeyError, TypeError, AttributeError, ValueError):
             raise TopologyError("the bundle is malformed (its content is not shown)") from None
-        raise TopologyError(f"the bundle has format {found!r}, this version reads {FORMAT}")
+        raise TopologyError(f"the bundle has format {found!r}, this version reads {FORMAT_WITHOUT_ID} and {FORMAT}")

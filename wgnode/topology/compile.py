@@ -5,7 +5,6 @@ Each site compiles its own: all of them together would be O(sites^2), 255 MB for
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
@@ -14,7 +13,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import presharedkey, transit
+from wgnode.topology import labels, presharedkey, transit
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
 from wgnode.topology.networks import Claim, overlaps
@@ -57,7 +56,7 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
         addresses=tuple(_with_length(topology, address) for address in site.addresses),
         transit=LinkConfig(transit.MAC, facts.transit.guest, facts.transit.gateways),
         lan=LinkConfig(
-            lan_mac(topology.mesh, name),
+            site.lan_mac,
             _lan_interfaces(site, facts),
             proxy_arp=facts.reach == "proxy-arp",
             masquerade=facts.reach == "masquerade",
@@ -65,7 +64,7 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
         peers=tuple(_peer(peer, there, site.keepalive) for peer, there in peers.items()),
         mtu=MTU,
     )
-    preshared = {there.public_keys[0]: (_preshared_key(bundle, site, there),) for there in peers.values()}
+    preshared = {there.public_keys[0]: _preshared_keys(bundle, site, there) for there in peers.values()}
     return config, NodeSecrets(bundle.private_keys, preshared)
 
 
@@ -107,12 +106,6 @@ def host_routes(topology: Topology, name: str, gateway_addresses: Iterable[str])
     return [Route(str(network), via[network.version]) for network in ordered if network.version in via]
 
 
-def lan_mac(mesh: str, site: str) -> str:
-    """The gateway's MAC address on its LAN: QEMU's prefix and three bytes that differ between sites."""
-    digest = hashlib.sha256(f"{mesh}/{site}".encode()).hexdigest()
-    return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
-
-
 def _peer(name: str, there: SiteTopology, keepalive: int) -> PeerConfig:
     return PeerConfig(
         name=name,
@@ -123,8 +116,15 @@ def _peer(name: str, there: SiteTopology, keepalive: int) -> PeerConfig:
     )
 
 
-def _preshared_key(bundle: Bundle, here: SiteTopology, there: SiteTopology) -> bytes:
-    return presharedkey.derive(bundle.mesh_secret, bundle.epoch, here.public_keys[0], there.public_keys[0])
+def _preshared_keys(bundle: Bundle, here: SiteTopology, there: SiteTopology) -> tuple[bytes, ...]:
+    """First the one to answer with, then another that is accepted while the sites change over (labels.py)."""
+    derive = {
+        1: lambda: presharedkey.of_keys(bundle.mesh_secret, bundle.epoch, here.public_keys[0], there.public_keys[0]),
+        2: lambda: presharedkey.of_ids(bundle.mesh_secret, bundle.epoch, here.id, there.id),
+    }
+    if not (common := labels.of_pair(here.labels, there.labels)):
+        raise TopologyError(f"sites {here.id} and {there.id} have no label of pre-shared keys in common")
+    return tuple(derive[label]() for label in common)
 
 
 def _with_length(topology: Topology, address: str) -> str:
@@ -153,7 +153,7 @@ def _address_problems(text: str, lans: Sequence[Network], name: str) -> Iterator
 
 
 def _bundle_problems(topology: Topology, name: str, bundle: Bundle) -> Iterator[str]:
-    if (bundle.mesh, bundle.site) != (topology.mesh, name):
+    if (bundle.mesh, bundle.id) != (topology.mesh, topology.sites[name].id if name in topology.sites else None):
         yield (
             f"the bundle belongs to site {bundle.site!r} of mesh {bundle.mesh!r}, not to site {name!r} of mesh"
             f" {topology.mesh!r}"

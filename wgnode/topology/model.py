@@ -8,8 +8,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from wgnode.nodeconfig import decode_key, encode_key
+from wgnode.topology import labels
+from wgnode.topology.identity import parse_id
 
-FORMAT = 1
+FORMAT = 2
 DEFAULT_KEEPALIVE = 25
 DEFAULT_LISTEN_PORT = 51820
 
@@ -22,22 +24,31 @@ class TopologyError(ValueError):
 
 @dataclass(frozen=True)
 class SiteSpec:
-    """A site as configured. `endpoint` is "host:port" or None where nobody can call it; `recipient` is public."""
+    """A site as configured. `endpoint` is "host:port" or None where nobody can call it; `recipient` is public.
+
+    `renamed_from` is the name that the site had before.
+    """
 
     lans: tuple[str, ...]
     recipient: str
     endpoint: str | None = None
+    renamed_from: str | None = None
 
 
 @dataclass(frozen=True)
 class MeshSpec:
-    """A mesh as configured and validated (see validate.py). `keepalive` is in seconds."""
+    """A mesh as configured and validated (see validate.py). `keepalive` is in seconds.
+
+    `forget` names sites whose allocations and keys end; `preshared_keys` is the step of their change (labels.py).
+    """
 
     name: str
     tunnel: tuple[Network, ...]
     sites: Mapping[str, SiteSpec]
     keepalive: int = DEFAULT_KEEPALIVE
     listen_port: int = DEFAULT_LISTEN_PORT
+    forget: tuple[str, ...] = ()
+    preshared_keys: labels.Step | None = None
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> MeshSpec:
@@ -50,49 +61,66 @@ class MeshSpec:
                     lans=tuple(str(ip_network(lan)) for lan in site["lans"]),
                     recipient=site["recipient"].strip(),
                     endpoint=site.get("endpoint"),
+                    renamed_from=site.get("renamedFrom"),
                 )
                 for name, site in raw["sites"].items()
             },
             keepalive=raw.get("keepalive", DEFAULT_KEEPALIVE),
             listen_port=raw.get("listenPort", DEFAULT_LISTEN_PORT),
+            forget=tuple(raw.get("forget") or ()),
+            preshared_keys=raw.get("presharedKeys"),
         )
 
 
 @dataclass(frozen=True)
 class SiteTopology:
-    """What everybody may know of a site.
+    """What everybody may know of a site. `id` and `lan_mac` (of its gateway) are its own for ever, its name isn't.
 
     `addresses` are its own in the tunnel, one a family, without prefix length. `keepalive` is the interval in seconds
     at which this site calls its peers: 0 for a site with an endpoint, whose firewall forwards the port whether or not
     a connection is tracked; a site that nobody can call must keep its own mapping open.
+    `labels` say which pre-shared keys it has with others (labels.py); `renamed_from` is its name before, where the
+    configuration still says so.
     """
 
+    id: str
     index: int
     addresses: tuple[str, ...]
     public_keys: tuple[bytes, ...]
     endpoint: str | None
     lans: tuple[str, ...]
     keepalive: int
+    lan_mac: str
+    labels: tuple[int, ...] = labels.NEW
+    renamed_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
+            "id": self.id,
             "index": self.index,
             "addresses": list(self.addresses),
             "publicKeys": [encode_key(key) for key in self.public_keys],
             "endpoint": self.endpoint,
             "lans": list(self.lans),
             "keepalive": self.keepalive,
+            "lanMac": self.lan_mac,
+            "labels": list(self.labels),
+            **({"renamedFrom": self.renamed_from} if self.renamed_from else {}),
         }
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> SiteTopology:
         return cls(
+            id=parse_id(raw["id"]),
             index=int(raw["index"]),
             addresses=tuple(str(ip_address(address)) for address in raw["addresses"]),
             public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
             endpoint=raw.get("endpoint"),
             lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
             keepalive=int(raw["keepalive"]),
+            lan_mac=str(raw["lanMac"]),
+            labels=tuple(int(label) for label in raw["labels"]),
+            renamed_from=raw.get("renamedFrom"),
         )
 
 

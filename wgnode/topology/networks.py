@@ -1,4 +1,4 @@
-"""Networks out of configuration: parsed with errors that help, and compared for overlaps in O(n log n)."""
+"""Networks: parsed with errors that help, compared for overlaps in O(n log n), and what is in a tunnel's."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ def parse(text: str, family: int | None = None) -> Network:
     if network.prefixlen == 0:
         raise ValueError(f"{text} is everything; name the networks of this site")
     return network
+
+
+def capacity(network: Network) -> int:
+    """How many sites a tunnel prefix has addresses for.
+
+    Index 0 (network address, IPv6 subnet-router anycast, RFC 4291 2.6.1) and IPv4's broadcast address aren't given out.
+    """
+    return max(0, network.num_addresses - (2 if network.version == 4 else 1))
+
+
+def addresses(tunnel: Iterable[Network], index: int) -> tuple[str, ...]:
+    """A site's addresses in the tunnel, one a family, without prefix length; none in a tunnel that it doesn't fit."""
+    return tuple(str(network[index]) for network in tunnel if index <= capacity(network))
 
 
 def overlaps(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:

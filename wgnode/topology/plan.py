@@ -1,30 +1,33 @@
-"""From what is wanted and what was allocated before to the mesh's topology."""
+"""From what is wanted and what was allocated to the mesh's topology."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wgnode.topology.allocate import addresses, allocate, capacity
+from wgnode.topology.allocate import Allocation
 from wgnode.topology.model import MeshSpec, SiteTopology, Topology
+from wgnode.topology.networks import addresses
 
 
 def decide(
-    spec: MeshSpec, indices: Mapping[str, int], public_keys: Mapping[str, tuple[bytes, ...]], epoch: int
-) -> tuple[Topology, dict[str, int]]:
-    """The topology, and the indices to remember for next time (which include those of sites that left).
+    spec: MeshSpec, allocations: Mapping[str, Allocation], public_keys: Mapping[str, tuple[bytes, ...]], epoch: int
+) -> Topology:
+    """`allocations` and `public_keys` (current, next) have each site of `spec`; others, which rest, are passed over."""
+    sites = {name: _site(spec, name, allocations[name], public_keys[name]) for name in spec.sites}
+    return Topology(spec.name, spec.tunnel, spec.listen_port, epoch, sites)
 
-    `public_keys` has (current, next) for each site of `spec`.
-    """
-    allocated = allocate(indices, spec.sites, min(capacity(network) for network in spec.tunnel))
-    sites = {
-        name: SiteTopology(
-            index=allocated[name],
-            addresses=addresses(spec.tunnel, allocated[name]),
-            public_keys=public_keys[name],
-            endpoint=site.endpoint,
-            lans=site.lans,
-            keepalive=0 if site.endpoint else spec.keepalive,
-        )
-        for name, site in spec.sites.items()
-    }
-    return Topology(spec.name, spec.tunnel, spec.listen_port, epoch, sites), allocated
+
+def _site(spec: MeshSpec, name: str, allocation: Allocation, public_keys: tuple[bytes, ...]) -> SiteTopology:
+    site = spec.sites[name]
+    return SiteTopology(
+        id=allocation.id,
+        index=allocation.index,
+        addresses=addresses(spec.tunnel, allocation.index),
+        public_keys=public_keys,
+        endpoint=site.endpoint,
+        lans=site.lans,
+        keepalive=0 if site.endpoint else spec.keepalive,
+        lan_mac=allocation.lan_mac,
+        labels=allocation.labels,
+        renamed_from=allocation.renamed_from,
+    )

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface, ip_network
+from itertools import takewhile
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import presharedkey
+from wgnode.topology import labels, presharedkey
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, TopologyError
 
@@ -35,7 +36,8 @@ class RecoveryError(TopologyError):
 class Remains:
     """What the host of `site`, as its stack calls it, still has of its gateway. `bundle` is None if it can't be read.
 
-    `label` says where it comes from ("stack dev-berlin"), for messages.
+    `label` says where it comes from ("stack dev-berlin"), for messages; `recorded_id` is the host's own record of whose
+    gateway it has.
     """
 
     site: str
@@ -43,16 +45,28 @@ class Remains:
     config: NodeConfig
     secrets: NodeSecrets | None
     bundle: Bundle | None = None
+    recorded_id: str | None = None
+
+    @property
+    def id(self) -> str | None:
+        return self.recorded_id or (self.bundle.id if self.bundle else None)
 
 
 @dataclass(frozen=True, repr=False)
 class RecoveredSite:
-    """`private_keys` is empty for a site whose host is lost; then `lans` and `endpoint` are what its peers know."""
+    """`private_keys` is empty for a site whose host is lost; then `lans` and `endpoint` are what its peers know.
+
+    `id` is None where its host has none (it is older than ids, or lost), `lan_mac` where the host is lost. `labels` are
+    those of the pre-shared keys that it has with others.
+    """
 
     index: int
     lans: tuple[str, ...]
     endpoint: str | None
     private_keys: tuple[bytes, ...] = ()
+    id: str | None = None
+    lan_mac: str | None = None
+    labels: tuple[int, ...] = labels.NEW
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +101,12 @@ def recover(remains: Sequence[Remains], lost: Collection[str] = ()) -> Recovered
     tunnel = _tunnel(remains[0].config)
     seen = _sightings(remains)
     alive = {one.site: one for one in remains}
-    if problems := [*_unknown(alive, lost, seen), *_index_problems(tunnel, alive, seen), *_secret_problems(remains)]:
+    if problems := [
+        *_unknown(alive, lost, seen),
+        *_index_problems(tunnel, alive, seen),
+        *_id_problems(remains),
+        *_secret_problems(remains),
+    ]:
         raise RecoveryError(problems)
     newest = max((one.bundle for one in remains if one.bundle), key=lambda bundle: bundle.epoch, default=None)
     warnings: list[str] = []
@@ -95,10 +114,15 @@ def recover(remains: Sequence[Remains], lost: Collection[str] = ()) -> Recovered
     for name in sorted({*alive, *lost}):
         facts = _facts(name, alive.get(name), seen.get(name, []), tunnel, warnings)
         index = next(_indices(tunnel, name, alive.get(name), seen.get(name, [])))[1]
-        sites[name] = RecoveredSite(index, *facts, _private_keys(alive[name]) if name in alive else ())
+        sites[name] = RecoveredSite(index, *facts)
+        if own := alive.get(name):
+            used = _labels(own, alive, newest) if newest else labels.NEW
+            sites[name] = replace(
+                sites[name], private_keys=_private_keys(own), id=own.id, lan_mac=own.config.lan.mac, labels=used
+            )
     warnings += _stale_keys(alive, seen)
     if newest:
-        warnings += _stale_preshared_keys(remains, newest)
+        warnings += _stale_preshared_keys(alive, newest)
     return RecoveredMesh(
         name=remains[0].config.mesh,
         tunnel=tunnel,
@@ -176,6 +200,18 @@ def _index_problems(
         for index in found:
             if (other := owners.setdefault(index, name)) != name:
                 yield f"sites {other!r} and {name!r} have the same index {index} in the tunnel; --lost one of them"
+
+
+def _id_problems(remains: Sequence[Remains]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for one in remains:
+        if one.recorded_id and one.bundle and one.bundle.id and one.bundle.id != one.recorded_id:
+            yield (
+                f"site {one.site!r}: its host's record says id {one.recorded_id}, its bundle {one.bundle.id}; one of"
+                f" both is another site's: --lost {one.site} gives it a new id and key"
+            )
+        if one.id and (other := owners.setdefault(one.id, one.site)) != one.site:
+            yield f"sites {other!r} and {one.site!r} have the same id {one.id}; --lost one of them"
 
 
 def _secret_problems(remains: Sequence[Remains]) -> Iterator[str]:
@@ -286,19 +322,33 @@ def _stale_keys(alive: Mapping[str, Remains], seen: Mapping[str, Sequence[_Sight
                 )
 
 
-def _stale_preshared_keys(remains: Sequence[Remains], bundle: Bundle) -> Iterator[str]:
-    """Pairs whose pre-shared key will change, because it is not the one that the bundle gives."""
-    for one in remains:
+def _stale_preshared_keys(alive: Mapping[str, Remains], bundle: Bundle) -> Iterator[str]:
+    """Pairs whose pre-shared key will change, because it is none that the bundle gives."""
+    for one in alive.values():
         for peer in one.config.peers if one.secrets else ():
-            assert one.secrets is not None
-            derived = presharedkey.derive(
-                bundle.mesh_secret, bundle.epoch, one.config.public_keys[0], peer.public_keys[0]
-            )
-            if one.secrets.preshared_keys.get(peer.public_keys[0], ())[:1] != (derived,):
+            if not _pair_labels(one, peer, alive.get(peer.name), bundle)[:1]:
                 yield (
                     f"site {one.site!r} has another pre-shared key with {peer.name!r} than the mesh secret gives; its"
                     f" next `up` changes it, and until {peer.name} had its own the two may not talk"
                 )
+
+
+def _labels(own: Remains, alive: Mapping[str, Remains], bundle: Bundle) -> tuple[int, ...]:
+    """Those that it has with most peers as old as itself: with younger ones it only ever had the new label."""
+    pairs = [_pair_labels(own, peer, alive.get(peer.name), bundle) for peer in own.config.peers if own.secrets]
+    old = Counter(pair for pair in pairs if 1 in pair)
+    return min(old, key=lambda pair: (-old[pair], pair)) if old else labels.NEW
+
+
+def _pair_labels(own: Remains, peer: PeerConfig, there: Remains | None, bundle: Bundle) -> tuple[int, ...]:
+    """The labels of a site's pre-shared keys with a peer, in its order, up to the first of unknown origin."""
+    assert own.secrets is not None
+    secret, epoch = bundle.mesh_secret, bundle.epoch
+    label = {presharedkey.of_keys(secret, epoch, own.config.public_keys[0], peer.public_keys[0]): 1}
+    if own.id and there and there.id:
+        label[presharedkey.of_ids(secret, epoch, own.id, there.id)] = 2
+    keys = own.secrets.preshared_keys.get(peer.public_keys[0], ())
+    return tuple(takewhile(bool, (label.get(key, 0) for key in keys)))
 
 
 def _tunnel(config: NodeConfig) -> tuple[Network, ...]:

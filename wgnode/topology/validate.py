@@ -14,8 +14,7 @@ from typing import Any
 
 from wgnode import recipient
 from wgnode.topology import networks
-from wgnode.topology.allocate import capacity
-from wgnode.topology.networks import Claim
+from wgnode.topology.networks import Claim, capacity
 
 MESH_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 SITE_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")

@@ -60,7 +60,7 @@ def test_each_site_opens_its_own_bundle_and_compiles_its_own_configuration(creat
     (berlin, berlin_secrets), (cabin, cabin_secrets) = compiled["berlin"], compiled["cabin"]
     assert berlin.peers[0].public_keys == cabin.public_keys
     assert list(berlin_secrets.preshared_keys.values()) == list(cabin_secrets.preshared_keys.values())
-    assert created["indices"] == {"berlin": 1, "cabin": 2}
+    assert {name: there.index for name, there in topology.sites.items()} == {"berlin": 1, "cabin": 2}
 
 
 def test_nobody_elses_key_opens_a_bundle(created: dict[str, Any]) -> None:
@@ -95,16 +95,22 @@ def test_a_joining_site_leaves_the_others_bundles_and_addresses_byte_for_byte(cr
     assert after["topology"]["sites"]["farm"]["addresses"] == ["10.99.0.3"]
 
 
-def test_a_site_that_left_takes_its_key_along_and_finds_its_address_again(created: dict[str, Any]) -> None:
+def test_a_site_that_left_rests_and_comes_back_as_it_was(created: dict[str, Any]) -> None:
     grown = over_the_wire(KIND.update("mesh", created, with_farm(), False))
     inputs = with_farm()
     del inputs["sites"]["cabin"]
     without = over_the_wire(KIND.update("mesh", grown, inputs, False))
-    assert set(without["privateKeys"]) == set(without["bundles"]) == {"berlin", "farm"}
+    assert set(without["topology"]["sites"]) == set(without["bundles"]) == {"berlin", "farm"}
     assert without["topology"]["sites"]["farm"]["index"] == 3
+    cabin = grown["topology"]["sites"]["cabin"]
+    assert {key: without["resting"]["cabin"][key] for key in ("id", "index", "addresses", "lanMac", "publicKeys")} == {
+        key: cabin[key] for key in ("id", "index", "addresses", "lanMac", "publicKeys")
+    }
+    assert without["privateKeys"] == grown["privateKeys"]
+    assert KIND.diff(without, inputs, inputs).changes == (), "what rests is no difference"
     back = over_the_wire(KIND.update("mesh", without, with_farm(), False))
-    assert back["topology"]["sites"]["cabin"]["index"] == 2
-    assert back["privateKeys"]["cabin"] != created["privateKeys"]["cabin"]
+    assert (back["topology"], back["privateKeys"]) == (grown["topology"], grown["privateKeys"])
+    assert back["resting"] == {}
 
 
 def test_a_new_recipient_gets_a_new_bundle_with_the_same_keys(created: dict[str, Any]) -> None:

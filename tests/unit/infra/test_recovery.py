@@ -29,7 +29,7 @@ def state() -> dict[str, Any]:
 def recovery_of(state: dict[str, Any], **changes: Any) -> Recovery:
     parts = {
         "inputs": mesh(),
-        "indices": state["indices"],
+        "allocations": {**state["topology"]["sites"], **state["resting"]},
         "private_keys": state["privateKeys"],
         "mesh_secret": state["meshSecret"],
         "epoch": state["topology"]["epoch"],
@@ -120,8 +120,8 @@ def test_a_file_that_others_may_read_is_refused(state: dict[str, Any], tmp_path:
     ("content", "said"),
     [
         ("{", "is damaged"),
-        ('{"recovered": {"format": 1, "inputs": {}}}', "is damaged"),
-        ('{"recovered": {"format": 2}}', "has format 2, this version reads 1"),
+        ('{"recovered": {"format": 2, "inputs": {}}}', "is damaged"),
+        ('{"recovered": {"format": 1}}', "has format 1, this version reads 2"),
         (None, "No such file"),
     ],
 )

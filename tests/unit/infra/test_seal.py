@@ -15,12 +15,13 @@ from wgnode.nodeconfig import encode_key
 from wgnode.topology.bundle import Bundle
 
 PRIVATE, PUBLIC = recipient.generate()
-BUNDLE = Bundle("dev", "cabin", (bytes(range(32)),), bytes(range(32, 64)), 1)
+ID, OTHER_ID = "0123456789abcdef", "fedcba9876543210"
+BUNDLE = Bundle("dev", "cabin", (bytes(range(32)),), bytes(range(32, 64)), 1, ID)
 
 
 def test_a_bundle_opens_with_the_recipient_key_it_was_sealed_to() -> None:
     sealed = seal.seal(BUNDLE, PUBLIC)
-    assert seal.open_sealed(sealed, PRIVATE, "dev", "cabin") == BUNDLE
+    assert seal.open_sealed(sealed, PRIVATE, "dev", "cabin", ID) == BUNDLE
     assert encode_key(BUNDLE.mesh_secret) not in sealed
     assert len(sealed) < 2048
 
@@ -32,15 +33,32 @@ def test_another_recipient_key_is_told_by_fingerprints_and_no_key_is_shown() -> 
     assert other.removeprefix(recipient.PRIVATE_PREFIX) not in str(caught.value)
 
 
-@pytest.mark.parametrize(("mesh", "site"), [("prod", "cabin"), ("dev", "berlin")])
-def test_a_bundle_opens_only_for_its_own_mesh_and_site(mesh: str, site: str) -> None:
-    with pytest.raises(seal.SealError, match=f"something else than site '{site}' of mesh '{mesh}'"):
-        seal.open_sealed(seal.seal(BUNDLE, PUBLIC), PRIVATE, mesh, site)
+def test_a_bundle_opens_only_for_its_own_mesh_and_site_whatever_the_site_is_called() -> None:
+    sealed = seal.seal(BUNDLE, PUBLIC)
+    with pytest.raises(seal.SealError, match="something else than site 'cabin' of mesh 'prod'"):
+        seal.open_sealed(sealed, PRIVATE, "prod", "cabin", ID)
+    with pytest.raises(seal.SealError, match=f"sealed for the site with id {ID}, not for 'cabin' with id {OTHER_ID}"):
+        seal.open_sealed(sealed, PRIVATE, "dev", "cabin", OTHER_ID)
+    assert seal.open_sealed(sealed, PRIVATE, "dev", "renamed", ID) == BUNDLE
+
+
+def test_an_id_that_was_written_over_opens_nothing() -> None:
+    raw = base64.b64decode(seal.seal(BUNDLE, PUBLIC))
+    start = seal.HEADER_LENGTH
+    forged = base64.b64encode(raw[:start] + bytes.fromhex(OTHER_ID) + raw[start + 8 :]).decode()
+    with pytest.raises(seal.SealError, match="damaged, or sealed for something else"):
+        seal.open_sealed(forged, PRIVATE, "dev", "cabin", OTHER_ID)
+
+
+def test_a_bundle_tells_its_id_to_who_has_lost_it_and_is_never_sealed_without() -> None:
+    assert seal.open_sealed(seal.seal(BUNDLE, PUBLIC), PRIVATE, "dev", "cabin").id == ID
+    with pytest.raises(ValueError, match="None is not a site's id"):
+        seal.seal(dataclasses.replace(BUNDLE, id=None), PUBLIC)
 
 
 def test_every_flipped_byte_is_noticed_except_in_the_digest_which_only_decides_about_sealing_again() -> None:
     raw = base64.b64decode(seal.seal(BUNDLE, PUBLIC))
-    for position in {0, 1, 16, seal.HEADER_LENGTH, len(raw) // 2, len(raw) - 1}:
+    for position in {0, 1, 16, seal.HEADER_LENGTH, seal.HEADER_LENGTH + 8, len(raw) // 2, len(raw) - 1}:
         flipped = raw[:position] + bytes([raw[position] ^ 1]) + raw[position + 1 :]
         with pytest.raises(seal.SealError):
             seal.open_sealed(base64.b64encode(flipped).decode(), PRIVATE, "dev", "cabin")
@@ -55,7 +73,14 @@ def test_a_bundle_is_sealed_again_only_when_its_content_or_recipient_changes() -
     _, other = recipient.generate()
     assert seal.reseal(sealed, BUNDLE, other) != sealed
     assert seal.reseal("damaged", BUNDLE, PUBLIC) != "damaged"
-    for change in ({"epoch": 2}, {"mesh": "prod"}, {"mesh_secret": bytes(32)}, {"private_keys": (bytes(32),)}):
+    for change in (
+        {"epoch": 2},
+        {"mesh": "prod"},
+        {"id": OTHER_ID},
+        {"site": "den"},
+        {"mesh_secret": bytes(32)},
+        {"private_keys": (bytes(32),)},
+    ):
         changed = dataclasses.replace(BUNDLE, **change)  # type: ignore[arg-type]
         assert seal.reseal(sealed, changed, PUBLIC) != sealed
 

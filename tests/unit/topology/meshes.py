@@ -8,7 +8,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode import recipient
+from wgnode.topology import labels
+from wgnode.topology.allocate import Allocation
 from wgnode.topology.bundle import Bundle
+from wgnode.topology.identity import lan_mac
 from wgnode.topology.model import MeshSpec, Topology
 from wgnode.topology.plan import decide
 
@@ -40,10 +43,22 @@ def public_key(name: str) -> bytes:
     return X25519PrivateKey.from_private_bytes(private_key(name)).public_key().public_bytes_raw()
 
 
+def site_id(name: str) -> str:
+    return hashlib.sha256(f"id of {name}".encode()).hexdigest()[:16]
+
+
+def allocation_of(name: str, index: int, steps: tuple[int, ...] = labels.NEW) -> Allocation:
+    return Allocation(site_id(name), index, lan_mac(site_id(name)), steps)
+
+
 def topology_of(raw: dict[str, Any], indices: dict[str, int] | None = None, epoch: int = 1) -> Topology:
-    spec = MeshSpec.from_dict(raw)
-    return decide(spec, indices or {}, {name: (public_key(name),) for name in spec.sites}, epoch)[0]
+    """Indices that aren't given are the lowest free ones, by name."""
+    spec, indices = MeshSpec.from_dict(raw), dict(indices or {})
+    free = iter(sorted(set(range(1, 255)) - set(indices.values())))
+    indices |= {name: next(free) for name in sorted(spec.sites) if name not in indices}
+    allocations = {name: allocation_of(name, index) for name, index in indices.items()}
+    return decide(spec, allocations, {name: (public_key(name),) for name in spec.sites}, epoch)
 
 
 def bundle_of(topology: Topology, name: str) -> Bundle:
-    return Bundle(topology.mesh, name, (private_key(name),), SECRET, topology.epoch)
+    return Bundle(topology.mesh, name, (private_key(name),), SECRET, topology.epoch, site_id(name))

@@ -1,61 +1,137 @@
-"""Indices by name: kept for ever, whoever comes and goes."""
+"""Allocations: given once, kept while their site is away, moved by a rename alone, ended by `forget` alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
+from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgnode.topology.allocate import addresses, allocate, capacity
+from tests.unit.topology.meshes import allocation_of
+from wgnode.topology import identity
+from wgnode.topology.allocate import Allocation, allocate
+from wgnode.topology.model import MeshSpec, SiteSpec, TopologyError
+from wgnode.topology.networks import addresses, capacity
 
 NAMES = st.sets(st.sampled_from([f"s{n}" for n in range(12)]), max_size=8)
+_numbers = count()
 
 
-def test_first_sites_are_numbered_from_one_by_name() -> None:
-    assert allocate({}, ["cabin", "berlin"], 254) == {"berlin": 1, "cabin": 2}
+def counting(length: int) -> bytes:
+    """Never the same twice."""
+    return next(_numbers).to_bytes(length, "big")
 
 
-def test_a_name_keeps_its_index_while_others_come_and_go() -> None:
-    first = allocate({}, ["berlin", "cabin", "farm"], 254)
-    without = allocate(first, ["berlin", "farm"], 254)
-    assert without["farm"] == 3
-    assert allocate(without, ["aachen", "berlin", "farm"], 254)["aachen"] == 4
+def spec(names: Iterable[str] | Mapping[str, str | None], room: int = 254, **more: Any) -> MeshSpec:
+    """With a mapping: by name what it is renamed from. `room` must be that of an IPv4 prefix, or one for IPv6."""
+    sources = names if isinstance(names, Mapping) else dict.fromkeys(names)
+    sites = {name: SiteSpec((), "", renamed_from=source) for name, source in sources.items()}
+    length = 32 - (room + 2).bit_length() + 1
+    return MeshSpec("dev", (ip_network(f"10.99.0.0/{length}"),), sites, **more)
 
 
-def test_a_site_that_comes_back_is_where_it_was() -> None:
-    gone = allocate({"berlin": 1, "cabin": 2}, ["berlin"], 254)
-    assert allocate(gone, ["aachen", "berlin", "cabin"], 254) == {"berlin": 1, "cabin": 2, "aachen": 3}
+def old(**indices: int) -> dict[str, Allocation]:
+    return {name: allocation_of(name, index) for name, index in indices.items()}
 
 
-def test_a_full_tunnel_gives_a_newcomer_the_lowest_index_that_was_left() -> None:
-    left = {"a": 1, "b": 2, "c": 3, "d": 4}
-    assert allocate(left, ["a", "d", "new"], 5)["new"] == 5
-    assert allocate(left, ["a", "d", "new"], 4) == {"a": 1, "d": 4, "new": 2, "c": 3}
+def indices(allocations: Mapping[str, Allocation]) -> dict[str, int]:
+    return {name: one.index for name, one in allocations.items()}
 
 
-def test_only_what_no_longer_fits_a_smaller_tunnel_moves() -> None:
-    assert allocate({"a": 1, "b": 9, "c": 3}, ["a", "b", "c"], 6) == {"a": 1, "c": 3, "b": 2}
+def test_first_sites_are_numbered_from_one_by_name_and_get_an_id_and_a_mac_each() -> None:
+    made = allocate(spec(["cabin", "berlin"]), {}, counting)
+    assert indices(made) == {"berlin": 1, "cabin": 2}
+    berlin, cabin = made["berlin"], made["cabin"]
+    assert identity.ID.fullmatch(berlin.id)
+    assert berlin.id != cabin.id
+    assert berlin.lan_mac == identity.lan_mac(berlin.id) != cabin.lan_mac
+    assert berlin.lan_mac.startswith("52:54:00:")
 
 
-def test_more_sites_than_addresses_are_refused() -> None:
-    assert len(allocate({}, ["a", "b"], 2)) == 2
-    with pytest.raises(ValueError, match="3 sites, but the tunnel has addresses for 2"):
-        allocate({}, ["a", "b", "c"], 2)
+def test_an_id_or_mac_that_is_taken_is_drawn_again() -> None:
+    draws = iter([bytes(8), bytes(8), b"\1" * 8])
+    made = allocate(spec(["berlin", "cabin"]), {}, lambda _: next(draws))
+    assert [made[name].id for name in ("berlin", "cabin")] == ["00" * 8, "01" * 8]
 
 
-@given(st.lists(NAMES, max_size=8), st.integers(8, 20))
-def test_no_history_moves_anybody_or_gives_an_index_twice(history: list[set[str]], room: int) -> None:
-    indices: dict[str, int] = {}
-    before: set[str] = set()
+def test_a_name_keeps_what_it_has_while_others_come_and_go() -> None:
+    first = allocate(spec(["berlin", "cabin", "farm"]), {}, counting)
+    without = allocate(spec(["berlin", "farm"]), first, counting)
+    assert without == first
+    grown = allocate(spec(["aachen", "berlin", "farm"]), without, counting)
+    assert grown["aachen"].index == 4
+    assert {name: grown[name] for name in first} == first
+
+
+def test_what_rests_keeps_its_index_though_the_tunnel_is_full_and_the_error_names_it_and_the_way_out() -> None:
+    full = old(a=1, b=2)
+    with pytest.raises(
+        TopologyError, match=r"no address is free for new: .* for 2 sites.*: b \(index 2\).*forget"
+    ) as e:
+        allocate(spec(["a", "new"], room=2), full, counting)
+    assert "a (index 1)" not in str(e.value)
+    assert indices(allocate(spec(["a", "new"], room=2, forget=("b",)), full, counting)) == {"a": 1, "new": 2}
+
+
+def test_only_what_no_longer_fits_a_smaller_tunnel_moves_and_only_while_it_is_there() -> None:
+    before = old(a=1, b=9, c=3, d=12)
+    after = allocate(spec(["a", "b", "c"], room=6), before, counting)
+    assert indices(after) == {"a": 1, "b": 2, "c": 3, "d": 12}
+    assert {name: one.id for name, one in after.items()} == {name: one.id for name, one in before.items()}
+    assert indices(allocate(spec(["a", "b", "c", "d"], room=6), after, counting))["d"] == 4
+
+
+def test_a_forgotten_site_is_gone_for_good() -> None:
+    before = old(a=1, b=2)
+    assert set(allocate(spec(["a"], forget=("b",)), before, counting)) == {"a"}
+    back = allocate(spec(["a", "b"]), allocate(spec(["a"], forget=("b",)), before, counting), counting)
+    assert back["b"].id != before["b"].id
+
+
+def test_a_rename_moves_everything_and_is_done_once() -> None:
+    before = old(berlin=1, depot=2)
+    once = allocate(spec({"berlin": None, "lager": "depot"}), before, counting)
+    assert set(once) == {"berlin", "lager"}
+    assert (once["lager"].id, once["lager"].index) == (before["depot"].id, 2)
+    assert allocate(spec({"berlin": None, "lager": "depot"}), once, counting) == once
+    assert allocate(spec({"berlin": None, "lager": None}), once, counting)["lager"].id == before["depot"].id
+
+
+def test_names_are_swapped_once_however_often_it_is_said() -> None:
+    before = old(a=1, b=2)
+    once = allocate(spec({"a": "b", "b": "a"}), before, counting)
+    assert indices(once) == {"a": 2, "b": 1}
+    assert allocate(spec({"a": "b", "b": "a"}), once, counting) == once
+
+
+def test_a_chain_of_renames_moves_each_by_one_and_a_done_one_can_be_followed_by_the_next() -> None:
+    before = old(a=1, b=2)
+    assert indices(allocate(spec({"b": "a", "c": "b"}), before, counting)) == {"b": 1, "c": 2}
+    first = allocate(spec({"a": None, "c": "b"}), before, counting)
+    assert indices(allocate(spec({"a": None, "d": "c"}), first, counting)) == {"a": 1, "d": 2}
+
+
+def test_a_site_that_rests_comes_back_under_another_name() -> None:
+    before = old(berlin=1, depot=2)
+    resting = allocate(spec(["berlin"]), before, counting)
+    assert allocate(spec({"berlin": None, "lager": "depot"}), resting, counting)["lager"].id == before["depot"].id
+
+
+@given(st.lists(NAMES, max_size=8))
+def test_no_history_moves_anybody_or_gives_anything_twice(history: list[set[str]]) -> None:
+    known: dict[str, Allocation] = {}
     for names in history:
-        after = allocate(indices, names, room)
-        assert all(after[name] == indices[name] for name in names & before)
+        after = allocate(spec(names, room=14), known, counting)
+        assert {name: after[name] for name in known} == known
         assert names <= set(after)
-        assert len(set(after.values())) == len(after)
-        assert all(1 <= index <= room for index in after.values())
-        indices, before = after, names
+        for values in (indices(after).values(), {one.id for one in after.values()}):
+            assert len(set(values)) == len(after)
+        assert all(1 <= index <= 14 for index in indices(after).values())
+        known = after
 
 
 @pytest.mark.parametrize(

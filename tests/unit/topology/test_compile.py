@@ -6,17 +6,18 @@ import dataclasses
 from ipaddress import ip_network
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, encode_key
 from wgnode.topology import presharedkey
 from wgnode.topology.bundle import Bundle
-from wgnode.topology.compile import Route, SiteFacts, compile_site, host_routes, lan_mac
+from wgnode.topology.compile import Route, SiteFacts, compile_site, host_routes
 from wgnode.topology.model import Topology, TopologyError
 from wgnode.topology.transit import Transit
 
-from .meshes import SECRET, bundle_of, private_key, public_key, site, topology_of, two_sites
+from .meshes import SECRET, bundle_of, private_key, public_key, site, site_id, topology_of, two_sites
 
 BERLIN = SiteFacts(("10.1.0.2", "fd00:10:1::2"))
 CABIN = SiteFacts(("10.2.0.2", "fd00:10:2::2"))
@@ -30,7 +31,7 @@ def test_a_site_gets_its_addresses_links_and_peers() -> None:
     assert config.transit.mac == "52:54:00:77:67:00"
     assert config.transit.addresses == ("172.31.255.254/30", "fd77:676e:6f64:6500::2/126")
     assert config.transit.gateways == ("172.31.255.253", "fd77:676e:6f64:6500::1")
-    assert config.lan.mac == lan_mac("dev", "cabin") != lan_mac("dev", "berlin")
+    assert config.lan.mac == topology.sites["cabin"].lan_mac != topology.sites["berlin"].lan_mac
     assert config.lan.addresses == ("10.2.0.2/24", "fd00:10:2::2/64")
     (berlin,) = config.peers
     assert berlin.name == "berlin"
@@ -72,21 +73,53 @@ def test_a_joining_site_changes_no_other_pair_and_no_address() -> None:
     assert [peer.name for peer in config.peers] == ["aachen", "berlin"]
 
 
-def test_pre_shared_keys_differ_by_epoch_pair_and_mesh_secret() -> None:
+def test_pre_shared_keys_differ_by_epoch_pair_mesh_secret_and_label() -> None:
     a, b, c = public_key("a"), public_key("b"), public_key("c")
-    assert presharedkey.derive(SECRET, 1, a, b) == presharedkey.derive(SECRET, 1, b, a)
+    x, y, z = site_id("a"), site_id("b"), site_id("c")
+    assert presharedkey.of_keys(SECRET, 1, a, b) == presharedkey.of_keys(SECRET, 1, b, a)
+    assert presharedkey.of_ids(SECRET, 1, x, y) == presharedkey.of_ids(SECRET, 1, y, x)
     keys = {
-        presharedkey.derive(SECRET, 1, a, b),
-        presharedkey.derive(SECRET, 2, a, b),
-        presharedkey.derive(SECRET, 1, a, c),
-        presharedkey.derive(SECRET[::-1], 1, a, b),
+        presharedkey.of_keys(SECRET, 1, a, b),
+        presharedkey.of_keys(SECRET, 2, a, b),
+        presharedkey.of_keys(SECRET, 1, a, c),
+        presharedkey.of_keys(SECRET[::-1], 1, a, b),
+        presharedkey.of_ids(SECRET, 1, x, y),
+        presharedkey.of_ids(SECRET, 2, x, y),
+        presharedkey.of_ids(SECRET, 1, x, z),
+        presharedkey.of_ids(SECRET[::-1], 1, x, y),
     }
-    assert len(keys) == 4
-    assert presharedkey.derive(bytes(32), 0, bytes(32), b"\1" * 32).hex() == (
+    assert len(keys) == 8
+    with pytest.raises(ValueError, match="two different"):
+        presharedkey.of_keys(SECRET, 1, a, a)
+    with pytest.raises(ValueError, match="two different"):
+        presharedkey.of_ids(SECRET, 1, x, x)
+    with pytest.raises(ValueError, match="'berlin' is not a site's id"):
+        presharedkey.of_ids(SECRET, 1, x, "berlin")
+
+
+def test_pre_shared_keys_are_what_they_were() -> None:
+    """Recorded: another derivation would cut off every pair of sites that are not of the same version."""
+    assert presharedkey.of_keys(bytes(32), 0, bytes(32), b"\1" * 32).hex() == (
         "41c868e4f6b3662532d5e19f07420f633aa017fad5442d5d867ec9f2067dd5f7"
     )
-    with pytest.raises(ValueError, match="two different"):
-        presharedkey.derive(SECRET, 1, a, a)
+    assert presharedkey.of_ids(bytes(32), 0, "0" * 16, "1" * 16).hex() == (
+        "c2f8b9e6e986fe9602ff1993a2dcbeba489975a98869bd538cc2ce0578b007bf"
+    )
+
+
+@pytest.mark.parametrize("changed", ["names", "keys"])
+def test_neither_a_new_name_nor_a_new_key_changes_a_pre_shared_key(changed: str) -> None:
+    before = topology_of(two_sites())
+    renamed, berlin = before.sites["cabin"], before.sites["berlin"]
+    name, key = ("lodge", private_key("cabin")) if changed == "names" else ("cabin", private_key("another key"))
+    public = X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+    there = dataclasses.replace(renamed, public_keys=(public,))
+    after = dataclasses.replace(before, sites={"berlin": berlin, name: there})
+    bundle = dataclasses.replace(bundle_of(before, "cabin"), site=name, private_keys=(key,))
+    _, old = compile_site(before, "cabin", bundle_of(before, "cabin"), CABIN)
+    config, new = compile_site(after, name, bundle, CABIN)
+    assert new.preshared_keys == old.preshared_keys != {}
+    assert config.lan.mac == renamed.lan_mac
 
 
 def test_the_host_sends_the_tunnel_and_the_other_lans_to_the_gateway() -> None:
@@ -144,7 +177,7 @@ def test_a_site_missing_in_the_mesh_is_named_with_those_that_are_there() -> None
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"site": "berlin"}, "belongs to site 'berlin' of mesh 'dev', not to site 'cabin' of mesh 'dev'"),
+        ({"id": site_id("berlin"), "site": "berlin"}, "belongs to site 'berlin' of mesh 'dev', not to site 'cabin' of"),
         ({"mesh": "prod"}, "of mesh 'prod'"),
         ({"epoch": 7}, "the bundle has epoch 7, the topology 1"),
         ({"private_keys": (private_key("old"),)}, "the bundle's keys are not those of the topology"),
@@ -163,21 +196,24 @@ def test_topology_and_bundle_come_back_from_their_plain_form() -> None:
     bundle = bundle_of(topology, "cabin")
     assert Topology.from_dict(topology.to_dict()) == topology
     assert Bundle.from_json(bundle.to_json()) == bundle
+    older = dataclasses.replace(bundle, id=None)
+    assert b'"format":1' in older.to_json()
+    assert Bundle.from_json(older.to_json()) == older
 
 
 def test_other_formats_and_damage_are_errors_that_show_no_secret() -> None:
-    with pytest.raises(TopologyError, match="format 2, this version reads 1"):
-        Topology.from_dict({**topology_of(two_sites()).to_dict(), "format": 2})
+    with pytest.raises(TopologyError, match="format 1, this version reads 2"):
+        Topology.from_dict({**topology_of(two_sites()).to_dict(), "format": 1})
     with pytest.raises(TopologyError, match="format 'NoneType'"):
         Topology.from_dict(None)
     with pytest.raises(TopologyError, match="damaged"):
-        Topology.from_dict({"format": 1})
+        Topology.from_dict({"format": 2})
     blob = bundle_of(topology_of(two_sites()), "cabin").to_json()
     with pytest.raises(TopologyError, match=r"malformed \(its content is not shown\)") as caught:
         Bundle.from_json(blob[:-9])
     assert caught.value.__suppress_context__
     with pytest.raises(TopologyError, match="format 9"):
-        Bundle.from_json(blob.replace(b'"format":1', b'"format":9'))
+        Bundle.from_json(blob.replace(b'"format":2', b'"format":9'))
 
 
 @settings(max_examples=20, deadline=None)

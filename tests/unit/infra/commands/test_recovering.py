@@ -19,7 +19,7 @@ from infra.provider.kind import Imported
 from infra.resources.mesh_topology import MeshTopology
 from tests.unit.infra.commands.project import PIN, Folder
 from tests.unit.infra.fake_host import FakeHost
-from tests.unit.topology.meshes import SECRET, bundle_of, private_key, site, topology_of, two_sites
+from tests.unit.topology.meshes import SECRET, bundle_of, private_key, site, site_id, topology_of, two_sites
 from wgnode import recipient
 from wgnode.cli import main
 from wgnode.image import layers, paths
@@ -97,7 +97,8 @@ def test_everything_comes_back_and_the_configuration_shows_no_difference(mesh: M
     found = written(mesh.folder)
     assert found["private_keys"] == {name: [encode_key(private_key(name))] for name in ADDRESSES}
     assert (found["mesh_secret"], found["epoch"]) == (encode_key(SECRET), 3)
-    assert found["indices"] == {"berlin": 4, "cabin": 2, "farm": 9}
+    assert {name: one["index"] for name, one in found["allocations"].items()} == {"berlin": 4, "cabin": 2, "farm": 9}
+    assert {name: one["id"] for name, one in found["allocations"].items()} == {n: site_id(n) for n in ADDRESSES}
     kind = MeshTopology()
     imported = kind.read(f"recovered:{mesh.folder.root / 'dev-mesh.recovery.json'}", {}, {})
     assert isinstance(imported, Imported)
@@ -148,7 +149,7 @@ def test_a_dead_host_is_left_to_get_a_new_key_at_its_old_address(mesh: Mesh) -> 
     assert "pulumi up --stack dev-farm" not in done.output
     found = written(mesh.folder)
     assert set(found["inputs"]["sites"]) == set(found["private_keys"]) == {"berlin", "cabin"}
-    assert found["indices"]["farm"] == 9
+    assert found["allocations"]["farm"]["index"] == 9
 
 
 @pytest.mark.parametrize("lost", ["nothing on the host", "another recipient key"])

@@ -7,6 +7,7 @@ TUN meanwhile, so that senders feel the pressure. What the network refuses is co
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 from collections import Counter, deque
 from typing import NamedTuple
@@ -68,6 +69,8 @@ class UdpSockets:
         self._backlog: deque[tuple[bytes, Endpoint]] = deque()
         self._sources: dict[object, Endpoint] = {}
         self._destinations: dict[Endpoint, _Destination] = {}
+        self._unjudged: set[Endpoint] = set()
+        """Heard from before routing changed, and not since; the kernel was never asked about them."""
         self.nested = False
         """Whether anything was sent into another tunnel since routing changed."""
 
@@ -87,9 +90,17 @@ class UdpSockets:
         self.routing_changed()
 
     def routing_changed(self) -> None:
-        """Addresses, routes, rules or links are others now."""
+        """Addresses, routes, rules or links are others now.
+
+        What the kernel says from now on of an endpoint that it was never asked about may be of another interface than
+        that by which its datagram came, so its source is left out until another one comes.
+        """
         if self.paths is not None:
+            known = self.paths.knows
+            heard = itertools.chain(self._sources.values(), self._unjudged)
+            self._unjudged = {each for each in itertools.islice(heard, 2 * KNOWN_SOURCES) if not known(each)}
             self.paths.changed()
+        self._sources.clear()
         self._destinations.clear()
         self.nested = False
 
@@ -186,6 +197,8 @@ class UdpSockets:
             family, destination = socket.AF_INET6, _ipv6_destination(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
+        if endpoint in self._unjudged:
+            return self._judged_without_source(endpoint)
         tunnel_mtu = None
         checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
         if self.paths is not None and checked:
@@ -196,6 +209,11 @@ class UdpSockets:
         if len(self._destinations) >= KNOWN_SOURCES:
             self._destinations.clear()
         made = _Destination(self._sockets[family], destination, ancillary, tunnel_mtu, checked or self.paths is None)
+        self._destinations[endpoint] = made
+        return made
+
+    def _judged_without_source(self, endpoint: Endpoint) -> _Destination:
+        made = self._prepare(endpoint._replace(source=None), first=False)
         self._destinations[endpoint] = made
         return made
 
@@ -223,6 +241,9 @@ class UdpSockets:
             text = f"{text.partition('%')[0]}%{address[3]}"
         written_to = local_address(information) if information else None
         endpoint = self._sources[address, information] = Endpoint(text, address[1], written_to)
+        if endpoint in self._unjudged:
+            self._unjudged.remove(endpoint)
+            self._destinations.pop(endpoint, None)
         return endpoint
 
 

@@ -275,3 +275,28 @@ def test_a_first_reply_asks_the_kernel_nothing() -> None:
     finally:
         one.close()
         two.close()
+
+
+def test_a_source_that_was_not_judged_before_routing_changed_waits_for_its_next_datagram() -> None:
+    """By which interface its datagram came is not known any more: the route may have moved since."""
+    leaves_by = 1
+    one = UdpSockets(paths=SourcePaths(lambda endpoint, fwmark: leaves_by))
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(5)
+            peer.sendto(b"hello", ("127.0.0.9", one.port))
+            ((_, endpoint),) = wait(one, socket.AF_INET)
+            assert endpoint.source == "127.0.0.9"
+            assert reply_comes_from(one, endpoint, peer) == "127.0.0.9"
+            leaves_by = 2
+            for _ in range(2):
+                one.routing_changed()
+                assert [reply_comes_from(one, endpoint, peer) for _ in range(3)] == ["127.0.0.1"] * 3
+            peer.sendto(b"hello again", ("127.0.0.9", one.port))
+            assert wait(one, socket.AF_INET) == [(b"hello again", endpoint)]
+            assert [reply_comes_from(one, endpoint, peer) for _ in range(3)] == ["127.0.0.9"] * 3
+            one.routing_changed()
+            assert reply_comes_from(one, endpoint, peer) == "127.0.0.9", "judged in time, by the same interface"
+    finally:
+        one.close()

@@ -1,6 +1,7 @@
 """What all tests share: agreed skips, lab tests last and only as root, and the programs that set-up installed."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,17 @@ from tools import wireguard_go as wireguard_go_tool
 VECTORS = ROOT.parent / "shared" / "vectors"
 
 
+def heed_interrupts() -> None:
+    """A shell without job control starts what it runs in the background with SIGINT ignored, and so all its children.
+
+    `make test &` would then find no program that can be interrupted, and blame the programs.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    heed_interrupts()
     config.pluginmanager.register(skips.SkipsAreAgreedOn(skips.read_list(skips.LIST)), "agreed-skips")
 
 

@@ -17,6 +17,7 @@ from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.process import forbid_core_dumps, lock_memory
 from wgnode.io.shell import Shell
+from wgnode.io.signals import Signals
 from wgnode.io.tun import Tun
 from wgnode.io.uapi_socket import Reply, UapiListener
 
@@ -105,6 +106,7 @@ class DeviceProcess:
         with contextlib.ExitStack() as undo:
             self.loop = Loop()
             undo.callback(self.loop.close)
+            undo.callback(Signals(self.loop, (signal.SIGTERM, signal.SIGINT), self._signalled).close)
             self.shell = Shell(
                 self.loop,
                 new_device(mtu=mtu, new=plane.new_device),
@@ -122,8 +124,6 @@ class DeviceProcess:
             self._undo = undo.pop_all()
 
     def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: self._end(signal.Signals(number).name))
         self.log(DEBUG, f"serving {self.listener.path}")
         self.loop.run()
 
@@ -133,6 +133,9 @@ class DeviceProcess:
 
     def _uapi(self, request: str, reply: Reply) -> None:
         reply(self.shell.uapi(request))
+
+    def _signalled(self, number: int) -> None:
+        self._end(signal.Signals(number).name)
 
     def _end(self, why: str) -> None:
         self.log(DEBUG, f"ending: {why}")

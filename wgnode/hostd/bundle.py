@@ -14,6 +14,7 @@ MODULES = (
     "io/control.py",
     "io/clock.py",
     "io/loop.py",
+    "io/signals.py",
     "io/uapi_socket.py",
     "io/unix_client.py",
     "image/__init__.py",

@@ -12,6 +12,7 @@ from wgnode.hostd import client
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.service import Hostd, Places
 from wgnode.io.loop import Loop
+from wgnode.io.signals import Signals
 
 RUN = Path("/run/wgnode")
 STATE = Path("/var/lib/wgnode/state")
@@ -51,13 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
 def run(places: Places) -> int:
     """Until SIGTERM or SIGINT."""
     loop = Loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop())
+    signals = Signals(loop, (signal.SIGTERM, signal.SIGINT), lambda _: loop.stop())
     hostd = Hostd(loop, places, Notifier(), say=_say)
     try:
         loop.run()
     finally:
         hostd.close()
+        signals.close()
     return 0
 
 

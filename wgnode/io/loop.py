@@ -104,7 +104,7 @@ class Loop:
         self._run_timers()
 
     def stop(self) -> None:
-        """May be called from a signal handler."""
+        """May be called from another thread. A signal handler's call may come too late: see signals.py."""
         self._stopped = True
         os.eventfd_write(self._wake, 1)
 

@@ -215,11 +215,17 @@ class FastDevice(Device):
         self._note_activity(now)
         super().handle_timer(now)
 
-    def carry_over(self, now: float) -> list[bytes]:
-        """Do what the engine has left to the protocol; returns the inner packets among it."""
+    def carry_over(self, now: float, spoke: Callable[[], None] = lambda: None) -> list[bytes]:
+        """Do what the engine has left to the protocol; returns the inner packets among it.
+
+        `spoke` is called before that when there are any.
+        """
         self._note_activity(now)
         packets = []
-        for data, place in self.plane.engine.handed():
+        handed = self.plane.engine.handed()
+        if any(place is None for _, place in handed):
+            spoke()
+        for data, place in handed:
             if place is None:
                 packets.append(data)
                 super().send_packet(data, now)

@@ -73,7 +73,7 @@ class FastMover:
         udp = self._carrier.udp
         waiting = udp is not None and udp.blocked
         gone = self._engine.run(min(timeout, RETRY) if waiting else timeout)
-        packets = self._device.carry_over(self._carrier.loop.now())
+        packets = self._device.carry_over(self._carrier.loop.now(), self._carrier.tun_spoke)
         nested = udp is not None and udp.nested
         self._carrier.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
         if udp is not None and udp.blocked:

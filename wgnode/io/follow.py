@@ -7,12 +7,14 @@ import os
 
 from wgnode.io import netns
 from wgnode.io.loop import Loop, Timer
-from wgnode.io.netlink import Link, LinkMonitor, Rtnetlink
+from wgnode.io.netlink import Link, LinkMonitor, NetlinkError, Rtnetlink
 from wgnode.io.route_mtu import RouteMtus
 from wgnode.io.shell import Shell
 
 POLL = 1.0
-"""Seconds between looks at an interface in another namespace: a socket kept there would keep the namespace alive."""
+"""Seconds between looks at an interface in another namespace: a socket kept there would keep the namespace alive.
+
+That it is up is seen at once, in any namespace: a TUN is writable as soon as it is, and only then are there packets."""
 
 
 class LinkFollower:
@@ -23,14 +25,18 @@ class LinkFollower:
         self._monitor = LinkMonitor()
         self._moved = False
         self._timer: Timer | None = None
+        self._awaiting = False
         with Rtnetlink() as kernel:
             self._index = kernel.link(shell.tun.name).index
         self._routes = RouteMtus(self._index)
         loop.add_reader(self._monitor.fd, self._changed)
         loop.add_reader(self._routes.fd, self._routes_changed)
+        shell.on_sign_of_life = self._look_now
         self._follow()
 
     def close(self) -> None:
+        self.shell.on_sign_of_life = None
+        self._await_up(False)
         self.loop.remove_reader(self._monitor.fd)
         self._monitor.close()
         self.loop.remove_reader(self._routes.fd)
@@ -62,22 +68,46 @@ class LinkFollower:
         self.shell.device.route_mtus = self._routes.mtus
         self._apply(link)
 
+    def _look_now(self) -> None:
+        """A packet came out of the interface, so it is up; what was heard of it is old, or has not been read yet."""
+        if self._moved:
+            self._poll()
+        else:
+            self._follow()
+
     def _poll(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         try:
             link = self._elsewhere()
         except OSError:
+            self._await_up(False)
             return self.shell.on_gone()
         self._timer = self.loop.call_later(POLL, self._poll)
+        self._await_up(not link.up)
         self._apply(link)
+
+    def _await_up(self, awaiting: bool) -> None:
+        if awaiting == self._awaiting:
+            return
+        self._awaiting = awaiting
+        if awaiting:
+            self.loop.add_writer(self.shell.tun.fd, self._poll)
+        else:
+            self.loop.remove_writer(self.shell.tun.fd)
 
     def _elsewhere(self) -> Link:
         """Raises OSError when there is no such interface any more."""
         tun = self.shell.tun
-        name, namespace = tun.current_name(), tun.namespace()
-        try:
-            return netns.inside(namespace, lambda: _link(name))
-        finally:
-            os.close(namespace)
+        while True:
+            name, namespace = tun.current_name(), tun.namespace()
+            try:
+                return netns.inside(namespace, lambda name=name: _link(name))  # type: ignore[misc]
+            except NetlinkError as error:
+                if error.errno != errno.ENODEV:  # it moved on, or was renamed, in between
+                    raise
+            finally:
+                os.close(namespace)
 
     def _apply(self, link: Link) -> None:
         self.shell.device.mtu = link.mtu

@@ -24,6 +24,8 @@ class Carrier(Protocol):
 
     def flush(self, *, carries_tunnel: bool = False) -> None: ...
 
+    def tun_spoke(self) -> None: ...
+
     def interface_gone(self) -> None: ...
 
 
@@ -87,6 +89,8 @@ class PlainMover:
         except TunGone:
             self._loop.remove_reader(carrier.tun.fd)
             return carrier.interface_gone()
+        if packets:
+            carrier.tun_spoke()
         for packet in packets:
             carrier.device.send_packet(packet, now)
         nested = carrier.udp is not None and carrier.udp.nested

@@ -34,6 +34,8 @@ class Shell:
     ) -> None:
         self.loop, self.device, self.tun = loop, device, tun
         self.on_gone, self.log = on_gone, log
+        self.on_sign_of_life: Callable[[], None] | None = None
+        """Called when a packet comes out of an interface that is thought to be down, before that is lost."""
         self.udp: UdpSockets | None = None
         self._udp_counters: Counter[str] = Counter()
         self._link_up = False
@@ -161,6 +163,11 @@ class Shell:
         self._timer = None
         self.device.handle_timer(self.loop.now())
         self.flush()
+
+    def tun_spoke(self) -> None:
+        """There are packets of the TUN for the device: it is up, whatever was heard of it."""
+        if not self._link_up and self.on_sign_of_life is not None:
+            self.on_sign_of_life()
 
     def interface_gone(self) -> None:
         """The TUN was deleted."""

@@ -18,7 +18,7 @@ NUMBERS = 4096
 
 
 class Signals:
-    """Calls back with the number of each of these signals that comes, from the loop and never in the midst of other work.
+    """Calls back with the number of each of these signals that comes: from the loop, never in the midst of other work.
 
     One for a process, and in its main thread (ValueError elsewhere). From `close` on all is as it was before.
     """

@@ -187,6 +187,23 @@ def test_a_stopped_shell_holds_no_port_and_starts_again(pair: Pair) -> None:
     assert pair.delivered(2) == packet(1, 2)
 
 
+def test_a_packet_proves_that_the_link_is_up_and_is_not_lost_by_that(pair: Pair) -> None:
+    """It may be read before the message that says so, or no such message may come."""
+    shell, looked = pair.shells[1], list[bool]()
+    shell.stop()
+
+    def look() -> None:
+        looked.append(shell.device.running)
+        shell.start()
+
+    shell.on_sign_of_life = look
+    pair.tuns[1].far.send(packet(1, 2))
+    assert pair.delivered(2) == packet(1, 2)
+    pair.tuns[1].far.send(packet(1, 2, b"second"))
+    assert pair.delivered(2) == packet(1, 2, b"second")
+    assert looked == [False]
+
+
 def test_a_full_outer_socket_pauses_the_tun_and_loses_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.tuns[1].far.send(packet(1, 2))
     pair.delivered(2)

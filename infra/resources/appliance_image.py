@@ -75,7 +75,9 @@ class ApplianceImage:
         return {**state, **found}, inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        return {**state, **inputs} if preview else self._apply(inputs)
+        if preview:
+            return {**state, **inputs}
+        return self._whole(state, inputs) or self._apply(inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
@@ -85,6 +87,14 @@ class ApplianceImage:
         for member in MEMBERS:
             host.remove(f"{image_directory(id)}/{member}")
         host.remove(image_directory(id))
+
+    def _whole(self, state: Properties, inputs: Properties) -> Properties | None:
+        """The state where only the way to the host is another: what lies there needs no source to compare with."""
+        if "wanted" not in state or state["source"] != inputs["source"]:
+            return None
+        found = observed(self._connect(connection(inputs)), inputs["sha256"])
+        whole = {"files": state["wanted"], "directories": _directories(inputs["sha256"])}
+        return {**state, **inputs, **found} if found == whole else None
 
     def _apply(self, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))

@@ -158,6 +158,21 @@ def test_the_same_image_from_elsewhere_is_an_update(kind, host, image, tmp_path)
     assert host.events == []
 
 
+@pytest.mark.parametrize("changed", [{"privateKey": "OTHER"}, {"port": 2222}, {"user": "me"}, {"hostKeys": ["a", "b"]}])
+def test_another_way_to_the_host_fetches_and_uploads_nothing(kind, host, image, changed):
+    inputs, id, state = created(kind, image)
+    image[0].unlink()
+    news = checked(kind, image, connection={**CONNECTION, **changed})
+    host.events.clear()
+    updated = kind.update(id, state, news, False)
+    assert updated["connection"] == {**state["connection"], **changed}
+    assert host.events == []
+    assert kind.diff(updated, news, news).changes == ()
+    host.remove(f"{state['directory']}/vmlinux")
+    with pytest.raises(ExplainedError, match="wgnode image build"):
+        kind.update(id, state, news, False)
+
+
 def test_another_host_gets_its_own(kind, image):
     inputs, _, state = created(kind, image)
     news = checked(kind, image, connection={**CONNECTION, "address": "192.0.2.9"})

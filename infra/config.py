@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 from infra.config_errors import ConfigurationError, shape_problems
 from wgnode import recipient
 from wgnode.image.machine import SMALLEST_MEMORY
+from wgnode.image.variants import Variant
 from wgnode.topology import networks, transit
 from wgnode.topology.compile import Reach
 from wgnode.topology.labels import Step
@@ -187,11 +188,19 @@ class TransitConfig(Model):
 
 
 class GatewayConfig(Model):
-    """The virtual machine; `memory` is in MiB. `image` is a path from the project's folder, or a URL with `sha256`."""
+    """The virtual machine; `memory` is in MiB. `image` is a path from the project's folder, or a URL with `sha256`.
+
+    With `sha256` a file need not be there either, until a host needs it.
+    """
 
     memory: int = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20)
     cpus: int = Field(default=1, ge=1, le=64)
-    image: str = "build/image/appliance.tar"
+    accelerator: Literal["auto", "kvm", "tcg"] = Field(
+        default="auto",
+        description="what runs the virtual machine: kvm (the processor itself), tcg (software emulation, much slower)"
+        " or auto (kvm where the host has it; a gateway that runs by kvm never becomes an emulated one by itself)",
+    )
+    image: str = f"build/image/{Variant.PINNED.file_name}"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     transit: TransitConfig = TransitConfig()
 
@@ -264,8 +273,8 @@ def _site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -
             Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own")
         )
     image = gateway.get("image", GatewayConfig().image)
-    if isinstance(image, str) and "://" not in image and not (root / image).is_file():
-        problems.append(Problem(".gateway.image", f"there is no {root / image}; build it with `make image`"))
+    if isinstance(image, str) and "://" not in image and not gateway.get("sha256") and not (root / image).is_file():
+        problems.append(Problem(".gateway.image", _no_image(root, image)))
     if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
         problems.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
     problems += [
@@ -278,6 +287,17 @@ def _site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -
         if secret in clear
     ]
     return problems
+
+
+def _no_image(root: Path, image: str) -> str:
+    """Beside it may lie one that this machine can build: it is taken only where the stack file says so."""
+    others = [(Path(image).with_name(variant.file_name), variant) for variant in (Variant.LOCAL, Variant.PLAIN)]
+    there = "".join(
+        f", or name {path}, which is there, {variant.about}"
+        for path, variant in others
+        if str(path) != image and (root / path).is_file()
+    )
+    return f"there is no {root / image}; build it with `make image`{there}"
 
 
 def _access_problems(host: Mapping[str, Any]) -> list[Problem]:

@@ -82,7 +82,7 @@ class Site(pulumi.ComponentResource):
             machine={
                 "memory": config.gateway.memory,
                 "cpus": config.gateway.cpus,
-                "accelerator": host.facts.apply(_accelerator),
+                **_accelerator(config.gateway, host),
             },
             config=_plain(compiled, "config"),
             secrets=compiled["secrets"],
@@ -178,13 +178,19 @@ def _image(
             name, connection=connection, source=gateway.image, sha256=str(gateway.sha256), opts=opts
         )
     path = root / gateway.image
-    with path.open("rb") as stream:
-        sha256 = gateway.sha256 or hashlib.file_digest(stream, "sha256").hexdigest()
+    sha256 = gateway.sha256 or _sha256(path)  # with a digest, a runner that has nothing to upload needs no file
     return sdk.ApplianceImage(name, connection=connection, source=str(path), sha256=sha256, opts=opts)
 
 
-def _accelerator(facts: Mapping[str, Any]) -> str:
-    return "kvm" if facts["kvm"] else "tcg"
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _accelerator(gateway: GatewayConfig, host: sdk.HypervisorHost) -> dict[str, Any]:
+    """What is asked for, and what there is to choose by."""
+    kvm = host.facts.apply(lambda facts: {"usable": facts["kvm"], "reason": facts["kvmReason"]})
+    return {"accelerator": gateway.accelerator, **({} if gateway.accelerator == "tcg" else {"kvm": kvm})}
 
 
 def _after(opts: ResourceOptions, others: list[pulumi.Resource]) -> ResourceOptions:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from infra.provider import schema as schemas
 from infra.provider.kind import Kind
 from infra.resources.unread import OnHost
+from infra.resources.unrecorded import Unrecorded
 
 MODULES = {
     "wgnode:index:MeshTopology": "infra.resources.mesh_topology",
@@ -25,6 +26,8 @@ MODULES = {
 }
 
 _ON_NO_HOST = {"wgnode:index:MeshTopology"}
+_UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
+"""Inputs that only say where something is, and the one that says what."""
 
 
 @cache
@@ -32,6 +35,8 @@ def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
     module = importlib.import_module(MODULES[token])
     made = cast(Kind, getattr(module, token.rsplit(":", 1)[1])())
+    if token in _UNRECORDED:
+        made = Unrecorded(made, *_UNRECORDED[token])
     return made if token in _ON_NO_HOST else OnHost(made)
 
 

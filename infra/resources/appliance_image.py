@@ -1,11 +1,14 @@
 """ApplianceImage: an image built beforehand by `wgnode image build`, present on a host under its own digest.
 
 A new digest is a new resource: the engine brings it to the host, lets the gateway move over, then deletes the old one.
+Where the file comes from is never recorded (unrecorded.py) nor compared: it says nothing of the host, and another clone
+of the project, or another mirror, has the same image elsewhere.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tarfile
@@ -21,11 +24,12 @@ from pydantic import Field
 from infra.errors import ExplainedError
 from infra.hosts import files, pool, system, units
 from infra.hosts.host import Connection, Host, HostError
-from infra.hosts.query import ask
+from infra.hosts.query import answer, ask
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Sha256, connection, validated
+from wgnode.image import variants
 from wgnode.image.paths import GATEWAY_UNIT, image_directory
 
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
@@ -36,8 +40,11 @@ class ImageError(ExplainedError):
 
 
 class ApplianceImageInputs(HostInputs):
-    source: str = Field(description="path of the image file, or its URL")
+    source: str = Field(description="path of the image file, or its URL; never kept in the state")
     sha256: Sha256
+
+
+COMPARED = tuple(name for name in ApplianceImageInputs.wire_names() if name != "source")
 
 
 def observed(host: Host, sha256: str) -> Properties:
@@ -57,27 +64,33 @@ class ApplianceImage:
         return validated(ApplianceImageInputs, news)
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(
-            old_inputs, news, ApplianceImageInputs.wire_names(), replace=("connection.address", "sha256")
-        )
+        changes = changed_inputs(old_inputs, news, COMPARED, replace=("connection.address", "sha256"))
+        if any(change.path == "sha256" for change in changes):
+            _tell_variant(state.get("name"), news.get("source"))
         changes += drift({"files": state["wanted"], "directories": _directories(news["sha256"])}, state)
         return Diff(tuple(changes), delete_before_replace=False)
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            return "", {**inputs, "directory": image_directory(inputs["sha256"])}
+            require_source(inputs.get("source"))
+            return "", {**_recorded(inputs), "directory": image_directory(inputs["sha256"])}
         return inputs["sha256"], self._apply(inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        found = observed(self._connect(connection(inputs)), id)
+        host = self._connect(connection(inputs))
+        found = observed(host, id)
         if not found["files"] and not found["directories"]:  # an empty one is of a deletion cut short
             return None
-        return {**state, **found}, inputs
+        if "name" not in state and (name := name_on(host, id)):  # of a state from before there were names
+            found["name"] = name
+        return _recorded({**state, **found}), inputs
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        if preview:
-            return {**state, **inputs}
-        return self._whole(state, inputs) or self._apply(inputs)
+        if not preview:
+            return self._whole(state, inputs) or self._apply(inputs)
+        if not _is_whole(state):
+            require_source(inputs.get("source"))
+        return _recorded({**state, **inputs})
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
@@ -90,20 +103,20 @@ class ApplianceImage:
 
     def _whole(self, state: Properties, inputs: Properties) -> Properties | None:
         """The state where only the way to the host is another: what lies there needs no source to compare with."""
-        if "wanted" not in state or state["source"] != inputs["source"]:
+        if "wanted" not in state:
             return None
-        found = observed(self._connect(connection(inputs)), inputs["sha256"])
-        whole = {"files": state["wanted"], "directories": _directories(inputs["sha256"])}
-        return {**state, **inputs, **found} if found == whole else None
+        whole = {**state, **_recorded(inputs), **observed(self._connect(connection(inputs)), inputs["sha256"])}
+        return whole if _is_whole(whole) else None
 
     def _apply(self, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
         sha256 = inputs["sha256"]
         found = observed(host, sha256)
         with tempfile.TemporaryDirectory(prefix="wgnode-image-") as scratch:
-            digests = unpack(inputs["source"], sha256, Path(scratch))
+            digests = unpack(source_of(inputs), sha256, Path(scratch))
             wanted = {member: files.described(digest) for member, digest in digests.items()}
-            state = {**inputs, "directory": image_directory(sha256), "wanted": wanted, **found}
+            name = _name_in((Path(scratch) / "manifest.json").read_bytes())
+            state = {**_recorded(inputs), "name": name, "directory": image_directory(sha256), "wanted": wanted, **found}
             try:
                 system.make_directories(host, _directories(sha256))
                 state["directories"] = _directories(sha256)
@@ -116,6 +129,72 @@ class ApplianceImage:
             except HostError as error:
                 raise Partial(sha256, state, inputs, str(error)) from error
         return state
+
+
+def _is_whole(state: Properties) -> bool:
+    """Whether the host has all of the image, as it should be."""
+    whole = {"files": state.get("wanted"), "directories": _directories(state["sha256"])}
+    return whole == {name: state[name] for name in whole}
+
+
+def _recorded(properties: Properties) -> Properties:
+    return {name: value for name, value in properties.items() if name != "source"}
+
+
+def source_of(inputs: Properties) -> str:
+    """Raises ImageError where the program did not say."""
+    if not isinstance(source := inputs.get("source"), str):
+        raise ImageError(
+            f"appliance image {inputs['sha256'][:12]}: nobody said where it is; give `source`, the image's path or URL"
+        )
+    return source
+
+
+def require_source(source: object) -> None:
+    """What can be seen of a source in a preview. Raises ImageError for a file that is not there."""
+    if isinstance(source, str) and "://" not in source and not Path(source).is_file():
+        raise ImageError(
+            f"appliance image {source}: there is no such file, and the host needs it; build it with"
+            " `wgnode image build`, copy it there, or correct the path"
+        )
+
+
+def name_on(host: Host, sha256: str) -> str | None:
+    """What an image on a host is called, by its manifest there; None where that can't be read."""
+    text = answer(host, files.content(f"{image_directory(sha256)}/manifest.json"))
+    return _name_in((text or "").encode()) or None
+
+
+def _name_in(manifest: bytes) -> str:
+    """ "" for a manifest that is none."""
+    try:
+        read = json.loads(manifest)
+        return variants.image_name(read) if isinstance(read, dict) else ""
+    except ValueError:
+        return ""
+
+
+def name_at(source: object) -> str | None:
+    """What the image in a local file is called; None for one that is elsewhere, or no image."""
+    if not isinstance(source, str) or "://" in source:
+        return None
+    try:
+        with tarfile.open(source, "r:") as archive, archive.extractfile("manifest.json") as member:  # type: ignore[union-attr]
+            return _name_in(member.read()) or None
+    except (OSError, tarfile.TarError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _tell_variant(before: object, source: object) -> None:
+    """Before anything is done: the new guest will be one of another kind."""
+    now = name_at(source)
+    if not isinstance(before, str) or now is None or variants.variant_of(before) == variants.variant_of(now):
+        return
+    log(
+        f"another kind of image: {now} in place of {before}. It is {variants.variant_of(now).about}. The gateway is"
+        " replaced by one that boots it; name another file in `gateway.image` to keep the former kind",
+        Severity.WARNING,
+    )
 
 
 def in_use(host: Host, sha256: str) -> bool:

@@ -9,7 +9,7 @@ another one than `applied`. Its shape: gateway_state.py; how a change gets there
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -17,8 +17,10 @@ from infra.hosts import pool
 from infra.hosts import units as services
 from infra.hosts.host import Connection, Host, HostError
 from infra.provider.codec import has_unknown
-from infra.provider.kind import Diff, Partial, Properties
+from infra.provider.kind import CheckError, Diff, Partial, Properties
+from infra.provider.log import Severity, log
 from infra.resources import gateway_change
+from infra.resources.accelerator import AcceleratorError, Asked, announcement, resolve
 from infra.resources.compare import changed_inputs
 from infra.resources.gateway_state import SILENT, UNITS, Desired, desired, differences, observed
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
@@ -37,10 +39,18 @@ def _secrets_text(text: str) -> str:
     return text
 
 
+class KvmInputs(Inputs):
+    """What the host's facts say of KVM."""
+
+    usable: bool
+    reason: str
+
+
 class MachineInputs(Inputs):
     memory: int = Field(SMALLEST_MEMORY, ge=SMALLEST_MEMORY, description="MiB")
     cpus: int = Field(1, ge=1)
-    accelerator: Literal["kvm", "tcg"] = "tcg"
+    accelerator: Asked = Field("tcg", description="auto needs `kvm`; recorded is what came of it")
+    kvm: KvmInputs | None = Field(None, description="whether guests can run by KVM on the host, and why; not recorded")
 
 
 class ImageInputs(Inputs):
@@ -65,13 +75,15 @@ class Gateway:
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
-        checked = validated(GatewayInputs, news)
+        checked = self._chosen(validated(GatewayInputs, news), olds)
         return checked if has_unknown(checked) else {**checked, **_planned(checked)}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(old_inputs, news, GatewayInputs.wire_names(), replace=("connection.address", "name"))
         if not has_unknown(news):
             changes += differences(desired(news).properties(), state)
+            if told := announcement(_accelerator(old_inputs), _accelerator(news)):
+                log(told, Severity.WARNING)
         return Diff(tuple(changes))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
@@ -97,6 +109,34 @@ class Gateway:
             services.uninstall(host, unit)
         host.run(["rm", "-rf", paths.GATEWAY, paths.HOSTD_DIRECTORY, paths.RUN])  # the last has the secrets too
 
+    def _chosen(self, checked: Properties, olds: Properties) -> Properties:
+        """With the accelerator that the machine gets. Raises CheckError where that can't be."""
+        machine = checked["machine"]
+        if has_unknown(machine):
+            return checked
+        kvm, asked = machine.get("kvm"), machine["accelerator"]
+        if kvm is None and asked == "auto":
+            raise CheckError([("machine.kvm", "auto needs the host's facts of KVM: give `kvm`, or kvm or tcg instead")])
+        if kvm is not None:
+            needs_memory = asked == "auto" and not kvm["usable"]
+            before = (_accelerator(olds) or self._accelerator_on_host(checked)) if needs_memory else None
+            try:
+                asked = resolve(asked, kvm["usable"], kvm["reason"], before)
+            except AcceleratorError as error:
+                raise CheckError([("machine.accelerator", str(error))]) from None
+        return {**checked, "machine": {**_without_kvm(machine), "accelerator": asked}}
+
+    def _accelerator_on_host(self, checked: Properties) -> str | None:
+        """By what a gateway there runs that is to be taken over; None where there is none, or no answer."""
+        if has_unknown(checked):
+            return None
+        kvm = {**checked, "machine": {**_without_kvm(checked["machine"]), "accelerator": "kvm"}}
+        try:
+            unit = self._connect(connection(checked)).read_file(desired(kvm).files["gatewayUnit"].path)
+        except HostError:
+            return None
+        return "kvm" if b"-accel kvm" in (unit or b"") else None
+
     def _apply(self, id: str, inputs: Properties) -> Properties:
         host = self._connect(connection(inputs))
         wanted = desired(inputs)
@@ -105,6 +145,15 @@ class Gateway:
             return {**inputs, **observed(host, wanted)}
         except HostError as error:
             raise Partial(id, {**inputs, **_observed_if_possible(host, wanted)}, inputs, str(error)) from error
+
+
+def _without_kvm(machine: Properties) -> Properties:
+    return {name: value for name, value in machine.items() if name != "kvm"}
+
+
+def _accelerator(inputs: Properties) -> str | None:
+    machine = inputs.get("machine")
+    return machine.get("accelerator") if isinstance(machine, dict) else None
 
 
 def _planned(inputs: Properties) -> Properties:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from lab.api import Lab
-from lab.deployment import Deployment
+from lab.deployment import ROOT, Deployment
 from lab.plan import INTERNET
 from tests.lab.environment import CABIN, CABIN6, SITES, changed, deployed_in, reachable, unreachable
 from tests.lab.leaks import leaks
@@ -65,6 +66,30 @@ def test_the_internet_sees_wireguard_datagrams_and_no_lan_address(lab: Lab, depl
 @pytest.mark.parametrize("stack", ["dev-mesh", "dev-berlin", "dev-cabin"])
 def test_a_preview_right_after_up_is_clean(deployed: Deployment, stack: str) -> None:
     deployed.pulumi(["preview", "--expect-no-changes", "--stack", stack])
+
+
+def test_another_clone_finds_nothing_to_do_and_no_state_knows_the_first_ones_path(
+    lab: Lab, deployed: Deployment, tmp_path: Path
+) -> None:
+    other = clone_of(deployed, tmp_path / "somebody-elses")
+    for stack in deployed.stacks:
+        other.pulumi(["preview", "--expect-no-changes", "--stack", stack])
+        state = deployed.pulumi(["stack", "export", "--stack", stack]).stdout
+        for path in (deployed.folder, deployed.image.parent, ROOT, tmp_path):
+            assert f"{path}/" not in state
+
+
+def clone_of(deployed: Deployment, folder: Path) -> Deployment:
+    """The same project in another folder, with an image file of its own, over the same state."""
+    shutil.copytree(deployed.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("state", "home"))
+    for shared in ("state", "home"):
+        (folder / shared).symlink_to(deployed.folder / shared)
+    image = Path(shutil.copyfile(deployed.image, folder / "appliance.tar"))
+    other = Deployment(deployed.lab, image)
+    other.folder = folder
+    for file in (folder / "stacks").glob("*.yaml"):
+        file.write_text(file.read_text().replace(str(deployed.image), str(image)))
+    return other
 
 
 def test_the_guest_runs_nothing_but_our_interpreter(lab: Lab, deployed: Deployment) -> None:

@@ -38,7 +38,7 @@ class Engine(mocks.Mocks):
         self.registered.append(args)
         added = {
             "wgnode:index:MeshTopology": {"topology": self.topology["topology"], "bundles": self.topology["bundles"]},
-            "wgnode:index:HypervisorHost": {"facts": {"kvm": True}},
+            "wgnode:index:HypervisorHost": {"facts": {"kvm": True, "kvmReason": "kvm_intel is loaded"}},
             "wgnode:index:ApplianceImage": {"directory": "/var/lib/wgnode/images/x"},
         }
         return f"{args.name}-id", {**args.inputs, **added.get(args.typ, {})}
@@ -109,10 +109,34 @@ def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
     assert "sshPort" not in engine.inputs("NatFirewall")
     assert engine.inputs("ApplianceImage")["sha256"] == hashlib.sha256(b"").hexdigest()
     gateway = engine.inputs("Gateway")
-    assert gateway["machine"] == {"memory": 128, "cpus": 1, "accelerator": "kvm"}
+    assert gateway["machine"] == {
+        "memory": 128,
+        "cpus": 1,
+        "accelerator": "auto",
+        "kvm": {"usable": True, "reason": "kvm_intel is loaded"},
+    }
     assert gateway["image"] == {"directory": "/var/lib/wgnode/images/x", "sha256": hashlib.sha256(b"").hexdigest()}
     for kind in HOST_RESOURCES:
         assert engine.inputs(kind)["connection"]["hostKeys"] == [PIN]
+
+
+@pytest.mark.parametrize(("asked", "tells"), [("kvm", True), ("tcg", False)])
+def test_the_accelerator_that_was_asked_for_goes_to_the_gateway(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path, asked: str, tells: bool
+) -> None:
+    site = config(tmp_path)
+    site = site.model_copy(update={"gateway": site.gateway.model_copy(update={"accelerator": asked})})
+    run(lambda: Site("cabin", site, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    machine = engine.inputs("Gateway")["machine"]
+    assert (machine["accelerator"], "kvm" in machine) == (asked, tells)
+
+
+def test_an_image_that_is_pinned_by_digest_needs_no_file(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    site = config(tmp_path)
+    update = {"image": "not/built/here.tar", "sha256": "ab" * 32}
+    site = site.model_copy(update={"gateway": site.gateway.model_copy(update=update)})
+    run(lambda: Site("cabin", site, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    assert engine.inputs("ApplianceImage")["sha256"] == "ab" * 32
 
 
 def test_a_gateways_secrets_are_secret_and_its_configuration_is_not(

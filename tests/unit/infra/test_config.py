@@ -81,6 +81,20 @@ def test_a_site_needs_little_and_hides_its_secrets(root: Path) -> None:
         assert secret not in repr(config)
 
 
+def test_an_image_that_this_machine_can_build_instead_is_taken_only_where_the_stack_file_names_it(root: Path) -> None:
+    (root / "appliance-plain.tar").touch()
+    said = site_errors(root, "gateway.image", "appliance.tar")
+    assert "or name appliance-plain.tar, which is there, without the compiled data plane" in said
+    assert "several times slower" in said
+    assert "appliance-plain" not in site_errors(root, "gateway.image", "elsewhere/appliance.tar")
+    parse_site(changed(SITE, "gateway.image", "appliance-plain.tar"), "x", root)
+
+
+def test_an_image_pinned_by_digest_need_not_be_there(root: Path) -> None:
+    pinned = changed(changed(SITE, "gateway.image", "nowhere.tar"), "gateway.sha256", "ab" * 32)
+    assert isinstance(parse_site(pinned, "x", root), SiteConfig)
+
+
 def mesh_errors(path: str, value: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         parse_mesh(changed(MESH, path, value), "stacks/Pulumi.dev-mesh.yaml")
@@ -150,6 +164,7 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("lan.gatewayAddresses", ["10.1.0.2/24"], ".lan.gatewayAddresses[0]: '10.1.0.2/24' is not an address"),
         ("lan.reach", "nat", ".lan.reach: Input should be 'host-route', 'proxy-arp' or 'masquerade', not 'nat'"),
         ("gateway.image", "none.tar", "none.tar; build it with `make image`"),
+        ("gateway.accelerator", "xen", ".gateway.accelerator: Input should be 'auto', 'kvm' or 'tcg', not 'xen'"),
         ("gateway.memory", 8, ".gateway.memory: Input should be greater than or equal to 128, not 8"),
         ("gateway.transit", {"v4": "172.31.0.0/24"}, ".gateway.transit.v4: 172.31.0.0/24 must be a /30"),
         ("gateway.transit", {"v6": "fd77::/64"}, ".gateway.transit.v6: fd77::/64 must be a /126"),

@@ -18,6 +18,12 @@ def test_every_kind_loads_and_has_all_that_a_kind_has(name):
     assert isinstance(kind, OnHost) == (name != MESH)
 
 
+def test_where_a_runner_has_an_image_is_not_recorded():
+    given = {"connection": {"address": "192.0.2.1", "hostKeys": ["ssh-ed25519 AAAA"]}, "sha256": "ab" * 32}
+    recorded = registry.kind("wgnode:index:ApplianceImage").check({**given, "source": "/home/me/a.tar"}, {})
+    assert recorded.keys() == given.keys()
+
+
 def test_a_token_that_is_not_ours_is_no_kind():
     with pytest.raises(KeyError):
         registry.kind("wgnode:index:Other")

@@ -11,8 +11,10 @@ import pytest
 
 from infra.errors import ExplainedError
 from infra.hosts.host import HostUnreachable
-from infra.provider.kind import CheckError, Partial
+from infra.provider.kind import UNKNOWN, CheckError, Partial
+from infra.provider.log import Severity, send_to
 from infra.resources.appliance_image import ApplianceImage
+from infra.resources.unrecorded import Unrecorded
 from tests.unit.infra.resources.gateway_host import GatewayHost
 from wgnode.image import paths
 from wgnode.image.archive import Members, write_archive
@@ -37,10 +39,11 @@ def image(tmp_path):
     return build(tmp_path)
 
 
-def build(folder, kernel=KERNEL):
-    """(path, SHA-256) of an image file."""
+def build(folder, kernel=KERNEL, extension=""):
+    """(path, SHA-256) of an image file; as of before there were names, unless it has one."""
     path = folder / f"{hashlib.sha256(kernel).hexdigest()[:8]}.tar"
-    return path, write_archive(path, Members(kernel, INITRAMFS, {"format": 1}))
+    description = {"format": 1, "version": "1.2.3", "extension": extension}
+    return path, write_archive(path, Members(kernel, INITRAMFS, description))
 
 
 def tar_of(path, members):
@@ -89,13 +92,19 @@ def test_right_after_creation_nothing_differs(kind, image):
 
 
 def test_a_preview_knows_the_directory_and_touches_nothing(kind, host, image):
-    inputs = checked(kind, image, source="/nowhere")
+    inputs = checked(kind, image)
     assert kind.create("image", inputs, True)[1]["directory"] == f"/var/lib/wgnode/images/{image[1]}"
     _, id, state = created(kind, image)
     host.commands.clear()
     host.events.clear()
-    assert kind.update(id, state, inputs, True) == {**state, "source": "/nowhere"}
+    assert kind.update(id, state, inputs, True) == state
     assert (host.events, host.commands) == ([], [])
+
+
+def test_a_preview_says_that_the_file_of_an_image_to_be_brought_is_not_there(kind, image):
+    with pytest.raises(ExplainedError, match=r"appliance image /nowhere: there is no such file.*wgnode image build"):
+        kind.create("image", checked(kind, image, source="/nowhere"), True)
+    kind.create("image", checked(kind, image, source=UNKNOWN), True)  # not judged
 
 
 def test_another_image_than_asked_for_is_refused_before_anything_is_uploaded(kind, host, image):
@@ -147,20 +156,66 @@ def test_a_new_image_is_a_new_resource_and_the_old_one_stays_until_then(kind, im
     assert not diff.delete_before_replace
 
 
-def test_the_same_image_from_elsewhere_is_an_update(kind, host, image, tmp_path):
+ELSEWHERE = ["/home/other/clone/build/image/appliance.tar", "https://mirror.example/appliance.tar", "file:///srv/a.tar"]
+
+
+@pytest.mark.parametrize("source", ELSEWHERE)
+def test_the_same_image_from_elsewhere_is_no_difference_and_no_place_of_it_is_recorded(kind, image, source):
     inputs, id, state = created(kind, image)
-    copy = tmp_path / "copy.tar"
-    copy.write_bytes(image[0].read_bytes())
-    news = checked(kind, image, source=str(copy))
-    assert [(change.path, change.replace) for change in kind.diff(state, inputs, news).changes] == [("source", False)]
+    news = checked(kind, image, source=source)
+    state, inputs = kind.read(id, state, inputs)
+    assert kind.diff(state, inputs, news).changes == ()
+    assert str(image[0].parent) not in repr(state)
+
+
+@pytest.fixture
+def other_runner(host):
+    """A provider's process on another machine."""
+    return Unrecorded(ApplianceImage(connect=lambda _: host), "sha256", ("source",))
+
+
+def test_what_the_engine_records_of_an_image_tells_no_path_and_the_upload_still_finds_it(other_runner, host, image):
+    recorded = checked(other_runner, image)
+    assert set(recorded) == {"connection", "sha256"}
+    assert str(image[0].parent) not in repr(other_runner.create("image", recorded, True))
+    id, state = other_runner.create("image", recorded, False)
+    host.remove(f"{state['directory']}/vmlinux")
+    state, recorded = other_runner.read(id, state, recorded)
+    state = other_runner.update(id, state, recorded, False)
+    assert uploaded(host) == [*MEMBERS, "vmlinux"]
+    assert state["name"] == "wgnode-1.2.3-plain"
+    assert "source" not in state
+    assert str(image[0].parent) not in repr((state, recorded))
+
+
+def test_what_broke_off_is_recorded_without_a_path_too(other_runner, host, image):
+    host.fails, host.loses_connection = "initramfs.zst", True
+    with pytest.raises(Partial) as error:
+        other_runner.create("image", checked(other_runner, image), False)
+    assert str(image[0].parent) not in repr((error.value.state, error.value.inputs))
+    host.fails, host.reachable = None, True
+    assert other_runner.update(image[1], error.value.state, error.value.inputs, False)["files"].keys() == set(MEMBERS)
+
+
+def test_a_state_that_still_has_a_path_is_taken_over_without_a_change(kind, other_runner, host, image):
+    """As this was recorded once: inputs and outputs with the path of a clone that is no more, without a name."""
+    _, id, state = created(kind, image)
+    path = {"source": "/home/gone/wgnode/build/image/appliance.tar"}
+    del state["name"]
+    old_inputs = {"connection": state["connection"], "sha256": id, **path}
     host.events.clear()
-    assert kind.update(id, state, news, False)["source"] == str(copy)
+    found, found_inputs = other_runner.read(id, {**state, **path}, old_inputs)
+    news = checked(other_runner, image)
+    assert other_runner.diff({**state, **path}, old_inputs, news).changes == ()
+    assert other_runner.diff(found, found_inputs, news).changes == ()
+    assert "/home/gone" not in repr((found, found_inputs))
+    assert found["name"] == "wgnode-1.2.3-plain", "as the manifest on the host says"
     assert host.events == []
 
 
 @pytest.mark.parametrize("changed", [{"privateKey": "OTHER"}, {"port": 2222}, {"user": "me"}, {"hostKeys": ["a", "b"]}])
 def test_another_way_to_the_host_fetches_and_uploads_nothing(kind, host, image, changed):
-    inputs, id, state = created(kind, image)
+    _, id, state = created(kind, image)
     image[0].unlink()
     news = checked(kind, image, connection={**CONNECTION, **changed})
     host.events.clear()
@@ -171,6 +226,36 @@ def test_another_way_to_the_host_fetches_and_uploads_nothing(kind, host, image, 
     host.remove(f"{state['directory']}/vmlinux")
     with pytest.raises(ExplainedError, match="wgnode image build"):
         kind.update(id, state, news, False)
+
+
+def test_a_source_that_nobody_told_is_asked_for_by_name(other_runner, image):
+    with pytest.raises(ExplainedError, match=rf"image {image[1][:12]}: .*give `source`"):
+        other_runner.create("image", {"connection": CONNECTION, "sha256": image[1]}, False)
+
+
+def test_another_kind_of_image_is_told_before_anything_is_done(kind, host, image, tmp_path, said):
+    inputs, _, state = created(kind, image)
+    compiled = build(tmp_path, b"other kernel", extension="ab" * 32)
+    kind.diff(state, inputs, checked(kind, build(tmp_path, b"a third")))
+    assert said == [], "of the same kind"
+    changes = kind.diff(state, inputs, checked(kind, compiled)).changes
+    (warning,) = said
+    assert "wgnode-1.2.3 in place of wgnode-1.2.3-plain" in warning
+    assert [change.path for change in changes if change.replace] == ["sha256"]
+    inputs, _, state = created(kind, compiled)
+    said.clear()
+    kind.diff(state, inputs, checked(kind, image))
+    assert "wgnode-1.2.3-plain in place of wgnode-1.2.3. It is without the compiled data plane" in said[0]
+    assert "several times slower" in said[0]
+
+
+@pytest.fixture
+def said():
+    """Warnings for the person at the terminal."""
+    lines = []
+    send_to(lambda text, severity: lines.append(text) if severity is Severity.WARNING else None)
+    yield lines
+    send_to(None)
 
 
 def test_another_host_gets_its_own(kind, image):

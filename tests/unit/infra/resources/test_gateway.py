@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from infra.provider.kind import UNKNOWN, CheckError
+from infra.provider.log import send_to
 from infra.resources import gateway_change
 from infra.resources.gateway import Gateway, desired
 from tests.unit.infra.resources.gateway_case import (
@@ -105,6 +106,89 @@ def test_other_preshared_keys_are_another_live_digest_of_the_same_configuration(
 def test_what_is_not_given_gets_its_default(kind):
     inputs = kind.check({**NEWS, "machine": {}}, {})
     assert inputs["machine"] == {"memory": 128, "cpus": 1, "accelerator": "tcg"}
+
+
+NO_KVM = {"usable": False, "reason": "neither kvm_intel nor kvm_amd is loaded"}
+KVM = {"usable": True, "reason": "kvm_intel is loaded and a probe guest started"}
+
+
+def accelerated(kind, asked, kvm, olds=None):
+    """The accelerator that is recorded."""
+    inputs = kind.check({**NEWS, "machine": {"accelerator": asked, "kvm": kvm}}, olds or {})
+    assert set(inputs["machine"]) == {"memory", "cpus", "accelerator"}, "no fact of the host is recorded"
+    return inputs["machine"]["accelerator"]
+
+
+def made_for(which):
+    """Inputs as they were recorded of a gateway that runs by that."""
+    return {**NEWS, "machine": {"memory": 128, "cpus": 1, "accelerator": which}}
+
+
+@pytest.mark.parametrize("before", [{}, made_for("tcg")])
+def test_auto_takes_kvm_where_the_host_has_it_and_emulates_elsewhere(kind, before):
+    assert accelerated(kind, "auto", KVM, before) == "kvm"
+    assert accelerated(kind, "auto", NO_KVM, before) == "tcg"
+    assert accelerated(kind, "tcg", KVM, before) == "tcg"
+
+
+def refusal(kind, asked, olds):
+    with pytest.raises(CheckError) as error:
+        accelerated(kind, asked, NO_KVM, olds)
+    ((path, why),) = error.value.failures
+    assert path == "machine.accelerator"
+    assert NO_KVM["reason"] in why
+    return why
+
+
+@pytest.mark.parametrize("before", [{}, made_for("tcg"), made_for("kvm")])
+def test_kvm_that_was_asked_for_and_is_not_there_is_an_error_by_name(kind, before):
+    assert "gateway.accelerator: kvm, but" in refusal(kind, "kvm", before)
+
+
+def test_a_gateway_that_runs_by_kvm_is_not_emulated_because_a_probe_failed(kind):
+    why = refusal(kind, "auto", made_for("kvm"))
+    assert "It is left as it is" in why
+    assert "`gateway.accelerator: tcg`" in why
+    assert accelerated(kind, "auto", KVM, made_for("kvm")) == "kvm"
+    assert accelerated(kind, "tcg", NO_KVM, made_for("kvm")) == "tcg", "who asks for it gets it"
+
+
+def test_nor_is_one_that_is_found_on_the_host_and_taken_over(kind, host):
+    """As after a lost state: nothing is recorded of it, but its unit says what it runs by."""
+    created(kind, machine={"accelerator": "kvm"})
+    assert "It is left as it is" in refusal(kind, "auto", {})
+    host.reachable = False
+    assert accelerated(kind, "auto", NO_KVM) == "tcg", "the change itself would tell that it is away"
+
+
+def test_what_a_host_has_is_not_judged_before_it_is_known(kind):
+    inputs = kind.check({**NEWS, "machine": {"accelerator": "auto", "kvm": UNKNOWN}}, {})
+    assert inputs["machine"]["kvm"] is UNKNOWN
+
+
+def test_auto_without_the_hosts_facts_is_asked_for_them(kind):
+    with pytest.raises(CheckError, match="auto needs the host's facts"):
+        kind.check({**NEWS, "machine": {"accelerator": "auto"}}, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "says"),
+    [
+        ("tcg", "kvm", "its host can run guests by KVM now: a new guest is started"),
+        ("kvm", "tcg", "a new guest is started, by software emulation in place of KVM"),
+        ("kvm", "kvm", ""),
+        ("tcg", "tcg", ""),
+    ],
+)
+def test_another_accelerator_is_announced_as_a_new_guest(kind, before, now, says):
+    inputs, _, state = created(kind, machine={"accelerator": before})
+    said = []
+    send_to(lambda text, severity: said.append(text))
+    try:
+        kind.diff(state, inputs, kind.check({**NEWS, "machine": {"accelerator": now}}, inputs))
+    finally:
+        send_to(None)
+    assert [says in text for text in said] == ([True] if says else [])
 
 
 def test_a_check_tells_what_the_host_will_say(kind):

@@ -1,0 +1,49 @@
+"""What an image is called by the data plane inside: a gateway gets another kind of image only under another name. Pure.
+
+The image that everybody who builds gets has the compiled data plane that image.lock pins, byte for byte. On a machine
+that can't make that, others can be built under names of their own (docs/decisions/pinned-extension.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+
+class Variant(Enum):
+    """The value is what is added to the image's name and to its file's."""
+
+    PINNED = ""
+    LOCAL = "-local"
+    PLAIN = "-plain"
+
+    @property
+    def file_name(self) -> str:
+        return f"appliance{self.value}.tar"
+
+    def image_name(self, version: str) -> str:
+        return f"wgnode-{version}{self.value}"
+
+    @property
+    def about(self) -> str:
+        return _ABOUT[self]
+
+
+_ABOUT = {
+    Variant.PINNED: "with the compiled data plane that image.lock pins",
+    Variant.LOCAL: "with a compiled data plane by other compilers than image.lock pins",
+    Variant.PLAIN: "without the compiled data plane: packets are moved by plain Python, several times slower",
+}
+
+
+def image_name(manifest: Mapping[str, object]) -> str:
+    """The name in an image's manifest.json; of an image from before there were names, the one that it would have."""
+    if isinstance(name := manifest.get("name"), str):
+        return name
+    variant = Variant.PINNED if manifest.get("extension") else Variant.PLAIN
+    return variant.image_name(str(manifest.get("version", "unknown")))
+
+
+def variant_of(name: str) -> Variant:
+    """Of an image by its name."""
+    return next((each for each in (Variant.LOCAL, Variant.PLAIN) if name.endswith(each.value)), Variant.PINNED)

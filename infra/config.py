@@ -134,6 +134,9 @@ class MeshSiteConfig(Model):
     renamed_from: str | None = Field(
         default=None, description="the name that this site had before: it keeps its id, keys and addresses"
     )
+    key_generation: int | None = Field(
+        default=None, ge=1, description="1 at first; with another number the site gets a new WireGuard key"
+    )
 
 
 class MeshConfig(Model):

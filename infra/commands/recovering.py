@@ -205,6 +205,7 @@ def _allocations(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str
             index=site.index,
             lan_mac=site.lan_mac or identity.lan_mac(id),
             labels=site.labels,
+            key_generation=_generation(entries.get(name)),
             renamed_from=None if (source := _renamed_from(entries.get(name))) in mesh.sites else source,
         ).to_dict()
         for name, site in mesh.sites.items()
@@ -214,6 +215,11 @@ def _allocations(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str
 def _renamed_from(entry: Any) -> str | None:
     """Hosts know nothing of past renames, but one whose old name nobody has any more is done."""
     return entry.get("renamedFrom") if isinstance(entry, Mapping) else None
+
+
+def _generation(entry: Any) -> int:
+    """The hosts' keys are taken for those that the configuration means."""
+    return entry.get("keyGeneration") or 1 if isinstance(entry, Mapping) else 1
 
 
 def _entries(configured: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -243,6 +249,7 @@ def _inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping
         described[site.site] = {
             "lans": list(lans) if same and isinstance(lans, list) else list(found.lans),
             "recipient": public,
+            **({"keyGeneration": entry["keyGeneration"]} if entry.get("keyGeneration") else {}),
             **({"renamedFrom": source} if (source := _renamed_from(entry)) and source not in mesh.sites else {}),
             **({"endpoint": found.endpoint} if found.endpoint else _own_endpoint(mesh, entry)),
         }

@@ -73,6 +73,7 @@ class MeshTopology:
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
+            _judge(MeshSpec.from_dict(inputs), Known())
             return "", _public(inputs) | dict.fromkeys(OUTPUTS, UNKNOWN)
         return name, _renewed(inputs, {})
 
@@ -171,8 +172,13 @@ def _decided(
 
 def _moved_keys(known: Known, allocations: Mapping[str, Allocation]) -> dict[str, list[str]]:
     """Private keys by name, of sites that rest too: keys belong to an id, whatever its name is now."""
-    by_id = {one.id: known.private_keys[name] for name, one in known.allocations.items() if name in known.private_keys}
-    return {name: by_id[one.id] for name, one in sorted(allocations.items()) if one.id in by_id}
+    made_for = {
+        (one.id, one.key_generation): known.private_keys[name]
+        for name, one in known.allocations.items()
+        if name in known.private_keys
+    }
+    kept = {name: made_for.get((one.id, one.key_generation)) for name, one in sorted(allocations.items())}
+    return {name: keys for name, keys in kept.items() if keys}
 
 
 def _decide(

@@ -17,13 +17,15 @@ from wgnode.topology.networks import capacity
 
 @dataclass(frozen=True)
 class Allocation:
-    """`labels` are those of its pre-shared keys (labels.py); `renamed_from` is the rename that is already done."""
+    """`labels` are those of its pre-shared keys (labels.py); `renamed_from` is the rename that is already done,
+    `key_generation` the number that its private key was made for: with another one it gets a new key."""
 
     id: str
     index: int
     lan_mac: str
     labels: tuple[int, ...] = labels.NEW
     renamed_from: str | None = None
+    key_generation: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -32,6 +34,7 @@ class Allocation:
             "lanMac": self.lan_mac,
             "labels": list(self.labels),
             "renamedFrom": self.renamed_from,
+            "keyGeneration": self.key_generation,
         }
 
     @classmethod
@@ -43,6 +46,7 @@ class Allocation:
             lan_mac=str(raw["lanMac"]),
             labels=tuple(int(label) for label in raw["labels"]),
             renamed_from=raw.get("renamedFrom"),
+            key_generation=int(raw.get("keyGeneration", 1)),
         )
 
 
@@ -71,8 +75,8 @@ def _moved(spec: MeshSpec, old: Mapping[str, Allocation]) -> dict[str, Allocatio
 
 
 def _current(spec: MeshSpec, name: str, one: Allocation) -> Allocation:
-    step = labels.at(one.labels, spec.preshared_keys)
-    return replace(one, labels=step, renamed_from=spec.sites[name].renamed_from)
+    site, step = spec.sites[name], labels.at(one.labels, spec.preshared_keys)
+    return replace(one, labels=step, renamed_from=site.renamed_from, key_generation=site.key_generation)
 
 
 def _new(index: int, others: Iterable[Allocation], random: Callable[[int], bytes]) -> Allocation:

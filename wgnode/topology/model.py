@@ -26,13 +26,14 @@ class TopologyError(ValueError):
 class SiteSpec:
     """A site as configured. `endpoint` is "host:port" or None where nobody can call it; `recipient` is public.
 
-    `renamed_from` is the name that the site had before.
+    `renamed_from` is the name that the site had before; another `key_generation` than last time means a new key.
     """
 
     lans: tuple[str, ...]
     recipient: str
     endpoint: str | None = None
     renamed_from: str | None = None
+    key_generation: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class MeshSpec:
                     recipient=site["recipient"].strip(),
                     endpoint=site.get("endpoint"),
                     renamed_from=site.get("renamedFrom"),
+                    key_generation=site.get("keyGeneration") or 1,
                 )
                 for name, site in raw["sites"].items()
             },
@@ -93,6 +95,7 @@ class SiteTopology:
     lan_mac: str
     labels: tuple[int, ...] = labels.NEW
     renamed_from: str | None = None
+    key_generation: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -106,6 +109,7 @@ class SiteTopology:
             "lanMac": self.lan_mac,
             "labels": list(self.labels),
             **({"renamedFrom": self.renamed_from} if self.renamed_from else {}),
+            **({"keyGeneration": self.key_generation} if self.key_generation != 1 else {}),
         }
 
     @classmethod
@@ -121,6 +125,7 @@ class SiteTopology:
             lan_mac=str(raw["lanMac"]),
             labels=tuple(int(label) for label in raw["labels"]),
             renamed_from=raw.get("renamedFrom"),
+            key_generation=int(raw.get("keyGeneration", 1)),
         )
 
 

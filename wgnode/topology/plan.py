@@ -30,4 +30,5 @@ def _site(spec: MeshSpec, name: str, allocation: Allocation, public_keys: tuple[
         lan_mac=allocation.lan_mac,
         labels=allocation.labels,
         renamed_from=allocation.renamed_from,
+        key_generation=allocation.key_generation,
     )

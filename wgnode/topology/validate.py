@@ -42,6 +42,8 @@ def mesh_problems(raw: Mapping[str, Any], where: str = "the mesh's configuration
         found += _site_problems(name, site, claims)
     found += [Problem(*_overlap(claim, other, where)) for claim, other in networks.overlaps(claims)]
     found += _endpoint_problems(sites, claims, where)
+    found += _rename_problems(sites)
+    found += _forget_problems(raw.get("forget"), _mapping(raw, "sites"))
     return found
 
 
@@ -144,6 +146,36 @@ def _site_problems(name: str, site: Mapping[str, Any], claims: list[Claim]) -> I
             recipient.parse_public(key)
         except ValueError as error:
             yield Problem(f"{path}.recipient", f"site {name!r}: {error}")
+
+
+def _rename_problems(sites: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """All renames happen at once: what a site is renamed from must be free, or be renamed itself (two that swap)."""
+    sources = {name: site["renamedFrom"] for name, site in sites.items() if isinstance(site.get("renamedFrom"), str)}
+    takers: dict[str, str] = {}
+    for name, source in sources.items():
+        path = f"sites.{name}.renamedFrom"
+        if source == name:
+            yield Problem(path, f"site {name!r} is renamed from itself; take `renamedFrom` out")
+        elif (other := takers.setdefault(source, name)) != name:
+            yield Problem(path, f"site {source!r} can't become both {other!r} and {name!r}; take one `renamedFrom` out")
+        elif source in sites and source not in sources:
+            yield Problem(
+                path,
+                f"site {source!r} is still there, so {name!r} can't be it renamed; take {source!r} out of `sites`, or"
+                f" `renamedFrom` out of {name!r} if that rename is long done and {source!r} is a new site",
+            )
+
+
+def _forget_problems(forget: Any, sites: Mapping[str, Any]) -> Iterator[Problem]:
+    for position, name in enumerate(forget if isinstance(forget, list) else ()):
+        path = f"forget[{position}]"
+        if name in sites:
+            yield Problem(path, f"site {name!r} is under `sites`, so it can't be forgotten; take it out of one of both")
+        for taker, site in sites.items():
+            if isinstance(site, Mapping) and name == site.get("renamedFrom") is not None:
+                yield Problem(
+                    path, f"site {name!r} is renamed to {taker!r}, so it can't be forgotten; keep one of both"
+                )
 
 
 def _overlap(claim: Claim, other: Claim, where: str) -> tuple[str, str]:

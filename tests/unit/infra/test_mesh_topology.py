@@ -12,6 +12,7 @@ from infra import seal
 from infra.errors import ExplainedError
 from infra.provider.codec import decode_map, encode_map, has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, PropertyChange, Secret
+from infra.resources import mesh_topology
 from infra.resources.mesh_topology import MeshTopology
 from wgnode import recipient
 from wgnode.topology.compile import SiteFacts, compile_site
@@ -111,6 +112,118 @@ def test_a_site_that_left_rests_and_comes_back_as_it_was(created: dict[str, Any]
     back = over_the_wire(KIND.update("mesh", without, with_farm(), False))
     assert (back["topology"], back["privateKeys"]) == (grown["topology"], grown["privateKeys"])
     assert back["resting"] == {}
+
+
+def test_no_site_at_all_loses_nothing(created: dict[str, Any]) -> None:
+    empty = mesh(sites={})
+    without = over_the_wire(KIND.update("mesh", created, empty, False))
+    assert (without["topology"]["sites"], without["bundles"]) == ({}, {})
+    assert set(without["resting"]) == {"berlin", "cabin"}
+    secrets = [created["meshSecret"], *(key for keys in created["privateKeys"].values() for key in keys)]
+    plain = json.dumps({name: value for name, value in without.items() if name not in ("privateKeys", "meshSecret")})
+    assert not any(secret in plain for secret in secrets)
+    assert over_the_wire(KIND.update("mesh", without, empty, False)) == without
+    assert KIND.update("mesh", created, empty, True)["resting"] == without["resting"], "known at preview"
+    back = over_the_wire(KIND.update("mesh", without, mesh(), False))
+    assert (back["topology"], back["privateKeys"]) == (created["topology"], created["privateKeys"])
+
+
+def test_only_what_is_listed_under_forget_is_lost_and_the_list_may_stay(created: dict[str, Any]) -> None:
+    inputs = {**mesh(), "forget": ["cabin"]}
+    del inputs["sites"]["cabin"]
+    gone = over_the_wire(KIND.update("mesh", created, inputs, False))
+    assert (gone["resting"], set(gone["privateKeys"])) == ({}, {"berlin"})
+    assert KIND.diff(gone, inputs, inputs).changes == ()
+    assert over_the_wire(KIND.update("mesh", gone, inputs, False)) == gone
+    back = over_the_wire(KIND.update("mesh", gone, mesh(), False))
+    assert back["topology"]["sites"]["cabin"]["id"] != created["topology"]["sites"]["cabin"]["id"]
+    assert back["privateKeys"]["cabin"] != created["privateKeys"]["cabin"]
+
+
+def test_what_can_not_be_forgotten_is_named_before_anything_is_done(created: dict[str, Any]) -> None:
+    with pytest.raises(CheckError, match=r"forget\[0\]: site 'cabin' is under `sites`"):
+        mesh(forget=["cabin"])
+    with pytest.raises(CheckError, match="no site 'cabbin' to forget; known are: berlin, cabin"):
+        KIND.diff(created, mesh(), mesh(forget=["cabbin"]))
+    with pytest.raises(CheckError, match="no site 'cabbin' to forget; known are: none"):
+        KIND.create("mesh", mesh(forget=["cabbin"]), True)
+
+
+def test_what_rests_is_told_at_every_preview(created: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = mesh()
+    del inputs["sites"]["cabin"]
+    said: list[str] = []
+    monkeypatch.setattr(mesh_topology, "log", lambda text, severity: said.append(text))
+    KIND.diff(created, mesh(), inputs)
+    assert said.pop().startswith("site 'cabin' leaves and rests (index 2): it comes back as it was")
+    resting = over_the_wire(KIND.update("mesh", created, inputs, False))
+    KIND.diff(resting, inputs, inputs)
+    assert "to give it up for good: `forget: [cabin]`" in said.pop()
+    KIND.diff(resting, inputs, {**inputs, "forget": ["cabin"]})
+    assert said.pop().startswith("site 'cabin' (index 2) is forgotten")
+    KIND.diff(created, mesh(), mesh())
+    assert said == []
+
+
+def test_the_index_of_what_rests_is_given_to_nobody_though_the_tunnel_is_full() -> None:
+    full = over_the_wire(KIND.create("mesh", mesh(tunnel={"v4": "10.99.0.0/30"}), False)[1])
+    inputs = mesh(tunnel={"v4": "10.99.0.0/30"})
+    inputs["sites"]["farm"] = with_farm()["sites"]["farm"]
+    del inputs["sites"]["cabin"]
+    for preview in (True, False):
+        with pytest.raises(
+            CheckError, match=r"no address is free for farm: .*keep theirs: cabin \(index 2\); .*forget"
+        ):
+            KIND.update("mesh", full, inputs, preview)
+    after = over_the_wire(KIND.update("mesh", full, {**inputs, "forget": ["cabin"]}, False))
+    assert after["topology"]["sites"]["farm"]["index"] == 2
+
+
+def test_a_rename_moves_id_keys_address_and_mac_and_is_told(
+    created: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(mesh_topology, "log", lambda text, severity: said.append(text))
+    inputs = mesh()
+    inputs["sites"]["lodge"] = {**inputs["sites"].pop("cabin"), "renamedFrom": "cabin"}
+    changes = KIND.diff(created, mesh(), inputs).changes
+    assert [(change.path, change.kind) for change in changes] == [("sites.cabin", "DELETE"), ("sites.lodge", "ADD")]
+    assert said == ["site 'cabin' becomes 'lodge': id, keys, index and MAC address go with it"]
+    foreseen = KIND.update("mesh", created, inputs, True)
+    after = over_the_wire(KIND.update("mesh", created, inputs, False))
+    assert foreseen["topology"] == after["topology"]
+    was, now = created["topology"]["sites"]["cabin"], after["topology"]["sites"]["lodge"]
+    assert now == {**was, "renamedFrom": "cabin"}
+    assert after["privateKeys"]["lodge"] == created["privateKeys"]["cabin"]
+    assert (set(after["bundles"]), after["resting"]) == ({"berlin", "lodge"}, {})
+    assert after["bundles"]["berlin"] == created["bundles"]["berlin"]
+    bundle = seal.open_sealed(after["bundles"]["lodge"], RECIPIENTS["cabin"][0], "dev", "lodge", now["id"])
+    assert bundle.site == "lodge"
+    assert over_the_wire(KIND.update("mesh", after, inputs, False)) == after
+    del inputs["sites"]["lodge"]["renamedFrom"]
+    assert over_the_wire(KIND.update("mesh", after, inputs, False))["topology"]["sites"]["lodge"] == was
+
+
+def test_names_of_two_sites_are_swapped_with_their_keys_once(created: dict[str, Any]) -> None:
+    inputs = mesh()
+    berlin, cabin = inputs["sites"]["berlin"], inputs["sites"]["cabin"]
+    inputs["sites"] = {"berlin": {**cabin, "renamedFrom": "cabin"}, "cabin": {**berlin, "renamedFrom": "berlin"}}
+    after = over_the_wire(KIND.update("mesh", created, inputs, False))
+    assert after["privateKeys"]["berlin"] == created["privateKeys"]["cabin"]
+    assert after["privateKeys"]["cabin"] == created["privateKeys"]["berlin"]
+    assert over_the_wire(KIND.update("mesh", after, inputs, False)) == after
+
+
+def test_another_key_generation_is_a_new_key_under_the_same_id(created: dict[str, Any]) -> None:
+    inputs = mesh()
+    inputs["sites"]["cabin"]["keyGeneration"] = 2
+    after = over_the_wire(KIND.update("mesh", created, inputs, False))
+    was, now = created["topology"]["sites"]["cabin"], after["topology"]["sites"]["cabin"]
+    assert now == {**was, "publicKeys": now["publicKeys"], "keyGeneration": 2}
+    assert now["publicKeys"] != was["publicKeys"]
+    assert after["privateKeys"]["berlin"] == created["privateKeys"]["berlin"]
+    assert over_the_wire(KIND.update("mesh", after, inputs, False)) == after
+    assert KIND.update("mesh", created, inputs, True)["topology"] is UNKNOWN
 
 
 def test_a_new_recipient_gets_a_new_bundle_with_the_same_keys(created: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,13 @@ class Files:
 def recover(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> Found:
     """Raises RecoverError or StackError."""
     sites = _read_stacks(folder, stacks, lost)
-    files = _ask(sites)
+    mesh_stack = _one_mesh_stack(sites)
+    configured = read_mesh(folder, mesh_stack)
+    files = [_with_former(one, configured) for one in _ask(sites)]
     try:
         mesh = topology.recover([one.remains for one in files], lost)
     except RecoveryError as error:
         raise RecoverError("the hosts do not have one mesh between them:", error.problems) from None
-    mesh_stack = _one_mesh_stack(sites)
-    configured = read_mesh(folder, mesh_stack)
     secret = mesh.mesh_secret or os.urandom(KEY_LENGTH)
     inputs = _inputs(mesh, sites, configured)
     made = Recovery(
@@ -215,6 +215,11 @@ def _allocations(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str
 def _renamed_from(entry: Any) -> str | None:
     """Hosts know nothing of past renames, but one whose old name nobody has any more is done."""
     return entry.get("renamedFrom") if isinstance(entry, Mapping) else None
+
+
+def _with_former(files: Files, configured: Mapping[str, Any]) -> Files:
+    former = _renamed_from(_entries(configured).get(files.remains.site))
+    return replace(files, remains=replace(files.remains, former=former))
 
 
 def _generation(entry: Any) -> int:

@@ -37,7 +37,7 @@ class Remains:
     """What the host of `site`, as its stack calls it, still has of its gateway. `bundle` is None if it can't be read.
 
     `label` says where it comes from ("stack dev-berlin"), for messages; `recorded_id` is the host's own record of whose
-    gateway it has.
+    gateway it has, `former` the name that the site had before, which its host may still have.
     """
 
     site: str
@@ -46,6 +46,7 @@ class Remains:
     secrets: NodeSecrets | None
     bundle: Bundle | None = None
     recorded_id: str | None = None
+    former: str | None = None
 
     @property
     def id(self) -> str | None:
@@ -98,6 +99,7 @@ def recover(remains: Sequence[Remains], lost: Collection[str] = ()) -> Recovered
         raise RecoveryError(["no host has a gateway's configuration, so there is nothing to recover a mesh from"])
     if problems := [*_mesh_problems(remains), *_key_problems(remains)]:
         raise RecoveryError(problems)
+    remains = _under_their_names(remains)
     tunnel = _tunnel(remains[0].config)
     seen = _sightings(remains)
     alive = {one.site: one for one in remains}
@@ -142,7 +144,7 @@ def _mesh_problems(remains: Sequence[Remains]) -> Iterator[str]:
     first = remains[0]
     taken: dict[str, str] = {}
     for one in remains:
-        if one.config.name != one.site:
+        if one.config.name not in (one.site, one.former):
             yield (
                 f"{one.label}: its host runs the gateway of site {one.config.name!r}, not of {one.site!r}; correct"
                 " site.host.address in its stack file"
@@ -229,6 +231,17 @@ def _secret_problems(remains: Sequence[Remains]) -> Iterator[str]:
 
 
 # What is known of a site
+
+
+def _under_their_names(remains: Sequence[Remains]) -> list[Remains]:
+    """A site that was renamed is still known by its old name to who had no `up` since: its key says who it is."""
+    names = {key: one.site for one in remains for key in one.config.public_keys}
+    return [replace(one, config=_renamed(one.config, one.site, names)) for one in remains]
+
+
+def _renamed(config: NodeConfig, own: str, names: Mapping[bytes, str]) -> NodeConfig:
+    peers = (replace(peer, name=names.get(peer.public_keys[0], peer.name)) for peer in config.peers)
+    return replace(config, name=own, peers=tuple(peers))
 
 
 def _sightings(remains: Sequence[Remains]) -> dict[str, list[_Sighting]]:

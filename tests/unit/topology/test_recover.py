@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
+from wgnode.topology import labels
 from wgnode.topology.compile import SiteFacts, compile_site
 from wgnode.topology.model import Topology
 from wgnode.topology.recover import RecoveryError, Remains, recover
 
-from .meshes import SECRET, bundle_of, private_key, public_key, site, topology_of, two_sites
+from .meshes import SECRET, bundle_of, private_key, public_key, site, site_id, topology_of, two_sites
 
 GATEWAYS = {"berlin": "10.1.0.2", "cabin": "10.2.0.2", "farm": "10.3.0.2"}
 INDICES = {"berlin": 4, "cabin": 2, "farm": 9}
@@ -248,3 +249,73 @@ def test_a_peer_of_no_address_in_the_tunnel_is_refused(hosts: list[Remains]) -> 
     ghost = PeerConfig("ghost", (public_key("ghost"),), ("10.9.0.0/24",))
     hosts[0] = replace(hosts[0], config=replace(hosts[0].config, peers=(*hosts[0].config.peers, ghost)))
     assert "site 'ghost' has no address in the tunnel" in refused(hosts, ("ghost",))
+
+
+# Who is who
+
+
+def older_than_ids(step: tuple[int, ...]) -> list[Remains]:
+    """Hosts of a mesh that was taken over, as far as this step; at the first they had no `up` since."""
+    made = topology_of(three_sites(), INDICES, epoch=3)
+    topology = replace(made, sites={name: replace(there, labels=step) for name, there in made.sites.items()})
+    hosts = [remains(topology, name) for name in GATEWAYS]
+    return [
+        replace(one, bundle=replace(bundle_of(topology, one.site), id=None)) if step == labels.OLD else one
+        for one in hosts
+    ]
+
+
+def test_ids_and_macs_come_back_from_bundles_and_interfaces(hosts: list[Remains]) -> None:
+    found = recover(hosts).sites
+    assert {name: there.id for name, there in found.items()} == {name: site_id(name) for name in GATEWAYS}
+    assert {name: there.lan_mac for name, there in found.items()} == {one.site: one.config.lan.mac for one in hosts}
+    assert {there.labels for there in found.values()} == {labels.NEW}
+
+
+def test_the_hosts_record_stands_in_for_a_bundle_that_is_gone(hosts: list[Remains]) -> None:
+    hosts[0] = replace(hosts[0], bundle=None, recorded_id=site_id("berlin"))
+    mesh = recover(hosts)
+    assert mesh.sites["berlin"].id == site_id("berlin")
+    assert mesh.warnings == ()
+
+
+def test_hosts_older_than_ids_have_none_and_keep_their_macs() -> None:
+    mesh = recover(older_than_ids(labels.OLD))
+    assert [there.id for there in mesh.sites.values()] == [None] * 3
+    assert all(there.lan_mac for there in mesh.sites.values())
+    assert {there.labels for there in mesh.sites.values()} == {labels.OLD}
+    assert mesh.warnings == ()
+
+
+@pytest.mark.parametrize("step", labels.STEPS.values())
+def test_the_step_of_the_pre_shared_keys_comes_back(step: tuple[int, ...]) -> None:
+    mesh = recover(older_than_ids(step))
+    assert {there.labels for there in mesh.sites.values()} == {step}
+    assert mesh.warnings == ()
+
+
+def test_a_mixed_mesh_comes_back_as_mixed_as_it_is() -> None:
+    accept, use = older_than_ids((1, 2)), older_than_ids((2, 1))
+    mesh = recover([accept[0], use[1], accept[2]])
+    assert [mesh.sites[name].labels for name in GATEWAYS] == [(1, 2), (2, 1), (1, 2)]
+    assert mesh.warnings == ()
+
+
+def test_an_id_twice_or_another_in_record_and_bundle_is_refused(hosts: list[Remains]) -> None:
+    assert "record says id 0123456789abcdef, its bundle" in refused(
+        [replace(hosts[0], recorded_id="0123456789abcdef"), *hosts[1:]]
+    )
+    twin = replace(hosts[1], bundle=None, recorded_id=site_id("berlin"))
+    assert f"sites 'berlin' and 'cabin' have the same id {site_id('berlin')}" in refused([hosts[0], twin, hosts[2]])
+
+
+def test_a_renamed_site_is_known_by_its_key_to_who_still_has_its_old_name(hosts: list[Remains]) -> None:
+    renamed = [replace(hosts[0], site="lager", former="berlin"), *hosts[1:]]
+    mesh = recover(renamed)
+    assert set(mesh.sites) == {"lager", "cabin", "farm"}
+    assert (mesh.sites["lager"].index, mesh.sites["lager"].id) == (4, site_id("berlin"))
+    assert mesh.sites["lager"].lans == ("10.1.0.0/24", "fd00:10:1::/64")
+    assert mesh.warnings == ()
+    assert "its host runs the gateway of site 'berlin', not of 'lager'" in refused(
+        [replace(hosts[0], site="lager"), *hosts[1:]]
+    )

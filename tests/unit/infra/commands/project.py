@@ -38,6 +38,11 @@ class Folder:
         }
         (self.bin / f"{name}.json").write_text(json.dumps(answer))
 
+    def remove(self, name: str) -> None:
+        """The stack and its file."""
+        (self.root / "stacks" / f"Pulumi.{name}.yaml").unlink()
+        (self.bin / f"{name}.json").unlink()
+
     def site(self, name: str, environment: str = "dev", **more: Any) -> None:
         site = {
             "name": name,

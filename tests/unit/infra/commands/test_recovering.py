@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from dataclasses import replace
@@ -19,12 +20,15 @@ from infra.provider.kind import Imported
 from infra.resources.mesh_topology import MeshTopology
 from tests.unit.infra.commands.project import PIN, Folder
 from tests.unit.infra.fake_host import FakeHost
+from tests.unit.infra.test_mesh_topology import over_the_wire
 from tests.unit.topology.meshes import SECRET, bundle_of, private_key, site, site_id, topology_of, two_sites
 from wgnode import recipient
 from wgnode.cli import main
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import encode_key
+from wgnode.topology import labels
 from wgnode.topology.compile import SiteFacts, compile_site
+from wgnode.topology.identity import lan_mac_of_names
 from wgnode.topology.model import Topology
 
 ADDRESSES = {"berlin": "198.51.100.2", "cabin": "203.0.113.2", "farm": "203.0.113.9"}
@@ -63,6 +67,24 @@ class Mesh:
         made.files[paths.SECRETS_LAYER] = (layers.secrets_layer(secrets), 0o600, paths.USER)
         made.files[paths.SEALED_BUNDLE] = (sealed.encode(), 0o644, "root")
         return made
+
+    def become_older_than_ids(self) -> None:
+        """As the version before ids left its hosts."""
+        sites = {
+            name: replace(there, labels=labels.OLD, lan_mac=lan_mac_of_names("dev", name))
+            for name, there in self.topology.sites.items()
+        }
+        older = replace(self.topology, sites=sites)
+        for name, address in ADDRESSES.items():
+            self.hosts[address] = self.host(older, name)
+            plain = replace(bundle_of(older, name), id=None)
+            public = RECIPIENTS[name][1]
+            ciphertext = seal.SUITE.encrypt(
+                plain.to_json(), recipient.parse_public(public), seal._info(seal.FORMAT_WITHOUT_ID, "dev", name)
+            )
+            header = bytes([seal.FORMAT_WITHOUT_ID]) + recipient.fingerprint(public) + seal._digest(plain.to_json())
+            sealed = base64.b64encode(header + ciphertext)
+            self.hosts[address].files[paths.SEALED_BUNDLE] = (sealed, 0o644, "root")
 
     def stack(self, name: str, **changes: Any) -> None:
         host = {"address": ADDRESSES[name], "hostKeys": [PIN], "agent": True}
@@ -271,6 +293,43 @@ def test_every_site_lost_is_refused(mesh: Mesh) -> None:
 def test_wrong_usage_is_2(mesh: Mesh, tmp_path: Path) -> None:
     assert run("--environment", "dev", "--stack", "dev-berlin").exit_code == 2
     assert run("--environment", "nowhere").exit_code == 2
+
+
+def test_hosts_of_before_ids_get_what_the_first_up_would_give_them(mesh: Mesh) -> None:
+    mesh.become_older_than_ids()
+    done = run()
+    assert done.exit_code == 0, done.output
+    found = written(mesh.folder)
+    for name, address in ADDRESSES.items():
+        one = found["allocations"][name]
+        config = layers.config_of(mesh.hosts[address].files[paths.CONFIG_LAYER][0])
+        assert one["lanMac"] == config.lan.mac == lan_mac_of_names("dev", name)
+        assert len(one["id"]) == 16
+    kind = MeshTopology()
+    imported = kind.read(f"recovered:{mesh.folder.root / 'dev-mesh.recovery.json'}", {}, {})
+    assert isinstance(imported, Imported)
+    sites = imported.state["topology"]["sites"]
+    assert [there["labels"] for there in sites.values()] == [[1, 2]] * 3
+    assert {name: there["id"] for name, there in sites.items()} == {n: found["allocations"][n]["id"] for n in ADDRESSES}
+
+
+def test_a_rename_that_hosts_do_not_know_of_yet_or_that_is_long_done_is_no_difference(mesh: Mesh) -> None:
+    raw = mesh_configuration()
+    raw["sites"]["lager"] = {**raw["sites"].pop("farm"), "renamedFrom": "farm"}
+    raw["forget"] = ["elsewhere"]
+    mesh.folder.mesh(**raw)
+    mesh.folder.remove("dev-farm")
+    mesh.hosts["203.0.113.9"] = mesh.hosts.pop(ADDRESSES["farm"])
+    host = {"address": "203.0.113.9", "hostKeys": [PIN], "agent": True}
+    mesh.folder.site("lager", host=host, recipientKey=RECIPIENTS["farm"][0])
+    done = run()
+    assert done.exit_code == 0, done.output
+    kind = MeshTopology()
+    imported = kind.read(f"recovered:{mesh.folder.root / 'dev-mesh.recovery.json'}", {}, {})
+    assert isinstance(imported, Imported)
+    assert imported.state["topology"]["sites"]["lager"]["id"] == site_id("farm")
+    state = over_the_wire(imported.state)
+    assert kind.diff(state, imported.inputs, kind.check(raw, {})).changes == ()
 
 
 def test_the_engine_takes_an_unknown_key_beside_its_own(mesh: Mesh) -> None:

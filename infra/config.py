@@ -9,17 +9,26 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from infra.config_errors import ConfigurationError, shape_problems
+from infra.hosts import private_key
 from wgnode import recipient
 from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.image.variants import Variant
@@ -88,14 +97,7 @@ def _address(text: str) -> str:
 
 
 def _private_key(secret: SecretStr) -> SecretStr:
-    data = secret.get_secret_value().encode()
-    load = load_ssh_private_key if b"BEGIN OPENSSH PRIVATE KEY" in data else load_pem_private_key
-    try:
-        load(data, password=None)
-    except TypeError:
-        raise ValueError("this private key is protected by a passphrase; use `agent: true`, or a key without") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("this is not an SSH private key (its text is not shown); set it again, in full") from None
+    private_key.load(secret.get_secret_value())
     return secret
 
 
@@ -104,10 +106,18 @@ def _recipient_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _number(value: Any) -> Any:
+    """`true` is no 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "a whole number")
+    return value
+
+
 SiteName = Annotated[str, AfterValidator(_site_name)]
 Interface = Annotated[str, AfterValidator(_interface)]
 SourceNetwork = Annotated[str, AfterValidator(_source_network)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
+Count = Annotated[int, BeforeValidator(_number)]
 
 
 class Model(BaseModel):
@@ -145,7 +155,7 @@ class MeshConfig(Model):
         description="the prefixes of the tunnel, such as {v4: 10.99.0.0/24, v6: 'fd00:99::/64'}"
     )
     sites: dict[str, MeshSiteConfig] = Field(description="the sites by name")
-    keepalive: int = Field(default=DEFAULT_KEEPALIVE, ge=1, le=65535)
+    keepalive: Count = Field(default=DEFAULT_KEEPALIVE, ge=1, le=65535)
     listen_port: Port = DEFAULT_LISTEN_PORT
     forget: list[str] | None = Field(
         default=None, description="sites that have left for good: their keys, ids and addresses are given up"
@@ -166,7 +176,7 @@ class HostConfig(Model):
     ssh_port: Port | None = None
     user: Annotated[str, AfterValidator(_user)] = "root"
     private_key: Annotated[SecretStr, AfterValidator(_private_key)] | None = None
-    agent: bool = False
+    agent: StrictBool = False
 
 
 class LanConfig(Model):
@@ -196,8 +206,8 @@ class GatewayConfig(Model):
     With `sha256` a file need not be there either, until a host needs it.
     """
 
-    memory: int = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20)
-    cpus: int = Field(default=1, ge=1, le=64)
+    memory: Count = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20)
+    cpus: Count = Field(default=1, ge=1, le=64)
     accelerator: Literal["auto", "kvm", "tcg"] = Field(
         default="auto",
         description="what runs the virtual machine: kvm (the processor itself), tcg (software emulation, much slower)"
@@ -242,18 +252,22 @@ class SiteConfig(Model):
 Config = TypeVar("Config", bound=Model)
 
 
-def parse_mesh(raw: Any, where: str) -> MeshConfig:
-    """Raises ConfigurationError with all problems; `where` is the stack file's name."""
+def parse_mesh(raw: Any, where: str, written: Iterable[Problem] = ()) -> MeshConfig:
+    """Raises ConfigurationError with all problems; `where` is the stack file's name, `written` what is wrong with how
+    its values are written."""
     values = raw if isinstance(raw, Mapping) else {}
-    found = [Problem(f".{problem.path}", problem.message) for problem in mesh_problems(values, where)]
+    found = [*written]
+    found += [Problem(f".{problem.path}", problem.message) for problem in mesh_problems(values, where)]
     return _parse(MeshConfig, "mesh", raw, where, found)
 
 
-def parse_site(raw: Any, where: str, root: Path, clear: Collection[str] = ()) -> SiteConfig:
+def parse_site(
+    raw: Any, where: str, root: Path, clear: Collection[str] = (), written: Iterable[Problem] = ()
+) -> SiteConfig:
     """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `clear` has those of
-    SECRETS that the stack file holds in clear text."""
+    SECRETS that the stack file holds in clear text, `written` what is wrong with how its values are written."""
     values = raw if isinstance(raw, Mapping) else {}
-    return _parse(SiteConfig, "site", raw, where, _site_problems(values, root, clear))
+    return _parse(SiteConfig, "site", raw, where, [*written, *_site_problems(values, root, clear)])
 
 
 def _parse(model: type[Config], key: str, raw: Any, where: str, problems: list[Problem]) -> Config:
@@ -313,7 +327,7 @@ def _access_problems(host: Mapping[str, Any]) -> list[Problem]:
                 " KEYFILE`, or use `agent: true`",
             )
         )
-    if host.get("privateKey") and host.get("agent"):
+    if host.get("privateKey") and host.get("agent") is True:
         problems.append(Problem(".host", "both privateKey and agent; keep one of them"))
     if host.get("hostKeys") == []:
         problems.append(

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pulumi
 from pydantic import BaseModel, ValidationError
 
+from infra.words import shown, wanted
 from wgnode.topology.validate import Problem
 
 SECRET_FIELDS = frozenset({"privateKey", "recipientKey", "private_key", "recipient_key"})
@@ -49,10 +50,9 @@ def _message(model: type[BaseModel], found: dict[str, Any]) -> str:
     given = found.get("input")
     if found["type"] == "value_error":
         said = str(found["ctx"]["error"])
-        return said.replace(repr(given), _shown(given)) if isinstance(given, str) else said
-    if SECRET_FIELDS & set(location) or not isinstance(given, (str, int, float)):
-        return str(found["msg"])
-    return f"{found['msg']}, not {_shown(given)}"
+        return said.replace(repr(given), shown(given)) if isinstance(given, str) else said
+    secret = SECRET_FIELDS & set(location)
+    return wanted(found) if secret else f"{wanted(found)}, not {shown(given)}"
 
 
 def _described(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
@@ -61,12 +61,6 @@ def _described(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
         if location[-1] in (name, field.alias) and field.description:
             return f": {field.description}"
     return "; add it"
-
-
-def _shown(given: str | int | float) -> str:
-    """A long text in the wrong place may be a secret that was meant for another."""
-    long = isinstance(given, str) and (len(given) > 40 or "\n" in given)
-    return f"a text of {len(str(given))} characters" if long else repr(given)
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

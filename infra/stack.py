@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import yaml
 from pulumi.runtime.config import get_config, is_config_secret
 
 from infra.config import PROJECT, SECRETS, MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
+from wgnode import yamlfile
 from wgnode.topology.validate import Problem
 
 
@@ -25,9 +25,9 @@ def load() -> MeshConfig | SiteConfig:
     """The stack's configuration by its role. Raises ConfigurationError with everything that is wrong."""
     role = get_config(f"{PROJECT}:role")
     if role == "mesh":
-        return parse_mesh(_object("mesh"), stack_file())
+        return parse_mesh(_object("mesh"), stack_file(), _written_problems("mesh"))
     if role == "site":
-        return parse_site(_object("site"), stack_file(), root(), _clear_secrets())
+        return parse_site(_object("site"), stack_file(), root(), _clear_secrets(), _written_problems("site"))
     problem = "is missing: mesh or site" if role is None else f"{role!r} is neither mesh nor site"
     raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:role", problem)])
 
@@ -56,12 +56,21 @@ def _object(key: str) -> Any:
         return text
 
 
+def _written_problems(key: str) -> list[Problem]:
+    """Values and names of ours in the stack file that not every program reads alike: the engine has judged already."""
+    file, start = root() / stack_file(), f".config.{PROJECT}:{key}"
+    if not file.is_file():
+        return []
+    found = yamlfile.ambiguous(yamlfile.read(file))
+    return [Problem(path.removeprefix(start), what) for path, what in found if path.startswith(start)]
+
+
 def _clear_secrets() -> list[str]:
     """Which of a site's secrets stand unencrypted in the stack file; where that isn't to be found, all or none."""
     file = root() / stack_file()
     site: Any = _object("site")
     if file.is_file():
-        site = (yaml.safe_load(file.read_text()).get("config") or {}).get(f"{PROJECT}:site")
+        site = (yamlfile.parse(yamlfile.read(file)).get("config") or {}).get(f"{PROJECT}:site")
     elif is_config_secret(f"{PROJECT}:site"):
         return []
     return [secret for secret in SECRETS if isinstance(_at(site, secret), str)]

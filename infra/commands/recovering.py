@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from infra import recovery, seal
 from infra.commands.hosts import ask_all
 from infra.commands.stacks import PROJECT, SiteStack, each, file_of, read_mesh, read_site, site_name
@@ -20,7 +18,7 @@ from infra.hosts import pool
 from infra.hosts.host import Host, HostError
 from infra.recovery import Recovery
 from infra.resources.mesh_topology import FIRST_EPOCH
-from wgnode import recipient
+from wgnode import recipient, yamlfile
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import KEY_LENGTH, encode_key
 from wgnode.topology import identity
@@ -285,7 +283,7 @@ def _own_endpoint(mesh: RecoveredMesh, entry: Mapping[str, Any]) -> dict[str, An
 def _lost_file(file: Path, inputs: Mapping[str, Any]) -> str:
     """The mesh's stack file as it has to be for the hosts' mesh, where it is lost too."""
     config = {"config": {f"{PROJECT}:role": "mesh", f"{PROJECT}:mesh": inputs}}
-    text = yaml.safe_dump(config, sort_keys=False, width=10_000)
+    text = yamlfile.block(config)
     return f"{file} has no mesh; this is what the hosts have, put it there:\n" + textwrap.indent(text, "  ").rstrip()
 
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from infra.errors import ExplainedError
 from infra.hosts.host import Connection
+from wgnode import yamlfile
 
 PROJECT = "wgmesh"
 PULUMI_TIMEOUT = 60.0  # seconds for one `pulumi config`, on a busy machine
@@ -72,7 +71,7 @@ def stacks(folder: Path, environment: str | None = None) -> list[str]:
 
 
 def file_of(folder: Path, stack: str) -> Path:
-    project = yaml.safe_load((folder / "Pulumi.yaml").read_text()) or {}
+    project = yamlfile.parse(yamlfile.read(folder / "Pulumi.yaml")) or {}
     return folder / str(project.get("stackConfigDir", "")) / f"Pulumi.{stack.rsplit('/', 1)[-1]}.yaml"
 
 
@@ -124,9 +123,9 @@ def _role(file: Path) -> str | None:
 def _plain(file: Path) -> dict[str, Any]:
     """A stack file's values as they stand in it, {} where there is none."""
     try:
-        read = yaml.safe_load(file.read_text()) if file.is_file() else None
-    except yaml.YAMLError as error:
-        raise StackError(f"{file} is not valid YAML ({' '.join(str(error).split())})") from None
+        read = yamlfile.parse(yamlfile.read(file)) if file.is_file() else None
+    except yamlfile.YamlError as error:
+        raise StackError(f"{file}: {error}") from None
     config = read.get("config") if isinstance(read, dict) else None
     return config if isinstance(config, dict) else {}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import logging
 import socket
 import time
@@ -14,6 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 import paramiko
 
+from infra.hosts import private_key
 from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 
 # With what the engine needs itself, a command ends within 10 s for a host that is away, whichever way it is.
@@ -23,7 +23,6 @@ BANNER_GRACE = 2.0  # seconds more until the first word of an SSH server
 HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange and login of a host that did answer, which may be a slow one
 SILENCE_TIMEOUT = 5_000  # milliseconds of unacknowledged data after which a connection counts as dead
 KEEPALIVE = 1  # seconds between packets that want to be acknowledged while we only wait
-_KEY_TYPES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 # What matters comes as an exception; paramiko would also print tracebacks of its own.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
@@ -147,18 +146,10 @@ def _load_key(connection: Connection) -> list[paramiko.PKey]:
         if not (found := list(keys)):
             raise HostError(f"host {name_of(connection)}: no private key given and no SSH agent with keys is running")
         return found
-    for kind in _KEY_TYPES:
-        try:
-            return [kind.from_private_key(io.StringIO(connection.private_key))]
-        except paramiko.PasswordRequiredException:
-            raise HostError(
-                f"host {name_of(connection)}: its private key has a passphrase; use the agent, or a key without one"
-            ) from None
-        except (paramiko.SSHException, ValueError):
-            continue
-    raise HostError(
-        f"host {name_of(connection)}: its private key is not an Ed25519, ECDSA or RSA key in OpenSSH or PEM form"
-    )
+    try:
+        return [private_key.load(connection.private_key)]
+    except private_key.KeyProblem as problem:
+        raise HostError(f"host {name_of(connection)}: its private key cannot be used: {problem}") from None
 
 
 def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[paramiko.PKey]) -> None:

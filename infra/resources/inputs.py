@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from infra.hosts.host import Connection
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, Properties
+from infra.words import wanted
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -69,14 +70,25 @@ def validated(model: type[BaseModel], news: Properties) -> Properties:
         checked = model.model_validate(news)
     except ValidationError as error:
         failures = [
-            (_path(problem["loc"]), problem["msg"])
-            for problem in error.errors(include_input=False)
+            (_path(problem["loc"]), _said(dict(problem)))
+            for problem in error.errors(include_url=False)
             if not _is_unknown(news, problem["loc"])
         ]
         if failures:
             raise CheckError(failures) from None
         return _known_defaults(model, news)
     return checked.model_dump(by_alias=True, exclude_none=True)
+
+
+def _said(problem: dict[str, Any]) -> str:
+    """Without the value: the provider can't tell which of them are secret."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "extra_forbidden":
+        return "is no property of this resource"
+    return wanted(problem)
 
 
 def _known_defaults(model: type[BaseModel], news: Properties) -> Properties:

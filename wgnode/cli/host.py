@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import paramiko
 
+from wgnode import yamlfile
 from wgnode.cli.stackfile import with_host_keys
 
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
@@ -70,9 +71,9 @@ def scan(address: str, port: int, file: Path | None) -> None:
         click.echo("hostKeys:\n" + "".join(f"  - {key.pin}\n" for key in keys), nl=False)
         return
     try:
-        file.write_text(with_host_keys(file.read_text(), [key.pin for key in keys]))
-    except ValueError as error:
-        raise click.ClickException(f"{file}: {error}") from None
+        yamlfile.write(file, with_host_keys(yamlfile.read(file), [key.pin for key in keys]))
+    except (ValueError, OSError) as error:
+        raise click.ClickException(f"{file}: {error}; it was left as it is") from None
     click.echo(f"wrote {len(keys)} pins into {file}; compare the fingerprints with the host's console", err=True)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import click
 
-from wgnode import recipient
-from wgnode.cli.stackfile import NewSite, mesh_entry, render
+from wgnode import recipient, yamlfile
+from wgnode.cli.neighbours import MeshFile, conflicts, mesh_with
+from wgnode.cli.newsite import NewSite, entry_text, mesh_entry, render
 from wgnode.topology import networks
+from wgnode.topology.model import Network
+from wgnode.topology.transit import Transit
 from wgnode.topology.validate import site_name_problem, split_endpoint
 
 SECRET = "wgmesh:site.recipientKey"  # noqa: S105 - the name of a setting
@@ -21,7 +26,7 @@ SECRET = "wgmesh:site.recipientKey"  # noqa: S105 - the name of a setting
 
 @click.group()
 def command() -> None:
-    """Write the stack file of a new site."""
+    """Write the stack file of a new site; show the public half of its key again."""
 
 
 @command.command(
@@ -72,7 +77,8 @@ def new(
     """Write NAME's stack file and print the entry to add to the mesh's.
 
     The site gets a fresh recipient key pair. The private half goes into the stack's secrets by `pulumi config set
-    --secret`, or into --key-file; the public half is in the printed entry.
+    --secret`, or into --key-file; the public half is in the printed entry, `wgnode site public NAME` shows it again.
+    What the mesh and the other sites of DIRECTORY would refuse is refused at once, and then nothing is written.
     """
     try:
         _judge(name, lans, gateways, management, endpoint)
@@ -93,31 +99,80 @@ def new(
         management=management,
     )
     private, public = recipient.generate()
+    entry = mesh_entry(site, public, endpoint)
+    mesh_file = _fits(directory, site, entry, add)
     file = directory / f"Pulumi.{site.stack}.yaml"
-    _write_new(file, render(site), 0o644)
-    try:
-        _keep_private_half(private, site, file, key_file)
-    except click.ClickException:
-        file.unlink()
-        raise
+    with ExitStack() as undo:
+        _write_new(file, render(site), 0o644)
+        undo.callback(file.unlink, missing_ok=True)
+        _keep_private_half(private, site, file, key_file, undo)
+        if add and mesh_file:
+            _add(mesh_file)
+        undo.pop_all()
     click.echo(f"wrote {file}; look through it, then pin the host's keys:", err=True)
     click.echo(f"  wgnode host scan {address}{'' if port == 22 else f' --port {port}'} --write {file}", err=True)
     if add:
-        _pulumi(_entry_settings(site, public, endpoint), file, "")
         click.echo(f"added {name} to {directory / f'Pulumi.{site.mesh}.yaml'}", err=True)
         return
     click.echo(f"add this under `sites:` in {directory / f'Pulumi.{site.mesh}.yaml'}:", err=True)
-    click.echo(mesh_entry(site, public, endpoint), nl=False)
+    click.echo(entry_text(name, entry), nl=False)
 
 
-def _entry_settings(site: NewSite, public: str, endpoint: str | None) -> list[str]:
-    """The entry as settings of the mesh's stack; the engine keeps the file's comments."""
-    values = {f"lans[{number}]": lan for number, lan in enumerate(site.lans)} | {"recipient": public}
-    if endpoint:
-        values["endpoint"] = endpoint
-    pairs = [f"wgmesh:mesh.sites.{site.name}.{path}={value}" for path, value in values.items()]
-    plain = [word for pair in pairs for word in ("--plaintext", pair)]
-    return ["config", "set-all", "--path", "--stack", site.mesh, *plain]
+@command.command(
+    epilog="""\b
+Examples:
+  wgnode site public paris --environment prod
+  wgnode site public paris --key-file paris.key
+"""
+)
+@click.argument("name")
+@click.option("--environment", default="dev", show_default=True, help="The stack is ENVIRONMENT-NAME.")
+@click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default="stacks", show_default=True)
+@click.option(
+    "--key-file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The private key is here."
+)
+def public(name: str, environment: str, directory: Path, key_file: Path | None) -> None:
+    """Print the public half of NAME's recipient key, as it goes into the mesh's stack file under `recipient:`.
+
+    The private half is taken from the stack's secrets, or from --key-file, and is not shown.
+    """
+    if key_file:
+        private = key_file.read_text()
+    else:
+        stack = f"{environment}-{name}"
+        _require_pulumi()
+        arguments = ["config", "get", "--path", SECRET, "--stack", stack]
+        said = _pulumi(arguments, directory)
+        if said.returncode != 0:
+            raise click.ClickException(f"stack {stack} shows no {SECRET}:\n{said.stderr.strip()}")
+        private = said.stdout
+    try:
+        click.echo(recipient.public_of(private.strip()))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _fits(directory: Path, site: NewSite, entry: Mapping[str, Any], add: bool) -> MeshFile | None:
+    """The mesh's stack file with the site in it; None where there is none. Raises ClickException, UsageError."""
+    path = directory / f"Pulumi.{site.mesh}.yaml"
+    if add and not path.is_file():
+        raise click.ClickException(f"there is no {path} to add the site to; write it first, or leave --add away")
+    try:
+        problems = list(conflicts(directory, site))
+        mesh = mesh_with(path, site.name, entry) if path.is_file() else None
+    except ValueError as error:
+        raise click.ClickException(f"{path}: {error}") from None
+    problems += [problem.message for problem in mesh.problems] if mesh else []
+    if problems:
+        raise click.UsageError("\n".join(problems))
+    return mesh
+
+
+def _add(mesh: MeshFile) -> None:
+    try:
+        yamlfile.write(mesh.path, mesh.text)
+    except OSError as error:
+        raise click.ClickException(f"{mesh.path}: {error.strerror}, so nothing was written") from None
 
 
 def _judge(
@@ -130,41 +185,77 @@ def _judge(
     for text in management:
         if text not in ("0.0.0.0/0", "::/0"):
             networks.parse(text)
-    for text in gateways:
-        if not any(ip_address(text) in lan for lan in parsed):
-            raise ValueError(f"gateway address {text} is in none of the lans")
+    for problem in _gateway_problems(gateways, parsed):
+        raise ValueError(problem)
+    claims = [networks.Claim(lan, "", "", "lan") for lan in parsed]
+    claims += [networks.Claim(network, "", "", "transit network") for network in Transit.of().networks]
+    for first, second in networks.overlaps(claims):
+        raise ValueError(f"{first} overlaps {second}")
     if endpoint:
         split_endpoint(endpoint)
 
 
-def _keep_private_half(private: str, site: NewSite, file: Path, key_file: Path | None) -> None:
-    """Raises ClickException where it can be kept nowhere."""
+def _gateway_problems(gateways: Sequence[str], lans: Sequence[Network]) -> Iterator[str]:
+    """As the site's own configuration will be judged."""
+    for text in gateways:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            yield f"gateway address {text!r} is not an address; write it like 10.7.0.2, without a prefix length"
+            continue
+        lan = next((lan for lan in lans if address in lan), None)
+        if lan is None:
+            yield f"gateway address {text} is in none of the lans"
+        elif address == lan.network_address or (address.version == 4 and address == lan.broadcast_address):
+            yield f"gateway address {text} is the network or broadcast address of {lan}; take another"
+    for lan in lans:
+        if gateways and not any(ip_address(text) in lan for text in gateways):
+            yield f"the gateway has no address in lan {lan}; add one by --gateway-address"
+        elif not gateways and lan.num_addresses < 4:
+            yield f"lan {lan} has no place for a gateway beside a router"
+
+
+def _keep_private_half(private: str, site: NewSite, file: Path, key_file: Path | None, undo: ExitStack) -> None:
+    """Raises ClickException where it can be kept nowhere; `undo` takes back what was made for it."""
     if key_file:
         _write_new(key_file, private + "\n", 0o600)
+        undo.callback(key_file.unlink, missing_ok=True)
         setting = f"pulumi config set --secret --path {SECRET} --stack {site.stack} < {key_file}"
         click.echo(
             f"the private recipient key is in {key_file}; make it a secret of the stack, then delete it:", err=True
         )
         click.echo(f"  {setting}", err=True)
         return
+    _require_pulumi()
+    folder = file.parent
+    if _pulumi(["stack", "select", site.stack], folder).returncode != 0:
+        _must(["stack", "init", site.stack], folder)
+        undo.callback(_pulumi, ["stack", "rm", "--yes", "--stack", site.stack], folder)
+    _must(["config", "set", "--secret", "--path", SECRET, "--stack", site.stack], folder, private)
+    click.echo(f"the private recipient key is a secret of stack {site.stack}", err=True)
+
+
+def _require_pulumi() -> None:
     if shutil.which("pulumi") is None:
         raise click.ClickException(
             "no `pulumi` on PATH to keep the private recipient key; `. tools/activate` puts it there, or use --key-file"
         )
-    _pulumi(["stack", "select", "--create", site.stack], file, "")
-    _pulumi(["config", "set", "--secret", "--path", SECRET, "--stack", site.stack], file, private)
-    click.echo(f"the private recipient key is a secret of stack {site.stack}", err=True)
 
 
-def _pulumi(arguments: Sequence[str], file: Path, given: str) -> None:
-    """The key goes in by standard input, never on a command line."""
-    argv = ["pulumi", *arguments, "--non-interactive", "--cwd", str(file.absolute().parent.parent)]
-    done = subprocess.run(argv, input=given, capture_output=True, text=True, check=False)
+def _must(arguments: Sequence[str], folder: Path, given: str = "") -> None:
+    """Raises ClickException with what the engine said."""
+    done = _pulumi(arguments, folder, given)
     if done.returncode != 0:
         raise click.ClickException(
-            f"`{' '.join(argv[:3])}` failed, so nothing was written:\n{done.stderr.strip()}\n"
+            f"`pulumi {' '.join(arguments[:2])}` failed, so nothing was written:\n{done.stderr.strip()}\n"
             "log in to your backend and set its passphrase, or use --key-file"
         )
+
+
+def _pulumi(arguments: Sequence[str], folder: Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    """The key goes in by standard input, never on a command line."""
+    argv = ["pulumi", *arguments, "--non-interactive", "--cwd", str(folder.absolute().parent)]
+    return subprocess.run(argv, input=given, capture_output=True, text=True, check=False)
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:

@@ -90,7 +90,7 @@ def test_pins_go_into_a_stack_file_and_nothing_else_changes(ssh_server: int, tmp
 def test_old_pins_are_replaced_and_a_comment_behind_the_key_stays() -> None:
     text = "host:\n  hostKeys:  # reviewed\n    - old\n    - older\n  port: 22\n"
     assert with_host_keys(text, ["new"]) == "host:\n  hostKeys:  # reviewed\n    - new\n  port: 22\n"
-    assert with_host_keys("a:\n  hostKeys:\n  - old\nb: 1\n", ["new"]) == "a:\n  hostKeys:\n    - new\nb: 1\n"
+    assert with_host_keys("a:\n  hostKeys:\n  - old\nb: 1\n", ["new"]) == "a:\n  hostKeys:\n  - new\nb: 1\n"
     with pytest.raises(ValueError, match="no `hostKeys:` line"):
         with_host_keys("host:\n", ["new"])
 

@@ -18,9 +18,22 @@ ARGUMENTS = ["new", "paris", "--environment", "prod", "--address", "203.0.113.7"
 ARGUMENTS += ["--uplink", "eno1", "--lan-interface", "eno2", "--management", "192.0.2.0/24"]
 PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 FAKE_PULUMI = """#!/bin/sh
-echo "$@" >> "$(dirname "$0")/calls"
-cat > "$(dirname "$0")/stdin"
-exit ${FAKE_EXIT:-0}
+# A stand-in for the engine: FAKE_FAILS is a pattern of the commands that fail, `stack select` finds no stack.
+here=$(dirname "$0"); echo "$@" >> "$here/calls"; cat > "$here/stdin.new"
+[ ! -s "$here/stdin.new" ] || cp "$here/stdin.new" "$here/stdin"
+case "$*" in
+${FAKE_FAILS:-stack select*}) echo "the engine says no" >&2; exit 1;;
+"config get"*) cat "$here/stdin";;
+esac
+"""
+MESH = """\
+config:
+  wgmesh:role: mesh
+  wgmesh:mesh:
+    name: prod  # for all
+    tunnel: {v4: 10.99.0.0/24}
+    sites: {}   # none so far
+    keepalive: 25
 """
 
 
@@ -89,7 +102,7 @@ def test_with_an_engine_the_key_goes_in_as_a_secret_by_standard_input(engine: Pa
 
 
 def test_an_engine_that_fails_leaves_no_file(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE_EXIT", "1")
+    monkeypatch.setenv("FAKE_FAILS", "*")
     answer = run()
     assert answer.exit_code == 1
     assert "nothing was written" in answer.output
@@ -121,6 +134,11 @@ def test_a_file_that_is_there_stays_as_it_is(project: Path) -> None:
         (["--endpoint", "203.0.113.7"], "has no port"),
         (["--gateway-address", "10.8.0.2"], "is in none of the lans"),
         (["--management", "home"], "is not a network"),
+        (["--gateway-address", "10.7.0.x"], "is not an address"),
+        (["--gateway-address", "10.7.0.255"], "is the network or broadcast address"),
+        (["--lan", "fd00:7::/64", "--gateway-address", "10.7.0.2"], "no address in lan fd00:7::/64"),
+        (["--lan", "172.31.255.0/24"], "transit network 172.31.255.252/30 overlaps lan 172.31.255.0/24"),
+        (["--lan", "10.8.0.0/31"], "has no place for a gateway"),
     ],
 )
 def test_what_would_be_refused_later_is_refused_now(project: Path, more: list[str], says: str) -> None:
@@ -130,12 +148,128 @@ def test_what_would_be_refused_later_is_refused_now(project: Path, more: list[st
     assert not (project / "stacks").exists()
 
 
-def test_the_entry_is_put_into_the_mesh_s_stack_when_asked_to(project: Path, engine: Path) -> None:
+@pytest.fixture
+def mesh(project: Path) -> Path:
+    """The mesh's stack file, without sites."""
+    file = project / "stacks/Pulumi.prod-mesh.yaml"
+    file.parent.mkdir()
+    file.write_text(MESH)
+    return file
+
+
+def in_mesh(file: Path) -> Any:
+    return yaml.safe_load(file.read_text())["config"]["wgmesh:mesh"]["sites"]
+
+
+def test_the_entry_is_put_into_the_mesh_s_stack_when_asked_to_a_value_a_line(mesh: Path, engine: Path) -> None:
     answer = run("--endpoint", "203.0.113.7:51820", "--add")
     assert answer.exit_code == 0, answer.output
     assert answer.stdout == ""
-    calls = (engine / "calls").read_text().splitlines()
-    added = next(call for call in calls if call.startswith("config set-all"))
-    assert "--stack prod-mesh" in added
-    for pair in ("lans[0]=10.7.0.0/24", "endpoint=203.0.113.7:51820", "recipient=wgnode-"):
-        assert f"wgmesh:mesh.sites.paris.{pair}" in added
+    public = recipient.public_of((engine / "stdin").read_text())
+    assert in_mesh(mesh) == {
+        "paris": {"endpoint": "203.0.113.7:51820", "lans": ["10.7.0.0/24"], "recipient": public},
+    }
+    lines = mesh.read_text().splitlines()
+    assert [line for line in lines if line in MESH.splitlines()] == [
+        line for line in MESH.splitlines() if "sites" not in line
+    ]
+    assert "    sites:   # none so far" in lines
+    assert max(len(line) for line in lines if "recipient" not in line) < 80
+
+
+@pytest.mark.parametrize(
+    ("failing", "undone"),
+    [
+        ("stack *", False),
+        ("@(stack select|config set)*", True),
+    ],
+)
+def test_adding_is_all_or_nothing(
+    mesh: Path, engine: Path, monkeypatch: pytest.MonkeyPatch, failing: str, undone: bool
+) -> None:
+    program = engine / "pulumi"
+    program.write_text(program.read_text().replace("#!/bin/sh", "#!/bin/bash\nshopt -s extglob"))
+    monkeypatch.setenv("FAKE_FAILS", failing)
+    answer = run("--add")
+    assert answer.exit_code == 1
+    assert "the engine says no" in answer.output
+    assert mesh.read_text() == MESH
+    assert list(mesh.parent.iterdir()) == [mesh]
+    assert ("stack rm --yes --stack prod-paris" in (engine / "calls").read_text()) == undone
+
+
+def test_a_mesh_file_that_cannot_be_written_leaves_no_site_behind(
+    mesh: Path, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wgnode.cli.site.yamlfile.write", full)
+    answer = run("--add")
+    assert answer.exit_code == 1
+    assert "No space left on device, so nothing was written" in answer.output
+    assert list(mesh.parent.iterdir()) == [mesh]
+    assert "stack rm --yes --stack prod-paris" in (engine / "calls").read_text()
+
+
+def test_a_stack_that_was_there_before_is_not_removed(
+    mesh: Path, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_FAILS", "config set*")
+    assert run("--add").exit_code == 1
+    assert "stack init" not in (engine / "calls").read_text()
+    assert "stack rm" not in (engine / "calls").read_text()
+
+
+def test_what_the_mesh_would_refuse_is_refused_before_anything_is_written(mesh: Path, engine: Path) -> None:
+    assert run("--endpoint", "203.0.113.7:51820", "--add").exit_code == 0
+    after = mesh.read_text()
+    (engine / "calls").unlink()
+    for more, says in [
+        ([], "site 'rome': lan 10.7.0.0/24 overlaps site 'paris' 10.7.0.0/24"),
+        (["--lan", "10.99.0.0/25"], "overlaps tunnel prefix 10.99.0.0/24"),
+        (["--endpoint", "203.0.113.7:51820"], "already belongs to site 'paris'"),
+    ]:
+        lan = [] if "--lan" in more else ["--lan", "10.7.0.0/24" if not more else "10.9.0.0/24"]
+        argv = ["new", "rome", "--environment", "prod", "--address", "203.0.113.8", *lan, *more, "--add"]
+        answer = CliRunner().invoke(command, argv)
+        assert answer.exit_code == 2, answer.output
+        assert says in answer.output
+        assert mesh.read_text() == after
+    assert not (engine / "calls").exists()
+    assert not (mesh.parent / "Pulumi.prod-rome.yaml").exists()
+
+
+def test_what_another_site_uses_is_named_with_its_file(mesh: Path, engine: Path) -> None:
+    assert run("--endpoint", "203.0.113.7:51820", "--add").exit_code == 0
+    argv = ["new", "rome", "--environment", "prod", "--address", "203.0.113.7", "--lan", "10.8.0.0/24"]
+    answer = CliRunner().invoke(command, argv)
+    assert answer.exit_code == 2
+    assert "host 203.0.113.7 port 22 is site 'paris''s already (stacks/Pulumi.prod-paris.yaml)" in answer.output
+
+
+def test_what_was_wrong_with_the_mesh_before_is_not_this_site_s(mesh: Path, engine: Path) -> None:
+    mesh.write_text(MESH.replace("{}   #", "{old: {lans: [10.1.0.0/24], recipient: ''}}   #"))
+    answer = run("--endpoint", "203.0.113.7:51820", "--add")
+    assert answer.exit_code == 0, answer.output
+    assert sorted(in_mesh(mesh)) == ["old", "paris"]
+
+
+def test_the_public_half_is_shown_again_and_the_private_one_is_not(engine: Path) -> None:
+    assert run().exit_code == 0
+    private = (engine / "stdin").read_text()
+    answer = CliRunner().invoke(command, ["public", "paris", "--environment", "prod"])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout.strip() == recipient.public_of(private)
+    assert private not in answer.output
+    assert "config get --path wgmesh:site.recipientKey --stack prod-paris" in (engine / "calls").read_text()
+
+
+def test_names_that_look_like_something_else_are_quoted(mesh: Path) -> None:
+    argv = ["new", "no", "--environment", "prod", "--address", "203.0.113.7", "--lan", "10.7.0.0/24", "--user", "on"]
+    argv += ["--endpoint", "[2001:db8::1]:51820", "--key-file", "key", "--add"]
+    answer = CliRunner().invoke(command, argv)
+    assert answer.exit_code == 0, answer.output
+    assert "no" in in_mesh(mesh)
+    site = site_in(mesh.parent / "Pulumi.prod-no.yaml")
+    assert (site["name"], site["host"]["user"]) == ("no", "on")

@@ -288,7 +288,7 @@ def _cut(host, server):
 
 
 def test_an_unusable_private_key_says_so(connection):
-    with pytest.raises(HostError, match="not an Ed25519, ECDSA or RSA key"):
+    with pytest.raises(HostError, match="cannot be used: this is not an SSH private key"):
         pool.connect(replace(connection, private_key="nonsense"))
 
 

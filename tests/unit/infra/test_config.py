@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from infra.config import MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
 from wgnode import recipient
+from wgnode.topology.validate import Problem
 
 PRIVATE, PUBLIC = recipient.generate()
 SSH = Ed25519PrivateKey.generate()
@@ -115,7 +116,7 @@ def site_errors(root: Path, path: str, value: Any) -> str:
         ("zzz", 1, "wgmesh:mesh.zzz: unknown key; there are: name, tunnel, sites, keepalive, listenPort"),
         ("name", MISSING, "wgmesh:mesh.name: is missing: the mesh's name, such as dev"),
         ("sites.berlin.recipient", MISSING, "wgmesh:mesh.sites.berlin.recipient: is missing: the site's public"),
-        ("keepalive", 0, "wgmesh:mesh.keepalive: Input should be greater than or equal to 1, not 0"),
+        ("keepalive", 0, "wgmesh:mesh.keepalive: must be at least 1, not 0"),
         ("tunnel.v4", "10.99.0.0/31", "wgmesh:mesh.tunnel.v4: tunnel prefix 10.99.0.0/31 has addresses for 0 sites"),
         (
             "sites.berlin.lans",
@@ -134,9 +135,9 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
     ("path", "value", "says"),
     [
         ("name", "Berlin", ".name: site name 'Berlin': use a lower-case letter"),
-        ("mesh", "", ".mesh: String should have at least 1 character"),
+        ("mesh", "", ".mesh: must be a text that is not empty"),
         ("host.address", "198.51.100.2:22", ".host.address: '198.51.100.2:22' is neither an address nor a host name"),
-        ("host.port", 0, ".host.port: Input should be greater than or equal to 1, not 0"),
+        ("host.port", 0, ".host.port: must be at least 1, not 0"),
         ("host.hostKeys", [], ".host.hostKeys: no key is pinned: `wgnode host scan 198.51.100.2` fetches them"),
         ("host.hostKeys", MISSING, ".host.hostKeys: is missing: pin the host's keys: `wgnode host scan ADDRESS`"),
         ("host.hostKeys", ["ssh-ed25519 AAAA"], ".host.hostKeys[0]: 'ssh-ed25519 AAAA' is not an SSH host key"),
@@ -155,6 +156,20 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
             id="half an SSH key",
         ),
         ("host.user", "a b", ".host.user: 'a b' is not a user name"),
+        ("host.agent", "yes", ".host.agent: must be true or false, not 'yes'"),
+        ("host.agent", 1, ".host.agent: must be true or false, not 1"),
+        ("host.port", "ssh", ".host.port: must be a whole number, not 'ssh'"),
+        ("host.port", True, ".host.port: must be a whole number, not true"),
+        ("host.port", 22.5, ".host.port: must be a whole number, not 22.5"),
+        ("host.port", None, ".host.port: must be a whole number, not nothing"),
+        ("host.hostKeys", "x", ".host.hostKeys: must be a list (`[a, b]`, or a line with `- ` each), not 'x'"),
+        (
+            "bootstrap",
+            [{}],
+            ".bootstrap[0]: must be a text, in quotes where it looks like something else, not",
+        ),
+        ("lan", [], ".lan: must be a mapping of names to values, not a list"),
+        ("gateway.sha256", "abc", ".gateway.sha256: must look like ^[0-9a-f]{64}$ (a regular expression), not 'abc'"),
         ("host.hostKey", [], ".host.hostKey: unknown key; did you mean `hostKeys`?"),
         ("managementNetworks", [], ".managementNetworks: is empty: the networks that SSH to the host comes from"),
         ("managementNetworks", ["192.0.2.1/24"], ".managementNetworks[0]: 192.0.2.1/24 has bits set"),
@@ -162,13 +177,13 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("uplink", "seventeen-letters", ".uplink: 'seventeen-letters' is not an interface name"),
         ("lan.gatewayAddresses", [], ".lan.gatewayAddresses: is empty: the gateway's own free addresses"),
         ("lan.gatewayAddresses", ["10.1.0.2/24"], ".lan.gatewayAddresses[0]: '10.1.0.2/24' is not an address"),
-        ("lan.reach", "nat", ".lan.reach: Input should be 'host-route', 'proxy-arp' or 'masquerade', not 'nat'"),
+        ("lan.reach", "nat", ".lan.reach: must be 'host-route', 'proxy-arp' or 'masquerade', not 'nat'"),
         ("gateway.image", "none.tar", "none.tar; build it with `make image`"),
-        ("gateway.accelerator", "xen", ".gateway.accelerator: Input should be 'auto', 'kvm' or 'tcg', not 'xen'"),
-        ("gateway.memory", 8, ".gateway.memory: Input should be greater than or equal to 128, not 8"),
+        ("gateway.accelerator", "xen", ".gateway.accelerator: must be 'auto', 'kvm' or 'tcg', not 'xen'"),
+        ("gateway.memory", 8, ".gateway.memory: must be at least 128, not 8"),
         ("gateway.transit", {"v4": "172.31.0.0/24"}, ".gateway.transit.v4: 172.31.0.0/24 must be a /30"),
         ("gateway.transit", {"v6": "fd77::/64"}, ".gateway.transit.v6: fd77::/64 must be a /126"),
-        ("firewall.allow", [{"protocol": "icmp", "port": 1}], ".firewall.allow[0].protocol: Input should be 'tcp' or"),
+        ("firewall.allow", [{"protocol": "icmp", "port": 1}], ".firewall.allow[0].protocol: must be 'tcp' or"),
         ("firewall.allow", [{"protocol": "tcp", "port": 1, "for": 2}], ".firewall.allow[0].for: unknown key"),
         ("recipientKey", MISSING, ".recipientKey: is missing: the site's private recipient key, a secret"),
         pytest.param(
@@ -196,7 +211,7 @@ def test_a_bad_site_value_is_named_by_path_and_no_secret_is_shown(root: Path, pa
 @pytest.mark.parametrize("path", ["recipientKey", "host.privateKey"])
 def test_a_secret_of_another_type_is_not_shown_either(root: Path, path: str) -> None:
     text = site_errors(root, path, 271828182)
-    assert f"wgmesh:site.{path}: Input should be a valid string" in text
+    assert f"wgmesh:site.{path}: must be a text" in text
     assert "271828182" not in text
 
 
@@ -219,7 +234,7 @@ def test_an_empty_stack_is_told_everything_that_is_missing(root: Path) -> None:
         parse_mesh(None, "x")
     with pytest.raises(ConfigurationError, match=r"wgmesh:site\.recipientKey: is missing"):
         parse_site(None, "x", root)
-    with pytest.raises(ConfigurationError, match="should be a valid dictionary"):
+    with pytest.raises(ConfigurationError, match="must be a mapping of names to values"):
         parse_site("text", "x", root)
 
 
@@ -244,3 +259,9 @@ def test_anybody_may_be_let_in_on_purpose(root: Path) -> None:
     raw["firewall"] = {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}
     config = parse_site(raw, "x", root)
     assert config.firewall.to_dict() == {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}
+
+
+def test_how_values_are_written_is_judged_with_all_the_rest(root: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_site(changed(SITE, "host.port", 0), "x", root, written=[Problem(".host.user", "some read no as false")])
+    assert [problem.path for problem in caught.value.problems] == ["wgmesh:site.host.port", "wgmesh:site.host.user"]

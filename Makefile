@@ -100,8 +100,8 @@ lint: setup ## ruff, mypy --strict, import-linter; rustfmt and clippy where a Ca
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
 
-image: setup ## the appliance image, when out of date
-	@$(BIN)/wgnode image build
+image: setup ## the appliance image, when out of date; without the pinned compiled data plane, under another name
+	@$(BIN)/wgnode image build --best
 
 lab-up: setup ## start the lab's hosts, without any deployment
 	@$(AS_ROOT) $(PYTHON) -m lab up --name $(LAB)

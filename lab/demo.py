@@ -19,6 +19,7 @@ from lab.api import Lab
 from lab.deployment import IMAGE, Deployment
 from lab.errors import LabError
 from lab.process import disk_full
+from wgnode.image.variants import Variant, variant_of_file
 
 TRANSFER_SIZE = 4 << 20
 """Bytes of the file that the demo moves; both gateways run under software emulation where there is no KVM."""
@@ -72,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 def _up(lab: Lab, options: argparse.Namespace) -> int:
     if not IMAGE.exists():
         raise LabError(f"no appliance image at {IMAGE}; build it: make image")
+    if (variant := variant_of_file(IMAGE.name)) is not Variant.PINNED:
+        _say(f"the gateways' image is {IMAGE.name}, {variant.about}")
     lab.up()
     deployment = Deployment(lab)
     _say("stack files, state and keys of the demo: " + str(deployment.folder))

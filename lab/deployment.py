@@ -20,9 +20,11 @@ from lab.plan import MANAGEMENT, RUNNER
 from lab.process import without_bytecode
 from tools import engine
 from wgnode import recipient
+from wgnode.image import best
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGE = ROOT / "build" / "image" / "appliance.tar"
+IMAGE = best.find(ROOT / "build" / "image")
+"""The pinned one, or what this machine can build: it is only for hosts of the lab."""
 MESH_STACK = "dev-mesh"
 PROJECT = "wgmesh"
 

@@ -23,7 +23,8 @@ from typing import Any
 from tests.lab.interop import OUTER_PREFIX, Namespace, Node, stop, wait_for
 from wgnode.image import apt, cpio, machine
 from wgnode.image.archive import read_members
-from wgnode.image.build import PROJECT, Inputs, build, cache_directory
+from wgnode.image.best import build_best
+from wgnode.image.build import PROJECT, Inputs, cache_directory
 from wgnode.image.guest_python import BINARY
 from wgnode.image.kernel import modules_of
 from wgnode.image.machine import tsc_khz_of
@@ -81,9 +82,7 @@ class KernelGuest:
             self.namespace.run("ip", *words)
 
     def _qemu(self) -> list[str]:
-        output = PROJECT / "build/image/appliance.tar"
-        build(output, PROJECT / "image.lock", PROJECT / "requirements.lock", renew_if_gone=True)
-        members = read_members(output)
+        members = read_members(Path(build_best(renew_if_gone=True).path))
         kernel, initrd = self.directory / "vmlinux", self.directory / "initrd"
         kernel.write_bytes(members.vmlinux)
         initrd.write_bytes(members.initramfs + cpio.pack(_additions(members.description)))

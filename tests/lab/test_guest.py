@@ -11,6 +11,9 @@ import base64
 import json
 import os
 import secrets
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +24,8 @@ import pytest
 
 from tests.lab.guest import Guest, sh, two_configs, unpack
 from wgnode.image import extension
-from wgnode.image.build import PROJECT, build, listing
+from wgnode.image.best import build_best
+from wgnode.image.build import PROJECT, cache_directory, listing
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, expected_live_digest
 
 pytestmark = pytest.mark.lab
@@ -29,9 +33,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def image() -> Path:
-    output = PROJECT / "build/image/appliance.tar"
-    build(output, PROJECT / "image.lock", PROJECT / "requirements.lock", renew_if_gone=True)
-    return output
+    return Path(build_best(renew_if_gone=True).path)
 
 
 class Network:
@@ -254,15 +256,47 @@ def test_the_image_has_no_shell_and_no_kernel_wireguard(image: Path) -> None:
     assert not [name for name in names if "wireguard" in name]
 
 
-def test_two_builds_give_the_same_bytes(image: Path, tmp_path: Path) -> None:
-    locks = (PROJECT / "image.lock", PROJECT / "requirements.lock")
-    first = build(image, *locks, renew_if_gone=True)
-    second = build(tmp_path / "again.tar", *locks, renew_if_gone=True)
-    assert second.fresh
-    assert second.sha256 == first.sha256
+def test_two_builders_give_the_same_bytes(image: Path, tmp_path: Path) -> None:
+    """From another clone with other times, as another user, with another umask, language, time zone and home."""
+    first = build_best(renew_if_gone=True)
+    clone = another_clone(tmp_path / "somebody else's" / "clone")
+    done = subprocess.run(
+        [*UNPRIVILEGED, sys.executable, "-c", BUILD_THERE, clone / "build"],
+        cwd=tmp_path,
+        env={**ANOTHER_DEVELOPER, "PATH": os.environ["PATH"], "PYTHONPATH": str(clone), "XDG_CACHE_HOME": str(CACHE)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    second = json.loads(done.stdout.splitlines()[-1])
+    assert (second["fresh"], second["sha256"]) == (True, first.sha256)
+
+
+def another_clone(folder: Path) -> Path:
+    """The image's sources, an hour in the future."""
+    shutil.copytree(PROJECT / "wgnode", folder / "wgnode", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("image.lock", "requirements.lock"):
+        shutil.copy(PROJECT / name, folder)
+    later = time.time() + 3600
+    for path in folder.rglob("*"):
+        os.utime(path, (later, later))
+    return folder
+
+
+UNPRIVILEGED = ("unshare", "--user", "--map-user=1234", "--map-group=1234")
+ANOTHER_DEVELOPER = {"HOME": "/nonexistent", "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "USER": "else"}
+BUILD_THERE = """
+import json, os, sys
+from dataclasses import asdict
+from pathlib import Path
+os.umask(0o077)
+from wgnode.image import best
+assert not best.FOLDER.exists(), "another clone's modules"
+print(json.dumps(asdict(best.build_best(folder=Path(sys.argv[1]), renew_if_gone=True))))
+"""
+CACHE = cache_directory().parent
 
 
 def test_a_finished_image_is_not_built_again(image: Path) -> None:
-    locks = (PROJECT / "image.lock", PROJECT / "requirements.lock")
-    build(image, *locks, renew_if_gone=True)
-    assert not build(image, *locks, renew_if_gone=True).fresh
+    build_best(renew_if_gone=True)
+    assert not build_best(renew_if_gone=True).fresh

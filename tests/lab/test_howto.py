@@ -35,7 +35,7 @@ class Reader:
         for name in ("infra", "plugin", "Pulumi.yaml", "pyproject.toml", ".venv"):
             (self.folder / name).symlink_to(ROOT / name)
         (self.folder / "build" / "image").mkdir(parents=True)
-        (self.folder / "build" / "image" / IMAGE.name).symlink_to(IMAGE)
+        (self.folder / "build" / "image" / "appliance.tar").symlink_to(IMAGE)
         home = folder / "home"
         (home / ".ssh").mkdir(parents=True, mode=0o700)
         for name in ("id_ed25519", "id_ed25519_new"):  # the host knows one key of ours; as a new one it does as well

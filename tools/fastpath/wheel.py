@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,35 @@ GLIBC = "manylinux_2_34"
 """No newer C library is asked for: Debian 12 has 2.36, the gateway's image 2.41. maturin checks it."""
 TIME = "315532800"
 """Of all files in the wheel (SOURCE_DATE_EPOCH): 1980, the first year that a zip file knows."""
+PROFILE = {
+    "OPT_LEVEL": "3",
+    "LTO": "fat",
+    "CODEGEN_UNITS": "1",
+    "PANIC": "abort",
+    "STRIP": "debuginfo",
+    "DEBUG": "false",
+    "DEBUG_ASSERTIONS": "false",
+    "OVERFLOW_CHECKS": "false",
+    "INCREMENTAL": "false",
+}
+"""Cargo.toml's release profile and what it leaves open, so that no setting of the developer's is above it."""
+OF_THE_BUILD = (
+    "CARGO_",
+    "RUST",
+    "MATURIN_",
+    "PYO3_",
+    "CC",
+    "CXX",
+    "AR",
+    "RANLIB",
+    "CFLAGS",
+    "LDFLAGS",
+    "CPPFLAGS",
+    "TARGET_",
+)
+"""How the names of variables begin that change what compilers do; these stay:"""
+KEPT = ("CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_", "RUSTUP_")
+PATHS_OF_THE_COMPILER = ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LD_RUN_PATH")
 BOUND = "null-crypto"
 """The feature of the benchmark's own build, which leaves encryption out."""
 
@@ -95,12 +125,12 @@ def _sources() -> str:
 
 def _compilers() -> str:
     """A digest of their versions, Rust's with the kind of machine that it compiles for."""
-    commands = (["rustc", "-vV"], ["cc", "--version"], [_maturin(), "--version"])
+    commands = (["rustc", "-vV"], ["cc", "--version"], [maturin(), "--version"])
     said = [subprocess.run(each, capture_output=True, text=True, check=False).stdout for each in commands]
     return hashlib.sha256("".join(said).encode()).hexdigest()[:16]
 
 
-def _maturin() -> str:
+def maturin() -> str:
     return str(Path(sys.executable).with_name("maturin"))
 
 
@@ -114,9 +144,9 @@ def _build(directory: Path, out: Path, *options: str) -> None:
     manifest = ("--manifest-path", crate / "Cargo.toml")
     run_with_progress(["cargo", "fetch", "--locked", *manifest], "fetching crates", unit="lines of output")
     say(f"building {PACKAGE}, which takes about a minute")
-    maturin = [_maturin(), "build", "--release", "--locked", "--compatibility", GLIBC, "--interpreter", sys.executable]
+    command = [maturin(), "build", "--release", "--locked", "--compatibility", GLIBC, "--interpreter", sys.executable]
     run_with_progress(
-        ["nice", *maturin, *manifest, "--out", out, *options],
+        ["nice", *command, *manifest, "--out", out, *options],
         PACKAGE,
         unit="lines of output",
         env=_environment(target),
@@ -126,16 +156,38 @@ def _build(directory: Path, out: Path, *options: str) -> None:
 
 
 def _environment(target: Path) -> dict[str, str]:
-    """Nothing of it, and no setting of the developer's, may show in the wheel."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("CARGO_PROFILE_", "CARGO_BUILD_"))}
-    flags = "\x1f".join(_without_paths())
-    return {**own, "CARGO_TARGET_DIR": str(target), "SOURCE_DATE_EPOCH": TIME, "CARGO_ENCODED_RUSTFLAGS": flags}
+    """Nothing of it, and no setting of the developer's, may show in the wheel.
+
+    What is set to nothing here is so because Cargo's configuration files would be asked else.
+    """
+    ours = {
+        **{f"CARGO_PROFILE_RELEASE_{name}": value for name, value in PROFILE.items()},
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(_without_paths()),
+        "CARGO_TARGET_DIR": str(target),
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER": "cc",
+        "SOURCE_DATE_EPOCH": TIME,
+        "CC": "cc",
+        "AR": "ar",
+        **dict.fromkeys(("CFLAGS", "LDFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"), ""),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }
+    return {name: value for name, value in os.environ.items() if not _changes_the_build(name)} | ours
+
+
+def _changes_the_build(name: str) -> bool:
+    return name in PATHS_OF_THE_COMPILER or (name.startswith(OF_THE_BUILD) and not name.startswith(KEPT))
 
 
 def _without_paths() -> Iterator[str]:
     """Options that keep this machine's paths, and its mirror's name, out of the messages of panics.
 
-    Those of our own sources are relative to the crate.
+    Those of our own sources are relative to the crate. Where rustup has the standard library's sources, their place
+    would show in place of the name that the library was compiled with.
     """
+    asked = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=False).stdout
+    if asked.returncode == 0 and (found := re.search(r"^commit-hash: ([0-9a-f]+)$", commit, re.MULTILINE)):
+        yield f"--remap-path-prefix={asked.stdout.strip()}/lib/rustlib/src/rust=/rustc/{found[1]}"
     for mirror in sorted((cargo_home() / "registry" / "src").glob("*")):
         yield f"--remap-path-prefix={mirror}=crates"

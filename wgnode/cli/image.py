@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from wgnode.image import apt, lock, renew
+from wgnode.image import apt, best, lock, renew
 from wgnode.image.build import PROJECT, Built, cache_directory, listing
 from wgnode.image.build import build as build_image
 from wgnode.image.errors import ImageError
+from wgnode.image.variants import Variant
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -26,15 +27,53 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--output", type=FILE, default=PROJECT / "build/image/appliance.tar", show_default="build/image/...")
+@click.option(
+    "--output", type=FILE, help="Where to write it  [default: build/image/appliance.tar, or one named as its kind]"
+)
 @click.option("--lock", "lock_file", type=FILE, default=PROJECT / "image.lock", show_default="image.lock")
 @click.option("--requirements", type=FILE, default=PROJECT / "requirements.lock", show_default="requirements.lock")
+@click.option("--without-fastpath", is_flag=True, help="Another image, appliance-plain.tar: several times slower.")
+@click.option(
+    "--local-fastpath", is_flag=True, help="Another image, appliance-local.tar: with the one that is installed here."
+)
+@click.option("--best", "take_best", is_flag=True, help="The first of the three that can be built here.")
+@click.option("--fastpath-wheel", type=FILE, help="The pinned compiled data plane, made on another machine.")
 @click.option("--renew-if-gone", is_flag=True, help="Take newer signed packages when a pinned one is gone.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON on standard output.")
-def build(output: Path, lock_file: Path, requirements: Path, renew_if_gone: bool, as_json: bool) -> None:
-    """Build the appliance image, unless it is already there."""
+def build(
+    output: Path | None,
+    lock_file: Path,
+    requirements: Path,
+    without_fastpath: bool,
+    local_fastpath: bool,
+    take_best: bool,
+    fastpath_wheel: Path | None,
+    renew_if_gone: bool,
+    as_json: bool,
+) -> None:
+    """Build the appliance image, unless it is already there.
+
+    With the compiled data plane that image.lock pins, or not at all: another image has to be asked for.
+    """
+    if without_fastpath + local_fastpath + take_best + (fastpath_wheel is not None) > 1:
+        raise click.UsageError("of --without-fastpath, --local-fastpath, --best and --fastpath-wheel, give one")
+    if take_best and output:
+        raise click.UsageError("--best names its image itself; leave --output out")
+    variant = Variant.PLAIN if without_fastpath else Variant.LOCAL if local_fastpath else Variant.PINNED
+    locks = (lock_file, requirements)
     try:
-        built: Built = build_image(output, lock_file, requirements, renew_if_gone=renew_if_gone, report=_report)
+        built: Built = (
+            best.build_best(*locks, renew_if_gone=renew_if_gone, report=_report)
+            if take_best
+            else build_image(
+                output or best.FOLDER / variant.file_name,
+                *locks,
+                variant=variant,
+                fastpath_wheel=fastpath_wheel,
+                renew_if_gone=renew_if_gone,
+                report=_report,
+            )
+        )
     except ImageError as error:
         raise Reported(str(error)) from None
     if as_json:
@@ -46,13 +85,15 @@ def build(output: Path, lock_file: Path, requirements: Path, renew_if_gone: bool
 def lock_command(output: Path) -> None:
     """Renew image.lock against the distribution's signed release files."""
     try:
-        before = lock.parse(output.read_text()) if output.is_file() else []
+        text = output.read_text(encoding="utf-8") if output.is_file() else ""
+        before = lock.parse(text) if text else []
+        extension = lock.parse_extension(text) if f"\n{lock.EXTENSION} " in text else None
         packages = renew.renewed(cache_directory(), apt.machine_mirrors(), _report)
     except (ImageError, lock.LockError) as error:
         raise Reported(str(error)) from None
     for line in lock.changes(before, packages) or ["nothing has changed"]:
         click.echo(line)
-    output.write_text(lock.render(packages))
+    output.write_text(lock.render(packages, extension), encoding="utf-8")
 
 
 @command.command("list")

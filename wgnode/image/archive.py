@@ -32,15 +32,20 @@ class Members:
         return json.dumps({**self.description, "files": files}, sort_keys=True, indent=1).encode() + b"\n"
 
 
-def write_archive(output: Path, members: Members) -> str:
-    """Write `output` atomically. Returns its SHA-256 in hex."""
+def pack(members: Members) -> bytes:
+    """The image file's content."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in ((MANIFEST, members.manifest), (VMLINUX, members.vmlinux), (INITRAMFS, members.initramfs)):
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(data), 0o644
             archive.addfile(info, io.BytesIO(data))
-    content = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def write_archive(output: Path, members: Members) -> str:
+    """Write `output` atomically. Returns its SHA-256 in hex."""
+    content = pack(members)
     partial = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         partial.write_bytes(content)

@@ -1,7 +1,7 @@
 """Build the appliance image: one deterministic tar of vmlinux, initramfs.zst and manifest.json.
 
-The same inputs (image.lock, requirements.lock, our sources and extension, this builder) give the same bytes on any
-machine.
+The same inputs (image.lock with the compiled data plane that it pins, requirements.lock, our sources, this builder)
+give the same bytes on any machine, whoever builds there.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from pathlib import Path
 import zstandard
 
 from wgnode.image import apt, cpio, extension, lock, renew, wheels
-from wgnode.image.archive import Members, read_members, write_archive
+from wgnode.image.archive import Members, pack, read_members, write_archive
 from wgnode.image.contents import initial_files
 from wgnode.image.errors import ImageError
 from wgnode.image.guest_python import BINARY, OURS, VERSION, GuestPython, always_needed
 from wgnode.image.kernel import Kernel
+from wgnode.image.variants import Variant
 
 COMPRESSION_LEVEL = 9
 """One second and 9.1 MiB; level 19 takes seventeen for 8.1 MiB, beside a kernel of 54 MiB."""
@@ -37,6 +38,7 @@ class Built:
     """An image file. `renewed` tells that packages newer than image.lock's went into it."""
 
     path: str
+    name: str
     sha256: str
     size: int
     inputs: str
@@ -51,21 +53,29 @@ class Inputs:
 
     packages: list[lock.Package]
     requirements: str
-    lock_text: str
-    extension: dict[str, bytes]
-    """The compiled data plane's files; none where it is not installed."""
+    pinned: lock.Extension
+    variant: Variant = Variant.PINNED
+    extension: str = ""
+    """The digest of the compiled data plane's files; "" for none."""
 
     @classmethod
-    def read(cls, lock_file: Path, requirements_file: Path) -> Inputs:
+    def read(cls, lock_file: Path, requirements_file: Path, variant: Variant = Variant.PINNED) -> Inputs:
         for file in (lock_file, requirements_file):
             if not file.is_file():
                 raise ImageError(f"{file} does not exist; the image is built from a clone of the project")
-        text = lock_file.read_text()
+        text = lock_file.read_text(encoding="utf-8")
         try:
-            packages = lock.parse(text)
+            packages, pinned = lock.parse(text), lock.parse_extension(text)
         except lock.LockError as error:
             raise ImageError(str(error)) from None
-        return cls(packages, wheels.pinned(requirements_file.read_text()), text, extension.files())
+        requirements = wheels.pinned(requirements_file.read_text(encoding="utf-8"))
+        known = {Variant.PINNED: pinned.files, Variant.PLAIN: ""}  # before anybody has looked what there is here
+        digest = known[variant] if variant in known else extension.digest(extension.files())
+        return cls(packages, requirements, pinned, variant, digest)
+
+    @property
+    def name(self) -> str:
+        return self.variant.image_name(version("wgnode"))
 
     @property
     def digest(self) -> str:
@@ -73,10 +83,10 @@ class Inputs:
         parts = {
             "packages": lock.render(self.packages),
             "requirements": self.requirements,
-            "extension": extension.digest(self.extension),
-            "version": version("wgnode"),
+            "extension": self.extension,
+            "name": self.name,
             "zstandard": zstandard.__version__,
-            **{str(path.relative_to(WGNODE)): path.read_text() for path in _sources()},
+            **{str(path.relative_to(WGNODE)): path.read_text(encoding="utf-8") for path in _sources()},
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -86,19 +96,56 @@ def cache_directory() -> Path:
 
 
 def build(
-    output: Path, lock_file: Path, requirements_file: Path, *, renew_if_gone: bool = False, report: Report = print
+    output: Path,
+    lock_file: Path,
+    requirements_file: Path,
+    *,
+    variant: Variant = Variant.PINNED,
+    fastpath_wheel: Path | None = None,
+    renew_if_gone: bool = False,
+    report: Report = print,
 ) -> Built:
-    """Build `output`, or leave it when it is already the image of these inputs. Raises ImageError."""
-    inputs = Inputs.read(lock_file, requirements_file)
+    """Build `output`, or leave it when it is already the image of these inputs. Raises ImageError.
+
+    The compiled data plane comes from `fastpath_wheel`, or is the one that is installed here; ExtensionError where it
+    is not the one that image.lock pins, unless the variant is one that does without.
+    """
+    inputs = Inputs.read(lock_file, requirements_file, variant)
     requested = inputs.digest
     if (done := _finished(output, requested, renew_if_gone)) is not None:
         report(f"image: {output} is up to date")
         return done
+    if _brought(output, inputs):
+        return _stamped(output, _sha256(output), inputs, requested, report, renewed=False, fresh=False)
+    files = _extension_files(inputs, fastpath_wheel)
+    inputs, debs, renewed = _packages(inputs, renew_if_gone, report)
+    wheel_files = wheels.fetch(inputs.requirements, cache_directory() / "wheels")
+    members = _members(inputs, files, debs, wheel_files, report)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sha256 = write_archive(output, members)
+    return _stamped(output, sha256, inputs, requested, report, renewed=renewed, fresh=True)
+
+
+def _extension_files(inputs: Inputs, wheel: Path | None) -> dict[str, bytes]:
+    """What goes in, of the digest in `inputs`."""
+    if inputs.variant is Variant.PLAIN:
+        return {}
+    files = extension.files_of(wheel) if wheel else extension.files()
+    if inputs.variant is Variant.PINNED:
+        extension.require_pinned(files, inputs.pinned, f"in {wheel}" if wheel else "installed here")
+    elif not files:
+        raise ImageError(f"{extension.PACKAGE} is not installed here; `make setup` builds it, or says why it can't")
+    elif inputs.extension == inputs.pinned.files:
+        raise ImageError(f"the {extension.PACKAGE} installed here is the pinned one: leave --local-fastpath out")
+    return files
+
+
+def _packages(inputs: Inputs, renew_if_gone: bool, report: Report) -> tuple[Inputs, dict[str, Path], bool]:
+    """The packages' files, and whether they are newer ones than image.lock's, which the inputs then tell as well."""
     cache = cache_directory()
     mirrors = apt.machine_mirrors()
-    renewed = False
     try:
-        debs = _fetch(inputs.packages, mirrors, cache, report)
+        return inputs, _fetch(inputs.packages, mirrors, cache, report), False
     except apt.GoneError as error:
         if not renew_if_gone:
             raise
@@ -107,15 +154,27 @@ def build(
             "image: WARNING: building from newer packages instead, verified by Debian's signatures, not by image.lock"
         )
         packages = renew.renewed(cache, mirrors, report)
-        inputs, renewed = replace(inputs, packages=packages, lock_text=lock.render(packages)), True
-        debs = _fetch(packages, mirrors, cache, report)
-    members = _members(inputs, debs, wheels.fetch(inputs.requirements, cache / "wheels"), report)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    sha256 = write_archive(output, members)
-    built = Built(str(output), sha256, output.stat().st_size, requested, renewed, fresh=True)
+        return replace(inputs, packages=packages), _fetch(packages, mirrors, cache, report), True
+
+
+def _stamped(
+    output: Path, sha256: str, inputs: Inputs, requested: str, report: Report, *, renewed: bool, fresh: bool
+) -> Built:
+    built = Built(str(output), inputs.name, sha256, output.stat().st_size, requested, renewed, fresh)
     _stamp(output).write_text(json.dumps(asdict(built), sort_keys=True))
-    report(f"image: {output}: {built.size / 2**20:.1f} MiB, sha256 {sha256}")
+    came = "" if fresh else ", brought here from another machine"
+    report(f"image: {output}: {built.name}, {built.size / 2**20:.1f} MiB, sha256 {sha256}{came}")
     return built
+
+
+def _brought(output: Path, inputs: Inputs) -> bool:
+    """Whether somebody has put just this image there: whole, and made of these inputs, as it says itself."""
+    try:
+        members = read_members(output)
+    except ImageError:
+        return False
+    made_of = (members.description.get("inputs"), members.description.get("name"))
+    return made_of == (inputs.digest, inputs.name) and output.read_bytes() == pack(members)
 
 
 def _sources() -> list[Path]:
@@ -129,16 +188,30 @@ def _stamp(output: Path) -> Path:
     return output.with_name(output.name + ".stamp")
 
 
+def outdated(output: Path, requested: str) -> bool:
+    """Whether it was built here, of other inputs than these."""
+    try:
+        stamp = json.loads(_stamp(output).read_text())
+        return bool(stamp["inputs"] != requested and stamp["sha256"] == _sha256(output))
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def _finished(output: Path, requested: str, accept_renewed: bool) -> Built | None:
     try:
         stamp = Built(**json.loads(_stamp(output).read_text()))
         if stamp.inputs != requested or (stamp.renewed and not accept_renewed):
             return None
-        if hashlib.sha256(output.read_bytes()).hexdigest() != stamp.sha256:
+        if _sha256(output) != stamp.sha256:
             return None
     except (OSError, ValueError, TypeError):
         return None
     return Built(**{**asdict(stamp), "path": str(output), "fresh": False})
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _fetch(packages: list[lock.Package], mirrors: apt.Mirrors, cache: Path, report: Report) -> dict[str, Path]:
@@ -150,7 +223,9 @@ def _fetch(packages: list[lock.Package], mirrors: apt.Mirrors, cache: Path, repo
     return debs
 
 
-def _members(inputs: Inputs, debs: dict[str, Path], wheel_files: list[Path], report: Report) -> Members:
+def _members(
+    inputs: Inputs, files: dict[str, bytes], debs: dict[str, Path], wheel_files: list[Path], report: Report
+) -> Members:
     kernels = [name for name in debs if name.startswith("linux-image-")]
     if len(kernels) != 1:
         raise ImageError(f"image.lock holds {len(kernels)} kernel packages instead of one")
@@ -158,34 +233,35 @@ def _members(inputs: Inputs, debs: dict[str, Path], wheel_files: list[Path], rep
     kernel = Kernel(debs[kernels[0]])
     with tempfile.TemporaryDirectory(prefix="wgnode-image-") as work:
         python = GuestPython(Path(work, "root"))
-        if not inputs.extension:
-            report("image: without the compiled data plane, which is not installed here; gateways run on plain Python")
+        if inputs.variant is not Variant.PINNED:
+            report(f"image: {inputs.name} is {inputs.variant.about}")
         report("image: tracing what the node imports, compiling it with the appliance's interpreter")
         python.unpack([deb for name, deb in debs.items() if name not in kernels])
         wheels.extract(wheel_files, python.site)
-        extension.write(inputs.extension, python.site)
+        extension.write(files, python.site)
         python.add_our_code(WGNODE)
         sources, extensions = python.traced()
         pyc = python.compiled(sorted({*sources, *always_needed()}), Path(work, "pyc"))
         binaries = python.with_libraries([BINARY, *extensions])
     description = _description(inputs, kernels[0], wheel_files)
     described = json.dumps(description, sort_keys=True).encode()
-    files = initial_files(pyc, binaries, kernel.modules, kernel.optional, described)
-    report(f"image: packing {len(files)} entries")
-    initramfs = compress(cpio.pack(files))
+    entries = initial_files(pyc, binaries, kernel.modules, kernel.optional, described)
+    report(f"image: packing {len(entries)} entries")
+    initramfs = compress(cpio.pack(entries))
     return Members(kernel.vmlinux, initramfs, description)
 
 
 def _description(inputs: Inputs, kernel: str, wheel_files: list[Path]) -> dict[str, object]:
     return {
         "format": 1,
+        "name": inputs.name,
         "version": version("wgnode"),
         "inputs": inputs.digest,
         "kernel": kernel.removeprefix("linux-image-"),
         "python": VERSION,
         "packages": {package.name: package.version for package in inputs.packages},
         "wheels": [wheel.name for wheel in wheel_files],
-        "extension": extension.digest(inputs.extension),
+        "extension": inputs.extension,
     }
 
 

@@ -1,11 +1,13 @@
-"""`image.lock`: the Debian packages of the appliance, by name, version, architecture, SHA-256 and place in the pool.
+"""`image.lock`: what the appliance is made of. Text without any host: the mirror is the building machine's own. Pure.
 
-Text without any host: the mirror is the building machine's own. Pure.
+The Debian packages, by name, version, architecture, SHA-256 and place in the pool; and the compiled data plane, by the
+digests of its sources and of what they give, with the compilers and options that give just that.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -13,6 +15,15 @@ HEADER = """\
 # The Debian packages that the appliance image is made of; `wgnode image lock` renews them against the
 # distribution's signed release files. name version architecture sha256 path
 """
+
+
+EXTENSION_HEADER = """\
+# The compiled data plane (fastpath/) that goes in: its sources, what comes of them, and what makes that. The same
+# compilers make the same bytes anywhere; `python -m tools.fastpath --lock` renews these lines.
+"""
+EXTENSION = "fastpath"
+DIGESTS = {"sources": 16, "files": 64, "wheel": 64}
+"""Hexadecimal digits of what must be there; the other words say what it was made by, for a person to compare."""
 
 
 class LockError(ValueError):
@@ -34,12 +45,25 @@ class Package:
         return self.path.rsplit("/", 1)[-1]
 
 
+@dataclass(frozen=True)
+class Extension:
+    """The compiled data plane: `files` is the digest of what is installed (extension.digest), `wheel` of its file.
+
+    `sources` is that of what goes into it, `made_by` has compilers and options by name, as they say themselves.
+    """
+
+    sources: str
+    files: str
+    wheel: str
+    made_by: Mapping[str, str]
+
+
 def parse(text: str) -> list[Package]:
     """Packages, sorted. Raises LockError."""
     packages = [
-        _parse_line(number, line.split())
+        _parse_line(number, words)
         for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.startswith("#")
+        if (words := line.split()) and not line.startswith("#") and words[0] != EXTENSION
     ]
     names = [package.name for package in packages]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -49,9 +73,28 @@ def parse(text: str) -> list[Package]:
     return sorted(packages)
 
 
-def render(packages: list[Package]) -> str:
+def parse_extension(text: str) -> Extension:
+    """Raises LockError where it is not pinned."""
+    lines = [line.split(maxsplit=2) for line in text.splitlines() if line.startswith(f"{EXTENSION} ")]
+    values = {words[1]: words[2].strip() for words in lines if len(words) == 3}
+    for name, length in DIGESTS.items():
+        if not re.fullmatch(f"[0-9a-f]{{{length}}}", values.get(name, "")):
+            raise LockError(
+                f"image.lock: `{EXTENSION} {name}` is {values.get(name, 'missing')!r}, no digest; write it anew with"
+                " `python -m tools.fastpath --lock`"
+            )
+    made_by = {name: value for name, value in values.items() if name not in DIGESTS}
+    return Extension(values["sources"], values["files"], values["wheel"], made_by)
+
+
+def render(packages: list[Package], extension: Extension | None = None) -> str:
     lines = (f"{p.name} {p.version} {p.architecture} {p.sha256} {p.path}\n" for p in sorted(packages))
-    return HEADER + "".join(lines)
+    return HEADER + "".join(lines) + (_render_extension(extension) if extension else "")
+
+
+def _render_extension(extension: Extension) -> str:
+    values = {name: getattr(extension, name) for name in DIGESTS} | dict(extension.made_by)
+    return EXTENSION_HEADER + "".join(f"{EXTENSION} {name} {value}\n" for name, value in values.items())
 
 
 def changes(old: list[Package], new: list[Package]) -> list[str]:

@@ -44,6 +44,11 @@ def image_name(manifest: Mapping[str, object]) -> str:
     return variant.image_name(str(manifest.get("version", "unknown")))
 
 
+def variant_of_file(name: str) -> Variant:
+    """Of a file by its name, as `wgnode image build` names it."""
+    return next((each for each in Variant if each.file_name == name), Variant.PINNED)
+
+
 def variant_of(name: str) -> Variant:
     """Of an image by its name."""
     return next((each for each in (Variant.LOCAL, Variant.PLAIN) if name.endswith(each.value)), Variant.PINNED)

@@ -16,11 +16,10 @@ from tests.bench.dataplane.pair import Failed
 from tests.lab.guest import Guest, Parts, two_configs, unpack
 from tests.lab.interop import Bench, Namespace
 from wgnode.image import machine
-from wgnode.image.build import PROJECT, build
+from wgnode.image.best import build_best
 from wgnode.image.errors import ImageError
 from wgnode.image.units import VHOST_DEVICE
 
-IMAGE = PROJECT / "build" / "image" / "appliance.tar"
 KVM_MODULES = ("kvm_intel", "kvm_amd")
 
 
@@ -53,8 +52,7 @@ def ensure_image(say: Callable[[str], None]) -> Path:
     if not Path(machine.QEMU).exists():
         raise Missing(f"{machine.QEMU} is not there: install qemu-system-x86")
     try:
-        locks = (PROJECT / "image.lock", PROJECT / "requirements.lock")
-        return Path(build(IMAGE, *locks, renew_if_gone=True, report=say).path)
+        return Path(build_best(renew_if_gone=True, report=say).path)
     except ImageError as error:
         raise Missing(f"the image is not built: {error}") from None
 

@@ -97,7 +97,7 @@ def test_an_image_that_can_not_be_built_leaves_microvms_out(tmp_path: Path, monk
         raise ImageError("no mirror answers")
 
     monkeypatch.setattr(machine, "QEMU", __file__)
-    monkeypatch.setattr(guests, "build", fails)
+    monkeypatch.setattr(guests, "build_best", fails)
     found = measured()
     assert gateways.prepared(["microvm"], tmp_path, found, lambda text: None) == []
     assert found.missing == {"gateways, microvm": "the image is not built: no mirror answers"}

@@ -9,6 +9,7 @@ from wgnode.cli import image as cli
 from wgnode.image import apt, cpio, lock, renew
 from wgnode.image.archive import Members, write_archive
 from wgnode.image.errors import ImageError
+from wgnode.image.variants import Variant
 
 LIBC = lock.Package("libc6", "2", "amd64", "a" * 64, "pool/main/libc6_2_amd64.deb")
 
@@ -42,12 +43,50 @@ def test_build_reports_on_standard_error_and_prints_json_alone(
     def build(output: Path, *_: object, report: object, **__: object) -> cli.Built:
         assert callable(report)
         report("image: building")
-        return cli.Built(str(output), "s", 1, "i", renewed=False, fresh=True)
+        return cli.Built(str(output), "wgnode-0", "s", 1, "i", renewed=False, fresh=True)
 
     monkeypatch.setattr(cli, "build_image", build)
     done = runner.invoke(cli.command, ["build", "--json", "--output", str(tmp_path / "a.tar")])
     assert json.loads(done.stdout)["sha256"] == "s"
     assert done.stderr == "image: building\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "variant", "file"),
+    [
+        ([], Variant.PINNED, "appliance.tar"),
+        (["--without-fastpath"], Variant.PLAIN, "appliance-plain.tar"),
+        (["--local-fastpath"], Variant.LOCAL, "appliance-local.tar"),
+    ],
+)
+def test_each_kind_of_image_has_its_own_file(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, options: list[str], variant: Variant, file: str
+) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def build(output: Path, *_: object, variant: Variant, **__: object) -> cli.Built:
+        asked.append((output.name, variant))
+        return cli.Built(str(output), "wgnode-0", "s", 1, "i", renewed=False, fresh=True)
+
+    monkeypatch.setattr(cli, "build_image", build)
+    assert runner.invoke(cli.command, ["build", *options]).exit_code == 0
+    assert asked == [(file, variant)]
+
+
+@pytest.mark.parametrize("options", [["--best", "--without-fastpath"], ["--best", "--output", "x"]])
+def test_options_that_exclude_each_other_are_refused(runner: CliRunner, options: list[str]) -> None:
+    assert runner.invoke(cli.command, ["build", *options]).exit_code == 2
+
+
+def test_renewing_the_packages_keeps_what_is_pinned_of_the_extension(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt, "machine_mirrors", lambda: apt.Mirrors(("m",), ()))
+    monkeypatch.setattr(renew, "renewed", lambda *_: [LIBC])
+    file, pinned = tmp_path / "image.lock", lock.Extension("0" * 16, "1" * 64, "2" * 64, {"rustc": "1.95.0 (x)"})
+    file.write_text(lock.render([lock.Package("libc6", "1", "amd64", "a" * 64, LIBC.path)], pinned))
+    assert runner.invoke(cli.command, ["lock", "--output", str(file)]).output == "~ libc6 1 -> 2\n"
+    assert lock.parse_extension(file.read_text()) == pinned
 
 
 def test_lock_writes_what_the_signed_lists_offer_and_tells_the_changes(

@@ -96,6 +96,12 @@ def read_mesh(folder: Path, stack: str) -> dict[str, Any]:
     return mesh if isinstance(mesh, dict) else {}
 
 
+def resting(folder: Path, stack: str) -> dict[str, Any]:
+    """What rests in a mesh's state, by name; {} of a mesh of before anything could. Raises StackError."""
+    outputs = json.loads(pulumi(["stack", "output", "--json", "--stack", stack], folder, f"stack {stack!r}"))
+    return outputs.get("resting") or {}
+
+
 def each(items: Iterable[Item], ask: Callable[[Item], Found], at_once: int = 0) -> list[Found | ExplainedError]:
     """What `ask` gives for each, in order, or the error that it raised; `at_once` of them run beside each other."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,7 +39,8 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
 
     Hosts are asked over SSH, all at once and none for longer than 10 s. A session is expected, so a missing handshake
     is a problem, where one of the two sites keeps it alive: the one that nobody can call. Two sites that both can be
-    called have none while they have nothing to say.
+    called have none while they have nothing to say. Sites that left the mesh's configuration, and whose keys and
+    addresses rest in its state, are listed last.
     """
     from infra.commands import stacks as stack_files
     from infra.errors import ExplainedError
@@ -50,10 +51,11 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
     except ExplainedError as error:
         raise click.UsageError(str(error)) from None
     known = list(zip(names, stack_files.each(names, lambda name: stack_files.read_site(folder, name)), strict=True))
+    resting = _resting(folder, known)
     code = 0
     try:
         while True:
-            code = _show(look(known), as_json, clear=watch and sys.stdout.isatty())
+            code = _show(look(known), resting, as_json, clear=watch and sys.stdout.isatty())
             if not watch:
                 break
             time.sleep(INTERVAL)
@@ -88,16 +90,31 @@ def look(known: Sequence[tuple[str, SiteStack | Exception]]) -> list[SiteStatus]
     return statuses
 
 
-def _show(sites: Sequence[SiteStatus], as_json: bool, clear: bool) -> int:
-    """Print, and say by the exit code whether all is well."""
-    from infra.commands.status_table import render
+def _resting(folder: Path, known: Sequence[tuple[str, SiteStack | Exception]]) -> dict[str, dict[str, Any]]:
+    """What rests, by the mesh's stack and by name. A mesh that can't be read is told and is no site's fault."""
+    from infra.commands import stacks as stack_files
+
+    meshes = sorted({site.mesh for _, site in known if not isinstance(site, Exception)})
+    found = {}
+    for mesh, resting in zip(meshes, stack_files.each(meshes, lambda m: stack_files.resting(folder, m)), strict=True):
+        if isinstance(resting, Exception):
+            click.echo(f"note: what rests in {mesh} is not known: {resting}", err=True)
+        else:
+            found[mesh] = resting
+    return found
+
+
+def _show(sites: Sequence[SiteStatus], resting: Mapping[str, Mapping[str, Any]], as_json: bool, clear: bool) -> int:
+    """Print, and say by the exit code whether all is well; what rests is."""
+    from infra.commands.status_table import render, render_resting
 
     healthy = all(site.healthy for site in sites)
     if clear:
         click.clear()
     if as_json:
         listed = [asdict(site) | {"healthy": site.healthy} for site in sites]
-        click.echo(json.dumps({"healthy": healthy, "sites": listed}, indent=None if clear else 2))
+        told = {"healthy": healthy, "sites": listed, "resting": resting}
+        click.echo(json.dumps(told, indent=None if clear else 2))
     else:
-        click.echo(render(sites))
+        click.echo("\n\n".join([render(sites), *render_resting(resting)]))
     return 0 if healthy else 1

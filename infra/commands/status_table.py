@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from infra.commands.site_status import Peer, SiteStatus, short
 
@@ -12,6 +13,19 @@ HEADING = ("peer", "endpoint", "handshake", "received", "sent")
 def render(sites: Sequence[SiteStatus]) -> str:
     """A block a site: the gateway, its digests, its peers, then what is wrong with it."""
     return "\n\n".join("\n".join(_site(site)) for site in sites)
+
+
+def render_resting(resting: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    """A line a mesh in which something rests, by its stack."""
+    for mesh, sites in sorted(resting.items()):
+        if sites:
+            listed = ", ".join(f"{name} ({_facts(one)})" for name, one in sorted(sites.items()))
+            yield f"resting in {mesh}: {listed}"
+
+
+def _facts(one: Mapping[str, Any]) -> str:
+    facts = [f"index {one['index']}", *one["addresses"]]
+    return ", ".join(facts if one["publicKeys"] else [*facts, "private key lost"])
 
 
 def _site(site: SiteStatus) -> Iterable[str]:

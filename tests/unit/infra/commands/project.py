@@ -12,9 +12,10 @@ PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 FAKE_PULUMI = """#!/bin/sh
 here="$(dirname "$0")"
 echo "$@" >> "$here/calls"
+kind=json; [ "$1" = stack ] && kind=outputs.json
 while [ "$1" != --stack ]; do shift; done
-[ -f "$here/$2.json" ] || { echo "error: no stack named '$2' found" >&2; exit 6; }
-cat "$here/$2.json"
+[ -f "$here/$2.$kind" ] || { echo "error: no stack named '$2' found" >&2; exit 6; }
+cat "$here/$2.$kind"
 """
 
 
@@ -57,5 +58,10 @@ class Folder:
             {"wgmesh:role": "site", "wgmesh:site": opened},
         )
 
+    def outputs(self, stack: str, **outputs: Any) -> None:
+        """What `pulumi stack output --json` says."""
+        (self.bin / f"{stack}.outputs.json").write_text(json.dumps(outputs))
+
     def mesh(self, environment: str = "dev", **mesh: Any) -> None:
+        self.outputs(f"{environment}-mesh")
         self.stack(f"{environment}-mesh", {"wgmesh:role": "mesh", "wgmesh:mesh": mesh})

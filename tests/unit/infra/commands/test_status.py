@@ -112,3 +112,36 @@ def test_watching_looks_again_until_it_is_interrupted(hosts: Hosts, monkeypatch:
     assert (done.exit_code, waits) == (0, [2.0, 2.0])
     assert done.output.count("berlin: running") == 2
     assert (hosts.folder.bin / "calls").read_text().count("config") == 1, "secrets are asked for once"
+
+
+RESTING = {
+    "cabin": {"index": 2, "addresses": ["10.99.0.2", "fd00:99::2"], "publicKeys": ["a key"]},
+    "depot": {"index": 3, "addresses": ["10.99.0.3", "fd00:99::3"], "publicKeys": []},
+}
+
+
+def test_what_rests_is_listed_and_is_no_fault(hosts: Hosts) -> None:
+    hosts.site("berlin", "198.51.100.2", report())
+    hosts.folder.outputs("dev-mesh", topology={}, resting=RESTING)
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith(
+        "\n\nresting in dev-mesh: cabin (index 2, 10.99.0.2, fd00:99::2),"
+        " depot (index 3, 10.99.0.3, fd00:99::3, private key lost)\n"
+    )
+    assert json.loads(run("--json").stdout)["resting"] == {"dev-mesh": RESTING}
+
+
+def test_a_mesh_in_which_nothing_rests_or_ever_could_adds_no_line(hosts: Hosts) -> None:
+    hosts.site("berlin", "198.51.100.2", report())
+    for outputs in ({"topology": {}}, {"topology": {}, "resting": {}}):
+        hosts.folder.outputs("dev-mesh", **outputs)
+        assert "resting" not in run().output
+
+
+def test_a_mesh_that_can_not_be_read_is_a_note_and_the_sites_are_shown(hosts: Hosts) -> None:
+    hosts.site("berlin", "198.51.100.2", report())
+    done = run()
+    assert done.exit_code == 0
+    assert "note: what rests in dev-mesh is not known: stack 'dev-mesh': no stack named 'dev-mesh' found" in done.stderr
+    assert "berlin: running" in done.stdout

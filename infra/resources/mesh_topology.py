@@ -57,6 +57,9 @@ SCHEMA = {
 
 
 class MeshTopology:
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
     def check(self, news: Properties, olds: Properties) -> Properties:
         checked = validated(MeshConfig, news)
         if failures := [(problem.path, problem.message) for problem in mesh_problems(checked)]:
@@ -66,10 +69,18 @@ class MeshTopology:
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         known = Known.of(state)
         if not has_unknown(news):
-            _judge(MeshSpec.from_dict(news), known)
-            for note in mesh_notes.foreseen(MeshSpec.from_dict(news), known):
-                log(note, Severity.INFO)
+            spec = MeshSpec.from_dict(news)
+            _judge(spec, known)
+            self._tell(spec, known)
         return Diff((*_changes(old_inputs, news), *_taken_over(news, known)))
+
+    def _tell(self, spec: MeshSpec, known: Known) -> None:
+        """Once a process, hence once a preview or update: its refresh compares too."""
+        notes = {(spec.name, note): None for note in mesh_notes.foreseen(spec, known)}
+        for mesh, note in notes:
+            if (mesh, note) not in self._told:
+                log(note, Severity.INFO)
+        self._told |= notes.keys()
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:

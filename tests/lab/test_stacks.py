@@ -51,6 +51,52 @@ def assert_keys_are_encrypted(project: Project, said: str) -> None:
     assert not [secret for secret in found if secret in written + said]
 
 
+def test_a_mesh_of_before_ids_is_taken_over_and_what_leaves_it_rests(project: Project) -> None:
+    project.mesh()
+    project.done("up", "--yes", "--skip-preview", *MESH)
+    made = json.loads(project.done("stack", "output", "topology", *MESH))["sites"]
+    make_older_than_ids(project)
+    preview = project.done("preview", "--diff", *MESH)
+    assert "this mesh is from before sites had ids: berlin, cabin get one each" in preview
+    assert re.search(r"berlin *: \{\s*\+ id", preview), preview
+    project.done("up", "--yes", "--skip-preview", *MESH)
+    project.done("preview", "--expect-no-changes", *MESH)
+    taken = json.loads(project.done("stack", "output", "topology", *MESH))["sites"]
+    for name, site in taken.items():
+        assert (site["publicKeys"], site["addresses"]) == (made[name]["publicKeys"], made[name]["addresses"])
+        assert (site["labels"], site["id"] == made[name]["id"]) == ([1, 2], False)
+
+    project.done("config", "rm", "--path", "wgmesh:mesh.sites.cabin", *MESH)
+    assert "site 'cabin' leaves and rests (index 2)" in project.done("up", "--yes", "--skip-preview", *MESH)
+    resting = json.loads(project.done("stack", "output", "resting", *MESH))
+    assert resting["cabin"]["publicKeys"] == taken["cabin"]["publicKeys"]
+    told = project.done("preview", "--expect-no-changes", *MESH).partition("Diagnostics:")[2]
+    assert told.count("site 'cabin' rests (index 2)") == 1
+    lodge = {"renamedFrom": "cabin", "recipient": project.recipients["cabin"][1], "lans[0]": "10.2.0.0/24"}
+    project.configure("dev-mesh", {f"mesh.sites.lodge.{key}": value for key, value in lodge.items()})
+    project.done("up", "--yes", "--skip-preview", *MESH)
+    renamed = json.loads(project.done("stack", "output", "topology", *MESH))["sites"]["lodge"]
+    assert renamed == {**taken["cabin"], "lans": ["10.2.0.0/24"], "renamedFrom": "cabin"}
+    project.done("preview", "--expect-no-changes", *MESH)
+
+
+def make_older_than_ids(project: Project) -> None:
+    """The state as the version before ids had it."""
+    state = json.loads(project.done("stack", "export", *MESH))
+    (mesh,) = [made for made in state["deployment"]["resources"] if made["type"].endswith(":MeshTopology")]
+    sites = mesh["outputs"]["topology"]["sites"]
+    mesh["outputs"]["topology"]["format"] = 1
+    mesh["outputs"]["indices"] = {name: site["index"] for name, site in sites.items()}
+    for site in sites.values():
+        for key in ("id", "lanMac", "labels"):
+            del site[key]
+    for key in ("resting", "forgotten"):
+        del mesh["outputs"][key]
+    file = project.folder / "older.json"
+    file.write_text(json.dumps(state))
+    project.done("stack", "import", "--file", str(file), *MESH)
+
+
 def test_a_bad_mesh_is_told_everything_at_once_and_nothing_is_made(project: Project) -> None:
     project.mesh()
     project.configure("dev-mesh", {"mesh.sites.cabin.lans[0]": "10.1.0.0/16", "mesh.tunnel.v4": "10.1.0.0/25"})

@@ -98,7 +98,7 @@ def test_a_site_that_had_left_keeps_its_address_and_comes_back_with_a_new_key(af
 def test_the_preview_says_what_will_happen_and_the_next_one_has_nothing_to_say(
     after: dict[str, Any], said: list[str]
 ) -> None:
-    changes = KIND.diff(before(), inputs(), inputs()).changes
+    changes = MeshTopology().diff(before(), inputs(), inputs()).changes
     assert [(change.path, change.kind, change.replace) for change in changes] == [
         (f"sites.{name}.id", "ADD", False) for name in SITES
     ]
@@ -108,7 +108,7 @@ def test_the_preview_says_what_will_happen_and_the_next_one_has_nothing_to_say(
     foreseen = KIND.update("mesh", before(), inputs(), True)
     assert foreseen["topology"] is foreseen["bundles"] is UNKNOWN
     said.clear()
-    assert KIND.diff(after, inputs(), inputs()).changes == ()
+    assert MeshTopology().diff(after, inputs(), inputs()).changes == ()
     assert not [line for line in said if "before sites had ids" in line]
 
 

@@ -8,14 +8,15 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.topology.meshes import allocation_of
-from wgnode.topology import identity
+from wgnode.topology import history, identity, validate
 from wgnode.topology.allocate import Allocation, allocate
 from wgnode.topology.model import MeshSpec, SiteSpec, TopologyError
 from wgnode.topology.networks import addresses, capacity
+from wgnode.topology.validate import Problem
 
 NAMES = st.sets(st.sampled_from([f"s{n}" for n in range(12)]), max_size=8)
 _numbers = count()
@@ -148,3 +149,43 @@ def test_an_ipv6_tunnel_gives_out_its_last_address() -> None:
     network = ip_network("fd00:99::/126")
     assert capacity(network) == 3
     assert addresses([network], 3) == ("fd00:99::3",)
+
+
+LETTERS = "abcde"
+SPECS = st.builds(
+    lambda names, sources, forget: spec(dict(zip(names, sources, strict=False)), 14, forget=tuple(forget)),
+    st.lists(st.sampled_from(LETTERS), unique=True, max_size=4),
+    st.lists(st.none() | st.sampled_from(LETTERS), min_size=4, max_size=4),
+    st.sets(st.sampled_from(LETTERS), max_size=1),
+)
+
+
+def judged(wanted: MeshSpec, known: Mapping[str, Allocation], forgotten: frozenset[str]) -> list[Problem]:
+    raw = {name: {"renamedFrom": site.renamed_from} for name, site in wanted.sites.items()}
+    by_file = [*validate._rename_problems(raw), *validate._forget_problems(list(wanted.forget), raw)]
+    names = {name: one.renamed_from for name, one in known.items()}
+    return [*by_file, *history.problems(wanted, names, {}, forgotten)]
+
+
+@settings(max_examples=400)
+@given(st.lists(SPECS, max_size=8))
+def test_whatever_is_accepted_loses_nobody_but_the_forgotten_and_is_done_once(specs: list[MeshSpec]) -> None:
+    known: dict[str, Allocation] = {}
+    forgotten: frozenset[str] = frozenset()
+    for wanted in specs:
+        if judged(wanted, known, forgotten):
+            continue
+        after = allocate(wanted, known, counting)
+        given_up = {known[name].id for name in wanted.forget if name in known}
+        was = {one.id: (one.index, one.lan_mac) for one in known.values()}
+        now = {one.id: (one.index, one.lan_mac) for one in after.values()}
+        assert {id: facts for id, facts in was.items() if id not in given_up}.items() <= now.items()
+        assert len(now) == len(after)
+        assert set(wanted.sites) <= set(after)
+        sources = {site.renamed_from for site in wanted.sites.values()}
+        for name in known.keys() & after.keys() - sources:
+            if not (name in wanted.sites and wanted.sites[name].renamed_from):
+                assert after[name].id == known[name].id, "who is not renamed keeps its id"
+        known, forgotten = after, frozenset(wanted.forget)
+        assert judged(wanted, known, forgotten) == [], "what was accepted stays valid"
+        assert allocate(wanted, known, counting) == known

@@ -67,6 +67,8 @@ config:
       # MiB and number of CPUs.
       memory: 128
       cpus: 1
+      # kvm, tcg (software emulation, much slower) or auto: kvm where the host has it.
+      accelerator: auto
       # From the project's folder; `make image` builds it.
       image: build/image/appliance.tar
     # What else may come in by the uplink: {{protocol: tcp, port: 443, from: [192.0.2.0/24]}}; no `from`: from anywhere.

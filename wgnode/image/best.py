@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wgnode.image import extension
-from wgnode.image.build import PROJECT, Built, Inputs, Report, build, outdated
+from wgnode.image.build import PROJECT, Built, Inputs, Report, build, finished, outdated
 from wgnode.image.variants import Variant
 
 FOLDER = PROJECT / "build" / "image"
@@ -38,9 +38,13 @@ def build_best(
     try:
         return built(Variant.PINNED)
     except extension.ExtensionError as error:
-        report(f"image: WARNING: {error}")
+        why = str(error)
     lesser = Variant.LOCAL if extension.files() else Variant.PLAIN
-    report(f"image: WARNING: building {lesser.file_name} instead, {lesser.about}")
+    if finished(folder / lesser.file_name, Inputs.read(lock_file, requirements_file, lesser).digest, renew_if_gone):
+        report(f"image: it is {lesser.about}; `wgnode image build` says why")
+    else:
+        report(f"image: WARNING: {why}")
+        report(f"image: WARNING: building {lesser.file_name} instead, {lesser.about}")
     done = built(lesser)
     _sweep(folder, lesser, lock_file, requirements_file, report)
     return done

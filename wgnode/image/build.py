@@ -112,7 +112,7 @@ def build(
     """
     inputs = Inputs.read(lock_file, requirements_file, variant)
     requested = inputs.digest
-    if (done := _finished(output, requested, renew_if_gone)) is not None:
+    if (done := finished(output, requested, renew_if_gone)) is not None:
         report(f"image: {output} is up to date")
         return done
     if _brought(output, inputs):
@@ -197,7 +197,8 @@ def outdated(output: Path, requested: str) -> bool:
         return False
 
 
-def _finished(output: Path, requested: str, accept_renewed: bool) -> Built | None:
+def finished(output: Path, requested: str, accept_renewed: bool) -> Built | None:
+    """What was built here, as long as it is of these inputs and nobody has touched it."""
     try:
         stamp = Built(**json.loads(_stamp(output).read_text()))
         if stamp.inputs != requested or (stamp.renewed and not accept_renewed):

@@ -76,11 +76,10 @@ def _why_not() -> str:
 
 
 def _told(reason: str, pinned: Extension) -> str:
-    rust = pinned.made_by.get("rustc", "").split(" ")[0]
+    rust, compiler = pinned.made_by.get("rustc", "").split(" ")[0], pinned.made_by.get("cc", "")
     return f"""\
 the compiled data plane that image.lock pins is not to be had here: {reason}. One of these helps:
-  - make it here, by {", ".join(pinned.made_by.get(name, "") for name in ("rustc", "cc"))}:
-      rustup toolchain install {rust} && make setup
+  - make it here: `make setup`, with Rust {rust} (`rustup toolchain install {rust}`, also beside another) and {compiler}
   - take its wheel from a machine that makes it (`python -m tools.fastpath` prints the file there):
       wgnode image build --fastpath-wheel FILE
   - take the whole image from there: copy build/image/{Variant.PINNED.file_name} to its place here, or give the site

@@ -87,7 +87,7 @@ def test_without_the_pinned_extension_there_is_no_image_but_what_to_do(
         project.build()
     said = str(error.value)
     assert says in said
-    for remedy in ("rustup toolchain install 1.95.0 && make setup", "--fastpath-wheel FILE", "--without-fastpath"):
+    for remedy in ("`rustup toolchain install 1.95.0`", "`make setup`", "--fastpath-wheel FILE", "--without-fastpath"):
         assert remedy in said
     assert "`gateway.image` as a URL" in said
     assert not project.output.exists()
@@ -166,6 +166,9 @@ def test_who_has_to_have_an_image_gets_the_best_there_is_under_its_own_name(
     loud = [line for line in project.said if "WARNING" in line]
     assert bool(loud) == (file != "appliance.tar")
     assert not loud or f"building {file} instead" in loud[-1]
+    project.said.clear()
+    assert not project.best().fresh
+    assert not [line for line in project.said if "WARNING" in line], "said once"
 
 
 def test_an_image_of_other_sources_is_not_left_as_the_best(project: Project, tmp_path: Path) -> None:

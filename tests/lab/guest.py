@@ -111,15 +111,11 @@ class Guest:
         self.run([*qemu])
 
     def start_hostd(self) -> None:
-        arguments = [
-            "run",
-            "--name",
-            self.letter,
-            "--run-directory",
-            str(self.directory),
-            "--state",
-            str(self.directory),
-        ]
+        """It knows the guest's peers by the layer on the host's disk."""
+        layer = self.directory / "config.cpio"
+        layer.write_bytes(layers.config_layer(self.config))
+        arguments = ["run", "--name", self.letter, "--baked", str(self.directory)]
+        arguments += ["--run-directory", str(self.directory), "--state", str(self.directory)]
         self.run([sys.executable, "-I", str(self.parts.hostd), *arguments])
 
     def run(self, command: list[str]) -> None:

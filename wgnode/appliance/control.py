@@ -44,7 +44,7 @@ class Control:
 
     def __init__(self, loop: Loop, log: Log, answers: Answers, beat: Callable[[], None]) -> None:
         self.loop, self.log, self.answers, self.beat = loop, log, answers, beat
-        self.channel: Channel | None = None
+        self.channel: Channel[Message] | None = None
         self._find_port()
         self._heartbeat()
         loop.call_later(PATIENCE, lambda: self._resume({}))

@@ -10,9 +10,11 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Container
-from typing import Any
+from collections.abc import Callable, Container, Mapping
+from ipaddress import ip_address
 
+from wgnode.hostd.said import PeerPlace
+from wgnode.io import address
 from wgnode.io.loop import Loop
 
 Resolved = dict[str, str]
@@ -28,11 +30,13 @@ def split(endpoint: str) -> tuple[str, str]:
 
 
 def resolve(endpoint: str) -> str:
-    """The first address of the name. Raises OSError."""
+    """The first address of the name. Raises OSError, also for one that is nowhere: some resolvers block names so."""
     host, port = split(endpoint)
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP)
-    address = answers[0][4][0]
-    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+    found = ip_address(answers[0][4][0])
+    if why := address.nowhere(found):
+        raise OSError(f"it resolves to {found}, an address that is {why}")
+    return address.written(found, int(port))
 
 
 def set_request(public_key: str, endpoint: str) -> str:
@@ -60,15 +64,15 @@ def due(
     return wanted
 
 
-def remembered(kept: dict[str, Any], named: Container[str], now: float) -> dict[str, str]:
+def remembered(kept: Mapping[str, PeerPlace], named: Container[str], now: float) -> dict[str, str]:
     """By public key, where peers were last (StateFile.peers; `now` in seconds since 1970).
 
     One whose endpoint is a name only while a session may last: after that the name is the better guess.
     """
     return {
-        key: peer["endpoint"]
+        key: peer.endpoint
         for key, peer in kept.items()
-        if peer.get("endpoint") and (key not in named or now - peer["last_handshake"] < SESSION_LIFETIME)
+        if peer.endpoint and (key not in named or now - (peer.last_handshake or 0) < SESSION_LIFETIME)
     }
 
 
@@ -93,7 +97,7 @@ class Resolver:
             for name in self._questions.get():
                 try:
                     found[name] = resolve(name)
-                except (OSError, UnicodeError) as error:
+                except (OSError, ValueError) as error:
                     problems.append(f"{name}: {error}")
             self._answers.put((found, problems))
             os.eventfd_write(self._wake, 1)

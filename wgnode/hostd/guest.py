@@ -5,12 +5,17 @@ Requests carry an id and wait for the reply with the same id, so any number of c
 
 from __future__ import annotations
 
+import errno
 import itertools
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wgnode.io.control import Channel, Message
+from wgnode.hostd import said
+from wgnode.hostd.rates import Bucket
+from wgnode.hostd.said import Failure, Health, Hello, Outcome, Refused, Reply, Said, UapiText
+from wgnode.io.control import Channel, FrameError, Message
 from wgnode.io.loop import Loop, Timer
 
 RECONNECT = 1.0
@@ -24,22 +29,40 @@ SILENT_AFTER = 10.0
 """Seconds without a sign of life after which a guest counts as silent."""
 MOST_PENDING = 256
 
-Answer = Callable[[Message | None], None]
+MESSAGES = (100.0, 1000.0)
+"""A second, and at once: a guest boots with hundreds of lines to tell. One that has more to say has to wait."""
+BYTES = (8 << 20, 32 << 20)
+"""The same."""
+REFUSALS = (0.1, 10.0)
+"""Lines about what was refused."""
+
+Content = UapiText | Outcome | Health | Failure
+Answer = Callable[[Content | None], None]
 """Gets the reply, or None when there was none in time or the guest went away."""
 
 
 class GuestLink:
-    """`on_message` gets hello, log, heartbeat and whatever else the guest tells by itself."""
+    """`on_message` gets hello, log, heartbeat and whatever else the guest tells by itself, judged (said.py).
+
+    `latest` is the newest time that the host's clock has shown, in nanoseconds since 1970.
+    """
 
     def __init__(
-        self, loop: Loop, path: Path, on_message: Callable[[Message], None], log: Callable[[str], None]
+        self,
+        loop: Loop,
+        path: Path,
+        on_message: Callable[[Said], None],
+        log: Callable[[str], None],
+        latest: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.loop, self.path, self.on_message, self.log = loop, path, on_message, log
-        self.hello: Message | None = None
+        self.loop, self.path, self.on_message, self.log, self.latest = loop, path, on_message, log, latest
+        self.hello: Hello | None = None
+        self.refused = 0
         self.connected_at: float | None = None
         self.alive_at: float | None = None
         self._socket: socket.socket | None = None
-        self._channel: Channel | None = None
+        self._channel: Channel[bytes] | None = None
+        self._messages, self._bytes, self._refusals = Bucket(*MESSAGES), Bucket(*BYTES), Bucket(*REFUSALS)
         self._ids = itertools.count(1)
         self._pending: dict[int, tuple[Answer, Timer]] = {}
         loop.call_later(0, self._connect)
@@ -53,18 +76,24 @@ class GuestLink:
             return "booting"
         if self.alive_at is None or self.loop.now() - self.alive_at > SILENT_AFTER:
             return "silent"
-        return "failed" if self.hello.get("error") else "running"
+        return "failed" if self.hello.error else "running"
 
     def send(self, message: Message) -> None:
         """Tell the guest something, if it is there."""
-        if self._channel is not None:
-            self._channel.send(message)
+        if self._channel is not None and not self._channel.send(message):
+            self._complain(f"a {message['type']} message was not sent, because the guest does not read")
 
     def request(self, message: Message, answer: Answer, timeout: float = REQUEST_TIMEOUT) -> None:
         """Ask the guest; `answer` is called once, never before this returns."""
         number = next(self._ids)
         alive = self._channel is not None and self.hello is not None and len(self._pending) < MOST_PENDING
-        if not alive or self._channel is None or not self._channel.send({**message, "id": number}):
+        try:
+            sent = alive and self._channel is not None and self._channel.send({**message, "id": number})
+        except FrameError as error:
+            too_large = Failure(str(error), errno.EMSGSIZE)
+            self.loop.call_later(0, lambda: answer(too_large))
+            return
+        if not sent:
             self.loop.call_later(0, lambda: answer(None))
             return
         timer = self.loop.call_later(timeout, lambda: self._answered(number, None))
@@ -86,10 +115,10 @@ class GuestLink:
             return
         self._socket = connection
         self.connected_at = self.loop.now()
-        self._channel = Channel(self.loop, connection.fileno(), self._received, self._closed)
+        self._channel = Channel(self.loop, connection.fileno(), self._received, self._closed, read=bytes)
         self._ask_hello(self._channel)
 
-    def _ask_hello(self, channel: Channel) -> None:
+    def _ask_hello(self, channel: Channel[bytes]) -> None:
         """The guest greets when it sees a new connection; asking covers the case that it saw none."""
         if channel is self._channel and self.hello is None:
             channel.send({"type": "hello"})
@@ -106,20 +135,35 @@ class GuestLink:
             self._answered(number, None)
         self.loop.call_later(RECONNECT, self._connect)
 
-    def _received(self, message: Message) -> None:
-        self.alive_at = self.loop.now()
-        if message["type"] == "reply":
-            number = message.get("id")
-            if isinstance(number, int):
-                self._answered(number, message)
+    def _received(self, body: bytes) -> None:
+        self._bound(len(body))
+        try:
+            heard = said.parse(body, self.latest())
+        except Refused as error:  # no sign of life: a guest that only talks nonsense is as good as silent
+            self.refused += 1
+            self._complain(f"the guest said what is not believed ({self.refused} times): {error}")
             return
-        if message["type"] == "hello":
-            if message == self.hello:  # asked for more than once, while it booted
+        self.alive_at = self.loop.now()
+        if isinstance(heard, Reply):
+            return self._answered(heard.number, heard.content)
+        if isinstance(heard, Hello):
+            if heard == self.hello:  # asked for more than once, while it booted
                 return
-            self.hello = message
-        self.on_message(message)
+            self.hello = heard
+        self.on_message(heard)
 
-    def _answered(self, number: int, reply: Message | None) -> None:
+    def _bound(self, size: int) -> None:
+        """Who talks too much is not listened to for a while: what that costs is the guest's own time."""
+        now = self.loop.now()
+        wait = max(self._messages.take(1, now), self._bytes.take(size, now))
+        if wait and self._channel is not None:
+            self._channel.rest(wait)
+
+    def _complain(self, text: str) -> None:
+        if self._refusals.offer(self.loop.now()):
+            self.log(text)
+
+    def _answered(self, number: int, reply: Content | None) -> None:
         answer, timer = self._pending.pop(number, (None, None))
         if answer is not None and timer is not None:
             timer.cancel()

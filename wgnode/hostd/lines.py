@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wgnode.io import strict
+from wgnode.io.accept import Acceptor
 from wgnode.io.loop import Loop
 from wgnode.io.unix_client import UnixClient
 
@@ -33,22 +34,20 @@ class LineListener:
         finally:
             os.umask(before)
         self._socket.listen(MOST_CLIENTS)
-        loop.add_reader(self._socket.fileno(), self._accept)
+        self._acceptor = Acceptor(loop, self._socket, self._accept)
 
     def close(self) -> None:
         for client in list(self._clients):
             client.close()
-        self.loop.remove_reader(self._socket.fileno())
+        self._acceptor.close()
         self._socket.close()
         self.path.unlink(missing_ok=True)
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            connection, _ = self._socket.accept()
-            if len(self._clients) >= MOST_CLIENTS:
-                connection.close()
-                return
-            self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard))
+    def _accept(self, connection: socket.socket) -> None:
+        if len(self._clients) >= MOST_CLIENTS:
+            connection.close()
+            return
+        self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard))
 
 
 class _Client(UnixClient):
@@ -75,8 +74,8 @@ class _Client(UnixClient):
 
     def _ask(self, line: bytes) -> None:
         try:
-            question = json.loads(line)
-        except (ValueError, RecursionError):
+            question = strict.loads(line)
+        except strict.Malformed:
             question = None
         if isinstance(question, dict):
             self.handler(question, self._reply)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wgnode.hostd.guest import GuestLink
-from wgnode.image import layers, paths
+from wgnode.hostd.guest import Content, GuestLink
+from wgnode.hostd.said import Failure, Outcome
+from wgnode.image import layers
 from wgnode.io.control import Message
 
 APPLY_TIMEOUT = 30.0
@@ -19,22 +20,24 @@ APPLY_TIMEOUT = 30.0
 Reply = Callable[[dict[str, Any]], None]
 
 
-def apply(guest: GuestLink, reply: Reply) -> None:
+def apply(guest: GuestLink, reply: Reply, config_layer: Path, secrets_layer: Path) -> None:
     """Answers what the node answers (appliance.gateway.Gateway.configure), `restart` for one that can't be changed."""
     if guest.status != "running" or guest.hello is None:
         return reply({"restart": f"the guest is {guest.status}"})
-    if "configure" not in guest.hello.get("can", ()):
-        return reply({"restart": f"version {guest.hello.get('version')} of the node can't be changed while it runs"})
+    if "configure" not in guest.hello.can:
+        return reply({"restart": f"version {guest.hello.version} of the node can't be changed while it runs"})
     try:
-        config = layers.config_of(Path(paths.CONFIG_LAYER).read_bytes()).to_json()
-        secrets = layers.secrets_of(Path(paths.SECRETS_LAYER).read_bytes()).to_json()
+        config = layers.config_of(config_layer.read_bytes()).to_json()
+        secrets = layers.secrets_of(secrets_layer.read_bytes()).to_json()
     except (OSError, ValueError) as error:
         return reply({"error": f"the baked layers can't be applied: {error}"})
     message: Message = {"type": "configure", "config": config.decode(), "secrets": secrets.decode()}
     guest.request(message, lambda answer: reply(_of(answer)), APPLY_TIMEOUT)
 
 
-def _of(answer: Message | None) -> dict[str, Any]:
+def _of(answer: Content | None) -> dict[str, Any]:
     if answer is None:
         return {"error": f"the guest did not answer within {APPLY_TIMEOUT:.0f} s"}
-    return {name: value for name, value in answer.items() if name not in ("type", "id")}
+    if isinstance(answer, Outcome):
+        return dict(answer.report)
+    return {"error": answer.error if isinstance(answer, Failure) else "the guest gave the answer to another question"}

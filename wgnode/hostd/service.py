@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from wgnode.hostd import endpoints, live, state
-from wgnode.hostd.guest import GuestLink
+from wgnode.hostd.background import Background
+from wgnode.hostd.guest import Content, GuestLink
+from wgnode.hostd.layer import ConfigLayer
 from wgnode.hostd.lines import LineListener, Reply
 from wgnode.hostd.notify import Notifier
-from wgnode.io.control import Message
+from wgnode.hostd.rates import Bucket
+from wgnode.hostd.said import Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText
+from wgnode.image import paths
 from wgnode.io.loop import Loop
 from wgnode.io.uapi_socket import UapiListener
 
@@ -26,17 +32,37 @@ NO_ANSWER = "errno=-110\n\n"
 """ETIMEDOUT, as UAPI says it."""
 NO_GUEST = "errno=-19\n\n"
 """ENODEV."""
+LARGEST_UAPI = 4 << 20
+"""Bytes of a request: 10,000 peers are 3 MB, and what more becomes on its way would not fit into the guest's memory."""
+NO_UAPI = re.compile(r"[^\n -~]")
+LINES = (20.0, 600.0)
+"""Of the guest's log in the journal: a second, and at once. A guest boots with at most 500 that wait."""
+GREETINGS = (0.5, 10.0)
+"""Each makes a few lines and questions; one that comes after too many only counts for what it says."""
+MOST_WRITES = 4
+"""Contents of the state file that may wait for a slow disk."""
+STEP = 10**9
+"""Nanoseconds; a clock that was set by more is told to the guest at once."""
 PRIORITY = {"error": "<3>", "warning": "<4>", "info": "<6>"}
 """What journald understands at the beginning of a line."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """`run` holds the sockets, `state` what is kept."""
+    """`run` holds the sockets, `state` what is kept; `baked` the gateway's layers (None: the host's own)."""
 
     name: str
     run: Path
     state: Path
+    baked: Path | None = None
+
+    @property
+    def config(self) -> Path:
+        return self.baked / "config.cpio" if self.baked else Path(paths.CONFIG_LAYER)
+
+    @property
+    def secrets(self) -> Path:
+        return self.baked / "secrets.cpio" if self.baked else Path(paths.SECRETS_LAYER)
 
 
 class Hostd:
@@ -48,18 +74,25 @@ class Hostd:
         places: Places,
         notifier: Notifier,
         *,
-        say: Callable[[str], None],
+        say: Callable[[str], object],
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self.loop, self.places, self.notifier, self.say, self.wall = loop, places, notifier, say, wall
-        self.kept = state.StateFile(places.state)
+        self.background = Background(MOST_WRITES)
+        self.layer = ConfigLayer(lambda: places.config, self._warn)
+        self.kept = state.StateFile(places.state, wall(), self._warn, self.background.do)
         self.named: dict[str, str] = {}
         self.applied: dict[str, str] = {}
         self.handshakes: dict[str, float | None] = {}
         self._problems: list[str] = []
+        self._lines, self._greetings = Bucket(*LINES), Bucket(*GREETINGS)
+        self._left_out = 0
+        self._connected_at: float | None = None
+        self._doubted = False
+        self._offset = self._clock_offset()
         self.resolver = endpoints.Resolver(loop, self._resolved)
-        self.guest = GuestLink(loop, places.run / "control.sock", self._told, self._warn)
-        self.uapi = UapiListener(loop, UAPI_NAME, self._uapi, directory=places.run)
+        self.guest = GuestLink(loop, places.run / "control.sock", self._told, self._warn, self._latest)
+        self.uapi = UapiListener(loop, UAPI_NAME, self._uapi, directory=places.run, largest=LARGEST_UAPI)
         self.lines = LineListener(loop, places.run / "hostd.sock", self._asked)
         self._status = ""
         self._tick()
@@ -69,36 +102,58 @@ class Hostd:
 
     def close(self) -> None:
         self.notifier.stopping()
-        self._keep({})
+        self.kept.save()
         self.lines.close()
         self.uapi.close()
         self.guest.close()
+        self.background.close()
+
+    def _latest(self) -> int:
+        return self.kept.clock(self.wall())
 
     # What the guest tells
 
-    def _told(self, message: Message) -> None:
-        if message["type"] == "log":
-            self.say(f"{PRIORITY.get(str(message.get('level')), '<6>')}guest: {message.get('text')}")
-        elif message["type"] == "heartbeat":
-            self.kept.stamped(int(message.get("tai64n", 0)))
-        elif message["type"] == "hello":
+    def _told(self, message: Said) -> None:
+        if isinstance(message, LogLine):
+            self._log(message)
+        elif isinstance(message, Heartbeat):
+            self._stamped(message)
+        elif isinstance(message, Hello):
             self._greeted(message)
 
-    def _greeted(self, hello: Message) -> None:
-        error = hello.get("error")
-        self.say(
-            f"<6>guest greets: {hello.get('name')}, version {hello.get('version')}" if not error else f"<3>{error}"
-        )
+    def _log(self, line: LogLine) -> None:
+        if not self._lines.offer(self.loop.now()):
+            self._left_out += 1
+            return
+        if self._left_out:
+            self._warn(f"{self._left_out} lines of the guest were left out, because it wrote too many")
+            self._left_out = 0
+        self.say(f"{PRIORITY[line.level]}guest: {line.text}")
+
+    def _stamped(self, heartbeat: Heartbeat) -> None:
+        """One that is not believed is a sign of life all the same: the node may run, and its clock is set by us."""
+        if heartbeat.tai64n is not None:
+            self.kept.stamped(heartbeat.tai64n)
+        elif not self._doubted:
+            self._warn("the guest's time stamps are more than an hour beyond this host's clock, and are not kept")
+        self._doubted = heartbeat.tai64n is None
+
+    def _greeted(self, hello: Hello) -> None:
+        if self._connected_at != self.guest.connected_at:  # another machine
+            self._connected_at, self._greetings = self.guest.connected_at, Bucket(*GREETINGS)
+        if not self._greetings.offer(self.loop.now()):
+            return
+        greeting = f"<6>guest greets: {hello.name}, version {hello.version}"
+        self.say(f"<3>guest: {hello.error}" if hello.error else greeting)
         self.applied = {}
-        self._name(hello)
+        self._name()
         self._resume()
         self._resolve()
         self._poll_once()
 
-    def _name(self, message: Message) -> None:
+    def _name(self) -> None:
         """Which endpoints are names now; one that was resolved for a name that stays is not set again."""
-        named = message.get("endpoints")
-        former, self.named = self.named, named if isinstance(named, dict) else {}
+        former, self.named = self.named, self.layer.named()
         self.applied = {key: at for key, at in self.applied.items() if self.named.get(key) == former.get(key)}
 
     def _resume(self) -> None:
@@ -107,7 +162,9 @@ class Hostd:
         One behind a NAT can't be called otherwise. A node that runs takes the endpoints of peers that have none.
         """
         wall = self.wall()
-        known = endpoints.remembered(self.kept.peers, self.named, wall / 1e9)
+        keys = self.layer.keys() or frozenset()
+        kept = {key: place for key, place in self.kept.peers.items() if key in keys}
+        known = endpoints.remembered(kept, self.named, wall / 1e9)
         self.guest.send({"type": "resume", "unix_ns": wall, "tai64n": self.kept.floor, "endpoints": known})
 
     # What clients ask
@@ -115,36 +172,36 @@ class Hostd:
     def _uapi(self, text: str, reply: Callable[[str], None]) -> None:
         if self.guest.status in ("stopped", "booting"):
             return reply(NO_GUEST)
-        self.guest.request(
-            {"type": "uapi", "text": text},
-            lambda answer: reply(NO_ANSWER if answer is None else str(answer.get("text", NO_ANSWER))),
-        )
+        if NO_UAPI.search(text):
+            return reply(f"errno=-{errno.EINVAL}\n\n")
+        self.guest.request({"type": "uapi", "text": text}, lambda answer: reply(_uapi_answer(answer)))
 
     def _asked(self, question: dict[str, Any], reply: Reply) -> None:
         if question.get("type") == "apply":
-            return live.apply(self.guest, lambda answer: self._applied(answer, reply))
+            return live.apply(
+                self.guest, lambda answer: self._applied(answer, reply), self.places.config, self.places.secrets
+            )
         if question.get("type") != "health":
             return reply({"error": f"unknown question {question.get('type')!r}"})
         own = {"name": self.places.name, "status": self.guest.status, "error": None}
         if own["status"] in ("stopped", "booting"):
             return reply({**own, "error": f"the guest is {own['status']}"})
 
-        def answered(answer: Message | None) -> None:
-            health = None if answer is None else answer.get("health")
-            if isinstance(health, dict):
-                self._learn(health)
-                reply({**own, **health})
-            else:
-                reply({**own, "status": "silent", "error": "the guest does not answer"})
+        def answered(answer: Content | None) -> None:
+            if isinstance(answer, Health):
+                self._learn(answer)
+                return reply({**answer.report, **own, "error": answer.report.get("error")})
+            why = answer.error if isinstance(answer, Failure) else "the guest does not answer"
+            reply({**own, "status": "silent", "error": why})
 
         self.guest.request({"type": "health"}, answered)
 
     def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
-        if "endpoints" in answer:
-            self._name(answer)
+        if "applied" in answer:
+            self._name()
             self._resume()  # for a peer that is back
             self._resolve()
-        reply({name: value for name, value in answer.items() if name != "endpoints"})
+        reply(answer)
 
     # What happens by itself
 
@@ -156,6 +213,7 @@ class Hostd:
             self.notifier.status(f"guest {status}")
         if self._lively(status):
             self.notifier.feed()
+        self._follow_clock()
         self.loop.call_later(min(5.0, (self.notifier.watchdog or 20.0) / 4), self._tick)
 
     def _lively(self, status: str) -> bool:
@@ -168,6 +226,15 @@ class Hostd:
             self._set_guest_time()
         self.loop.call_later(TIME_INTERVAL, self._send_time)
 
+    def _follow_clock(self) -> None:
+        """A host's clock that was wrong at its boot is set within a minute; the guest's time stamps should not wait."""
+        former, self._offset = self._offset, self._clock_offset()
+        if abs(self._offset - former) > STEP and self.guest.hello is not None:
+            self._set_guest_time()
+
+    def _clock_offset(self) -> int:
+        return self.wall() - int(self.loop.now() * 1e9)
+
     def _set_guest_time(self) -> None:
         self.guest.send({"type": "time", "unix_ns": self.wall()})
 
@@ -179,20 +246,18 @@ class Hostd:
     def _poll_once(self) -> None:
         self.guest.request({"type": "health"}, self._polled)
 
-    def _polled(self, answer: Message | None) -> None:
-        health = None if answer is None else answer.get("health")
-        if isinstance(health, dict):
-            self._learn(health)
+    def _polled(self, answer: Content | None) -> None:
+        if isinstance(answer, Health):
+            self._learn(answer)
 
-    def _learn(self, health: dict[str, Any]) -> None:
-        self.handshakes = {peer["public_key"]: peer["last_handshake"] for peer in health.get("peers", [])}
-        self._keep(state.of_health(health))
-
-    def _keep(self, peers: dict[str, Any]) -> None:
-        try:
-            self.kept.update(peers)
-        except OSError as error:
-            self._warn(f"state is not kept: {error}")
+    def _learn(self, health: Health) -> None:
+        """Of the peers that the configuration has: what a guest says of others is passed on, and not kept."""
+        self.handshakes = {key: place.last_handshake for key, place in health.places.items()}
+        keys = self.layer.keys()
+        if keys is None:
+            self.kept.save()
+        else:
+            self.kept.update(health.places, keys)
 
     def _resolve(self) -> None:
         if self.named:
@@ -212,5 +277,11 @@ class Hostd:
         self.say(f"<4>{text}")
 
 
-def _ignore(_: Message | None) -> None:
+def _uapi_answer(answer: Content | None) -> str:
+    if isinstance(answer, UapiText):
+        return answer.text
+    return f"errno=-{answer.number}\n\n" if isinstance(answer, Failure) else NO_ANSWER
+
+
+def _ignore(_: Content | None) -> None:
     """A refusal shows in the guest's own log."""

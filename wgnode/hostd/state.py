@@ -1,85 +1,184 @@
-"""What must outlive the guest: the newest time stamp, and when and where each peer was last. One small JSON file."""
+"""What must outlive the guest: the newest time stamp, and when and where each peer was last. One small JSON file.
+
+What is read from it is judged like what a guest says (said.py): an older hostd kept anything, and a disk may do worse.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from wgnode.hostd import said
+from wgnode.hostd.said import HOUR, PeerPlace, Refused
+from wgnode.io import strict
+
 FORMAT = 1
 FILE = "peers.json"
+ASIDE = "peers.json.refused"
+LARGEST = 4 << 20
+"""Bytes; 10,000 peers are 1.5 MB."""
 UNSEEN = 2 * 10**9
 """Nanoseconds of time stamps that a guest may use between its last heartbeat and its end."""
 UNSAVED = 40 * 10**9
 """The same between the last time the file was written (at most 30 s) and the end of hostd or of the host."""
 
-
-def of_health(health: dict[str, Any]) -> dict[str, Any]:
-    """By public key: endpoint, and last handshake in seconds since 1970. Peers that were never met are left out."""
-    return {
-        peer["public_key"]: {"endpoint": peer["endpoint"], "last_handshake": peer["last_handshake"]}
-        for peer in health.get("peers", [])
-        if peer["last_handshake"] is not None
-    }
+Peers = dict[str, PeerPlace]
+Write = Callable[[Callable[[], None]], bool]
+"""Runs what blocks on the disk, now or soon, in the order in which it was given; False for what it leaves out."""
 
 
 class StateFile:
     """Written only when it changes; a crash leaves the old or the new one.
 
-    `tai64n` is the newest time stamp that any guest is known to have used, in nanoseconds since 1970.
+    `tai64n` is the newest time stamp that any guest is known to have used, in nanoseconds since 1970, and `latest` the
+    newest time that the host's clock has shown: the file's own time counts, since a guest has no hand in it, and a host
+    without a battery boots in 1970. A stamp more than an hour beyond is nobody's.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, wall: int, warn: Callable[[str], None], write: Write | None = None) -> None:
         self.file = directory / FILE
-        content = self._read()
-        self.peers: dict[str, Any] = content["peers"]
-        self.tai64n: int = content["tai64n"]
+        self.warn, self.write = warn, write or _at_once
+        self.latest = wall
+        self.peers: Peers = {}
+        self.tai64n = 0
+        try:
+            self._take(self._read())
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            self._set_aside(error)
         self._saved = self.tai64n
+        self._written = dict(self.peers)
         self._heard = False
+        self._trouble = ""
 
     @property
     def floor(self) -> int:
         """Below this, the next guest's time stamps might repeat one of its predecessor's. 0: nothing is known."""
         return self.tai64n + (UNSEEN if self._heard else UNSAVED) if self.tai64n else 0
 
+    def clock(self, wall: int) -> int:
+        """The newest time that the host's clock has shown, `wall` among it: one that is set back takes nothing back."""
+        self.latest = max(self.latest, wall)
+        return self.latest
+
     def stamped(self, tai64n: int) -> None:
         """A guest has used this time stamp; kept in memory until the next `update`."""
         self._heard = True
         self.tai64n = max(self.tai64n, tai64n)
 
-    def update(self, peers: dict[str, Any]) -> None:
-        """Merge: a peer that the guest does not know any more is kept. Raises OSError."""
-        news = {key: peer for key, peer in peers.items() if not _same(self.peers.get(key), peer)}
-        if not news and self.tai64n == self._saved:
+    def update(self, places: Mapping[str, PeerPlace], known: Collection[str]) -> None:
+        """Merge what is new of known peers, and forget those that are unknown."""
+        news = {key: place for key, place in places.items() if key in known and place.last_handshake is not None}
+        kept = {key: place for key, place in self.peers.items() if key in known}
+        kept |= {key: place for key, place in news.items() if not _same(kept.get(key), place)}
+        self.peers = kept
+        self.save()
+
+    def save(self) -> None:
+        """Write it if it has changed. What fails is warned of once, and tried again the next time."""
+        if self.peers == self._written and self.tai64n == self._saved:
             return
-        merged = {**self.peers, **news}
-        new = self.file.with_suffix(".new")
-        with open(new, "w") as stream:
-            json.dump({"format": FORMAT, "peers": merged, "tai64n": self.tai64n}, stream, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(new, self.file)
-        self.peers, self._saved = merged, self.tai64n
+        self._written, self._saved = dict(self.peers), self.tai64n
+        content = _encoded(self.peers, self.tai64n)
+        if not self.write(lambda: self._store(content)):
+            self._saved = -1  # the next time
 
-    def _read(self) -> dict[str, Any]:
-        """A file that can't be used counts as none: without it the clock alone keeps time stamps growing."""
+    def _store(self, content: bytes) -> None:
         try:
-            content = json.loads(self.file.read_bytes())
-        except (OSError, ValueError):
-            content = None
-        known = content if isinstance(content, dict) and content.get("format") == FORMAT else {}
-        peers, tai64n = known.get("peers"), known.get("tai64n")
-        return {
-            "peers": peers if isinstance(peers, dict) else {},
-            "tai64n": tai64n if isinstance(tai64n, int) else 0,
-        }
+            _replace(self.file, content)
+            self._trouble = ""
+        except OSError as error:
+            self._saved = -1
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self.warn(f"state is not kept: {error}")
+
+    def _read(self) -> Any:
+        """Raises OSError, and ValueError for what is no file of ours. Never follows a link, nor waits for a pipe."""
+        descriptor = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError("not a regular file")
+            if found.st_uid not in (os.geteuid(), 0):
+                raise ValueError(f"it belongs to user {found.st_uid}")
+            if found.st_size > LARGEST:
+                raise ValueError(f"{found.st_size} bytes; the limit is {LARGEST}")
+            self.latest = max(self.latest, found.st_mtime_ns)
+            return strict.loads(stream.read(LARGEST + 1))
+
+    def _take(self, content: Any) -> None:
+        """Entry by entry; a bad one costs no other."""
+        peers = content.get("peers") if isinstance(content, dict) and content.get("format") == FORMAT else None
+        if not isinstance(peers, dict):
+            raise ValueError("not of this format")
+        refused = []
+        for key, place in list(peers.items())[: said.MOST_PEERS]:
+            try:
+                self.peers[said.key(key)] = _judged(place, self.latest)
+            except Refused as error:
+                refused.append(f"{said.printable(key, said.LONGEST_NAME)}: {error}")
+        try:
+            self.tai64n = _stamp(content.get("tai64n", 0), self.latest)
+        except Refused as error:
+            refused.append(f"tai64n: {error}")
+        if refused:
+            self.warn(f"{self.file}: {len(refused)} entries are not believed and forgotten, such as {refused[-1]}")
+
+    def _set_aside(self, error: Exception) -> None:
+        """For somebody to look at: without it the clock alone keeps time stamps growing."""
+        self.warn(f"{self.file} can't be used and is set aside as {ASIDE}: {said.printable(str(error))}")
+        with contextlib.suppress(OSError):
+            os.replace(self.file, self.file.with_name(ASIDE))
 
 
-def _same(kept: Any, peer: dict[str, Any]) -> bool:
+def _at_once(work: Callable[[], None]) -> bool:
+    work()
+    return True
+
+
+def _judged(kept: Any, latest: int) -> PeerPlace:
+    if not isinstance(kept, dict):
+        raise Refused("a peer is no object")
+    place = said.place_of(kept, latest)
+    if place.last_handshake is None or (place.endpoint is None and kept.get("endpoint") is not None):
+        raise Refused("no place where a peer can be")
+    return place
+
+
+def _stamp(value: Any, latest: int) -> int:
+    if (newest := said.stamp(value)) > latest + HOUR:
+        raise Refused("more than an hour beyond the host's clock")
+    return newest
+
+
+def _encoded(peers: Peers, tai64n: int) -> bytes:
+    listed = {key: {"endpoint": at.endpoint, "last_handshake": at.last_handshake} for key, at in peers.items()}
+    return json.dumps({"format": FORMAT, "peers": listed, "tai64n": tai64n}, sort_keys=True).encode()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Raises OSError. Whatever lies in the new file's place goes, and is never written through."""
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
+    os.replace(new, file)
+
+
+def _same(kept: PeerPlace | None, new: PeerPlace) -> bool:
     """A handshake's time is told from two clocks of the guest, so it wavers by some milliseconds."""
     return (
-        isinstance(kept, dict)
-        and kept.get("endpoint") == peer["endpoint"]
-        and abs(kept.get("last_handshake", 0) - peer["last_handshake"]) < 1
+        kept is not None
+        and kept.endpoint == new.endpoint
+        and abs((kept.last_handshake or 0) - (new.last_handshake or 0)) < 1
     )

@@ -107,7 +107,7 @@ class Setter:
 
     def apply(self, lines: str) -> None:
         """Raises UapiError or OSError at the first line that can't be applied."""
-        for line in lines.split("\n"):
+        for line in _lines(lines):
             if not line:
                 return
             key, equals, value = line.partition("=")
@@ -232,6 +232,15 @@ class Setter:
         "allowed_ip": _allowed_ip,
         "protocol_version": _protocol_version,
     }
+
+
+def _lines(text: str) -> Iterator[str]:
+    """One at a time: those of 16 MiB would fill a gateway's memory."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _key(value: str) -> bytes:

@@ -12,12 +12,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from wgnode.io.accept import Acceptor
 from wgnode.io.loop import Loop
 from wgnode.io.unix_client import PIECE, UnixClient
 
 DIRECTORY = Path("/var/run/wireguard")
 LARGEST_REQUEST = 16 << 20
-"""Bytes."""
+"""Bytes. One that is a little larger is answered with an error; one whose end is not in sight then is cut off."""
+TOO_LARGE = f"errno=-{errno.EMSGSIZE}\n\n"
 MOST_CLIENTS = 64
 IN_DELETE, IN_MOVED_FROM, IN_DELETE_SELF, IN_MOVE_SELF = 0x200, 0x40, 0x400, 0x800
 
@@ -30,7 +32,8 @@ class UapiListener:
     """Serves one socket file, readable by its owner only. A stale file is replaced.
 
     Raises FileExistsError when a process answers there already, OSError when the socket can't be made.
-    `on_removed` is called when someone else removes the file.
+    `largest` is a lower limit than LARGEST_REQUEST, in bytes: a request between the two is read, not kept, and answered
+    with an error. `on_removed` is called when someone else removes the file.
     """
 
     def __init__(
@@ -40,16 +43,17 @@ class UapiListener:
         handler: Handler,
         *,
         directory: Path = DIRECTORY,
+        largest: int | None = None,
         on_removed: Callable[[], None] | None = None,
     ) -> None:
-        self.loop, self.handler, self.on_removed = loop, handler, on_removed
+        self.loop, self.handler, self.on_removed, self.largest = loop, handler, on_removed, largest
         self.path = directory / f"{name}.sock"
         self._clients: set[_Client] = set()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_or_unlink(self.path)
         self._socket = _listen(self.path)
         self._identity = self._stat()
-        loop.add_reader(self._socket.fileno(), self._accept)
+        self._acceptor = Acceptor(loop, self._socket, self._accept)
         self._watch = _watch_directory(directory) if on_removed is not None else -1
         if self._watch >= 0:
             loop.add_reader(self._watch, self._directory_changed)
@@ -58,7 +62,7 @@ class UapiListener:
         """Disconnect everybody and remove the file, unless it is another's by now."""
         for client in list(self._clients):
             client.close()
-        self.loop.remove_reader(self._socket.fileno())
+        self._acceptor.close()
         self._socket.close()
         if self._watch >= 0:
             self.loop.remove_reader(self._watch)
@@ -74,15 +78,11 @@ class UapiListener:
             return None
         return found.st_dev, found.st_ino
 
-    def _accept(self) -> None:
-        try:
-            connection, _ = self._socket.accept()
-        except OSError:  # the client has left again, or we are out of descriptors
-            return
+    def _accept(self, connection: socket.socket) -> None:
         if len(self._clients) >= MOST_CLIENTS:
             connection.close()
             return
-        self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard))
+        self._clients.add(_Client(self.loop, connection, self.handler, self._clients.discard, self.largest))
 
     def _directory_changed(self) -> None:
         os.read(self._watch, PIECE)
@@ -94,18 +94,24 @@ class _Client(UnixClient):
     """One connection. Requests are answered in order: the next is not read before the last is answered."""
 
     def __init__(
-        self, loop: Loop, connection: socket.socket, handler: Handler, on_close: Callable[[_Client], None]
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        handler: Handler,
+        on_close: Callable[[_Client], None],
+        largest: int | None = None,
     ) -> None:
-        self.handler = handler
+        self.handler, self.largest = handler, LARGEST_REQUEST if largest is None else largest
         self.waiting = bytearray()
+        self.discarded = 0
         self.busy = False
         super().__init__(loop, connection, on_close)
 
     def received(self, data: bytes) -> None:
-        if len(self.waiting) + len(data) > LARGEST_REQUEST:
-            return self.close()
         searched = max(0, len(self.waiting) - 1)
         self.waiting += data
+        if self.discarded:
+            return self._discard()
         self._next(searched)
 
     def sent(self) -> None:
@@ -117,6 +123,8 @@ class _Client(UnixClient):
         if self.busy or self.unsent or self.fd < 0:
             return
         length = request_length(self.waiting, searched)
+        if (len(self.waiting) if length is None else length) > self.largest:
+            return self._discard()
         if length is None:
             return
         request = bytes(self.waiting[:length])
@@ -124,6 +132,19 @@ class _Client(UnixClient):
         self.busy = True
         self.loop.remove_reader(self.fd)
         self.handler(request.decode("utf-8", "replace"), self._reply)
+
+    def _discard(self) -> None:
+        """Read on to the end of a request that is too large: a client that still writes would not see an answer."""
+        end = self.waiting.find(b"\n\n")
+        gone = len(self.waiting) - 1 if end < 0 else end + 2  # one byte stays: the blank line may begin with it
+        self.discarded += gone
+        del self.waiting[:gone]
+        if end >= 0:
+            self.discarded, self.busy = 0, True
+            self.loop.remove_reader(self.fd)
+            self._reply(TOO_LARGE)
+        elif self.discarded >= LARGEST_REQUEST + LARGEST_REQUEST // 256:
+            self.close()
 
     def _reply(self, text: str) -> None:
         self.busy = False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wgnode.hostd import bundle, endpoints, main, state
+from wgnode.hostd import bundle, endpoints, main
 from wgnode.hostd.notify import Notifier
 
 NAMED = {"key": "gate.example:51820"}
@@ -44,52 +44,11 @@ def test_an_ipv6_endpoint_is_written_in_brackets() -> None:
     assert endpoints.resolve("127.0.0.1:51820") == "127.0.0.1:51820"
 
 
-def test_state_survives_and_keeps_peers_that_the_guest_does_not_know_any_more(tmp_path: Path) -> None:
-    state.StateFile(tmp_path).update({"a": {"endpoint": "e", "last_handshake": 1.0}})
-    state.StateFile(tmp_path).update({"b": {"endpoint": "f", "last_handshake": 2.0}})
-    assert sorted(state.StateFile(tmp_path).peers) == ["a", "b"]
-    assert [file.name for file in tmp_path.iterdir()] == ["peers.json"]
-
-
-def test_state_is_not_written_for_a_handshakes_time_that_wavers(tmp_path: Path) -> None:
-    kept = state.StateFile(tmp_path)
-    kept.update({"a": {"endpoint": "e", "last_handshake": 1000.001}})
-    before = kept.file.stat().st_ino
-    kept.update({"a": {"endpoint": "e", "last_handshake": 999.999}})
-    assert kept.file.stat().st_ino == before
-    for news in ({"endpoint": "f", "last_handshake": 999.999}, {"endpoint": "f", "last_handshake": 1120.0}):
-        kept.update({"a": news})
-        assert state.StateFile(tmp_path).peers == {"a": news}
-
-
-def test_peers_are_remembered_where_they_were_and_named_ones_while_a_session_may_last() -> None:
-    kept = {
-        "roamed": {"endpoint": "r:1", "last_handshake": 0.0},
-        "named": {"endpoint": "n:1", "last_handshake": 1000.0},
-        "nowhere": {"endpoint": None, "last_handshake": 1000.0},
-    }
-    named = {"named": "x.example:1"}
-    assert endpoints.remembered(kept, named, 1179.9) == {"roamed": "r:1", "named": "n:1"}
-    assert endpoints.remembered(kept, named, 1180.1) == {"roamed": "r:1"}
-
-
-def test_the_next_time_stamp_is_above_all_that_a_guest_may_have_used(tmp_path: Path) -> None:
-    kept = state.StateFile(tmp_path)
-    assert kept.floor == 0
-    kept.stamped(1000 * 10**9)
-    kept.stamped(999 * 10**9)
-    assert kept.floor == 1002 * 10**9, "heard a heartbeat ago"
-    kept.update({})
-    assert state.StateFile(tmp_path).floor == 1040 * 10**9, "written some time before hostd or the host ended"
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"format":99,"peers":{"a":1}}', b'{"format":1,"peers":3,"tai64n":"x"}']
-)
-def test_a_state_file_that_can_not_be_used_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / state.FILE).write_bytes(content)
-    assert state.StateFile(tmp_path).peers == {}
-    assert state.StateFile(tmp_path).floor == 0
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255"])
+def test_a_name_that_leads_nowhere_is_no_endpoint(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints.socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", (address, 1))])
+    with pytest.raises(OSError, match="resolves to"):
+        endpoints.resolve("blocked.example:51820")
 
 
 def test_a_guest_can_not_write_a_line_of_the_journal_that_passes_for_another(

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.unit.hostd.fakes import FakeGuest, turn
-from wgnode.hostd import client, live, service
+from wgnode.hostd import client, service
 from wgnode.hostd.notify import Notifier
+from wgnode.hostd.said import PeerPlace
 from wgnode.hostd.service import Hostd, Places
 from wgnode.image.layers import config_layer, secrets_layer
 from wgnode.io.loop import Loop
-from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets
+from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 PEER = {
@@ -24,6 +25,7 @@ PEER = {
     "rx_bytes": 1,
     "tx_bytes": 2,
 }
+PLACE = PeerPlace("203.0.113.9:1234", 900.0)
 HEALTH = {"error": None, "uptime": 5.0, "loaded": "l", "live": "v", "peers": [PEER]}
 HELLO = {"type": "hello", "name": "berlin", "version": "0.1.0", "error": None, "endpoints": {}}
 
@@ -47,9 +49,33 @@ def said() -> list[str]:
     return []
 
 
+def node_config(endpoint: str | None) -> NodeConfig:
+    """With one peer, at this endpoint."""
+    links = [LinkConfig("52:54:00:00:00:01", ())] * 2
+    return NodeConfig(
+        "demo", "berlin", (b"p" * 32,), 51820, (), *links, (PeerConfig("cabin", (bytes(32),), (), endpoint),)
+    )
+
+
+@pytest.fixture
+def baked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[NodeConfig, NodeSecrets]:
+    """The layers on the host's disk."""
+    config = node_config(None)
+    secrets = NodeSecrets((b"s" * 32,))
+    for name, data in (("CONFIG_LAYER", config_layer(config)), ("SECRETS_LAYER", secrets_layer(secrets))):
+        (tmp_path / name).write_bytes(data)
+        monkeypatch.setattr(service.paths, name, str(tmp_path / name))
+    return config, secrets
+
+
 @pytest.fixture
 def hostd(
-    loop: Loop, guest: FakeGuest, notifier: RecordingNotifier, said: list[str], tmp_path: Path
+    loop: Loop,
+    guest: FakeGuest,
+    notifier: RecordingNotifier,
+    said: list[str],
+    tmp_path: Path,
+    baked: tuple[NodeConfig, NodeSecrets],
 ) -> Iterator[Hostd]:
     made = Hostd(loop, Places("berlin", tmp_path, tmp_path), notifier, say=said.append, wall=lambda: 1_000 * 10**9)
     yield made
@@ -71,7 +97,7 @@ def in_thread(loop: Loop, guest: FakeGuest, ask: Any) -> Any:
     def answered() -> bool:
         for question in guest.of_type("health") + guest.of_type("uapi"):
             guest.received.remove(question)
-            content = {"health": HEALTH} if question["type"] == "health" else {"text": f"for {question['text']}"}
+            content = {"health": HEALTH} if question["type"] == "health" else {"text": "listen_port=1\nerrno=0\n\n"}
             guest.send({"type": "reply", "id": question["id"], **content})
         return bool(results)
 
@@ -90,6 +116,8 @@ def test_health_is_the_guests_with_the_status_of_the_link(loop: Loop, guest: Fak
     code, answer = in_thread(loop, guest, lambda: client.health(hostd.places.run / "hostd.sock"))
     assert code == client.RUNNING
     assert answer == {"name": "berlin", "status": "running", **HEALTH}
+    code, answer = in_thread(loop, guest, lambda: client.wait(hostd.places.run / "hostd.sock", {"live": "v"}, 1.0))
+    assert (code, answer["live"]) == (client.RUNNING, "v")
 
 
 def test_health_without_a_guest_says_so_with_another_exit_code(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
@@ -142,6 +170,7 @@ def test_the_guests_log_lines_are_printed_with_their_level(
 def test_handshakes_and_endpoints_are_kept(loop: Loop, guest: FakeGuest, hostd: Hostd, tmp_path: Path) -> None:
     greet(loop, guest)
     in_thread(loop, guest, lambda: client.health(tmp_path / "hostd.sock"))
+    turn(loop, guest, (tmp_path / "peers.json").exists)
     kept = json.loads((tmp_path / "peers.json").read_text())
     assert kept["peers"] == {KEY: {"endpoint": "203.0.113.2:51820", "last_handshake": 999.5}}
 
@@ -166,24 +195,13 @@ def answer_health(loop: Loop, guest: FakeGuest, health: dict[str, Any]) -> None:
 
 
 def test_what_is_kept_survives_hostd(loop: Loop, guest: FakeGuest, hostd: Hostd, tmp_path: Path) -> None:
-    hostd.kept.update({KEY: {"endpoint": "203.0.113.9:1234", "last_handshake": 900.0}})
+    hostd.kept.update({KEY: PLACE}, [KEY])
     greet(loop, guest)
     guest.send({"type": "heartbeat", "tai64n": 1_100 * 10**9})
     turn(loop, guest, lambda: hostd.kept.tai64n)
     assert guest.of_type("resume")[0]["endpoints"] == {KEY: "203.0.113.9:1234"}
     hostd.close()
     assert json.loads((tmp_path / "peers.json").read_text())["tai64n"] == 1_100 * 10**9
-
-
-@pytest.fixture
-def baked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[NodeConfig, NodeSecrets]:
-    """The layers on the host's disk."""
-    config = NodeConfig("demo", "berlin", (b"p" * 32,), 51820, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
-    secrets = NodeSecrets((b"s" * 32,))
-    for name, data in (("CONFIG_LAYER", config_layer(config)), ("SECRETS_LAYER", secrets_layer(secrets))):
-        (tmp_path / name).write_bytes(data)
-        monkeypatch.setattr(live.paths, name, str(tmp_path / name))
-    return config, secrets
 
 
 def apply(loop: Loop, guest: FakeGuest, hostd: Hostd, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -207,12 +225,14 @@ def test_the_baked_layers_are_brought_to_the_running_node(
     loop: Loop, guest: FakeGuest, hostd: Hostd, baked: tuple[NodeConfig, NodeSecrets]
 ) -> None:
     greet(loop, guest, can=["configure"])
-    config, secrets = baked
-    answer = {"applied": config.digest, "endpoints": {KEY: "192.0.2.7:1"}}
+    _, secrets = baked
+    layer = Path(service.paths.CONFIG_LAYER)
+    layer.write_bytes(config_layer(config := node_config("gate.example:1")))
+    answer = {"applied": config.digest, "endpoints": {KEY: "another.example:1"}}
     assert apply(loop, guest, hostd, answer) == (0, {"applied": config.digest})
     asked = guest.of_type("configure")[0]
     assert (asked["config"].encode(), asked["secrets"].encode()) == (config.to_json(), secrets.to_json())
-    assert hostd.named == {KEY: "192.0.2.7:1"}, "endpoints that are names are resolved from now on"
+    assert hostd.named == {KEY: "gate.example:1"}, "names are resolved from now on, those of the layer"
     turn(loop, guest, lambda: len(guest.of_type("resume")) == 2)
 
 
@@ -228,7 +248,7 @@ def test_layers_that_are_damaged_are_not_applied(
     loop: Loop, guest: FakeGuest, hostd: Hostd, baked: tuple[NodeConfig, NodeSecrets]
 ) -> None:
     greet(loop, guest, can=["configure"])
-    layer = Path(live.paths.CONFIG_LAYER)
+    layer = Path(service.paths.CONFIG_LAYER)
     layer.write_bytes(layer.read_bytes()[:300])
     code, answer = apply(loop, guest, hostd, {})
     assert (code, answer["error"][:33]) == (1, "the baked layers can't be applied")
@@ -240,7 +260,8 @@ def test_a_named_endpoint_is_resolved_and_set_once(
 ) -> None:
     answers = {"gate.example:51820": "192.0.2.7:51820"}
     monkeypatch.setattr(service.endpoints, "resolve", answers.__getitem__)
-    greet(loop, guest, endpoints={KEY: "gate.example:51820"})
+    Path(service.paths.CONFIG_LAYER).write_bytes(config_layer(node_config("gate.example:51820")))
+    greet(loop, guest, endpoints={KEY: "another.example:51820"})
     turn(loop, guest, lambda: guest.of_type("uapi"))
     expected = f"set=1\npublic_key={'00' * 32}\nupdate_only=true\nendpoint=192.0.2.7:51820\n\n"
     assert [question["text"] for question in guest.of_type("uapi")] == [expected]

@@ -1,0 +1,276 @@
+"""What a guest says becomes a frozen value, or is refused; both sides of each bound."""
+
+import json
+from typing import Any
+
+import pytest
+
+from wgnode.hostd import said
+from wgnode.hostd.said import HOUR, Failure, Health, Heartbeat, Hello, LogLine, Other, Outcome, Refused, Reply, UapiText
+from wgnode.nodeconfig import encode_key
+
+NOW = 1_700_000_000 * 10**9
+KEY = encode_key(bytes(32))
+PEER = {
+    "name": "cabin",
+    "public_key": KEY,
+    "public_keys": [KEY],
+    "preshared_keys": ["ab" * 32],
+    "endpoint": "203.0.113.2:51820",
+    "allowed_ips": ["10.2.0.0/24", "fd00::/64"],
+    "last_handshake": NOW / 1e9 - 5,
+    "rx_bytes": 1,
+    "tx_bytes": 2,
+    "persistent_keepalive": 25,
+}
+
+
+def parse(message: Any) -> said.Said:
+    return said.parse(message if isinstance(message, bytes) else json.dumps(message).encode(), NOW)
+
+
+def health(**changes: Any) -> Any:
+    told = parse({"type": "reply", "id": 1, "health": {"live": "ab", "peers": [PEER], **changes}})
+    assert isinstance(told, Reply)
+    return told.content
+
+
+def peer(**changes: Any) -> Any:
+    return health(peers=[{**PEER, **changes}])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"{}",
+        b'{"type":7}',
+        b'{"type":["hello"]}',
+        b'{"type":"hello","type":"log"}',
+        b'{"type":"heartbeat","tai64n":NaN}',
+        b'{"type":"heartbeat","tai64n":Infinity}',
+        b'{"type":"heartbeat","tai64n":-Infinity}',
+        b'{"type":"heartbeat","tai64n":1e999}',
+        b'{"type":"heartbeat","tai64n":1e3}',
+        b'{"type":"heartbeat","tai64n":' + b"9" * 5000 + b"}",
+        b'{"type":"heartbeat","tai64n":"1"}',
+        b'{"type":"heartbeat","tai64n":null}',
+        b'{"type":"heartbeat","tai64n":true}',
+        b'{"type":"heartbeat","tai64n":[1]}',
+        b'{"type":"heartbeat","tai64n":-1}',
+        b'{"type":"log","text":null}',
+        b'{"type":"log"}',
+        b'{"type":"x","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"type":"x","a":[' + b"0," * 300_000 + b"0]}",
+        b'{"type":"x","a":"' + b"a" * (256 << 10) + '\u20ac"}'.encode(),
+        b'{"type":"x","a":"' + b"a" * (256 << 10) + b'\\ud83d\\ude00"}',
+        b'{"type":"hello","name":"a\\u001b[2J"}',
+        b'{"type":"hello","name":"\\ud800"}',
+        b'{"type":"hello","can":"configure"}',
+        b'{"type":"hello","can":[["configure"]]}',
+        b'{"type":"reply","id":"1","text":""}',
+        b'{"type":"reply","id":true,"text":""}',
+        b'{"type":"reply"}',
+    ],
+    ids=lambda body: repr(body[:50]),
+)
+def test_what_is_no_message_is_refused(body: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        said.parse(body, NOW)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 200
+
+
+def test_messages_become_values() -> None:
+    hello = {"type": "hello", "name": "berlin", "version": "0.1.0", "error": "a\nb", "can": ["resume"], "endpoints": 3}
+    assert parse(hello) == Hello("berlin", "0.1.0", "a\\nb", frozenset({"resume"}))
+    assert parse({"type": "from the future\n", "x": [1]}) == Other("from the future\\n")
+    assert parse({"type": "reply", "id": 4, "applied": "ab", "endpoints": {"x": 1}}) == Reply(
+        4, Outcome({"applied": "ab"})
+    )
+    assert parse({"type": "reply", "id": 4, "restart": "the\nname"}) == Reply(4, Outcome({"restart": "the\\nname"}))
+    assert parse({"type": "reply", "id": 4, "error": "no"}) == Reply(4, Failure("no", 90))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, and \u00fcml\u00e4ut", "plain, and \u00fcml\u00e4ut"),
+        ("a\n<3>forged", "a\\n<3>forged"),
+        ("\x1b[2J\x07\r\x9b", "\\x1b[2J\\x07\\r\\x9b"),
+        ("\ud800", "\\ud800"),
+        ("\u2028\u202e\u200b\x85", "\\u2028\\u202e\\u200b\\x85"),
+        ("x" * 2000, "x" * 2000),
+        ("x" * 2003, "x" * 2000 + "[3 characters more]"),
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_a_log_line_is_one_line_that_no_terminal_obeys(text: str, shown: str) -> None:
+    assert parse({"type": "log", "level": "info", "text": text}) == LogLine("info", shown)
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize("level", ["fatal", None, [], {}, 3])
+def test_a_level_that_is_none_is_info(level: Any) -> None:
+    assert parse({"type": "log", "level": level, "text": "x"}) == LogLine("info", "x")
+
+
+def test_a_time_stamp_is_believed_up_to_an_hour_beyond_the_hosts_clock() -> None:
+    assert parse({"type": "heartbeat", "tai64n": NOW + HOUR}) == Heartbeat(NOW + HOUR)
+    assert parse({"type": "heartbeat", "tai64n": NOW + HOUR + 1}) == Heartbeat(None)
+    assert parse({"type": "heartbeat", "tai64n": 32_503_680_000 * 10**9}) == Heartbeat(None), "the year 3000"
+    assert parse({"type": "heartbeat", "tai64n": 5}) == Heartbeat(5), "its last handshake was long ago"
+
+
+@pytest.mark.parametrize("text", ["", "errno=0\n\n", "errno=-22\n\n", "a=b\nallowed_ip=fd00::/64\nerrno=0\n\n"])
+def test_an_answer_of_uapi_is_passed_on(text: str) -> None:
+    assert parse({"type": "reply", "id": 1, "text": text}) == Reply(1, UapiText(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "\n\n",
+        "errno=0\n",
+        "errno=0",
+        "a=b\n\nerrno=0\n\n",
+        "errno=0\n\nerrno=0\n\n",
+        "errno=0\n\n\n",
+        "a=\x1b[2J\nerrno=0\n\n",
+        "a=\u00e4\nerrno=0\n\n",
+        "no sign\nerrno=0\n\n",
+        "a=b\nerrno=x\n\n",
+        "a=b\nnoerrno=0\n\n",
+        "a=b\n\n",
+        7,
+        None,
+        ["errno=0\n\n"],
+    ],
+    ids=repr,
+)
+def test_what_would_confuse_a_client_of_uapi_is_an_error(text: Any) -> None:
+    told = parse({"type": "reply", "id": 1, "text": text})
+    assert isinstance(told, Reply)
+    assert isinstance(told.content, Failure)
+    assert told.content.number == 71
+
+
+def test_health_is_made_anew_of_what_was_judged() -> None:
+    told = health(uptime=3.5, surprise={"a": 1}, counters={"replay": 3}, offloads=["uso"], status="running")
+    assert told == Health(
+        {"live": "ab", "uptime": 3.5, "counters": {"replay": 3}, "offloads": ["uso"], "peers": [PEER]},
+        {KEY: said.PeerPlace(PEER["endpoint"], PEER["last_handshake"])},
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"live": 3},
+        {"live": "a b"},
+        {"live": "a" * 65},
+        {"loaded": {"a": 1}},
+        {"applied": ["ab"]},
+        {"error": 3},
+        {"uptime": "long"},
+        {"uptime": True},
+        {"time": None},
+        {"peers": {}},
+        {"peers": None},
+        {"peers": [None]},
+        {"peers": [[]]},
+        {"peers": [{}]},
+        {"peers": [PEER, PEER]},
+        {"public_keys": ["AAAA"]},
+        {"public_keys": KEY},
+        {"listen_port": 65536},
+        {"listen_port": -1},
+        {"fwmark": 1 << 32},
+        {"counters": {"a": "b"}},
+        {"counters": {"a": True}},
+        {"counters": {"\x1b": 1}},
+        {"counters": {str(number): 1 for number in range(1001)}},
+        {"pid1": 3},
+        {"pid1": {"argv": "x"}},
+        {"offloads": "uso"},
+        {"kernel": "6.1\n"},
+    ],
+    ids=lambda changes: repr(changes)[:60],
+)
+def test_health_of_another_shape_is_an_error(changes: dict[str, Any]) -> None:
+    assert isinstance(health(**changes), Failure)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"public_key": "AAAA"},
+        {"public_key": KEY[:-2] + "B="},  # the same bytes, written in another way
+        {"public_key": KEY + "\n"},
+        {"public_key": None},
+        {"public_keys": [KEY] * 3},
+        {"name": "a\nb"},
+        {"name": 5},
+        {"endpoint": 5},
+        {"endpoint": "gate.example:51820"},
+        {"endpoint": "203.0.113.2"},
+        {"endpoint": "203.0.113.2:65536"},
+        {"endpoint": "203.0.113.2:\u0661"},
+        {"endpoint": "2001:db8::1:5"},
+        {"endpoint": "[203.0.113.2]:5"},
+        {"allowed_ips": "10.0.0.0/8"},
+        {"allowed_ips": ["10.0.0.1/8"]},
+        {"allowed_ips": ["10.0.0.0/33"]},
+        {"allowed_ips": ["10.0.0.0/\u0668"]},
+        {"allowed_ips": ["10.0.0.0"]},
+        {"allowed_ips": [7]},
+        {"last_handshake": "x"},
+        {"last_handshake": True},
+        {"last_handshake": NOW / 1e9 + 3601},
+        {"last_handshake": 1 << 100},
+        {"rx_bytes": -1},
+        {"tx_bytes": 1.5},
+        {"persistent_keepalive": 65536},
+    ],
+    ids=repr,
+)
+def test_a_peer_of_another_shape_is_an_error(changes: dict[str, Any]) -> None:
+    assert isinstance(peer(**changes), Failure)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "place"),
+    [
+        (None, None),
+        ("203.0.113.2:1", "203.0.113.2:1"),
+        ("[2001:DB8::1]:5", "[2001:db8::1]:5"),
+        ("[::ffff:203.0.113.2]:5", "203.0.113.2:5"),
+        ("203.0.113.2:0", None),
+        ("0.0.0.0:5", None),
+        ("0.1.2.3:5", None),
+        ("[::]:5", None),
+        ("224.0.0.1:5", None),
+        ("[ff02::1]:5", None),
+        ("255.255.255.255:5", None),
+        ("127.0.0.1:5", None),
+        ("[::1]:5", None),
+        ("[fe80::1%3]:5", None),
+        ("[::ffff:224.0.0.1]:5", None),
+    ],
+)
+def test_an_endpoint_that_makes_no_sense_is_told_and_not_kept(endpoint: str | None, place: str | None) -> None:
+    told = peer(endpoint=endpoint)
+    assert isinstance(told, Health)
+    assert told.places[KEY].endpoint == place
+
+
+def test_ten_thousand_peers_can_be_told_and_one_more_can_not() -> None:
+    peers = [{**PEER, "public_key": encode_key(number.to_bytes(32, "big"))} for number in range(10_001)]
+    assert isinstance(health(peers=peers[:-1]), Health)
+    assert isinstance(health(peers=peers), Failure)

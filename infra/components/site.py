@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -155,7 +154,11 @@ def _connection(config: SiteConfig) -> dict[str, Any]:
 
 
 def _command_connection(config: SiteConfig) -> Any:
-    """pulumi-command takes one host key: of those pinned, the one whose kind its SSH library asks for first."""
+    """pulumi-command takes one host key: of those pinned, the one whose kind its SSH library asks for first.
+
+    Where the runner's agent listens it finds out itself (SSH_AUTH_SOCK); in the state that would be another path for
+    each person and login.
+    """
     from pulumi_command import remote
 
     host = config.host
@@ -165,7 +168,6 @@ def _command_connection(config: SiteConfig) -> Any:
         port=float(host.port),
         user=host.user,
         private_key=key,
-        agent_socket_path=os.environ.get("SSH_AUTH_SOCK") if host.agent else None,
         host_key=min(host.host_keys, key=lambda pin: COMMAND_HOST_KEYS.index(pin.split()[0])),
     )
 

@@ -72,7 +72,7 @@ class ApplianceImage:
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            require_source(inputs.get("source"))
+            require_source(inputs.get("source"), inputs["sha256"])
             return "", {**_recorded(inputs), "directory": image_directory(inputs["sha256"])}
         return inputs["sha256"], self._apply(inputs)
 
@@ -89,7 +89,7 @@ class ApplianceImage:
         if not preview:
             return self._whole(state, inputs) or self._apply(inputs)
         if not _is_whole(state):
-            require_source(inputs.get("source"))
+            require_source(inputs.get("source"), inputs["sha256"])
         return _recorded({**state, **inputs})
 
     def delete(self, id: str, state: Properties) -> None:
@@ -150,13 +150,24 @@ def source_of(inputs: Properties) -> str:
     return source
 
 
-def require_source(source: object) -> None:
-    """What can be seen of a source in a preview. Raises ImageError for a file that is not there."""
-    if isinstance(source, str) and "://" not in source and not Path(source).is_file():
+def require_source(source: object, sha256: str) -> None:
+    """What can be seen of a source in a preview. Raises ImageError for a file that is not there, or another one."""
+    if not isinstance(source, str) or "://" in source:
+        return
+    if not Path(source).is_file():
         raise ImageError(
             f"appliance image {source}: there is no such file, and the host needs it; build it with"
             " `wgnode image build`, copy it there, or correct the path"
         )
+    if (found := _sha256(Path(source))) != sha256:
+        raise _another(source, found, sha256)
+
+
+def _another(source: str, found: str, sha256: str) -> ImageError:
+    return ImageError(
+        f"appliance image {source}: SHA-256 is {found}, wanted {sha256};"
+        " build it again with `wgnode image build` or correct the digest"
+    )
 
 
 def name_on(host: Host, sha256: str) -> str | None:
@@ -232,10 +243,7 @@ def unpack(source: str, sha256: str, into: Path) -> dict[str, str]:
                 " build it with `wgnode image build`, or correct the path or URL"
             ) from error
         if found != sha256:
-            raise ImageError(
-                f"appliance image {source}: SHA-256 is {found}, wanted {sha256};"
-                " build it again with `wgnode image build` or correct the digest"
-            )
+            raise _another(source, found, sha256)
         local.seek(0)
         try:
             with tarfile.open(fileobj=local, mode="r:") as archive:

@@ -227,6 +227,14 @@ def test_of_several_pins_ones_own_commands_get_the_one_that_their_ssh_library_as
     assert set(COMMAND_HOST_KEYS) == set(HOST_KEY_TYPES)
 
 
+def test_where_a_runners_agent_listens_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/user/1000/agent")
+    site = config(tmp_path)
+    host = site.host.model_copy(update={"agent": True, "private_key": None})
+    given = _command_connection(site.model_copy(update={"host": host}))
+    assert given.agent_socket_path is None, "the plugin looks for it itself"
+
+
 def test_the_mesh_is_read_by_the_full_name_of_its_stack(engine: Engine, mesh: dict[str, Any]) -> None:
     engine.stack = {"topology": mesh["topology"], "bundles": mesh["bundles"]}
     assert run(lambda: read_mesh("dev-mesh")).topology["mesh"] == "dev"

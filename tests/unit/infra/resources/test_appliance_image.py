@@ -104,6 +104,8 @@ def test_a_preview_knows_the_directory_and_touches_nothing(kind, host, image):
 def test_a_preview_says_that_the_file_of_an_image_to_be_brought_is_not_there(kind, image):
     with pytest.raises(ExplainedError, match=r"appliance image /nowhere: there is no such file.*wgnode image build"):
         kind.create("image", checked(kind, image, source="/nowhere"), True)
+    with pytest.raises(ExplainedError, match=f"{image[1]}, wanted {'0' * 64}"):
+        kind.create("image", checked(kind, image, sha256="0" * 64), True)
     kind.create("image", checked(kind, image, source=UNKNOWN), True)  # not judged
 
 

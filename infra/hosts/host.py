@@ -17,12 +17,32 @@ class HostUnreachable(HostError):
     """No SSH connection within its time."""
 
 
-class LoginRefused(HostError):
-    """The host is there, but takes none of our keys."""
+class HostHangs(HostUnreachable):
+    """The host let us in, and answers no more."""
 
 
-class HostKeyMismatch(HostError):
+class NoEntry(HostError):
+    """The host is there, but what is configured does not let us work on it; other keys, pins or users may."""
+
+
+class LoginRefused(NoEntry):
+    """The host takes none of our keys, or we have none."""
+
+
+class HostKeyMismatch(NoEntry):
     """The host showed a key that is not pinned; nothing was sent to it."""
+
+
+class NoShell(NoEntry):
+    """The user's login shell does not run our commands as they are."""
+
+
+class NoRoot(NoEntry):
+    """The user gets no root by sudo."""
+
+
+class OutOfTime(HostError):
+    """What the program's customTimeouts leave an operation is over."""
 
 
 @dataclass(frozen=True)

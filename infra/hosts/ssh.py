@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import logging
+import queue
 import socket
+import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 
 import paramiko
 
-from infra.hosts import private_key
+from infra.hosts import dialling, private_key
 from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.hosts.watchdog import Watchdog
+from infra.provider import deadline
 
 # With what the engine needs itself, a command ends within 10 s for a host that is away, whichever way it is.
 CONNECT_TIMEOUT = 5.0  # seconds for name and TCP
 RECONNECT_TIMEOUT = 2.0  # seconds for the same to a host whose connection has just broken
 BANNER_GRACE = 2.0  # seconds more until the first word of an SSH server
-HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange and login of a host that did answer, which may be a slow one
+HANDSHAKE_TIMEOUT = 20.0  # seconds for key exchange, and for login, of a host that did answer, which may be slow
 SILENCE_TIMEOUT = 5_000  # milliseconds of unacknowledged data after which a connection counts as dead
 KEEPALIVE = 1  # seconds between packets that want to be acknowledged while we only wait
 # What matters comes as an exception; paramiko would also print tracebacks of its own.
@@ -38,20 +41,61 @@ def name_of(connection: Connection) -> str:
 def open_transport(connection: Connection, patience: float | None = None) -> paramiko.Transport:
     """A transport that is logged in, `patience` in seconds if it is not to be CONNECT_TIMEOUT.
 
-    Raises HostUnreachable, HostKeyMismatch or HostError (no login).
+    Raises HostUnreachable, HostKeyMismatch or LoginRefused.
     """
     keys = _load_key(connection)
-    connected_by = time.monotonic() + (CONNECT_TIMEOUT if patience is None else patience)
-    transport = paramiko.Transport(_connect(connection, connected_by))
+    wait = deadline.at_most(CONNECT_TIMEOUT if patience is None else patience)
+    connected_by = time.monotonic() + wait
     try:
-        _negotiate(transport, connection, connected_by + BANNER_GRACE)
-        _check_host_key(transport.get_remote_server_key(), connection)
-        _log_in(transport, connection, keys)
-        transport.set_keepalive(KEEPALIVE)
-    except BaseException:
-        transport.close()
-        raise
+        transport = _negotiated(connection, connected_by)
+    except OSError as failed:
+        raise HostUnreachable(
+            f"host {name_of(connection)}: cannot connect to port {connection.port} ({failed.strerror or failed});"
+            " check that it is up, its address, and that its firewall lets this machine in"
+        ) from None
+    with Watchdog(lambda: _abandon(transport)) as watchdog:
+        watchdog.limit(deadline.at_most(HANDSHAKE_TIMEOUT), "login")
+        try:
+            _check_host_key(transport.get_remote_server_key(), connection)
+            _log_in(transport, connection, keys)
+            transport.set_keepalive(KEEPALIVE)
+        except BaseException:
+            _abandon(transport)
+            raise
     return transport
+
+
+def _negotiated(connection: Connection, connected_by: float) -> paramiko.Transport:
+    """A transport with keys exchanged, to the first of the name's addresses that is an SSH server.
+
+    Raises OSError where none takes a connection, HostUnreachable where what takes them is no SSH server.
+    """
+    said: HostUnreachable | None = None
+    addresses = _resolve(connection, connected_by - 1)
+    with contextlib.closing(dialling.connected(addresses, connected_by)) as sockets:
+        try:
+            for sock, others in sockets:
+                try:
+                    return _negotiate(sock, connection, _patience(connected_by, others))
+                except HostUnreachable as error:
+                    said = error
+        except OSError:
+            if said is None:
+                raise
+    raise said or TimeoutError("timed out")
+
+
+def _patience(connected_by: float, others: int) -> float:
+    """Seconds for an SSH server's first word: all that is left, or a share of it where other addresses are."""
+    left = connected_by - time.monotonic()
+    return max(0.5, left / (others + 1)) if others else max(0.0, left) + BANNER_GRACE
+
+
+def _abandon(transport: paramiko.Transport) -> None:
+    """Close it whatever state it is in; paramiko leaves the socket of one that ended by itself."""
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        transport.close()
+        transport.sock.close()
 
 
 def fingerprint(key: bytes) -> str:
@@ -59,57 +103,61 @@ def fingerprint(key: bytes) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
-def _connect(connection: Connection, deadline: float) -> socket.socket:
-    error: OSError = TimeoutError("timed out")
+def _resolve(connection: Connection, until: float) -> list[dialling.Address]:
+    """getaddrinfo, but not for longer than we wait to connect. In a thread that nobody waits for at exit."""
+    answers: queue.SimpleQueue[list[dialling.Address] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(list(socket.getaddrinfo(connection.address, connection.port, type=socket.SOCK_STREAM)))
+        except UnicodeError as error:
+            answers.put(OSError(f"its name is none: {error}"))
+        except OSError as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
     try:
-        for family, _, _, _, address in _resolve(connection, deadline - 1):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            try:
-                sock.settimeout(max(0.1, deadline - time.monotonic()))
-                sock.connect(address)
-            except OSError as failed:
-                sock.close()
-                error = failed
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each command is a few small packets
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
-            return sock
-    except OSError as failed:
-        error = failed
-    raise HostUnreachable(
-        f"host {name_of(connection)}: cannot connect to port {connection.port} ({error.strerror or error});"
-        " check that it is up, its address, and that its firewall lets this machine in"
-    )
-
-
-_Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
-
-
-def _resolve(connection: Connection, deadline: float) -> list[_Address]:
-    """getaddrinfo, but not for longer than we wait to connect."""
-    resolver = ThreadPoolExecutor(1)
-    asked = resolver.submit(socket.getaddrinfo, connection.address, connection.port, type=socket.SOCK_STREAM)
-    resolver.shutdown(wait=False)
-    try:
-        return list(asked.result(max(0.5, deadline - time.monotonic())))
-    except FutureTimeout:
+        answer = answers.get(timeout=max(0.5, until - time.monotonic()))
+    except queue.Empty:
         raise TimeoutError("its name could not be resolved in time") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
-def _negotiate(transport: paramiko.Transport, connection: Connection, deadline: float) -> None:
-    """Key exchange, asking for the pinned kinds of host key first."""
+def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> paramiko.Transport:
+    """Key exchange, asking for the pinned kinds of host key first; `patience` in seconds for the server's first word.
+
+    Raises HostUnreachable.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each command is a few small packets
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
+    transport = paramiko.Transport(sock)
+    try:
+        _prefer_pinned(transport, connection)
+        transport.banner_timeout = patience
+        transport.auth_timeout = transport.handshake_timeout = HANDSHAKE_TIMEOUT
+        with Watchdog(lambda: _abandon(transport)) as watchdog:
+            watchdog.limit(deadline.at_most(patience + HANDSHAKE_TIMEOUT), "key exchange")
+            transport.start_client(timeout=HANDSHAKE_TIMEOUT)
+            if not transport.initial_kex_done:  # paramiko's time limit is no error
+                raise TimeoutError("no key exchange in time")
+    except BaseException as error:
+        _abandon(transport)
+        if not isinstance(error, paramiko.SSHException | OSError | EOFError):
+            raise
+        raise HostUnreachable(
+            f"host {name_of(connection)}: port {connection.port} answers, but not as an SSH server should"
+            f" ({str(error) or 'it ended the connection'})"
+        ) from None
+    return transport
+
+
+def _prefer_pinned(transport: paramiko.Transport, connection: Connection) -> None:
     pinned = {_pin_parts(pin)[0] for pin in connection.host_keys}
     options = transport.get_security_options()
     wanted = [kind for kind in options.key_types if _family(kind) in pinned]
     options.key_types = tuple(wanted + [kind for kind in options.key_types if kind not in wanted])
-    transport.banner_timeout = max(1.0, deadline - time.monotonic())
-    transport.auth_timeout = HANDSHAKE_TIMEOUT
-    try:
-        transport.start_client(timeout=HANDSHAKE_TIMEOUT)
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise HostUnreachable(
-            f"host {name_of(connection)}: port {connection.port} answers, but not as an SSH server should ({error})"
-        ) from None
 
 
 def _family(kind: str) -> str:
@@ -144,32 +192,58 @@ def _load_key(connection: Connection) -> list[paramiko.PKey]:
     if connection.private_key is None:
         keys: Iterable[paramiko.PKey] = paramiko.Agent().get_keys()
         if not (found := list(keys)):
-            raise HostError(f"host {name_of(connection)}: no private key given and no SSH agent with keys is running")
+            raise LoginRefused(
+                f"host {name_of(connection)}: no private key given and no SSH agent with keys is running; start one and"
+                " `ssh-add` the key, or set host.privateKey"
+            )
         return found
     try:
         return [private_key.load(connection.private_key)]
     except private_key.KeyProblem as problem:
-        raise HostError(f"host {name_of(connection)}: its private key cannot be used: {problem}") from None
+        raise LoginRefused(f"host {name_of(connection)}: its private key cannot be used: {problem}") from None
 
 
 def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[paramiko.PKey]) -> None:
     for tried, key in enumerate(keys):
         try:
-            if not transport.auth_publickey(connection.user, key):
-                return
+            if more := transport.auth_publickey(connection.user, key):
+                raise _refusal(connection, f"takes the key {_shown(key)}, but wants {', '.join(more)} too", _ONE_FACTOR)
+            return
+        except paramiko.BadAuthenticationType as error:
+            ways = ", ".join(error.allowed_types) or "nothing"
+            raise _refusal(connection, f"takes no keys from {connection.user}, only {ways}", _KEYS) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             # paramiko has one exception for a refusal and for a connection that went dead at this point.
             refused = isinstance(error, paramiko.AuthenticationException) and "timeout" not in str(error)
             if refused and transport.is_active():
                 continue
-            if tried and "timeout" not in str(error):
-                raise LoginRefused(
-                    f"host {name_of(connection)}: ends the connection after {tried} of the agent's {len(keys)} keys"
-                    " (its MaxAuthTries); start an agent with the right key alone, or set host.privateKey"
+            if tried and transport.is_authenticated() is False and "timeout" not in str(error):
+                raise _refusal(
+                    connection,
+                    f"ends the connection after {tried} of the agent's {len(keys)} keys (its MaxAuthTries)",
+                    "start an agent with the right key alone, or set host.privateKey",
                 ) from None
-            raise HostUnreachable(f"host {name_of(connection)}: the connection ended at login ({error})") from None
-    shown = ", ".join(fingerprint(key.asbytes()) for key in keys)
-    raise LoginRefused(
-        f"host {name_of(connection)}: refuses the key {shown}; add its public half to"
-        f" ~{connection.user}/.ssh/authorized_keys there"
-    )
+            raise HostUnreachable(
+                f"host {name_of(connection)}: the connection ended at login ({error}); if it does so again, see there"
+                f" whether {connection.user} may log in at all, or has expired: `journalctl -u ssh` says why"
+            ) from None
+    root = _ROOT if connection.user == "root" else ""
+    where = f"add its public half to ~{connection.user}/.ssh/authorized_keys there{root or _OTHERWISE}"
+    raise _refusal(connection, f"refuses the key {', '.join(map(_shown, keys))}", where)
+
+
+_ONE_FACTOR = "let keys alone be enough for this user (AuthenticationMethods in its sshd_config)"
+_KEYS = "allow PubkeyAuthentication in its sshd_config"
+_OTHERWISE = "; if it is there, `journalctl -u ssh` says why (AllowUsers, modes of the folders, an unknown shell)"
+_ROOT = (
+    ", or if it is, see whether its sshd lets root in (PermitRootLogin prohibit-password), or set host.user to a user"
+    " with sudo"
+)
+
+
+def _refusal(connection: Connection, what: str, remedy: str) -> LoginRefused:
+    return LoginRefused(f"host {name_of(connection)}: {what}; {remedy}")
+
+
+def _shown(key: paramiko.PKey) -> str:
+    return fingerprint(key.asbytes())

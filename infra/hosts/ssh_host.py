@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from secrets import token_hex
 from typing import Final
 
 import paramiko
 
-from infra.hosts import files, query
-from infra.hosts.host import Connection, File, HostError, HostUnreachable, Result
+from infra.hosts import files, query, refusals
+from infra.hosts.exchange import CHUNK, EXEC_TIMEOUT, START_TIMEOUT, Outcome, Shell, exchange
+from infra.hosts.frame import EATEN, LONGEST, Frame
+from infra.hosts.host import Connection, File, HostError, HostHangs, HostUnreachable, OutOfTime, Result
 from infra.hosts.ssh import name_of
+from infra.provider import deadline
 
-CHUNK = 1 << 17  # bytes
 UPLOAD_RATE = 64 << 10  # bytes a second below which an upload is given up
-_ENVIRONMENT: Final = (
-    "env",
-    "LC_ALL=C",
-    "DEBIAN_FRONTEND=noninteractive",
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-)
 _FULL = "No space left on device"
+_REMEDIES: Final = {
+    _FULL: "`df` and `df -i` there show which file system is full",
+    "Read-only file system": "`findmnt` there shows which file system is read-only, `dmesg` why (an error of the disk"
+    " makes it so); mount it writable again (`mount -o remount,rw DIRECTORY`)",
+    "Disk quota exceeded": "`quota` there shows whose",
+}
+_CANNOT_START = ("126", "127", f"126:{EATEN}", f"127:{EATEN}")  # what a shell says of a program
 _TIMED_OUT = 124  # what timeout(1) exits with
 # $1 path, $2 mode, $3 owner:group, $4 bytes. The new file is complete and on disk before it takes the old one's name:
 # a connection that breaks ends `cat` like the end of the data does, and what is said then reaches nobody: PIPE. dash
@@ -50,22 +54,25 @@ _RUN_ALL = r"""for command; do
     printf '%s %s\n%s' "${#out}" "$code" "$out"
 done"""
 
+_ONE = re.compile(rb"(?P<size>\d{1,12}) (?P<code>\d{1,3})\n")
+
 OpenChannel = Callable[[], AbstractContextManager[paramiko.Channel]]
 
 
 class SshHost:
     """Implements `Host`. `open_channel` gives a session of the host's one connection (see pool.py)."""
 
-    def __init__(self, connection: Connection, open_channel: OpenChannel) -> None:
+    def __init__(self, connection: Connection, open_channel: OpenChannel, shell: Shell | None = None) -> None:
         self.connection = connection
         self.name = name_of(connection)
         self._open_channel = open_channel
-        self._sudo = () if connection.user == "root" else ("sudo", "-n", "--")
+        self._shell = shell or Shell()
+        self._sudo = connection.user != "root"
 
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", check: bool = True, timeout: float = 60, secret: bool = False
     ) -> Result:
-        code, out, err = self._run(argv, [input] if input else [], timeout)
+        code, out, err = self._run(argv, [input] if input else None, timeout)
         result = Result(code, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and code != 0:
             raise self._failure(argv, result, secret)
@@ -73,16 +80,16 @@ class SshHost:
 
     def run_all(self, commands: Sequence[Sequence[str]]) -> list[Result]:
         argv = ["sh", "-c", _RUN_ALL, "all", *(shlex.join(command) for command in commands)]
-        code, out, err = self._run(argv, [], 60)
+        code, out, err = self._run(argv, None, 60)
         said = err.decode(errors="replace")
         if code != 0:
             raise self._failure(commands[0], Result(code, "", said), secret=False)
-        results, rest = [], out
-        while rest:
-            head, _, rest = rest.partition(b"\n")
-            length, exited = map(int, head.split())
-            results.append(Result(exited, rest[:length].decode(errors="replace"), said))
-            rest = rest[length:]
+        results = list(_results(out, said))
+        if len(results) != len(commands):
+            raise HostError(
+                f"host {self.name}: {len(results)} of {len(commands)} commands answered: {said.strip()[-2000:]}; what"
+                " was printed in between came from something else than they (a job of a start-up file?)"
+            )
         return results
 
     def stat(self, paths: Sequence[str]) -> dict[str, File]:
@@ -90,7 +97,7 @@ class SshHost:
 
     def read_file(self, path: str) -> bytes | None:
         argv = files.content(path).argv
-        code, out, err = self._run(argv, [], 60)
+        code, out, err = self._run(argv, None, 60)
         if code == files.NO_FILE:
             return None
         if code != 0:
@@ -128,7 +135,7 @@ class SshHost:
         if code != 0:
             said = err.decode(errors="replace").strip()
             full = self._room(os.path.dirname(path), size) if _FULL in said else ""
-            raise HostError(f"host {self.name}: cannot write {path}: {full or said}")
+            raise HostError(f"host {self.name}: cannot write {path}: {full or said + _way_out(said)}")
         return out.strip() == b"written"
 
     def _room(self, directory: str, size: int) -> str:
@@ -141,41 +148,77 @@ class SshHost:
             " run it again"
         )
 
-    def _run(self, argv: Sequence[str], data: Iterable[bytes], timeout: float) -> tuple[int, bytes, bytes]:
+    def _run(self, argv: Sequence[str], data: Iterable[bytes] | None, timeout: float) -> tuple[int, bytes, bytes]:
         """(exit code, output, error output). The limit is kept on the host too, so nothing runs on unseen."""
-        limit = ("timeout", "-k", "5", f"{timeout:.0f}")
-        command = shlex.join([*self._sudo, *_ENVIRONMENT, *limit, *argv])
+        self._require_time(argv)
+        frame = Frame(token_hex(8), token_hex(8))
+        limit = deadline.at_most(timeout)
+        fed, probe = data is not None, not self._shell.proven
+        line = frame.line(argv, sudo=self._sudo, limit=limit, fed=fed, probe=probe)
+        if len(line.encode()) > LONGEST:
+            raise HostError(f"host {self.name}: `{_shown(argv)}` is too long for one command ({len(line)} bytes)")
         try:
             with self._open_channel() as channel:
-                channel.settimeout(timeout + 10)
-                channel.exec_command(command)
-                code, out, err = _exchange(channel, data)
+                outcome = exchange(channel, frame, line, frame.key if fed or probe else b"", data, limit, self._shell)
+                if outcome.late:
+                    self._require_time(argv)
+                    raise self._silence(argv, outcome, limit)
+                if not outcome.out.ended and not channel.get_transport().is_active():
+                    raise EOFError
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise HostUnreachable(
-                f"host {self.name}: the connection broke in the middle of `{argv[0]}` ({error or 'ended'})"
-            ) from None
-        if code == _TIMED_OUT:
-            raise HostError(f"host {self.name}: `{argv[0]}` did not end within {timeout:.0f} s")
-        return code, out, err
+            raise self._in_the_middle(argv, error) from None
+        if probe and not fed and outcome.out.ended:
+            self._shell.proven, self._shell.reads = True, outcome.out.code.endswith(EATEN)
+        return self._judged(argv, frame, outcome, limit)
+
+    def _judged(self, argv: Sequence[str], frame: Frame, outcome: Outcome, limit: float) -> tuple[int, bytes, bytes]:
+        """Raises HostError unless the command has said its exit code itself."""
+        out, err, user = outcome.out, outcome.err, self.connection.user
+        if not out.began or (not err.began and frame.number.encode() in out.own):
+            raise refusals.explain(self.name, user, self._sudo, frame, outcome)
+        if out.code in (EATEN, *_CANNOT_START) and (problem := refusals.no_program(self.name, user, err.own)):
+            raise problem
+        if out.code == EATEN:
+            raise refusals.eaten(self.name, user)
+        code = out.code.partition(":")[0]
+        if not code.isdecimal():
+            raise self._in_the_middle(argv, EOFError("no exit status"))
+        if int(code) == _TIMED_OUT:
+            self._require_time(argv)
+            raise HostError(f"host {self.name}: `{argv[0]}` did not end within {limit:.0f} s")
+        return int(code), out.own, err.own
+
+    def _require_time(self, argv: Sequence[str]) -> None:
+        """Raises OutOfTime once the operation's own time is over."""
+        if why := deadline.over():
+            raise OutOfTime(f"host {self.name}: {why} at `{argv[0]}`; give it more, or see what is slow there")
+
+    def _silence(self, argv: Sequence[str], outcome: Outcome, limit: float) -> HostUnreachable:
+        if outcome.late == "exec":
+            return HostHangs(
+                f"host {self.name}: its sshd lets us in, but has not started `{argv[0]}` within {EXEC_TIMEOUT:g} s;"
+                " look at the load of the host, and restart its sshd"
+            )
+        if outcome.late == "start":
+            return HostHangs(refusals.slow(self.name, self.connection.user, outcome, START_TIMEOUT))
+        return HostUnreachable(
+            f"host {self.name}: `{argv[0]}` did not end within {limit:.0f} s, and the host does not end it either"
+        )
+
+    def _in_the_middle(self, argv: Sequence[str], error: Exception) -> HostError:
+        return HostUnreachable(
+            f"host {self.name}: the connection broke in the middle of `{argv[0]}` ({str(error) or 'ended'})"
+        )
 
     def _failure(self, argv: Sequence[str], result: Result, secret: bool) -> HostError:
-        said = (_without_warning(result.stderr) or result.stdout.strip())[-2000:]
-        if self._sudo and said.startswith("sudo:"):
-            user = self.connection.user
-            return HostError(
-                f"host {self.name}: {user} may not use sudo without a password ({said}); add a line"
-                f" '{user} ALL=(ALL) NOPASSWD: ALL' to its sudoers, or log in as root"
-            )
+        said = (result.stderr.strip() or result.stdout.strip())[-2000:]
         if secret:
             return HostError(f"host {self.name}: `{argv[0]}` exited with {result.code} (its text is kept secret)")
-        way_out = "; `df` and `df -i` there show which file system is full" if _FULL in said else ""
-        return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}{way_out}")
+        return HostError(f"host {self.name}: `{_shown(argv)}` exited with {result.code}: {said}{_way_out(said)}")
 
 
-def _without_warning(errors: str) -> str:
-    """sudo warns before the command's own words where a host's name is not in its /etc/hosts, as on many clouds."""
-    first, _, rest = errors.strip().partition("\n")
-    return rest.strip() if first.startswith("sudo:") and rest.strip() else errors.strip()
+def _way_out(said: str) -> str:
+    return next((f"; {remedy}" for text, remedy in _REMEDIES.items() if text in said), "")
 
 
 def _shown(argv: Sequence[str]) -> str:
@@ -183,33 +226,14 @@ def _shown(argv: Sequence[str]) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-def _exchange(channel: paramiko.Channel, data: Iterable[bytes]) -> tuple[int, bytes, bytes]:
-    """Feed standard input, collect both outputs. Threads, because each of the three can block the others."""
-    errors: list[bytes] = []
-    reader = threading.Thread(target=lambda: errors.extend(_drain(channel.recv_stderr)), daemon=True)
-    feeder = threading.Thread(target=_feed, args=(channel, data), daemon=True)
-    reader.start()
-    feeder.start()
-    out = b"".join(_drain(channel.recv))
-    code = channel.recv_exit_status()
-    reader.join(5)
-    if code == -1:
-        raise EOFError("no exit status")
-    return code, out, b"".join(errors)
-
-
-def _drain(receive: Callable[[int], bytes]) -> Iterator[bytes]:
-    while chunk := receive(CHUNK):
-        yield chunk
-
-
-def _feed(channel: paramiko.Channel, data: Iterable[bytes]) -> None:
-    try:
-        for piece in data:
-            channel.sendall(piece)
-        channel.shutdown_write()
-    except (OSError, EOFError, paramiko.SSHException):
-        return  # the command ended before it had read all; its exit code tells
+def _results(answer: bytes, said: str) -> Iterator[Result]:
+    """As _RUN_ALL writes them, as far as it is that."""
+    while found := _ONE.match(answer):
+        size, end = int(found["size"]), found.end()
+        if len(answer) < end + size:
+            return
+        yield Result(int(found["code"]), answer[end : end + size].decode(errors="replace"), said)
+        answer = answer[end + size :]
 
 
 def _pieces(source: str, size: int, progress: Callable[[int, int], None] | None) -> Iterator[bytes]:

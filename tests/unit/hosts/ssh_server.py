@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
@@ -37,6 +38,10 @@ class SshServer:
     sessions: int = 0
     most_sessions: int = 0
     refuse: int = 0  # sessions, before one is let in again
+    shell: tuple[str, ...] = ("sh",)  # the user's login shell, which gets "-c" and the command
+    environment: dict[str, str] = field(default_factory=dict)  # of the login shell, beside ours
+    hang: str = ""  # where it does nothing more: "auth", "session", "exec", "output" or "status"
+    released: threading.Event = field(default_factory=threading.Event)  # ends that
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -50,13 +55,20 @@ class Server(paramiko.ServerInterface):
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         self.record.logins.append(username)
+        self._hang("auth")
         good = key.asbytes() == self.record.allowed.asbytes()
         return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
 
+    def _hang(self, stage: str) -> None:
+        """In the thread of the whole connection, as a process that is stopped."""
+        if self.record.hang == stage:
+            self.record.released.wait()
+
     def check_channel_request(self, kind: str, chanid: int) -> int:
+        self._hang("session")
         with self.record.lock:
             self.record.refuse -= 1
             return (
@@ -64,6 +76,7 @@ class Server(paramiko.ServerInterface):
             )
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self._hang("exec")
         threading.Thread(target=_execute, args=(self.record, channel, command.decode()), daemon=True).start()
         return True
 
@@ -82,18 +95,27 @@ def _execute(record: SshServer, channel: paramiko.Channel, command: str) -> None
         record.sessions += 1
         record.most_sessions = max(record.most_sessions, record.sessions)
     child = subprocess.Popen(
-        ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*record.shell, "-c", command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, **record.environment},
+        start_new_session=True,
     )
 
     def feed() -> None:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             while data := channel.recv(1 << 16):
                 child.stdin.write(data)
-            child.stdin.close()
+        child.stdin.close()
 
     def send(source, sink) -> None:
-        while data := source.read1(1 << 16):
-            sink(data)
+        with contextlib.suppress(OSError, EOFError):  # the client has gone
+            while data := source.read(1 << 16):
+                sink(data)
+                if record.hang == "output":
+                    record.released.wait()
 
     threads = [
         threading.Thread(target=feed, daemon=True),
@@ -105,10 +127,15 @@ def _execute(record: SshServer, channel: paramiko.Channel, command: str) -> None
     for thread in threads[1:]:
         thread.join()
     code = child.wait()
+    if record.hang == "status":
+        channel.shutdown_write()
+        record.released.wait()
     with record.lock:
         record.sessions -= 1
-    channel.send_exit_status(code)
-    channel.close()
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        if code >= 0:  # of one that a signal ended, sshd says the signal, which is no status
+            channel.send_exit_status(code)
+        channel.close()
 
 
 @contextmanager
@@ -130,6 +157,7 @@ def ssh_server(allowed: paramiko.PKey) -> Iterator[SshServer]:
     try:
         yield record
     finally:
+        record.released.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for transport in record.transports:

@@ -302,7 +302,7 @@ def test_an_ordinary_user_runs_everything_through_sudo(connection, server):
     host = pool.connect(replace(connection, user="ops"))
     with pytest.raises(HostError):
         host.run(["false"])
-    assert server.commands[0].startswith("sudo -n -- env ")
+    assert server.commands[0].startswith("'env' LC_ALL=C sudo -n -- /bin/sh -c ")
 
 
 def test_a_warning_of_sudo_is_not_taken_for_its_refusal(connection, server, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NoReturn, TypeAlias
 
 import grpc
@@ -20,7 +20,7 @@ from google.rpc import status_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.errors import ExplainedError
-from infra.provider import engine_log, options
+from infra.provider import deadline, engine_log, options
 from infra.provider.codec import decode_map, encode_map, has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Kind, Partial, PropertyChange
 from infra.provider.log import cancel
@@ -96,7 +96,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return _diff_response(self._kind(request.urn, context).diff(decode_map(request.olds), old_inputs, news))
 
     def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
-        with self._call(request.urn, context, changes=not request.preview):
+        with (
+            self._call(request.urn, context, changes=not request.preview),
+            _in_time("create", request, request.preview),
+        ):
             kind, inputs = self._kind(request.urn, context), decode_map(request.properties)
             if request.preview and has_unknown(inputs):
                 id, state = "", inputs
@@ -120,7 +123,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             )
 
     def Update(self, request: provider_pb2.UpdateRequest, context: Context) -> provider_pb2.UpdateResponse:
-        with self._call(request.urn, context, changes=not request.preview):
+        with (
+            self._call(request.urn, context, changes=not request.preview),
+            _in_time("update", request, request.preview),
+        ):
             kind, inputs = self._kind(request.urn, context), decode_map(request.news)
             old = decode_map(request.olds)
             if request.preview and has_unknown(inputs):
@@ -130,7 +136,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=encode_map(state), refresh_before_update=True)
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: Context) -> Empty:
-        with self._call(request.urn, context, changes=True):
+        with self._call(request.urn, context, changes=True), _in_time("delete", request):
             self._kind(request.urn, context).delete(request.id, decode_map(request.properties))
             return Empty()
 
@@ -175,6 +181,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             with self._idle:
                 self._in_flight -= changes
                 self._idle.notify_all()
+
+
+def _in_time(
+    operation: str,
+    request: provider_pb2.CreateRequest | provider_pb2.UpdateRequest | provider_pb2.DeleteRequest,
+    preview: bool = False,
+) -> AbstractContextManager[None]:
+    """The program's customTimeouts: the engine only passes them on."""
+    return deadline.within(0 if preview else request.timeout, f"{operation} of {resource_name(request.urn)}")
 
 
 def resource_token(urn: str) -> str:

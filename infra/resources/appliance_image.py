@@ -25,6 +25,7 @@ from infra.errors import ExplainedError
 from infra.hosts import files, pool, system, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import answer, ask
+from infra.provider import deadline
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
 from infra.resources.compare import changed_inputs, drift
@@ -268,10 +269,16 @@ def _extract(archive: tarfile.TarFile, member: str, into: Path) -> None:
 def _fetch(source: str, into: IO[bytes]) -> str:
     """Copy a file or URL into an open file; the SHA-256 of what came."""
     digest = hashlib.sha256()
-    with urllib.request.urlopen(source, timeout=60) if "://" in source else Path(source).open("rb") as stream:
+    with (
+        urllib.request.urlopen(source, timeout=deadline.at_most(60))
+        if "://" in source
+        else Path(source).open("rb") as stream
+    ):
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
             into.write(chunk)
+            if why := deadline.over():
+                raise TimeoutError(why)
     return digest.hexdigest()
 
 

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from infra.hosts import facts, files, pool, undo, units
-from infra.hosts.host import Connection, Host, HostError
+from infra.hosts.host import Connection, Host, HostError, OutOfTime
 from infra.hosts.query import Query, ask
 from infra.provider.codec import has_unknown
-from infra.provider.kind import Diff, Properties, PropertyChange
+from infra.provider.kind import Diff, Partial, Properties, PropertyChange
 from infra.provider.log import Severity, log
 from infra.resources import host_checks
 from infra.resources.compare import changed_inputs, drift, join
@@ -154,7 +154,8 @@ class NatFirewall:
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
             return "", inputs
-        return f"{TABLE}@{inputs['connection']['address']}", self._apply(inputs)
+        id = f"{TABLE}@{inputs['connection']['address']}"
+        return id, self._apply(id, inputs)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
@@ -167,7 +168,7 @@ class NatFirewall:
         return {**inputs, **found}, {**inputs, **desired(inputs).outputs}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        return inputs if preview else self._apply(inputs)
+        return inputs if preview else self._apply(id, inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
@@ -177,7 +178,7 @@ class NatFirewall:
         host.remove(FILE)
         forget_connections(host, state)
 
-    def _apply(self, inputs: Properties) -> Properties:
+    def _apply(self, id: str, inputs: Properties) -> Properties:
         to, wanted = connection(inputs), desired(inputs)
         host = self._connect(to)
         undo.settle(host, "firewall")
@@ -185,8 +186,11 @@ class NatFirewall:
         require_ssh_port(host, inputs, seen["ssh"])
         require_open(host, inputs, facts.firewalls_of(seen))
         host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
-        apply(host, lambda: self._reconnect(to), wanted, inputs, seen)
-        return {**inputs, **observed(look(self._connect(to)))}
+        try:
+            apply(host, lambda: self._reconnect(to), wanted, inputs, seen)
+            return {**inputs, **observed(look(self._connect(to)))}
+        except OutOfTime as error:  # with it there, or taken back by the host's own undo: the next read tells
+            raise Partial(id, inputs, inputs, str(error)) from error
 
 
 def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> None:

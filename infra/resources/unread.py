@@ -2,7 +2,8 @@
 
 The engine reads every resource before an update, over the connection in its state. If that fails because the key, the
 pins or the port have changed since, the update that brings the new ones must still be possible. So a read that does
-not get in keeps the recorded state and says so in an output: `unread`, or `unreached` where the host is away. That is a
+not get in keeps the recorded state and says so in an output: `unread`, or `unreached` where the host is away. (Also one
+whose user gets no shell or no root any more, and one for which the agent is gone.) That is a
 difference, hence an update, which uses the connection in the program and fails, by name, when that does not get in
 either.
 
@@ -20,7 +21,7 @@ from collections.abc import Callable
 
 from infra.errors import ExplainedError
 from infra.hosts import pool
-from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoEntry
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, log
@@ -62,7 +63,7 @@ class OnHost:
         passed_over = {name: value for name, value in state.items() if name == PASSED_OVER}
         try:
             found = self._kind.read(id, _without_marks(state), inputs)
-        except (HostUnreachable, HostKeyMismatch, LoginRefused) as error:
+        except (HostUnreachable, NoEntry) as error:
             return {**_without_marks(state), **passed_over, **_mark(error)}, inputs
         if found is None or isinstance(found, Imported):
             return found

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from infra.provider import deadline
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Partial, PropertyChange, Secret
 from infra.provider.log import Severity, log
 from infra.provider.serve import start
@@ -31,6 +32,7 @@ class Toy:
 
     def create(self, name, inputs, preview):
         self.seen.append(("create", name, inputs, preview))
+        self.remaining = deadline.remaining()
         if preview:
             return "", {**inputs, "token": Secret(UNKNOWN)}
         if inputs.get("behave") == "raise":
@@ -49,10 +51,12 @@ class Toy:
         return ({**self.things[id], "found": True}, self.things[id]) if id in self.things else None
 
     def update(self, id, state, inputs, preview):
+        self.remaining = deadline.remaining()
         self.things[id] = inputs
         return inputs
 
     def delete(self, id, state):
+        self.remaining = deadline.remaining()
         self.things.pop(id, None)
 
 

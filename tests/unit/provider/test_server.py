@@ -139,6 +139,24 @@ def test_a_half_made_resource_keeps_its_state(engine, padding):
     assert failed.refresh_before_update
 
 
+def test_custom_timeouts_are_the_operations_own_time_and_no_others(engine, toy):
+    properties = encode_map({"size": 1})
+    of = {
+        "create": lambda **more: engine.Create(provider_pb2.CreateRequest(urn=URN, properties=properties, **more)),
+        "update": lambda **more: engine.Update(
+            provider_pb2.UpdateRequest(urn=URN, id="x", olds=properties, news=properties, **more)
+        ),
+        "delete": lambda **more: engine.Delete(provider_pb2.DeleteRequest(urn=URN, id="x", **more)),
+    }
+    for operation in of.values():
+        operation(timeout=30)
+        assert 29 < toy.remaining <= 30
+        operation()
+        assert toy.remaining is None
+    of["create"](timeout=30, preview=True)
+    assert toy.remaining is None, "a preview changes nothing that could take long"
+
+
 def test_a_bug_is_an_error_with_a_traceback_on_stderr_only(engine, capfd):
     with pytest.raises(grpc.RpcError, match="RuntimeError: a bug") as raised:
         create(engine, behave="raise")

@@ -42,7 +42,8 @@ PROJECT = "wgmesh"
 SECRETS = ("host.privateKey", "recipientKey")
 HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
-USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# As hosts have them that take theirs from a directory too: "jane.doe", "EXAMPLE\Jane", "jane@example.org".
+USER = re.compile(r"[\w][\w.@\\+-]{0,254}\$?")
 
 
 def _site_name(text: str) -> str:
@@ -81,7 +82,7 @@ def _interface(text: str) -> str:
 
 def _user(text: str) -> str:
     if not USER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a user name")
+        raise ValueError(f"{text!r} is not a user name: letters, digits and . _ - + @ \\, no leading - or .")
     return text
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.hosts import network, pool, undo
-from infra.hosts.host import Host, HostError, HostKeyMismatch, HostUnreachable
+from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoRoot, NoShell
 from infra.provider.kind import Partial
 from infra.resources.inputs import connection
 from infra.resources.nat_firewall import look, require_ssh_port
@@ -33,6 +33,13 @@ def site(request: pytest.FixtureRequest, lab: Lab, in_runner: Any) -> Iterator[S
 @pytest.fixture
 def berlin(lab: Lab, in_runner: Any) -> Iterator[Site]:
     made = Site(lab, "berlin", in_runner)
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def cabin(lab: Lab, in_runner: Any) -> Iterator[Site]:
+    made = Site(lab, "cabin", in_runner)
     yield made
     made.clean()
 
@@ -79,6 +86,64 @@ def test_a_rule_and_a_link_removed_by_hand_are_named_and_mended(berlin: Site) ->
     berlin.run(lambda: berlin.host.update("id", host_state, host_inputs, False))
     assert berlin.drift(berlin.firewall, firewall_state, firewall_inputs)[1] == []
     assert berlin.drift(berlin.host, host_state, host_inputs)[1] == []
+
+
+_DIRTY = """echo welcome; echo welcome >&2; printf 'no newline'; printf 'nor here' >&2; stty sane
+trap 'echo bye; echo bye >&2; exit 9' EXIT; shopt -s expand_aliases; alias env=echo sudo=echo; sudo() { echo; }
+export CDPATH=/ TMPDIR=/nowhere LC_ALL=xx_YY.UTF-8; cd /; umask 777; set -eu; read -t 0.1 line || true
+"""
+_BINARY = bytes(range(256)) * 40
+
+
+def test_what_a_real_login_shell_and_sudo_print_is_told_from_answers_and_what_cannot_work_is_named(
+    cabin: Site,
+) -> None:
+    to = connection(cabin.host_inputs())
+
+    def refused(kind: type[HostError], said: str, break_it: str, mend_it: str) -> None:
+        cabin.shell(break_it)
+        try:
+            for ask in (lambda: _fresh(to).run(["true"], check=False), lambda: _fresh(to).write_file("/etc/no", b"x")):
+                with pytest.raises(kind, match=said):
+                    cabin.run(ask)
+        finally:
+            cabin.shell(mend_it)
+
+    cabin.shell(f"cp /home/ops/.bashrc /root/bashrc; cat >/home/ops/.bashrc <<'X'\n{_DIRTY}X\n")
+    cabin.shell("echo 'printf profile' >/etc/profile.d/dirty.sh; echo motd >/etc/motd")
+    try:
+        host = cabin.run(lambda: _fresh(to))
+        result = cabin.run(lambda: host.run(["sh", "-c", "cat; id -un; echo err >&2; exit 3"], input=b"x", check=False))
+        assert (result.code, result.stdout, result.stderr) == (3, "xroot\n", "err\n")
+        assert cabin.run(lambda: host.write_file("/etc/dirty", _BINARY, mode=0o640)) is True
+        assert cabin.run(lambda: host.read_file("/etc/dirty")) == _BINARY
+        assert cabin.shell("stat -c '%a %U' /etc/dirty") == "640 root\n"
+        state = cabin.create(cabin.firewall, cabin.firewall_inputs())
+        assert cabin.drift(cabin.firewall, state, cabin.firewall_inputs())[1] == []
+    finally:
+        cabin.shell("rm -f /etc/dirty /etc/profile.d/dirty.sh; : >/etc/motd; mv /root/bashrc /home/ops/.bashrc")
+    shell = "usermod -s /bin/bash ops"
+    refused(NoShell, r"has nologin for a login shell .*usermod -s", "usermod -s /usr/sbin/nologin ops", shell)
+    refused(NoShell, r"exit code 1, printed nothing", "usermod -s /bin/false ops", shell)
+    rc = "sed -i '1iecho only people; exit 0' /home/ops/.bashrc"
+    refused(NoShell, "printed 'only people'", rc, "sed -i 1d /home/ops/.bashrc")
+    keys = "/home/ops/.ssh/authorized_keys"
+    refused(
+        NoShell,
+        "printed 'rsync only'",
+        f"sed -i 's/^/command=\"echo rsync only\" /' {keys}",
+        f"sed -i 's/^command=.* ssh-/ssh-/' {keys}",
+    )
+    tty = "/etc/sudoers.d/zz-tty"
+    refused(NoRoot, "only on a terminal.*!requiretty", f"echo 'Defaults requiretty' >{tty}", f"rm {tty}")
+    refused(NoRoot, "without a password.*NOPASSWD", f"echo 'ops ALL=(ALL) ALL' >{tty}", f"rm {tty}")
+    refused(NoRoot, "finds no sudo there", "mv /usr/bin/sudo /usr/bin/sudo.away", "mv /usr/bin/sudo.away /usr/bin/sudo")
+    assert cabin.run(lambda: _fresh(to).run(["id", "-un"]).stdout) == "root\n"
+
+
+def _fresh(to: Connection) -> Host:
+    pool.forget(to)
+    return pool.connect(to)
 
 
 def test_other_tables_are_left_alone(berlin: Site) -> None:

@@ -96,6 +96,13 @@ def test_an_image_pinned_by_digest_need_not_be_there(root: Path) -> None:
     assert isinstance(parse_site(pinned, "x", root), SiteConfig)
 
 
+@pytest.mark.parametrize(
+    "user", ["jane.doe", "Jane", "EXAMPLE\\jane.doe", "jane@example.org", "0day", "_apt", "host$", "josé"]
+)
+def test_a_user_may_be_called_as_directories_call_them(root: Path, user: str) -> None:
+    assert parse_site(changed(SITE, "host.user", user), "x", root).host.user == user
+
+
 def mesh_errors(path: str, value: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         parse_mesh(changed(MESH, path, value), "stacks/Pulumi.dev-mesh.yaml")
@@ -155,7 +162,6 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
             ".host.privateKey: this is not an SSH private key (its text is not shown)",
             id="half an SSH key",
         ),
-        ("host.user", "a b", ".host.user: 'a b' is not a user name"),
         ("host.agent", "yes", ".host.agent: must be true or false, not 'yes'"),
         ("host.agent", 1, ".host.agent: must be true or false, not 1"),
         ("host.port", "ssh", ".host.port: must be a whole number, not 'ssh'"),
@@ -170,6 +176,8 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ),
         ("lan", [], ".lan: must be a mapping of names to values, not a list"),
         ("gateway.sha256", "abc", ".gateway.sha256: must look like ^[0-9a-f]{64}$ (a regular expression), not 'abc'"),
+        ("host.user", "a b", ".host.user: 'a b' is not a user name: letters, digits and . _ - + @ \\, no leading"),
+        ("host.user", "-oProxyCommand=x", ".host.user: '-oProxyCommand=x' is not a user name"),
         ("host.hostKey", [], ".host.hostKey: unknown key; did you mean `hostKeys`?"),
         ("managementNetworks", [], ".managementNetworks: is empty: the networks that SSH to the host comes from"),
         ("managementNetworks", ["192.0.2.1/24"], ".managementNetworks[0]: 192.0.2.1/24 has bits set"),

@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-dataplane bench-deploy bench-flood bench-scale help setup demo demo-down test test-faults test-unit lint image lab-up lab-down lab-shell lock clean test-rust
+.PHONY: bench-dataplane bench-deploy bench-flood bench-scale help setup demo demo-down test test-long test-unit lint image lab-up lab-down lab-shell lock clean test-rust
 
 LAB ?= demo
 HOST ?= berlin
@@ -12,7 +12,8 @@ VECTORS = $(shell $(PYTHON) -c "import cryptography_vectors as v, pathlib; print
 # An ordinary user's PATH lacks the folders of Debian's tools for administration.
 export PATH := $(PATH):/usr/sbin:/sbin
 # Programs that build file systems or network namespaces run as root, with this user's caches and PATH.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$$HOME" XDG_CACHE_HOME="$$XDG_CACHE_HOME" PATH="$$PATH" PYTHONDONTWRITEBYTECODE=1)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$$HOME" XDG_CACHE_HOME="$$XDG_CACHE_HOME" PATH="$$PATH" PYTHONDONTWRITEBYTECODE=1 \
+    $(if $(CI),CI="$(CI)") $(if $(WGNODE_SAMPLE),WGNODE_SAMPLE="$(WGNODE_SAMPLE)"))
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 help: ## this list
@@ -27,12 +28,11 @@ demo: setup image ## two sites on this machine, deployed by three real `pulumi u
 demo-down: ## remove all that the demo made
 	@$(AS_ROOT) $(PYTHON) -m lab.demo down
 
-test: setup-tests lint test-rust image ## all tests; as root or with sudo
+test: setup-tests lint test-rust image ## all tests, of exhaustive ones a sample (WGNODE_SAMPLE=SEED); as root or with sudo
 	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST)
 
-test-faults: setup image ## a runner killed at every step of each resource's operations, in every way; takes an hour
-	@$(AS_ROOT) env WGNODE_FAULTS=all $(PYTHON) -m pytest -n 2 --dist loadgroup -m lab tests/lab/test_faults_hosts.py \
-	    tests/lab/test_faults_gateway.py $(PYTEST)
+test-long: setup-tests image ## what `make test` draws a sample of, with nothing left out; takes hours
+	@$(AS_ROOT) env WGNODE_SAMPLE=all $(PYTHON) -m pytest -n 2 --dist loadgroup -m sampled $(PYTEST)
 
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)

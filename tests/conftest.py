@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import skips
+from tests import budgets, sample, skips
 from tools import ROOT, engine
 from tools import wireguard_go as wireguard_go_tool
 
@@ -26,13 +26,33 @@ def heed_interrupts() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     heed_interrupts()
     config.pluginmanager.register(skips.SkipsAreAgreedOn(skips.read_list(skips.LIST)), "agreed-skips")
+    config.pluginmanager.register(sample.Sampled(), "sampled-tests")
+    if not hasattr(config, "workerinput") and (plugin := budgets.plugin()):
+        config.pluginmanager.register(plugin, "time-budgets")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lab tests last when run serially; each file of them stays in one xdist worker."""
-    items.sort(key=_is_lab)
+LONGEST = ("test_faults_engine", "test_changes", "test_interop", "test_chain", "test_faults_gateway", "test_recover")
+"""Files of lab tests that take minutes, longest first."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lab tests last when run serially. In workers, each file of them stays together, and the longest begin.
+
+    What takes long and comes late would keep one worker busy while the other has nothing left to do.
+    """
+    if not hasattr(config, "workerinput"):
+        items.sort(key=_is_lab)
+        return
+    items.sort(key=_place)
     for item in filter(_is_lab, items):
         item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _place(item: pytest.Item) -> int:
+    """Among what workers are given; those of one place stay in their order."""
+    if not _is_lab(item):
+        return len(LONGEST) + 1
+    return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

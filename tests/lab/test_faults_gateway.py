@@ -17,12 +17,15 @@ from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from lab.api import Lab
 from lab.deployment import IMAGE
-from tests.lab.faults import Recorded, Runner
-from tests.lab.trial import Trial, connection, describe, sample, survives
+from tests.lab.faults import Recorded, Runner, schedule
+from tests.lab.trial import Trial, connection, describe, survives
+from tests.sample import choose
 from wgnode.image import paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
+ROUNDS, LIVE_CHANGES = 2, 4
+"""Of a sample: a round boots four guests, and a live change none."""
 PRIVATE, CABIN, ROME = (X25519PrivateKey.generate() for _ in range(3))
 PRESHARED = secrets.token_bytes(32)
 PEER = PeerConfig("cabin", (CABIN.public_key().public_bytes_raw(),), ("10.2.0.0/24",))
@@ -74,10 +77,15 @@ def inputs_of_gateway(lab: Lab, image: Properties, config: NodeConfig = CONFIG, 
     return Gateway().check(given, {})
 
 
+@pytest.mark.sampled
 def test_created_replaced_and_deleted(lab: Lab, image: Properties) -> None:
-    survives(Trial(lab, "berlin", "Gateway", inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, memory=136)))
+    survives(
+        Trial(lab, "berlin", "Gateway", inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, memory=136)),
+        ROUNDS,
+    )
 
 
+@pytest.mark.sampled
 def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
     """From either of two configurations to the other, by the same guest all the time."""
     one, other = inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, replace(CONFIG, peers=(PEER, JOINED)))
@@ -86,7 +94,7 @@ def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
     assert now
     guest = pid_of_guest(lab)
     print("Gateway live", len(trial.updated.steps), "steps")
-    for number, fault in enumerate(sample(trial.updated)):
+    for number, fault in enumerate(choose(schedule(trial.updated), LIVE_CHANGES, "a live change")):
         wanted = (other, one)[number % 2]
         trial.runner.killed("Gateway", "up", now, wanted, fault)
         now = trial.up(now, wanted).recorded

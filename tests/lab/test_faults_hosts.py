@@ -1,7 +1,7 @@
 """Whatever step of an operation a runner is killed at, the next one brings the host to where it should be.
 
-The steps are numbered by the code (see faults.py). Of many steps every third is tried here; `make test-faults` tries
-each in every way.
+The steps are numbered by the code (see faults.py). A run tries some of them, drawn by its seed (tests/sample.py);
+`make test-long` tries each in every way.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tests.lab.faults import Fault, Runner
 from tests.lab.trial import Trial, connection, snapshot, survives
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
+ROUNDS = 4
+"""Of a sample; one takes about 4 s."""
 
 
 def host_inputs(lab: Lab, to: str = "10.99.0.0/24", **more: Any) -> Properties:
@@ -50,25 +52,27 @@ def folder(lab: Lab) -> Iterator[None]:
     lab.console("cabin", "rm -r /etc/wgnode /var/lib/wgnode")
 
 
+@pytest.mark.sampled
 def test_hypervisor_host(lab: Lab) -> None:
     second = host_inputs(lab, "10.98.0.0/24", transit={"v4": "10.200.0.0/30"})
-    survives(Trial(lab, "berlin", "HypervisorHost", host_inputs(lab), second))
+    survives(Trial(lab, "berlin", "HypervisorHost", host_inputs(lab), second), ROUNDS)
 
 
+@pytest.mark.sampled
 @pytest.mark.usefixtures("folder")
 def test_nat_firewall(lab: Lab) -> None:
     allow = [{"protocol": "tcp", "port": 8080, "from": ["192.0.2.0/24"]}]
-    survives(
-        Trial(lab, "cabin", "NatFirewall", firewall_inputs(lab), firewall_inputs(lab, listenPort=51821, allow=allow))
-    )
+    second = firewall_inputs(lab, listenPort=51821, allow=allow)
+    survives(Trial(lab, "cabin", "NatFirewall", firewall_inputs(lab), second), ROUNDS)
 
 
+@pytest.mark.sampled
 @pytest.mark.usefixtures("folder")
 def test_appliance_image(lab: Lab, image: Path) -> None:
     inputs = {"connection": connection(lab, "cabin"), "source": str(image), "sha256": sha256(image)}
     base = f"/var/lib/wgnode/images/{sha256(image)}"
     drift = f"echo broken >{base}/{MEMBERS[0]}; rm {base}/{MEMBERS[1]}"
-    survives(Trial(lab, "cabin", "ApplianceImage", ApplianceImage().check(inputs, {}), inputs, drift))
+    survives(Trial(lab, "cabin", "ApplianceImage", ApplianceImage().check(inputs, {}), inputs, drift), ROUNDS)
 
 
 @pytest.mark.usefixtures("folder")

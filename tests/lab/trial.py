@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import os
 import time
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from infra.provider.kind import Properties
 from lab.api import Lab
 from tests.lab.faults import Done, Fault, Recorded, Runner, schedule
-
-EVERY_WAY = os.environ.get("WGNODE_FAULTS") == "all"
+from tests.sample import choose
 
 # All that a resource may leave on a host, temporary files and transient units too. Link-local addresses come by
 # themselves once a guest has been there.
@@ -108,20 +105,17 @@ def describe(operation: str, fault: Fault | None, done: Done) -> str:
     return f"{operation} killed at step {fault.step} ({done.steps[int(fault.step) - 1][:100]!r}, {fault.how})"
 
 
-def sample(done: Done) -> list[Fault]:
-    """Every third step, each in another way than the one before; all in all ways where they are few, or asked for."""
-    if EVERY_WAY or len(done.steps) < 6:
-        return schedule(done)
-    by_step: dict[Any, list[Fault]] = {}
-    for fault in schedule(done):
-        by_step.setdefault(fault.step, []).append(fault)
-    return [by_step[step][step % len(by_step[step])] for step in sorted(by_step)[::3]]
-
-
-def survives(trial: Trial) -> None:
-    operations = (trial.created, trial.updated, trial.destroyed)
-    print(trial.kind, *(f"{len(done.steps)} steps" for done in operations))
-    for faults in zip_longest(*map(sample, (trial.created, trial.updated, trial.destroyed, trial.destroyed))):
+def survives(trial: Trial, rounds: int) -> None:
+    """So many rounds, each with other faults, drawn by the run's seed; each step in each way where all is asked for."""
+    operations = {
+        "create": trial.created,
+        "update": trial.updated,
+        "regret": trial.destroyed,
+        "destroy": trial.destroyed,
+    }
+    print(trial.kind, *(f"{name}: {len(done.steps)} steps" for name, done in operations.items()))
+    drawn = [choose(schedule(done), rounds, f"{trial.kind} {name}") for name, done in operations.items()]
+    for faults in zip_longest(*drawn):
         trial.round(*faults)
     assert not trial.failures, "\n\n".join(trial.failures)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
 from infra.hosts.host import Host
+from wgnode.hostd.said import answered, believed
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import NodeConfig, PeerConfig, encode_key
 
@@ -90,7 +90,7 @@ def ask(host: Host) -> Answer:
     """Two round trips. Raises HostError."""
     health, _, image = host.run(["sh", "-c", _READ], check=False, timeout=20).stdout.partition("\n")
     layer = host.read_file(paths.CONFIG_LAYER)
-    report = _object(health)
+    report = answered(health)
     digest = image.strip().removeprefix("images/")
     try:
         return Answer(report, digest, layers.config_of(layer) if layer else None)
@@ -98,18 +98,9 @@ def ask(host: Host) -> Answer:
         return Answer(report, digest, None, f"{paths.CONFIG_LAYER} is damaged ({error})")
 
 
-def _object(text: str) -> dict[str, Any]:
-    """{} for anything else, as from a hostd that was cut off in its answer."""
-    try:
-        read = json.loads(text or "null")
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
-
-
 def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteStatus:
     """`now` in seconds since 1970."""
-    health, config = answer.health, answer.config
+    health, config = believed(answer.health) if answer.health else {}, answer.config
     status = str(health.get("status") or "none")
     peers = tuple(_peer(raw, config, now) for raw in health.get("peers") or ())
     problems = [*_gateway_problems(status, health, config), *(_differences(config, health) if config else ())]

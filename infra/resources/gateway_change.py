@@ -6,7 +6,6 @@ update finds. A guest is replaced by one command on the host, which goes on if w
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from infra.resources import host_checks
 from infra.resources.gateway_state import ATTACHED, DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
 from wgnode.hostd import client
 from wgnode.image import layers, paths
+from wgnode.io import strict
 from wgnode.nodeconfig import NodeConfig, fixed_differences
 
 HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it has found a guest that runs
@@ -214,8 +214,11 @@ def _ask_hostd(host: Host, wanted: Desired, *arguments: str, timeout: float) -> 
     """The answer of the wanted hostd, {} for none."""
     argv = ["/usr/bin/python3", "-I", wanted.files["hostd"].path, *arguments]
     said = host.run(argv, check=False, timeout=timeout).stdout
-    report: dict[str, Any] = json.loads(said) if said.startswith("{") else {"error": "hostd does not answer"}
-    return report
+    try:
+        report = strict.loads(said.encode("utf-8", "replace"))
+    except strict.Malformed:
+        report = None
+    return report if isinstance(report, dict) else {"error": "hostd does not answer"}
 
 
 def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -16,6 +15,7 @@ from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources.compare import drift
 from wgnode.hostd import bundle
+from wgnode.hostd.said import answered, believed
 from wgnode.image import layers, paths, units
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
 
@@ -133,8 +133,7 @@ def _taps(said: Result) -> dict[str, str]:
 
 
 def _health(said: Result) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads(said.stdout) if said.stdout.startswith("{") else {}
-    return report
+    return answered(said.stdout)
 
 
 READ_TAPS = 'for tap; do [ "$(cat "/sys/class/net/$tap/carrier" 2>/dev/null)" != 1 ] || echo "$tap"; done'
@@ -145,16 +144,20 @@ HEALTH = Query(["sh", "-c", NEWEST_HOSTD], _health)
 
 
 def reported(health: Mapping[str, Any]) -> Properties:
-    """A node's report in the shape of `Desired.properties`: nothing that changes by itself is in it."""
+    """A node's report in the shape of `Desired.properties`: nothing that changes by itself is in it.
+
+    One that is not believed is none: an older hostd passes on whatever its guest says.
+    """
+    health = believed(health)
     if not health.get("live"):
         return {**SILENT, "loaded": health.get("loaded") or ""}
     keys = [decode_key(key) for key in health.get("public_keys", [])]
     return {
-        "loaded": health["loaded"],
+        "loaded": health.get("loaded") or "",
         "applied": health.get("applied") or "",
         "live": health["live"],
-        "node": node_described(keys, health["listen_port"], health.get("fwmark", 0)),
-        "peers": {peer["name"] or peer["public_key"]: _peer_found(peer) for peer in health["peers"]},
+        "node": node_described(keys, health.get("listen_port", 0), health.get("fwmark", 0)),
+        "peers": {peer.get("name") or peer["public_key"]: _peer_found(peer) for peer in health.get("peers", [])},
     }
 
 
@@ -179,7 +182,10 @@ def _peer_wanted(peer: PeerConfig, secrets: NodeSecrets) -> str:
 
 def _peer_found(peer: Mapping[str, Any]) -> str:
     return _peer_described(
-        peer.get("public_keys", []), peer.get("preshared_keys", []), peer["allowed_ips"], peer["persistent_keepalive"]
+        peer.get("public_keys", []),
+        peer.get("preshared_keys", []),
+        peer.get("allowed_ips", []),
+        peer.get("persistent_keepalive", 0),
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from wgnode.appliance import heard
+from wgnode.appliance.heard import Configure, Greet, Health, Refused, Resume, Time, Uapi
 from wgnode.appliance.log import Log
 from wgnode.appliance.system import set_clock
 from wgnode.io.control import Channel, FrameError, Message
@@ -44,10 +46,10 @@ class Control:
 
     def __init__(self, loop: Loop, log: Log, answers: Answers, beat: Callable[[], None]) -> None:
         self.loop, self.log, self.answers, self.beat = loop, log, answers, beat
-        self.channel: Channel[Message] | None = None
+        self.channel: Channel[bytes] | None = None
         self._find_port()
         self._heartbeat()
-        loop.call_later(PATIENCE, lambda: self._resume({}))
+        loop.call_later(PATIENCE, lambda: self._resume(Resume()))
 
     def _find_port(self) -> None:
         device = find_port()
@@ -55,7 +57,7 @@ class Control:
             self.loop.call_later(PORT_RETRY, self._find_port)
             return
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.channel = Channel(self.loop, descriptor, self._received, persistent=True, on_open=self._opened)
+        self.channel = Channel(self.loop, descriptor, self._received, read=bytes, persistent=True, on_open=self._opened)
 
     def _opened(self) -> None:
         # The channel calls this while it is made: tell the host only after our attribute is set.
@@ -77,41 +79,51 @@ class Control:
         self._send({"type": "heartbeat", **self.answers.heartbeat()})
         self.loop.call_later(HEARTBEAT, self._heartbeat)
 
-    def _received(self, message: Message) -> None:
+    def _received(self, body: bytes) -> None:
         """Messages that this version doesn't know are ignored: a newer host may send them."""
-        kind = message["type"]
-        if kind == "time":
-            self._set_clock(message)
-        elif kind == "resume":
-            self._resume(message)
-        elif kind == "hello":
+        try:
+            said = heard.parse(body)
+        except Refused as error:
+            return self.log.warning(f"the host said what is not understood: {error}")
+        if isinstance(said, Time):
+            self._set_clock(said.unix_ns)
+        elif isinstance(said, Resume):
+            self._resume(said)
+        elif isinstance(said, Greet):
             self._greet()
-        elif kind == "uapi" and isinstance(message.get("text"), str):
-            self._reply(message, {"text": self.answers.uapi(message["text"])})
-        elif kind == "configure" and isinstance(message.get("config"), str):
-            self._reply(message, self.answers.configure(message["config"], str(message.get("secrets"))))
-        elif kind == "health":
-            self._reply(message, {"health": self.answers.health()})
+        elif isinstance(said, Uapi):
+            self._reply(said.id, {"text": self.answers.uapi(said.text)})
+        elif isinstance(said, Configure):
+            self._reply(said.id, self.answers.configure(said.config, said.secrets))
+        elif isinstance(said, Health):
+            self._reply(said.id, {"health": self.answers.health()})
 
-    def _set_clock(self, message: Message) -> None:
-        if isinstance(message.get("unix_ns"), int):
-            off = set_clock(message["unix_ns"])
-            if abs(off) > LARGEST_CORRECTION:
-                self.log.info(f"clock was {off:+.3f} s off the host's")
+    def _set_clock(self, unix_ns: int) -> None:
+        try:
+            off = set_clock(unix_ns)
+        except OSError as error:
+            return self.log.warning(f"the clock can't be set to the host's: {error.strerror}")
+        if abs(off) > LARGEST_CORRECTION:
+            self.log.info(f"clock was {off:+.3f} s off the host's")
 
-    def _resume(self, message: Message) -> None:
+    def _resume(self, said: Resume) -> None:
         """The host's clock and memory come before the first handshake; a node that can't begin greets as failed."""
-        self._set_clock(message)
+        if said.unix_ns is not None:
+            self._set_clock(said.unix_ns)
+        if said.skipped:
+            self.log.warning(f"of what the host remembers, skipped: {'; '.join(said.skipped)}")
         was = self.answers.hello()
-        self.answers.begin(int(message.get("tai64n", 0)), dict(message.get("endpoints", {})))
+        self.answers.begin(said.floor, said.endpoints)
         if self.answers.hello() != was:
             self._greet()
 
-    def _reply(self, request: Message, content: dict[str, Any]) -> None:
+    def _reply(self, number: Any, content: dict[str, Any]) -> None:
         try:
-            self._send({"type": "reply", "id": request.get("id"), **content})
+            sent = self._send({"type": "reply", "id": number, **content})
         except FrameError as error:
-            self._send({"type": "reply", "id": request.get("id"), "error": str(error)})
+            sent = self._send({"type": "reply", "id": number, "error": str(error)})
+        if not sent:
+            self.log.warning("an answer did not reach the host, which reads too slowly")
 
 
 def find_port(directory: Path = PORTS, name: str = PORT_NAME) -> Path | None:

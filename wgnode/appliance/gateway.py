@@ -14,10 +14,12 @@ from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.dataplane import DataPlane, choose
 from wgnode.dataplane.choose import AUTO
+from wgnode.io import address
 from wgnode.io.loop import Loop
 from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
+from wgnode.io.udp import parse_endpoint
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
 from wgnode.protocol.device import Device
 
@@ -71,14 +73,15 @@ class Gateway:
         """Start the node with what the host remembers of the one before, and call every peer.
 
         No time stamp is at or below `floor` (nanoseconds since 1970); `endpoints` (by public key) are for peers that
-        have none. A node that runs already only calls the peers that it finds by them.
+        have none; those that can't be used are skipped. A node that runs already, because the host was late, keeps to
+        the floor from its next time stamp on, and only calls the peers that it finds by them.
         """
         shell, config = self.shell, self.config
         if shell is None or config is None:
             return
         placed = self._place(shell.device, endpoints or {})
+        self.stamps.raise_floor(floor)
         if not shell.device.running:
-            self.stamps.raise_floor(floor)
             try:
                 shell.start()
             except Exception as error:
@@ -92,12 +95,18 @@ class Gateway:
 
     def _place(self, device: Device, endpoints: Mapping[str, str]) -> int:
         """Give peers without an endpoint the one where they were last; how many got one."""
-        placed = 0
+        placed, skipped = 0, 0
         for key, text in endpoints.items():
-            peer = device.peer(decode_key(key))
+            try:
+                peer, endpoint = device.peer(decode_key(key)), parse_endpoint(address.place(text))
+            except (TypeError, ValueError):
+                skipped += 1
+                continue
             if peer is not None and peer.endpoint is None:
-                device.set_endpoint(peer, literal_endpoint(text))
+                device.set_endpoint(peer, endpoint)
                 placed += 1
+        if skipped:
+            self.log.warning(f"{skipped} of {len(endpoints)} endpoints that the host remembers can't be used")
         return placed
 
     def configure(self, config: str, secrets: str) -> dict[str, Any]:

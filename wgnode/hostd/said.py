@@ -26,6 +26,7 @@ LONGEST_NAME = 64
 MOST_PEERS = 10_000
 MOST_COUNTERS = 1000
 WORD = re.compile(r"[A-Za-z0-9_.+~:-]{1,64}")
+BASE64 = re.compile(r"[A-Za-z0-9+/]{1,64}={0,2}")
 NOT_UAPI = re.compile(r"[^\n -~]|^(?![a-z0-9_]+=)", re.MULTILINE)
 UAPI_END = re.compile(r"(?:\A|\n)errno=-?[0-9]{1,9}\n\Z")
 LEVELS = ("error", "warning", "info")
@@ -142,16 +143,43 @@ def printable(text: str, limit: int = LONGEST_LINE) -> str:
 
 
 def report(raw: object, latest: int | None = None) -> Health:
-    """A node's health. Raises Refused. Without `latest` (nanoseconds) times are only known to be numbers."""
+    """A node's health. Raises Refused. Without `latest` (nanoseconds), as a host tells it on, times are only known to
+    be numbers and keys to be base64: they are compared and shown, and nothing else.
+    """
     given = _one(raw, dict, "health")
     judged = {name: _named(name, judge, given[name]) for name, judge in _HEALTH.items() if name in given}
+    if latest is not None:
+        _strict_keys(judged)
     if "peers" not in given:
         return Health(judged, {})
     peers = [_named("peers", _peer, one) for one in _list(given["peers"], "peers", MOST_PEERS)]
+    for one in peers if latest is not None else ():
+        _strict_keys(one)
     places = {peer["public_key"]: place_of(peer, latest) for peer in peers}
     if len(places) != len(peers):
         raise Refused("peers: the same key twice")
     return Health({**judged, "peers": peers}, places)
+
+
+def answered(text: str) -> dict[str, Any]:
+    """What a host's hostd told whoever asked it for health; {} for no answer at all."""
+    try:
+        answer = strict.loads(text.encode("utf-8", "replace"))
+    except strict.Malformed:
+        return {}
+    return believed(answer) if isinstance(answer, dict) else {}
+
+
+def believed(answer: object) -> dict[str, Any]:
+    """hostd's answer, safe to show, to count and to compare.
+
+    An older hostd passed on whatever its guest said: what is refused leaves an error, and no digest.
+    """
+    try:
+        status = _optional(_word)(_one(answer, dict, "an answer").get("status"))
+        return {**({} if status is None else {"status": status}), **report(answer).report}
+    except Refused as error:
+        return {"status": "silent", "error": f"what its hostd tells is not believed: {error}"}
 
 
 def place_of(peer: Mapping[str, Any], latest: int | None) -> PeerPlace:
@@ -344,6 +372,18 @@ def _counters(value: Any) -> dict[str, int]:
     return {_name(name): _count(number) for name, number in given.items()}
 
 
+def _strict_keys(judged: Mapping[str, Any]) -> None:
+    for one in (judged.get("public_key"), *judged.get("public_keys", ())):
+        if one is not None:
+            key(one)
+
+
+def _base64(value: Any) -> str:
+    if not BASE64.fullmatch(text := str(_one(value, str, "it"))):
+        raise Refused("it is no base64")
+    return text
+
+
 def _peer(value: Any) -> dict[str, Any]:
     if "public_key" not in (given := _one(value, dict, "one")):
         raise Refused("one without a key")
@@ -352,7 +392,7 @@ def _peer(value: Any) -> dict[str, Any]:
 
 _count = _between(0, (1 << 64) - 1)
 _words = _each(_word, 64)
-_keys = _each(key, 2)
+_keys = _each(_base64, 2)
 _PID1: Mapping[str, Judge] = {"pid": _count, "exe": _line, "argv": _each(_line, 64)}
 _HEALTH: Mapping[str, Judge] = {
     "format": _count,
@@ -371,7 +411,7 @@ _HEALTH: Mapping[str, Judge] = {
     "dataplane": _optional(_word),
     "offloads": _words,
     "live": _optional(_word),
-    "public_key": _optional(key),
+    "public_key": _optional(_base64),
     "public_keys": _keys,
     "listen_port": _between(0, 65535),
     "fwmark": _between(0, (1 << 32) - 1),
@@ -379,7 +419,7 @@ _HEALTH: Mapping[str, Judge] = {
 }
 _PEER: Mapping[str, Judge] = {
     "name": _optional(_name),
-    "public_key": key,
+    "public_key": _base64,
     "public_keys": _keys,
     "preshared_keys": _each(_word, 2),
     "endpoint": _optional(_endpoint),

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from wgnode.appliance import control as control_module
 from wgnode.appliance.control import Control, find_port
 from wgnode.appliance.log import Log
-from wgnode.io.control import Decoder, Message, encode
+from wgnode.io.control import LARGEST_FRAME, Decoder, Message, encode
 from wgnode.io.loop import Loop
 
 
@@ -134,6 +135,92 @@ def test_a_new_configuration_is_answered_with_what_became_of_it(host: Host) -> N
     host.wait_for("hello")
     host.end.sendall(encode({"type": "configure", "id": 3, "config": "C", "secrets": "S"}))
     assert host.wait_for("reply") == {"type": "reply", "id": 3, "applied": "C with S"}
+
+
+@pytest.mark.parametrize(
+    ("odd", "begun"),
+    [
+        ({"tai64n": "x"}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": None}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": [1]}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": True}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": -5}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": 1.5}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": (1 << 32) * 10**9 - 1}, ((1 << 32) * 10**9 - 1, {"key": "192.0.2.1:1"})),
+        ({"tai64n": (1 << 32) * 10**9}, (0, {"key": "192.0.2.1:1"})),
+        ({"tai64n": 32_503_680_000 * 10**9}, (0, {"key": "192.0.2.1:1"})),
+        ({"unix_ns": 10**30}, (99, {"key": "192.0.2.1:1"})),
+        ({"unix_ns": None}, (99, {"key": "192.0.2.1:1"})),
+        ({"endpoints": None}, (99, {})),
+        ({"endpoints": [1]}, (99, {})),
+        ({"endpoints": {"a": 1, "b": None, "c": "192.0.2.3:3", "d": "x" * 100}}, (99, {"c": "192.0.2.3:3"})),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_bad_entry_of_what_the_host_remembers_costs_no_other(
+    host: Host,
+    answers: Answers,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: dict[str, Any],
+    begun: tuple[int, dict[str, str]],
+) -> None:
+    monkeypatch.setattr(control_module, "set_clock", lambda _: 0.0)
+    host.wait_for("hello")
+    memory = {"unix_ns": 123, "tai64n": 99, "endpoints": {"key": "192.0.2.1:1"}}
+    host.end.sendall(encode({"type": "resume", **memory, **odd}))
+    if begun[0] <= 99:
+        assert "skipped" in host.wait_for("log")["text"]
+    host.wait_for("heartbeat")
+    host.wait_for("heartbeat")
+    assert answers.begun == [begun]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"type":[]}',
+        b'{"type":"time"}',
+        b'{"type":"time","unix_ns":1e999}',
+        b'{"type":"time","unix_ns":-1}',
+        b'{"type":"uapi","id":[],"text":"get=1"}',
+        b'{"type":"uapi","id":1,"text":7}',
+        b'{"type":"uapi","id":1,"text":"\\ud800"}',
+        b'{"type":"configure","id":1,"config":"C"}',
+        b'{"type":"x","a":' + b"[" * 90_000,
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_no_message_of_the_host_ends_the_gateway(host: Host, body: bytes) -> None:
+    host.wait_for("hello")
+    host.end.sendall(struct.pack(">I", len(body)) + body)
+    assert "not understood" in host.wait_for("log")["text"]
+    host.end.sendall(encode({"type": "uapi", "id": 7, "text": "get=1"}))
+    assert host.wait_for("reply")["id"] == 7
+
+
+def test_a_clock_that_can_not_be_set_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: int) -> float:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(control_module, "set_clock", refuses)
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "time", "unix_ns": 5}))
+    assert "can't be set" in host.wait_for("log")["text"]
+
+
+@pytest.mark.parametrize("below", [1, 0, -1])
+def test_an_answer_that_fits_no_frame_is_told(host: Host, answers: Answers, below: int) -> None:
+    host.wait_for("hello")
+    size = LARGEST_FRAME - len('{"type":"reply","id":7,"text":""}') - below
+    answers.uapi = lambda _: "a" * size  # type: ignore[method-assign]
+    host.end.sendall(encode({"type": "uapi", "id": 7, "text": "get=1"}))
+    reply = host.wait_for("reply")
+    assert len(reply.get("text", "")) == (size if below >= 0 else 0)
+    assert ("error" in reply) is (below < 0)
 
 
 def test_lines_from_before_the_host_came_are_told_in_order(host: Host, log: Log) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from wgnode.appliance.gateway import EIO_REPLY, Gateway
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.io.loop import Loop
-from wgnode.io.node import new_device
+from wgnode.io.node import TAI64_EPOCH, new_device
 from wgnode.nodeconfig import LinkConfig, NodeConfig, encode_key
 from wgnode.protocol.endpoint import Endpoint
 
@@ -104,7 +105,25 @@ def test_a_running_node_calls_a_peer_that_the_host_knows_a_place_for(tmp_path: P
         assert here.endpoint == Endpoint("192.0.2.9", 9)
         assert there.endpoint == Endpoint("192.0.2.7", 1), "where it is known to be"
         assert shell.flushed == 1
-        assert gateway.stamps.last < 5 * 10**18, "a running node knows its own time stamps"
+        assert gateway.stamps.last == 5 * 10**18, "the host was late"
+        assert gateway.stamps() > struct.pack(">QI", TAI64_EPOCH + 5 * 10**9, 0)
         gateway.begin(0, {encode_key(here.public_key): "192.0.2.1:1"})
         assert (here.endpoint, shell.flushed) == (Endpoint("192.0.2.9", 9), 1)
+    loop.close()
+
+
+def test_entries_that_can_not_be_used_cost_no_other(tmp_path: Path) -> None:
+    loop = Loop()
+    with open(tmp_path / "console", "w") as console:
+        gateway = Gateway(loop, Log(console.fileno()))
+        gateway.shell = shell = FakeShell()  # type: ignore[assignment]
+        gateway.config = NodeConfig("demo", "berlin", (), 1, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
+        peers = [shell.device.add_peer([bytes(range(fill, fill + 32))]) for fill in range(1, 9)]
+        keys = [encode_key(peer.public_key) for peer in peers]
+        odd = ["gate.example:1", "224.0.0.1:1", "192.0.2.1:0", "[fe80::1%3]:1", "[::]:1", "", "x" * 500]
+        places = dict(zip(keys, [*odd, "192.0.2.8:8"], strict=True))
+        gateway.begin(0, {"garbage": "192.0.2.9:9", "": "", **places})
+        assert [peer.endpoint for peer in peers] == [None] * 7 + [Endpoint("192.0.2.8", 8)]
+        assert shell.flushed == 1
+    assert "9 of 10 endpoints" in (tmp_path / "console").read_text()
     loop.close()

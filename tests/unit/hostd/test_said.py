@@ -274,3 +274,20 @@ def test_ten_thousand_peers_can_be_told_and_one_more_can_not() -> None:
     peers = [{**PEER, "public_key": encode_key(number.to_bytes(32, "big"))} for number in range(10_001)]
     assert isinstance(health(peers=peers[:-1]), Health)
     assert isinstance(health(peers=peers), Failure)
+
+
+def test_what_a_host_tells_is_judged_where_it_is_read() -> None:
+    told = {"status": "running", "error": None, "live": "ab", "peers": [PEER]}
+    assert said.answered(json.dumps({**told, "surprise": 1})) == told
+    for nothing in ("", "null", "[]", "{", "[" * 100_000, "\ud800"):
+        assert said.answered(nothing) == {}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"status": ["running"]}, {"peers": 3}, {"peers": [{}]}, {"live": {}}, {"peers": [{**PEER, "allowed_ips": ["x"]}]}],
+)
+def test_an_older_hostd_that_passes_on_lies_is_not_believed(lie: dict[str, Any]) -> None:
+    told = said.believed({"status": "running", "live": "ab", "peers": [PEER], **lie})
+    assert (told["status"], "live" in told) == ("silent", False)
+    assert "not believed" in told["error"]

@@ -162,6 +162,23 @@ def test_a_host_is_asked_for_health_image_and_configuration() -> None:
         assert site_status.ask(StatusHost(cut_off)).health == {}
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"peers": [{}]},
+        {"peers": [{"public_key": 3}]},
+        {"peers": [peer("cabin", last_handshake="x")]},
+        {"peers": [peer("cabin", allowed_ips=["no network"])]},
+        {"uptime": "long"},
+        {"loaded": ["x"]},
+        {"status": {}},
+    ],
+    ids=str,
+)
+def test_what_a_host_tells_and_nobody_believes_is_a_problem_and_not_an_end(lie: dict[str, Any]) -> None:
+    assert "not believed" in problems(health(**lie))
+
+
 def test_a_damaged_configuration_on_disk_is_told() -> None:
     host = StatusHost("\n")
     host.files[paths.CONFIG_LAYER] = (layers.config_layer(CONFIG)[:300], 0o644, "root")

@@ -13,6 +13,7 @@ from infra.provider.kind import UNKNOWN, CheckError
 from infra.provider.log import send_to
 from infra.resources import gateway_change
 from infra.resources.gateway import Gateway, desired
+from infra.resources.gateway_state import SILENT, reported
 from tests.unit.infra.resources.gateway_case import (
     CONFIG,
     GATEWAY_FILE,
@@ -439,3 +440,25 @@ def test_a_directory_that_others_may_write_to_is_drift_and_mended_under_what_run
     kind.update(id, state, inputs, False)
     assert host.restarted == []
     assert read_paths(kind, id, state, inputs) == []
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"live": ["x"]},
+        {"live": "a", "public_keys": ["x" * 100]},
+        {"live": "a", "public_keys": [3]},
+        {"live": "a", "peers": 3},
+        {"live": "a", "peers": [{}]},
+        {"live": "a", "peers": [{"public_key": "AAAA", "allowed_ips": ["10.0.0.1/8"]}]},
+        {"live": "a", "listen_port": "many"},
+    ],
+    ids=str,
+)
+def test_a_report_that_is_not_believed_is_none(lie):
+    assert reported(lie) == SILENT
+
+
+def test_a_report_with_less_in_it_is_read_as_far_as_it_goes():
+    found = reported({"live": "a", "peers": [{"public_key": "AAAA"}]})
+    assert (found["live"], found["node"]["listenPort"], list(found["peers"])) == ("a", "0", ["AAAA"])

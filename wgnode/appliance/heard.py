@@ -1,0 +1,149 @@
+"""What the host says, judged: bytes of the control channel become one of these frozen values, or are refused.
+
+The host is trusted, but an older hostd passed on whatever a former guest had told it; one bad entry costs no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wgnode.io import strict
+
+LATEST = (1 << 32) * 10**9
+"""Nanoseconds: the year 2106. A clock or time stamp beyond is nobody's."""
+MOST_PEERS = 10_000
+LONGEST_KEY = 64
+
+
+class Refused(ValueError):
+    """Not what a host says; nothing of it was done."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """The host's clock in nanoseconds since 1970."""
+
+    unix_ns: int
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What the host remembers. Of `endpoints` (text by text) only the shape is known; `skipped` says what was not."""
+
+    unix_ns: int | None = None
+    floor: int = 0
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Greet:
+    """Asks for a greeting."""
+
+
+@dataclass(frozen=True)
+class Uapi:
+    id: Any
+    text: str
+
+
+@dataclass(frozen=True)
+class Configure:
+    """Both canonical JSON, judged by whoever applies it."""
+
+    id: Any
+    config: str
+    secrets: str
+
+
+@dataclass(frozen=True)
+class Health:
+    id: Any
+
+
+@dataclass(frozen=True)
+class Other:
+    """A message that only a newer version knows."""
+
+
+Heard = Time | Resume | Greet | Uapi | Configure | Health | Other
+
+
+def parse(body: bytes) -> Heard:
+    """One message. Raises Refused, and nothing else."""
+    try:
+        message = strict.loads(body)
+    except strict.Malformed as error:
+        raise Refused(f"a message: {error}") from None
+    if not isinstance(message, dict) or not isinstance(kind := message.get("type"), str):
+        raise Refused("a message without a type")
+    judge = _KINDS.get(kind)
+    return Other() if judge is None else judge(message)
+
+
+def _time(message: Mapping[str, Any]) -> Time:
+    return Time(_moment(message.get("unix_ns")))
+
+
+def _resume(message: Mapping[str, Any]) -> Resume:
+    skipped = []
+    moments = {"unix_ns": None, "tai64n": 0}
+    for name in moments:
+        try:
+            moments[name] = _moment(message.get(name, moments[name]))
+        except Refused as error:
+            skipped.append(f"{name}: {error}")
+    given = message.get("endpoints", {})
+    if not isinstance(given, dict):
+        given = {}
+        skipped.append("endpoints: not an object")
+    endpoints = {key: at for key, at in list(given.items())[:MOST_PEERS] if _short(key) and _short(at)}
+    if len(endpoints) < len(given):
+        skipped.append(f"{len(given) - len(endpoints)} endpoints")
+    return Resume(moments["unix_ns"], moments["tai64n"] or 0, endpoints, tuple(skipped))
+
+
+def _uapi(message: Mapping[str, Any]) -> Uapi:
+    return Uapi(_id(message), _text(message, "text"))
+
+
+def _configure(message: Mapping[str, Any]) -> Configure:
+    return Configure(_id(message), _text(message, "config"), _text(message, "secrets"))
+
+
+def _moment(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < LATEST:
+        raise Refused(f"no time before 2106, in nanoseconds, but a {type(value).__name__}")
+    return value
+
+
+def _id(message: Mapping[str, Any]) -> Any:
+    if type(number := message.get("id")) not in (int, str):
+        raise Refused(f"a request whose id is a {type(number).__name__}")
+    return number
+
+
+def _text(message: Mapping[str, Any], name: str) -> str:
+    text = message.get(name)
+    try:
+        if isinstance(text, str) and text.encode():
+            return text
+    except UnicodeEncodeError:  # half of a character
+        pass
+    raise Refused(f"{name}: no text")
+
+
+def _short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_KEY and value.isascii()
+
+
+_KINDS: Mapping[str, Callable[[Mapping[str, Any]], Heard]] = {
+    "time": _time,
+    "resume": _resume,
+    "hello": lambda _: Greet(),
+    "uapi": _uapi,
+    "configure": _configure,
+    "health": lambda message: Health(_id(message)),
+}

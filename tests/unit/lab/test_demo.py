@@ -98,6 +98,21 @@ def test_without_an_image_the_lab_is_not_even_started(
     assert "make image" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("file", "told"), [("appliance.tar", False), ("appliance-plain.tar", True)])
+def test_a_lesser_image_than_the_pinned_one_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, file: str, told: bool
+) -> None:
+    def stop(lab: demo.Lab) -> None:
+        raise LabError("enough")
+
+    (tmp_path / file).touch()
+    monkeypatch.setattr(demo, "IMAGE", tmp_path / file)
+    monkeypatch.setattr(demo.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(demo.Lab, "up", stop)
+    assert demo.main(["--name", "nowhere", "up"]) == 1
+    assert ("several times slower" in capsys.readouterr().err) == told
+
+
 def test_an_ordinary_user_is_told_to_use_sudo(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

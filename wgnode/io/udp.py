@@ -166,25 +166,31 @@ class UdpSockets:
 
     def _try(self, data: bytes, endpoint: Endpoint) -> bool:
         """False when the socket's buffer is full."""
-        to = None
         try:
             to = self._destinations.get(endpoint)
             if to is None or not to.checked:
                 to = self._prepare(endpoint, first=to is None)
-            if to.ancillary:
-                to.socket.sendmsg((data,), to.ancillary, 0, to.address)
-            else:
-                to.socket.sendto(data, to.address)
+            self._hand_over(data, endpoint, to)
         except BlockingIOError:
             return False
         except KeyError:
             self.counters["EAFNOSUPPORT"] += 1
         except OSError as error:
-            if error.errno in SOURCE_GONE and to is not None and to.ancillary:
-                self._destinations[endpoint] = to._replace(ancillary=[])
-                return self._try(data, endpoint)
             self._count(error)
         return True
+
+    def _hand_over(self, data: bytes, endpoint: Endpoint, to: _Destination) -> None:
+        """To the kernel: from its source address, or, where that alone is why not, from any. Raises OSError."""
+        if not to.ancillary:
+            to.socket.sendto(data, to.address)
+            return
+        try:
+            to.socket.sendmsg((data,), to.ancillary, 0, to.address)
+        except OSError as error:
+            if error.errno not in SOURCE_GONE:
+                raise
+            to.socket.sendto(data, to.address)
+            self._destinations[endpoint] = to._replace(ancillary=[])
 
     def _prepare(self, endpoint: Endpoint, *, first: bool) -> _Destination:
         """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -200,6 +201,40 @@ def test_an_address_that_has_vanished_is_given_up(
         assert reply_comes_from(two, endpoint, peer) == local
         assert reply_comes_from(two, endpoint, peer) == local
     assert not two.counters
+
+
+class Unreachable:
+    """A socket whose network is not there, whatever the source address."""
+
+    def __init__(self, real: socket.socket, number: int) -> None:
+        self._real, self.number = real, number
+
+    def _send(self, *_: object) -> int:
+        raise OSError(self.number, "no way")
+
+    sendmsg = sendto = _send
+
+    def close(self) -> None:
+        self._real.close()
+
+
+@pytest.mark.parametrize("number", udp.SOURCE_GONE)
+def test_an_error_that_comes_without_the_source_too_does_not_cost_it(
+    pair: tuple[UdpSockets, UdpSockets], number: int
+) -> None:
+    """A route that is gone for a moment; nothing need be told of its return."""
+    one, two = pair
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        endpoint = Endpoint("127.0.0.1", peer.getsockname()[1], "127.7.7.7")
+        real = two.sockets[socket.AF_INET]
+        two.sockets[socket.AF_INET] = Unreachable(real, number)  # type: ignore[assignment]
+        two.send(b"lost", endpoint)
+        (known,) = two._destinations.values()
+        two._destinations[endpoint] = known._replace(socket=real)
+        two.sockets[socket.AF_INET] = real
+        assert two.counters == {errno.errorcode[number]: 1}
+        assert reply_comes_from(two, endpoint, peer) == "127.7.7.7"
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,11 @@ impl PyEngine {
             .add_session(session.0.clone(), peer, confirmed);
     }
 
+    /// The protocol needs not see the first of its messages any more.
+    fn confirm_session(&self, local: u32) {
+        self.plane().engine.confirm_session(local);
+    }
+
     fn remove_session(&self, local: u32) {
         self.plane().engine.remove_session(local);
     }

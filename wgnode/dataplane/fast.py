@@ -145,6 +145,8 @@ class FastPlane:
         assert isinstance(keypair, CompiledKeypair)
         peer = keypair.remote.peer
         self.engine.add_session(keypair.session, self.numbers[peer], keypair is not peer.slots.next)
+        for retired in peer.slots.previous:  # one may never have been confirmed, and needs not be any more
+            self.engine.confirm_session(retired.local_index)
 
     def session_removed(self, keypair: Keypair) -> None:
         self.engine.remove_session(keypair.local_index)
@@ -165,7 +167,8 @@ class FastPlane:
 
     def sync(self) -> None:
         """Tell the engine which sessions send, and where to."""
-        for peer in self._changed:
+        changed, self._changed = self._changed, {}  # a question may bring to light that routing has changed
+        for peer in changed:
             number, endpoint, current = self.numbers[peer], peer.endpoint, peer.slots.current
             self.engine.set_current(number, None if current is None else current.local_index)
             if endpoint is None:
@@ -174,7 +177,6 @@ class FastPlane:
             resolved = self.resolve(endpoint)
             to = None if resolved is None else (to_place(resolved[0]), resolved[1])
             self.engine.set_endpoint(number, to_place(endpoint), to)
-        self._changed.clear()
 
 
 class FastDevice(Device):

@@ -139,15 +139,18 @@ impl Engine {
             self.counters.drop(Drop::UnknownIndex);
             return None;
         };
-        let (peer, session) = (entry.peer, &entry.session);
-        if !entry.confirmed {
-            if !self.handover.transport(message, from) {
-                self.counters.drop(Drop::Overload);
-            }
-            return None;
-        }
+        let (peer, session, confirmed) = (entry.peer, &entry.session, entry.confirmed);
         if session.expired(now) || counter >= super::session::REJECT_AFTER_MESSAGES {
             self.counters.drop(Drop::Expired);
+            return None;
+        }
+        if !confirmed {
+            // The protocol opens it itself; it need not be bothered with what anybody can forge.
+            if !session.receive.open(&mut message.to_vec()) {
+                self.counters.drop(Drop::BadTransport);
+            } else if !self.handover.transport(message, from) {
+                self.counters.drop(Drop::Overload);
+            }
             return None;
         }
         if !early.unwrap_or_else(|| session.receive.open(message)) {

@@ -48,7 +48,7 @@ impl Hasher for IndexHasher {
 pub struct Entry {
     pub session: Arc<Session>,
     pub peer: PeerId,
-    /// The protocol has confirmed it; until then its messages are handed over.
+    /// The protocol has confirmed it, or has retired it without; until then its authentic messages are handed over.
     pub confirmed: bool,
 }
 
@@ -79,6 +79,13 @@ impl Engine {
                 confirmed,
             },
         );
+    }
+
+    /// A first message of the session has nothing to decide any more: it opens here from now on.
+    pub fn confirm_session(&mut self, local: u32) {
+        if let Some(entry) = self.sessions.get_mut(&local) {
+            entry.confirmed = true;
+        }
     }
 
     /// The session is gone: with the last reference its keys are erased.

@@ -301,12 +301,12 @@ mod tests {
 
     const STRIDE: usize = 64;
 
+    /// "udp", errno and how often.
+    type Refusal = (&'static str, i32, u64);
+
     /// Sends a train of three messages from `source`; the lengths and source addresses of what arrives, and what was
     /// refused. `option` is set on the sending socket before.
-    fn sent(
-        source: &str,
-        option: Option<i32>,
-    ) -> (Vec<(usize, IpAddr)>, Vec<(&'static str, i32, u64)>) {
+    fn sent(source: &str, option: Option<i32>) -> (Vec<(usize, IpAddr)>, Vec<Refusal>) {
         let near = UdpSocket::bind("0.0.0.0:0").unwrap();
         let far = UdpSocket::bind("127.0.0.1:0").unwrap();
         far.set_read_timeout(Some(std::time::Duration::from_millis(200)))

@@ -41,8 +41,12 @@ Examples:
   wg show wg0
 
 \b
-With wg-quick:
+With wg-quick, where the kernel has no WireGuard:
   WG_QUICK_USERSPACE_IMPLEMENTATION=wgnode-device wg-quick up wg0
+Where it has (`ip link add wg9 type wireguard` works), wg-quick takes that
+and this program is not run, whatever the variable says. There, instead:
+  wgnode device wg0 && wg setconf wg0 <(wg-quick strip wg0)
+  ip address add 10.0.0.1/24 dev wg0 && ip link set wg0 up  # and routes
 
 \b
 Environment:

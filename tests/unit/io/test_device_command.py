@@ -50,6 +50,16 @@ def test_help_has_examples(arguments: list[str]) -> None:
         assert words in done.output
 
 
+def test_help_says_when_wg_quick_does_not_call_it() -> None:
+    """wg-quick asks for another program only after `ip link add type wireguard` has failed."""
+    said = " ".join(CliRunner().invoke(main, ["device", "--help"]).output.split())
+    assert "With wg-quick, where the kernel has no WireGuard: WG_QUICK_USERSPACE_IMPLEMENTATION=wgnode-device" in said
+    assert (
+        "Where it has (`ip link add wg9 type wireguard` works), wg-quick takes that and this program is not run" in said
+    )
+    assert "wgnode device wg0 && wg setconf wg0 <(wg-quick strip wg0)" in said
+
+
 def test_an_impossible_name_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "forbid_core_dumps", lambda: None)  # of this process, please
     done = CliRunner().invoke(device.command, ["much-too-long-for-a-name", "-f"])

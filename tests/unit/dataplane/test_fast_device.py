@@ -43,7 +43,7 @@ def fly_to(world: World, name: str, *, kinds: tuple[int, ...]) -> int:
 def test_a_session_that_was_retired_unconfirmed_is_opened_by_the_engine(
     new_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Handshakes cross: b sends by the session that it began until it hears of the one that a began, which may be long."""
+    """Handshakes cross: b sends by the session that it began until it hears of the one that a began."""
     world = World(new_device)
     for sender, other in ("ab", "ba"):
         world.send(sender, inner_packet(sender, other, 0, 5))

@@ -223,7 +223,7 @@ def test_an_error_that_comes_without_the_source_too_does_not_cost_it(
     pair: tuple[UdpSockets, UdpSockets], number: int
 ) -> None:
     """A route that is gone for a moment; nothing need be told of its return."""
-    one, two = pair
+    _, two = pair
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         endpoint = Endpoint("127.0.0.1", peer.getsockname()[1], "127.7.7.7")

@@ -52,6 +52,7 @@ class _Line:
         self._slots = threading.BoundedSemaphore(CHANNELS)
         self._failed: tuple[float, HostUnreachable] | None = None
         self._broke = -REMEMBER
+        self._counting = threading.Lock()
         self._users: Counter[paramiko.Transport] = Counter()  # commands on each
         self.shell = Shell()
 
@@ -61,7 +62,8 @@ class _Line:
         try:
             channel = self._session()
             transport = channel.get_transport()
-            self._users[transport] += 1
+            with self._counting:
+                self._users[transport] += 1
             try:
                 yield channel
             except (paramiko.SSHException, OSError, EOFError, HostUnreachable) as error:
@@ -108,14 +110,14 @@ class _Line:
     def open(self) -> paramiko.Transport:
         self._acquire(self._opening)
         try:
-            if self._transport is not None and self._transport.is_active():
-                return self._transport
+            if (transport := self._transport) is not None and transport.is_active():
+                return transport
             _raise_remembered(self._connection)
             if self._failed and time.monotonic() - self._failed[0] < REMEMBER:
                 raise HostUnreachable(str(self._failed[1]))
             try:
                 broke = time.monotonic() - self._broke < REMEMBER
-                self._transport = open_transport(self._connection, RECONNECT_TIMEOUT if broke else None)
+                self._transport = transport = open_transport(self._connection, RECONNECT_TIMEOUT if broke else None)
             except HostUnreachable as error:
                 _require_time(self._connection)  # which says nothing of the host
                 self._failed = (time.monotonic(), error)
@@ -123,7 +125,7 @@ class _Line:
             except (LoginRefused, HostKeyMismatch) as error:
                 _remember(self._connection, error)
                 raise
-            return self._transport
+            return transport
         finally:
             self._opening.release()
 
@@ -134,22 +136,25 @@ class _Line:
             _close(transport)
 
     def _retire(self, transport: paramiko.Transport, error: Exception) -> None:
-        """No new command goes over it; those that run on it may still be answered."""
-        with self._opening:
-            self._broke = time.monotonic()
-            if isinstance(error, HostHangs):
-                self._failed = (self._broke, error)
-            if self._transport is transport:
-                self._transport = None
-        if not self._users[transport]:
+        """No new command goes over it; those that run on it may still be answered. Waits for nobody who connects."""
+        self._broke = time.monotonic()
+        if isinstance(error, HostHangs):
+            self._failed = (self._broke, error)
+        if self._transport is transport:
+            self._transport = None
+        with self._counting:
+            idle = not self._users[transport]
+        if idle:
             _close(transport)
 
     def _leave(self, transport: paramiko.Transport) -> None:
-        self._users[transport] -= 1
-        if not self._users[transport]:
-            del self._users[transport]
-            if transport is not self._transport:
-                _close(transport)
+        with self._counting:
+            self._users[transport] -= 1
+            idle = not self._users[transport]
+            if idle:
+                del self._users[transport]
+        if idle and transport is not self._transport:
+            _close(transport)
 
     def _acquire(self, lock: threading.Lock | threading.BoundedSemaphore) -> None:
         """Raises OutOfTime where the operation's own time ends first."""

@@ -85,6 +85,8 @@ class OnHost:
             if not options.current().delete_unreachable:
                 raise type(error)(f"{error}. {_FOR_GOOD}") from None
             log(f"{away}; forgotten (wgnode:deleteUnreachable): what is on it stays there", Severity.WARNING)
+        except NoEntry as error:
+            raise type(error)(f"{error}. {_FORMER}") from None
 
     def _away(self, properties: Properties, *kinds: type[HostError]) -> HostError | None:
         """Why the host cannot be reached, where it is for one of these reasons."""
@@ -95,6 +97,10 @@ class OnHost:
         return None
 
 
+_FORMER = (
+    "(What is deleted is reached by the login of the last `pulumi up`; where the stack has another by now, run that"
+    " first.)"
+)
 _FOR_GOOD = (
     "If it is gone for good, WGNODE_DELETE_UNREACHABLE=true before the command deletes what was on it from the state"
     " (docs/how-to/forget-a-host.md)"

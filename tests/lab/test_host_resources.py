@@ -16,7 +16,9 @@ from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostU
 from infra.provider.kind import Partial
 from infra.resources.inputs import connection
 from infra.resources.nat_firewall import look, require_ssh_port
+from infra.resources.unread import OnHost
 from lab.api import Lab
+from tests.unit.hosts.ssh_server import new_key
 
 from .host_site import Site
 
@@ -139,6 +141,65 @@ def test_what_a_real_login_shell_and_sudo_print_is_told_from_answers_and_what_ca
     refused(NoRoot, "without a password.*NOPASSWD", f"echo 'ops ALL=(ALL) ALL' >{tty}", f"rm {tty}")
     refused(NoRoot, "finds no sudo there", "mv /usr/bin/sudo /usr/bin/sudo.away", "mv /usr/bin/sudo.away /usr/bin/sudo")
     assert cabin.run(lambda: _fresh(to).run(["id", "-un"]).stdout) == "root\n"
+
+
+_SSHD = "/etc/ssh/sshd_config.d/a.conf"
+_KEYS = "/home/ops/.ssh/authorized_keys"
+# What happened to the host since the last update, what is configured since, and what brings the host back.
+_WAYS: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "a key instead of the agent": ("true", {"agent": False}, "unread", "true"),
+    "another key": (
+        f"sed -i 's/^ssh-/#ssh-/; $ a '{{new}} {_KEYS}",
+        {},
+        "unread",
+        f"sed -i '$ d; s/^#ssh-/ssh-/' {_KEYS}",
+    ),
+    "root instead of sudo": (
+        f"echo 'ops ALL=(ALL) ALL' >/etc/sudoers.d/zz; mkdir -m 700 /root/.ssh; cp {_KEYS} /root/.ssh/;"
+        f" echo 'PermitRootLogin prohibit-password' >{_SSHD}; systemctl restart ssh",
+        {"user": "root"},
+        "unread",
+        f"rm -r /etc/sudoers.d/zz /root/.ssh {_SSHD}; systemctl restart ssh",
+    ),
+    "another port": (
+        f"echo 'Port 2222' >{_SSHD}; systemctl restart ssh; nft insert rule inet wgnode input tcp dport 2222 accept",
+        {"port": 2222},
+        "unreached",
+        f"rm {_SSHD}; systemctl restart ssh; nft insert rule inet wgnode input tcp dport 22 accept",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", _WAYS)
+def test_what_opened_a_host_is_replaced_by_what_does_now_in_one_update(cabin: Site, way: str) -> None:
+    """The read before an update has the former connection: it leaves a mark, and the update has the present one."""
+    happens, configured, mark, back = _WAYS[way]
+    private, public = new_key()
+    former = cabin.connection
+    present = {**former, **configured} if configured else {**former, "privateKey": private}
+    if "agent" in configured:  # the other way round: it is the former that had it
+        former, present = {**{k: v for k, v in former.items() if k != "privateKey"}, "agent": True}, former
+    kinds = ((OnHost(cabin.host), cabin.host_inputs), (OnHost(cabin.firewall), cabin.firewall_inputs))
+    states = [cabin.create(kind, inputs()) for kind, inputs in kinds]
+    own = cabin.connection
+    cabin.shell(happens.format(new=f"'{public.get_name()} {public.get_base64()}'"))
+    pool.forget(connection({"connection": own}))
+    try:
+        for (kind, inputs), state in zip(kinds, states, strict=True):
+            cabin.connection = former
+            old = inputs()
+            state, read = cabin.read(kind, {**state, "connection": former}, old)
+            assert mark in state
+            cabin.connection = present
+            assert {mark} <= {change.path for change in kind.diff(state, read, inputs()).changes}
+            new = inputs()
+            state = cabin.run(lambda kind=kind, state=state, new=new: kind.update("id", state, new, False))
+            assert cabin.drift(kind, state, new)[1] == []
+    finally:
+        for used in (own, former, present):
+            pool.forget(connection({"connection": used}))
+        cabin.shell(back)
+        cabin.connection = own
 
 
 def _fresh(to: Connection) -> Host:

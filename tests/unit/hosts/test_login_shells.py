@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from infra.commands import site_status
 from infra.hosts import exchange, pool
 from infra.hosts.exchange import Outcome
 from infra.hosts.frame import Frame
@@ -327,6 +328,23 @@ def test_a_host_without_a_usable_shell_or_root_is_unread_and_not_the_end(connect
     inputs = {"connection": {"address": "127.0.0.1"}}
     state, _ = OnHost(Kind()).read("id", {"rules": {}}, inputs)
     assert "do not come to our command" in state["unread"]
+
+
+@pytest.mark.parametrize(
+    "does", ["exit 1", "exit 0", "echo '{}'; exit 0", "echo fatal: unrecognized command >&2; exit 128"]
+)
+def test_the_status_of_such_a_host_is_not_that_no_gateway_is_deployed(host, script, does):
+    script("shell", f"#!/bin/sh\n{does}\n")
+    with pytest.raises(NoShell):
+        site_status.ask(host)
+
+
+def test_the_status_of_a_host_with_dirty_start_up_files_is_what_its_hostd_says(host, home, tmp_path, monkeypatch):
+    (home / ".bashrc").write_text('echo welcome; echo \'{"status": "gone"}\'\n')
+    monkeypatch.setattr(site_status, "_READ", """echo '{"status": "running"}'; echo images/""" + "ab" * 32)
+    monkeypatch.setattr(site_status.paths, "CONFIG_LAYER", str(tmp_path / "none"))
+    answer = site_status.ask(host)
+    assert (answer.health, answer.image, answer.config) == ({"status": "running"}, "ab" * 32, None)
 
 
 def test_no_agent_and_an_unusable_key_are_unread_too(connection, monkeypatch):

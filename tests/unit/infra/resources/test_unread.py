@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.errors import ExplainedError
-from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.hosts.host import HostError, HostHangs, HostKeyMismatch, HostUnreachable, LoginRefused, NoRoot, NoShell
 from infra.provider import options
 from infra.provider.kind import Diff, PropertyChange
 from infra.provider.options import Options
@@ -81,7 +81,15 @@ def paths(kind, state):
 
 
 @pytest.mark.parametrize(
-    ("error", "mark"), [(HostUnreachable, "unreached"), (HostKeyMismatch, "unread"), (LoginRefused, "unread")]
+    ("error", "mark"),
+    [
+        (HostUnreachable, "unreached"),
+        (HostHangs, "unreached"),
+        (HostKeyMismatch, "unread"),
+        (LoginRefused, "unread"),
+        (NoRoot, "unread"),
+        (NoShell, "unread"),
+    ],
 )
 def test_the_recorded_state_is_kept_and_is_a_difference(error, mark, warnings):
     kind, _ = on_host(error("host root@192.0.2.1: cannot connect"))
@@ -195,3 +203,9 @@ def test_nothing_is_forgotten_on_a_host_that_is_there():
         OnHost(Kind(AWAY), lambda _: None).delete("id", STATE)
     with pytest.raises(HostError, match="busy"):
         on_host(HostError("busy"))[0].delete("id", STATE)
+
+
+@pytest.mark.parametrize("error", [LoginRefused, NoRoot, NoShell])
+def test_deleting_by_a_login_that_is_gone_says_which_one_that_is(error):
+    with pytest.raises(error, match="login of the last `pulumi up`"):
+        on_host(error("ops may not use sudo"))[0].delete("id", STATE)

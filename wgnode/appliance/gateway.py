@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -205,7 +206,8 @@ class Gateway:
         self.error = str(error) if expected else f"{type(error).__name__}: {error}"
         self.log.error(f"the node does not run: {self.error}")
         if not expected:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # nobody reads the console
+                traceback.print_exc()
 
 
 def _endpoints(config: NodeConfig) -> dict[str, str | None]:

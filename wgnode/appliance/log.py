@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from collections import deque
 from collections.abc import Callable
 
 KEPT = 500
 """Lines that wait for the host."""
+
+CONSOLE_PATIENCE = 0.2
+"""Seconds, once: a console that was not read for so long is not waited for again until it takes a line."""
 
 Sink = Callable[[str, str], bool]
 """Gets level and text; False when the line could not be handed on."""
@@ -18,7 +22,9 @@ class Log:
     """Lines are "info", "warning" or "error". Nothing secret is ever logged."""
 
     def __init__(self, console: int = 1) -> None:
+        os.set_blocking(console, False)  # whoever reads the machine's console may stop doing so; the node must not
         self.console = console
+        self._unseen = 0
         self.sink: Sink | None = None
         self._waiting: deque[tuple[str, str]] = deque(maxlen=KEPT)
 
@@ -39,6 +45,26 @@ class Log:
     def _line(self, level: str, text: str) -> None:
         mark = "" if level == "info" else f"{level}: "
         stamp = time.clock_gettime(time.CLOCK_BOOTTIME)
-        os.write(self.console, f"wgnode {stamp:9.3f} {mark}{text}\n".encode(errors="replace"))
+        self._show(f"wgnode {stamp:9.3f} {mark}{text}\n")
         self._waiting.append((level, text))
         self.drain()
+
+    def _show(self, line: str) -> None:
+        """What a console that nobody reads does not take in time is left out, and counted once it is read again."""
+        left_out = f"wgnode: {self._unseen} lines are missing here\n" if self._unseen else ""
+        rest = (left_out + line).encode(errors="replace")
+        while rest:
+            try:
+                rest = rest[os.write(self.console, rest) :]
+            except BlockingIOError:
+                if self._unseen or not _writable(self.console):
+                    self._unseen += 1
+                    return
+        self._unseen = 0
+
+
+def _writable(descriptor: int) -> bool:
+    """Whether it takes more within CONSOLE_PATIENCE: a serial line has a buffer of 4 KiB, and is only slow."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(CONSOLE_PATIENCE * 1000))

@@ -54,5 +54,7 @@ def end() -> None:
     """The clear last line of a machine that gives up."""
     from wgnode.appliance.system import end_machine
 
-    os.write(1, b"wgnode: the node ended, so the machine ends\n")
-    end_machine()
+    try:
+        os.write(1, b"wgnode: the node ended, so the machine ends\n")
+    finally:  # whether or not anybody reads the console
+        end_machine()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -259,6 +260,45 @@ def test_the_console_has_every_line_with_its_level(log: Log, tmp_path: Path) -> 
     lines = (tmp_path / "console").read_text().splitlines()
     assert lines[0].endswith(" fine")
     assert lines[1].endswith("error: not fine")
+
+
+def test_a_console_that_nobody_reads_does_not_hold_up_the_node() -> None:
+    reader, writer = os.pipe()
+    log = Log(writer)
+    for _ in range(3000):
+        log.info("x" * 100)
+    os.set_blocking(reader, False)
+    while True:
+        try:
+            os.read(reader, 65536)
+        except BlockingIOError:
+            break
+    log.info("after")
+    found = os.read(reader, 65536).decode().splitlines()
+    assert found[0].endswith("lines are missing here")
+    assert found[1].endswith("after")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_console_that_is_only_slow_gets_every_line_whole() -> None:
+    reader, writer = os.pipe()
+    found = bytearray()
+
+    def read_slowly() -> None:
+        while piece := os.read(reader, 4096):
+            found.extend(piece)
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=read_slowly)
+    thread.start()
+    log = Log(writer)
+    for number in range(2000):
+        log.info(f"{number} {'x' * 100}")
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    assert [line.split()[2] for line in found.decode().splitlines()] == [str(number) for number in range(2000)]
 
 
 def test_the_port_is_found_by_its_name(tmp_path: Path) -> None:

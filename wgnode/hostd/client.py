@@ -56,7 +56,7 @@ def wait(path: Path, wanted: dict[str, str], patience: float) -> tuple[int, dict
         code, answer = health(path)
         if all(answer.get(name) == value for name, value in wanted.items()):
             return code, answer
-        if answer["status"] == "failed" or time.monotonic() > deadline:
+        if answer.get("status") == "failed" or time.monotonic() > deadline:
             return code or NOT_RUNNING, answer
         time.sleep(POLL_INTERVAL)
 
@@ -64,14 +64,14 @@ def wait(path: Path, wanted: dict[str, str], patience: float) -> tuple[int, dict
 def describe(answer: dict[str, Any], now: float | None = None) -> str:
     """A few lines for a person."""
     wall = time.time() if now is None else now
-    lines = [f"{answer.get('name', 'gateway')}: {answer['status']}"]
+    lines = [f"{answer.get('name', 'gateway')}: {answer.get('status', 'unknown')}"]
     if answer.get("error"):
         lines[0] += f" ({answer['error']})"
     if "uptime" in answer:
-        lines.append(f"  up {answer['uptime']:.0f} s, loaded {answer['loaded']}, live {answer['live']}")
+        lines.append(f"  up {answer['uptime']:.0f} s, loaded {answer.get('loaded')}, live {answer.get('live')}")
     for peer in answer.get("peers", []):
-        last = peer["last_handshake"]
+        last = peer.get("last_handshake")
         when = "never" if last is None else f"{max(0, wall - last):.0f} s ago"
-        traffic = f"{peer['rx_bytes']} B received, {peer['tx_bytes']} B sent"
-        lines.append(f"  {peer['name'] or peer['public_key']}: {peer['endpoint']}, handshake {when}, {traffic}")
+        traffic = f"{peer.get('rx_bytes', 0)} B received, {peer.get('tx_bytes', 0)} B sent"
+        lines.append(f"  {peer.get('name') or peer['public_key']}: {peer.get('endpoint')}, handshake {when}, {traffic}")
     return "\n".join(lines)

@@ -300,3 +300,8 @@ def test_what_a_person_reads_names_the_peer_and_the_time_since() -> None:
     text = client.describe({"name": "berlin", "status": "running", **HEALTH}, now=1009.5)
     assert text.splitlines()[0] == "berlin: running"
     assert "cabin: 203.0.113.2:51820, handshake 10 s ago" in text
+
+
+def test_a_person_reads_of_an_older_node_what_it_tells() -> None:
+    answer = {"name": "berlin", "status": "running", "error": None, "uptime": 5.0, "peers": [{"public_key": KEY}]}
+    assert f"{KEY}: None, handshake never" in client.describe(answer)

@@ -134,13 +134,16 @@ class UdpSockets:
         known = self._sources
         for _ in range(limit):
             try:
-                data, ancillary, _, address = receive(LARGEST_DATAGRAM, ANCILLARY_SPACE)
+                data, ancillary, flags, address = receive(LARGEST_DATAGRAM, ANCILLARY_SPACE)
             except BlockingIOError:
                 break
             except OSError as error:  # an ICMP error about something sent earlier
                 self._count(error)
                 continue
             information = ancillary[0][2] if ancillary else b""
+            if flags & socket.MSG_CTRUNC:  # where it arrived is not known, and half of an address is none
+                self.counters["control message cut off"] += 1
+                information = b""
             source = known.get((address, information))
             if source is None:
                 source = self._remember(address, information)

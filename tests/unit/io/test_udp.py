@@ -44,6 +44,17 @@ def test_datagrams_arrive_with_where_they_came_from(
     assert two.receive(family) == []
 
 
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_control_message_that_does_not_fit_is_counted_and_costs_no_datagram(
+    pair: tuple[UdpSockets, UdpSockets], family: int, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(udp, "ANCILLARY_SPACE", socket.CMSG_SPACE(4) - 4)
+    one, two = pair
+    one.send(b"a", Endpoint(address, two.port))
+    assert wait(two, family) == [(b"a", Endpoint(address, one.port))]
+    assert two.counters == {"control message cut off": 1}
+
+
 def test_both_families_share_a_port() -> None:
     sockets = UdpSockets()
     assert set(sockets.descriptors) == {socket.AF_INET, socket.AF_INET6}

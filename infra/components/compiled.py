@@ -65,6 +65,11 @@ def _opened(config: SiteConfig, mesh: Topology, bundle: str | None) -> Bundle:
 
 def _explained(config: SiteConfig, mesh: Topology, problems: list[str]) -> str:
     if config.name not in mesh.sites:
+        if renamed := next((name for name, one in mesh.sites.items() if one.renamed_from == config.name), None):
+            return (
+                f"site {config.name!r} is called {renamed!r} in mesh {mesh.mesh!r} now: `pulumi config set --path"
+                f" wgmesh:site.name {renamed}` in this stack, and run it again"
+            )
         return (
             f"{problems[0]}: add it under wgmesh:mesh.sites in stacks/Pulumi.{config.mesh}.yaml (`wgnode site new`"
             f" prints the entry), run `pulumi up -s {config.mesh}`, and this stack again"

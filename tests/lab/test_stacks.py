@@ -11,6 +11,7 @@ import pytest
 
 from wgnode import recipient
 
+from .older import make_mesh_older
 from .project import Project
 
 MESH = ("--stack", "dev-mesh")
@@ -83,15 +84,7 @@ def test_a_mesh_of_before_ids_is_taken_over_and_what_leaves_it_rests(project: Pr
 def make_older_than_ids(project: Project) -> None:
     """The state as the version before ids had it."""
     state = json.loads(project.done("stack", "export", *MESH))
-    (mesh,) = [made for made in state["deployment"]["resources"] if made["type"].endswith(":MeshTopology")]
-    sites = mesh["outputs"]["topology"]["sites"]
-    mesh["outputs"]["topology"]["format"] = 1
-    mesh["outputs"]["indices"] = {name: site["index"] for name, site in sites.items()}
-    for site in sites.values():
-        for key in ("id", "lanMac", "labels"):
-            del site[key]
-    for key in ("resting", "forgotten"):
-        del mesh["outputs"][key]
+    make_mesh_older(state)
     file = project.folder / "older.json"
     file.write_text(json.dumps(state))
     project.done("stack", "import", "--file", str(file), *MESH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,18 @@ def test_a_bundle_for_another_recipient_is_told_with_the_way_out_and_no_key(
     assert "its bundle in mesh stack 'dev-mesh' is sealed to recipient" in text
     assert "wgmesh:mesh.sites.cabin.recipient in stacks/Pulumi.dev-mesh.yaml" in text
     assert other.removeprefix(recipient.PRIVATE_PREFIX) not in text
+
+
+def test_the_id_of_the_site_comes_along_whatever_its_name_is(mesh: dict[str, Any], tmp_path: Path) -> None:
+    made = compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])
+    assert made["id"] == mesh["topology"]["sites"]["cabin"]["id"]
+    topology = copy.deepcopy(mesh["topology"])
+    topology["sites"]["lodge"] = {**topology["sites"].pop("cabin"), "renamedFrom": "cabin"}
+    renamed = compile_gateway(config(tmp_path, name="lodge"), topology, mesh["bundles"]["cabin"])
+    assert renamed["id"] == made["id"]
+    assert renamed["secrets"] == made["secrets"]
+    with pytest.raises(SiteError, match=r"site 'cabin' is called 'lodge' in mesh 'dev' now: .*wgmesh:site\.name lodge"):
+        compile_gateway(config(tmp_path), topology, None)
 
 
 def test_a_bundle_of_another_site_or_none_is_refused(mesh: dict[str, Any], tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from wgnode.topology import recover as topology
 from wgnode.topology.allocate import Allocation
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import DEFAULT_KEEPALIVE, TopologyError
-from wgnode.topology.recover import RecoveredMesh, RecoveredSite, RecoveryError, Remains
+from wgnode.topology.remains import RecoveredMesh, RecoveredSite, RecoveryError, Remains
 
 WAIT = 30.0
 """Seconds that a host has for three files. One that is away fails within 10; a slow one is worth waiting for here."""

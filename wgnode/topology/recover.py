@@ -11,78 +11,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface, ip_network
-from itertools import takewhile
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import labels, presharedkey
-from wgnode.topology.bundle import Bundle
-from wgnode.topology.model import Network, TopologyError
+from wgnode.nodeconfig import NodeConfig, PeerConfig
+from wgnode.topology import labels
+from wgnode.topology.model import Network
+from wgnode.topology.recover_identity import id_problems, labels_of, stale_preshared_keys, under_their_names
+from wgnode.topology.remains import RecoveredMesh, RecoveredSite, RecoveryError, Remains
 
 Said = TypeVar("Said")
-
-
-class RecoveryError(TopologyError):
-    """What the hosts have is not one mesh; `problems` has all reasons, each with the way out."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True, repr=False)
-class Remains:
-    """What the host of `site`, as its stack calls it, still has of its gateway. `bundle` is None if it can't be read.
-
-    `label` says where it comes from ("stack dev-berlin"), for messages; `recorded_id` is the host's own record of whose
-    gateway it has, `former` the name that the site had before, which its host may still have.
-    """
-
-    site: str
-    label: str
-    config: NodeConfig
-    secrets: NodeSecrets | None
-    bundle: Bundle | None = None
-    recorded_id: str | None = None
-    former: str | None = None
-
-    @property
-    def id(self) -> str | None:
-        return self.recorded_id or (self.bundle.id if self.bundle else None)
-
-
-@dataclass(frozen=True, repr=False)
-class RecoveredSite:
-    """`private_keys` is empty for a site whose host is lost; then `lans` and `endpoint` are what its peers know.
-
-    `id` is None where its host has none (it is older than ids, or lost), `lan_mac` where the host is lost. `labels` are
-    those of the pre-shared keys that it has with others.
-    """
-
-    index: int
-    lans: tuple[str, ...]
-    endpoint: str | None
-    private_keys: tuple[bytes, ...] = ()
-    id: str | None = None
-    lan_mac: str | None = None
-    labels: tuple[int, ...] = labels.NEW
-
-
-@dataclass(frozen=True, repr=False)
-class RecoveredMesh:
-    """`keepalive` is None where no site has one, `mesh_secret` where no bundle was readable. `warnings` are for people:
-    what differs between hosts, and what that means."""
-
-    name: str
-    tunnel: tuple[Network, ...]
-    listen_port: int
-    keepalive: int | None
-    epoch: int | None
-    mesh_secret: bytes | None
-    sites: Mapping[str, RecoveredSite]
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,14 +38,14 @@ def recover(remains: Sequence[Remains], lost: Collection[str] = ()) -> Recovered
         raise RecoveryError(["no host has a gateway's configuration, so there is nothing to recover a mesh from"])
     if problems := [*_mesh_problems(remains), *_key_problems(remains)]:
         raise RecoveryError(problems)
-    remains = _under_their_names(remains)
+    remains = under_their_names(remains)
     tunnel = _tunnel(remains[0].config)
     seen = _sightings(remains)
     alive = {one.site: one for one in remains}
     if problems := [
         *_unknown(alive, lost, seen),
         *_index_problems(tunnel, alive, seen),
-        *_id_problems(remains),
+        *id_problems(remains),
         *_secret_problems(remains),
     ]:
         raise RecoveryError(problems)
@@ -118,13 +57,13 @@ def recover(remains: Sequence[Remains], lost: Collection[str] = ()) -> Recovered
         index = next(_indices(tunnel, name, alive.get(name), seen.get(name, [])))[1]
         sites[name] = RecoveredSite(index, *facts)
         if own := alive.get(name):
-            used = _labels(own, alive, newest) if newest else labels.NEW
+            used = labels_of(own, alive, newest) if newest else labels.NEW
             sites[name] = replace(
                 sites[name], private_keys=_private_keys(own), id=own.id, lan_mac=own.config.lan.mac, labels=used
             )
     warnings += _stale_keys(alive, seen)
     if newest:
-        warnings += _stale_preshared_keys(alive, newest)
+        warnings += stale_preshared_keys(alive, newest)
     return RecoveredMesh(
         name=remains[0].config.mesh,
         tunnel=tunnel,
@@ -204,18 +143,6 @@ def _index_problems(
                 yield f"sites {other!r} and {name!r} have the same index {index} in the tunnel; --lost one of them"
 
 
-def _id_problems(remains: Sequence[Remains]) -> Iterator[str]:
-    owners: dict[str, str] = {}
-    for one in remains:
-        if one.recorded_id and one.bundle and one.bundle.id and one.bundle.id != one.recorded_id:
-            yield (
-                f"site {one.site!r}: its host's record says id {one.recorded_id}, its bundle {one.bundle.id}; one of"
-                f" both is another site's: --lost {one.site} gives it a new id and key"
-            )
-        if one.id and (other := owners.setdefault(one.id, one.site)) != one.site:
-            yield f"sites {other!r} and {one.site!r} have the same id {one.id}; --lost one of them"
-
-
 def _secret_problems(remains: Sequence[Remains]) -> Iterator[str]:
     found: dict[int, Remains] = {}
     for one in remains:
@@ -231,17 +158,6 @@ def _secret_problems(remains: Sequence[Remains]) -> Iterator[str]:
 
 
 # What is known of a site
-
-
-def _under_their_names(remains: Sequence[Remains]) -> list[Remains]:
-    """A site that was renamed is still known by its old name to who had no `up` since: its key says who it is."""
-    names = {key: one.site for one in remains for key in one.config.public_keys}
-    return [replace(one, config=_renamed(one.config, one.site, names)) for one in remains]
-
-
-def _renamed(config: NodeConfig, own: str, names: Mapping[bytes, str]) -> NodeConfig:
-    peers = (replace(peer, name=names.get(peer.public_keys[0], peer.name)) for peer in config.peers)
-    return replace(config, name=own, peers=tuple(peers))
 
 
 def _sightings(remains: Sequence[Remains]) -> dict[str, list[_Sighting]]:
@@ -333,35 +249,6 @@ def _stale_keys(alive: Mapping[str, Remains], seen: Mapping[str, Sequence[_Sight
                     f"site {sighting.by!r} has another public key of {name!r} than {name} itself, so the two don't talk"
                     f" now; the next `up` of {sighting.by} mends that"
                 )
-
-
-def _stale_preshared_keys(alive: Mapping[str, Remains], bundle: Bundle) -> Iterator[str]:
-    """Pairs whose pre-shared key will change, because it is none that the bundle gives."""
-    for one in alive.values():
-        for peer in one.config.peers if one.secrets else ():
-            if not _pair_labels(one, peer, alive.get(peer.name), bundle)[:1]:
-                yield (
-                    f"site {one.site!r} has another pre-shared key with {peer.name!r} than the mesh secret gives; its"
-                    f" next `up` changes it, and until {peer.name} had its own the two may not talk"
-                )
-
-
-def _labels(own: Remains, alive: Mapping[str, Remains], bundle: Bundle) -> tuple[int, ...]:
-    """Those that it has with most peers as old as itself: with younger ones it only ever had the new label."""
-    pairs = [_pair_labels(own, peer, alive.get(peer.name), bundle) for peer in own.config.peers if own.secrets]
-    old = Counter(pair for pair in pairs if 1 in pair)
-    return min(old, key=lambda pair: (-old[pair], pair)) if old else labels.NEW
-
-
-def _pair_labels(own: Remains, peer: PeerConfig, there: Remains | None, bundle: Bundle) -> tuple[int, ...]:
-    """The labels of a site's pre-shared keys with a peer, in its order, up to the first of unknown origin."""
-    assert own.secrets is not None
-    secret, epoch = bundle.mesh_secret, bundle.epoch
-    label = {presharedkey.of_keys(secret, epoch, own.config.public_keys[0], peer.public_keys[0]): 1}
-    if own.id and there and there.id:
-        label[presharedkey.of_ids(secret, epoch, own.id, there.id)] = 2
-    keys = own.secrets.preshared_keys.get(peer.public_keys[0], ())
-    return tuple(takewhile(bool, (label.get(key, 0) for key in keys)))
 
 
 def _tunnel(config: NodeConfig) -> tuple[Network, ...]:

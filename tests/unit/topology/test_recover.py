@@ -12,7 +12,8 @@ from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
 from wgnode.topology import labels
 from wgnode.topology.compile import SiteFacts, compile_site
 from wgnode.topology.model import Topology
-from wgnode.topology.recover import RecoveryError, Remains, recover
+from wgnode.topology.recover import recover
+from wgnode.topology.remains import RecoveryError, Remains
 
 from .meshes import SECRET, bundle_of, private_key, public_key, site, site_id, topology_of, two_sites
 

@@ -206,8 +206,9 @@ def _bundle(topology: Topology, site: str, keys: list[str], secret: str) -> Bund
 
 def _taken_over(news: Properties, known: Known) -> Iterator[PropertyChange]:
     """A state that is older than ids is a difference, though nothing of the configuration is."""
-    if known.without_ids:
-        yield from (PropertyChange(f"sites.{name}.id", kind="ADD") for name in sorted(news.get("sites") or {}))
+    sites = news.get("sites")
+    if known.without_ids and isinstance(sites, dict):
+        yield from (PropertyChange(f"sites.{name}.id", kind="ADD") for name in sorted(sites))
 
 
 def _public(inputs: Properties) -> Properties:

@@ -112,6 +112,11 @@ def test_the_preview_says_what_will_happen_and_the_next_one_has_nothing_to_say(
     assert not [line for line in said if "before sites had ids" in line]
 
 
+def test_what_a_preview_does_not_know_yet_is_not_judged() -> None:
+    for unknown in ({"sites": UNKNOWN}, {"forget": [UNKNOWN]}, {"presharedKeys": UNKNOWN}):
+        assert MeshTopology().diff(before(), inputs(), inputs(**unknown)).changes
+
+
 def test_another_name_of_the_mesh_in_the_same_update_moves_no_mac() -> None:
     after = updated(before(), inputs(name="prod"))
     macs = {name: site["lanMac"] for name, site in after["topology"]["sites"].items()}

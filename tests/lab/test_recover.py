@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ import pytest
 from lab import demo
 from lab.api import Lab
 from lab.deployment import MESH_STACK, Deployment
-from tests.lab.environment import CABIN, SITES, add_site, deployed_in, peers_of, reachable, remove_site
-from tests.lab.older import make_mesh_older, make_nodes_older
+from tests.lab.environment import CABIN, SITES, add_site, deployed_in, reachable, remove_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -150,31 +149,3 @@ def test_after_the_recovery_a_site_is_added_as_usual(deployed: Deployment) -> No
     assert set(after["bundles"]) == {"berlin", "cabin", "farm"}
     remove_site(deployed, "farm")
     deployed.up(MESH_STACK)
-
-
-def test_a_mesh_of_before_ids_is_taken_over_under_a_stream_and_nothing_restarts(
-    lab: Lab, deployed: Deployment, tmp_path: Path
-) -> None:
-    change_state(deployed, tmp_path, make_nodes_older)
-    for site in SITES:
-        deployed.up(f"dev-{site}")
-    assert reachable(lab)
-    change_state(deployed, tmp_path, make_mesh_older)
-    running = starts(lab)
-    with lab.stream("berlin.client", CABIN, interval=0.1) as stream:
-        for stack in (MESH_STACK, "dev-cabin", "dev-berlin"):
-            deployed.up(stack)
-    assert stream.received > 100
-    assert stream.lost == 0
-    assert starts(lab) == running
-    for site, peer in (("berlin", "cabin"), ("cabin", "berlin")):
-        assert len(peers_of(lab, site)[peer]["preshared_keys"]) == 2
-    for stack in deployed.stacks:
-        deployed.pulumi(["preview", "--expect-no-changes", "--stack", stack])
-
-
-def change_state(deployment: Deployment, folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    state = json.loads(deployment.pulumi(["stack", "export", "--stack", MESH_STACK]).stdout)
-    change(state)
-    (folder / "state.json").write_text(json.dumps(state))
-    deployment.pulumi(["stack", "import", "--file", str(folder / "state.json"), "--stack", MESH_STACK])

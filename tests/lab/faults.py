@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection as Pipe
 from typing import Any, Literal
 
 from infra.hosts import pool, ssh_host, system, undo, units
+from infra.hosts.exchange import Outcome, exchange
 from infra.hosts.host import Connection, File, Host, Result
 from infra.provider.kind import Kind, Partial, Properties
 from infra.resources.appliance_image import ApplianceImage
@@ -72,20 +73,19 @@ class Steps:
         if self._ending:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def exchange(self, channel: Any, data: Iterable[bytes]) -> tuple[int, bytes, bytes]:
-        """In the place of `ssh_host._exchange`: the command has been sent, its input and its answer not yet."""
+    def exchange(
+        self, channel: Any, frame: Any, line: str, key: bytes, data: Iterable[bytes] | None, limit: float, shell: Any
+    ) -> Outcome:
+        """In the place of `ssh_host.exchange`: the command is sent, of its input half or all, and no answer is read."""
         if self._ending in (None, "done"):
-            return _exchange(channel, data)
-        content = b"".join(data)
-        if self._ending == "half":
-            channel.sendall(content[: len(content) // 2])
-        else:
-            ssh_host._feed(channel, [content] if content else [])
+            return exchange(channel, frame, line, key, data, limit, shell)
+        content = b"".join(data or ())
+        channel.exec_command(line)
+        channel.sendall(key + (content[: len(content) // 2] if self._ending == "half" else content))
+        if self._ending == "sent":
+            channel.shutdown_write()
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("unreachable")
-
-
-_exchange = ssh_host._exchange
 
 
 @dataclass
@@ -237,7 +237,7 @@ _processes.set_forkserver_preload([__name__])
 def _child(job: Job, answer: Pipe) -> None:
     _enter(job.namespace)
     steps = Steps(job.fault)
-    ssh_host._exchange = steps.exchange
+    ssh_host.exchange = steps.exchange
     undo.SECONDS = job.undo_after
     kind = OnHost(KINDS[job.kind](*_connecting(steps)))
     try:

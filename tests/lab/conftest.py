@@ -17,6 +17,8 @@ import pytest
 
 from lab import cgroup, state
 from lab.api import Lab
+from lab.deployment import Deployment
+from tests.lab.environment import Shared
 
 _PREFIX = "test"
 CLONE_NEWNET = 0x40000000
@@ -50,6 +52,34 @@ def lab(lab_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def transcript() -> list[str]:
+    """What the first `up` of each stack said."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, transcript: list[str]) -> Iterator[Shared]:
+    """A lab of their own for all tests of a worker that need the demo environment deployed, and no more than that."""
+    _remove_orphans()
+    name = fresh_name()
+    made = Lab(name, tmp_path_factory.mktemp("deployed") / name, progress=print)
+    try:
+        made.up()
+        yield Shared(made, transcript)
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
+def deployed(shared: Shared) -> Deployment:
+    """The demo environment, for each file as it was at first; every test leaves it working.
+
+    A file that uses it has a fixture `lab` that is `deployed.lab`.
+    """
+    return shared.restored()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from tests.lab.environment import (
     SITES,
     add_site,
     changed,
-    deployed_in,
     health,
     is_clean,
     peers_of,
@@ -36,10 +34,8 @@ ROME, ROME_LAN = "192.0.2.99:51820", "10.3.0.0/24"
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab) -> Iterator[Deployment]:
-    with deployed_in(lab) as deployment:
-        assert reachable(lab)
-        yield deployment
+def lab(deployed: Deployment) -> Lab:
+    return deployed.lab
 
 
 def booted(lab: Lab) -> dict[str, str]:
@@ -129,6 +125,7 @@ def exhaust_memory(lab: Lab, site: str) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("by_hand", "named"),
     [
@@ -164,14 +161,17 @@ def test_a_peer_removed_by_hand_is_named_and_comes_back(lab: Lab, deployed: Depl
     assert booted(lab) == before
 
 
-def test_files_changed_by_hand_are_named_and_mended_under_the_running_guest(lab: Lab, deployed: Deployment) -> None:
-    before = booted(lab)
-    files = "/var/lib/wgnode/gateway"
-    for harm, name in (
-        (f"chmod 0644 {files}/secrets.cpio", "secrets"),
-        (f"chown root {files}/secrets.cpio", "secrets"),
-        (f"printf x >> {files}/config.cpio", "config"),
-        (f"rm {files}/bundle.sealed", "bundle"),
+FILES = "/var/lib/wgnode/gateway"
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("harm", "name"),
+    [
+        (f"chmod 0644 {FILES}/secrets.cpio", "secrets"),
+        (f"chown root {FILES}/secrets.cpio", "secrets"),
+        (f"printf x >> {FILES}/config.cpio", "config"),
+        (f"rm {FILES}/bundle.sealed", "bundle"),
         ("chmod 0600 /etc/systemd/system/wgnode-gateway.service", "gatewayUnit"),
         ("systemctl disable wgnode-gateway.service", "wgnode-gateway.service"),
         (
@@ -179,11 +179,16 @@ def test_files_changed_by_hand_are_named_and_mended_under_the_running_guest(lab:
             " mv /tmp/h /var/lib/wgnode/hostd/0123456789abcdef.pyz",
             "hostd",
         ),
-    ):
-        lab.host_ssh("cabin", harm)
-        assert name in deployed.pulumi(["preview", "--diff", "--stack", "dev-cabin"]).stdout, harm
-        deployed.up("dev-cabin")
-        assert is_clean(deployed, "dev-cabin"), harm
+    ],
+)
+def test_files_changed_by_hand_are_named_and_mended_under_the_running_guest(
+    lab: Lab, deployed: Deployment, harm: str, name: str
+) -> None:
+    before = booted(lab)
+    lab.host_ssh("cabin", harm)
+    assert name in deployed.pulumi(["preview", "--diff", "--stack", "dev-cabin"]).stdout
+    deployed.up("dev-cabin")
+    assert is_clean(deployed, "dev-cabin")
     assert booted(lab) == before
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lab.api import Lab
-from lab.deployment import Deployment, stack_of
+from lab.deployment import Deployment
 from tests.lab.killing import UP, interrupted, kill
+from tests.sample import choose
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 SITES = ("berlin", "cabin")
@@ -25,18 +25,8 @@ PATIENCE = 240.0
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab) -> Iterator[Deployment]:
-    """The demo environment, deployed once for this module; every test leaves it working."""
-    deployment = Deployment(lab)
-    deployment.prepare()
-    try:
-        for stack in deployment.stacks:
-            deployment.up(stack)
-        yield deployment
-    finally:
-        for site in SITES:
-            deployment.pulumi(["cancel", "--yes", "--stack", stack_of(site)], check=False)
-            deployment.pulumi(["destroy", "--yes", "--stack", stack_of(site)], check=False)
+def lab(deployed: Deployment) -> Lab:
+    return deployed.lab
 
 
 def converges(deployment: Deployment, *stacks: str) -> None:
@@ -93,14 +83,17 @@ def test_a_killed_hostd_costs_no_packet_and_comes_back_by_itself(lab: Lab, deplo
     deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-berlin"])
 
 
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("damage", ["half", "flipped"])
 @pytest.mark.parametrize("layer", ["config", "secrets"])
-def test_a_damaged_layer_is_named_on_the_console_and_mended(lab: Lab, deployed: Deployment, layer: str) -> None:
+def test_a_damaged_layer_is_named_on_the_console_and_mended(
+    lab: Lab, deployed: Deployment, layer: str, damage: str
+) -> None:
     file = f"/var/lib/wgnode/gateway/{layer}.cpio"
-    lab.console("berlin", f"cp -a {file} /root/whole")
-    for damage in (f"truncate -s $(($(stat -c %s {file}) / 2)) {file}", FLIP.format(file=file)):
-        lab.console("berlin", f"cp -a /root/whole {file}; {damage}; systemctl restart {GATEWAY}")
-        said = "error: the node does not run: node " + ("configuration" if layer == "config" else "secrets")
-        until(lambda said=said: said in console_of_guest(lab, "berlin"), "the console is silent")
+    damages = {"half": f"truncate -s $(($(stat -c %s {file}) / 2)) {file}", "flipped": FLIP.format(file=file)}
+    lab.console("berlin", f"{damages[damage]}; systemctl restart {GATEWAY}")
+    said = "error: the node does not run: node " + ("configuration" if layer == "config" else "secrets")
+    until(lambda: said in console_of_guest(lab, "berlin"), "the console is silent")
     assert f"~ {layer}" in deployed.pulumi(["preview", "--diff", "--stack", "dev-berlin"]).stdout
     converges(deployed, "dev-berlin")
 
@@ -111,13 +104,14 @@ for i in range(len(d) // 2, len(d), 16): d[i] ^= 0xff
 open("{file}", "wb").write(d)'"""
 
 
+@pytest.mark.sampled
 def test_engine_and_plugin_killed_in_the_middle(lab: Lab, deployed: Deployment) -> None:
-    """At a resource's beginning that a seed chooses, or up to a second after it."""
-    deployed.pulumi(["destroy", "--yes", "--stack", "dev-cabin"])
-    for seed in (1, 2, 3):
-        chosen = random.Random(seed)
-        kind, after = chosen.choice(["HypervisorHost", "NatFirewall", "ApplianceImage", "Gateway"]), chosen.random()
-        print(f"seed {seed}: {after:.2f} s after {kind}")
+    """At a resource's beginning, or up to a second after it."""
+    kinds = ("HypervisorHost", "NatFirewall", "ApplianceImage", "Gateway")
+    moments = [(kind, after) for kind in kinds for after in (0.0, 0.3, 0.6, 0.9)]
+    for kind, after in choose(moments, 1, "engine and plugin"):
+        print(f"{after:g} s after {kind}")
+        deployed.pulumi(["destroy", "--yes", "--stack", "dev-cabin"])
         said = interrupted(
             deployed,
             (*UP, "dev-cabin"),

@@ -31,7 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(plugin, "time-budgets")
 
 
-LONGEST = ("test_faults_engine", "test_changes", "test_interop", "test_chain", "test_faults_gateway", "test_recover")
+LONGEST = (
+    *("test_faults_engine", "test_changes", "test_interop", "test_chain", "test_recover"),
+    *("test_host_resources", "test_faults_gateway", "test_faults_hosts", "test_lab_lifecycle"),
+)
 """Files of lab tests that take minutes, longest first."""
 
 

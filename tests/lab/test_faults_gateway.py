@@ -24,7 +24,7 @@ from wgnode.image import paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
-ROUNDS, LIVE_CHANGES = 2, 4
+ROUNDS, LIVE_CHANGES = 1, 3
 """Of a sample: a round boots four guests, and a live change none."""
 PRIVATE, CABIN, ROME = (X25519PrivateKey.generate() for _ in range(3))
 PRESHARED = secrets.token_bytes(32)

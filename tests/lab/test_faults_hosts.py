@@ -28,7 +28,7 @@ from tests.lab.faults import Fault, Runner
 from tests.lab.trial import Trial, connection, snapshot, survives
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200)]
-ROUNDS = 4
+ROUNDS = 3
 """Of a sample; one takes about 4 s."""
 
 

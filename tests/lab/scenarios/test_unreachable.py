@@ -37,6 +37,7 @@ def goes_on(one: Device, two: Device) -> None:
     assert (one.process.poll(), two.process.poll()) == (None, None)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_port_that_is_closed_for_a_while(pair: tuple[Device, Device], endpoint: str) -> None:
     """[b]'s node has its link down, so [b] answers "port unreachable": during a session, and during a handshake."""
@@ -63,6 +64,7 @@ def test_a_port_that_is_closed_for_a_while(pair: tuple[Device, Device], endpoint
     assert one.endpoint(two) == endpoint
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("endpoint", "reason"),
     [(ENDPOINTS[0], f"icmp type {kind}") for kind in ("net-unreachable", "host-unreachable", "admin-prohibited")]
@@ -80,6 +82,7 @@ def test_a_host_that_is_unreachable_for_a_while(pair: tuple[Device, Device], end
     goes_on(one, two)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "refusal",
     [

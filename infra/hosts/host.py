@@ -13,32 +13,58 @@ class HostError(ExplainedError):
     """A host could not do what was asked; the text names the host, the step and what to do."""
 
 
-class HostUnreachable(HostError):
+class _NoWayIn(HostError):
+    """Meets everything that is to be done on a host: one cause, whatever each attempt saw of it."""
+
+    what = "does not let us work on it"
+
+    @property
+    def cause(self) -> str:
+        return self.short
+
+    @property
+    def short(self) -> str:
+        return f"{str(self).partition(': ')[0]} {self.what}"
+
+
+class HostUnreachable(_NoWayIn):
     """No SSH connection within its time."""
+
+    what = "cannot be reached"
 
 
 class HostHangs(HostUnreachable):
     """The host let us in, and answers no more."""
 
+    what = "answers no more"
 
-class NoEntry(HostError):
+
+class NoEntry(_NoWayIn):
     """The host is there, but what is configured does not let us work on it; other keys, pins or users may."""
 
 
 class LoginRefused(NoEntry):
     """The host takes none of our keys, or we have none."""
 
+    what = "cannot be logged in to"
+
 
 class HostKeyMismatch(NoEntry):
     """The host showed a key that is not pinned; nothing was sent to it."""
+
+    what = "shows another host key than is pinned"
 
 
 class NoShell(NoEntry):
     """The user's login shell does not run our commands as they are."""
 
+    what = "runs no commands of ours"
+
 
 class NoRoot(NoEntry):
     """The user gets no root by sudo."""
+
+    what = "gives us no root"
 
 
 class OutOfTime(HostError):

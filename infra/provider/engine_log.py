@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
@@ -32,19 +33,21 @@ def connect(address: str) -> None:
 def for_resource(urn: str) -> Iterator[None]:
     """Inside, `log` writes to the line of the resource with this URN."""
 
-    def sink(text: str, severity: Severity) -> None:
-        if _engine is None:
-            return
-        request = engine_pb2.LogRequest(
-            severity=_SEVERITIES[severity], message=text, urn=urn, ephemeral=severity is Severity.STATUS
-        )
-        try:
-            _engine.Log(request, timeout=2)
-        except grpc.RpcError:
-            return  # an engine that has gone away reads no progress
-
-    send_to(sink)
+    send_to(partial(_tell, urn), partial(_tell, ""), urn.rpartition("::")[2])
     try:
         yield
     finally:
         send_to(None)
+
+
+def _tell(urn: str, text: str, severity: Severity) -> None:
+    """On the line of that resource, or the stack's for no URN."""
+    if _engine is None:
+        return
+    request = engine_pb2.LogRequest(
+        severity=_SEVERITIES[severity], message=text, urn=urn, ephemeral=severity is Severity.STATUS
+    )
+    try:
+        _engine.Log(request, timeout=2)
+    except grpc.RpcError:
+        return  # an engine that has gone away reads no progress

@@ -5,7 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import Enum
+
+from infra.errors import ExplainedError
+from infra.provider import told
 
 
 class Severity(Enum):
@@ -15,20 +19,51 @@ class Severity(Enum):
 
 
 Sink = Callable[[str, Severity], None]
-_sink: ContextVar[Sink | None] = ContextVar("wgnode_log", default=None)
 _cancelled = threading.Event()
 
 
+@dataclass(frozen=True)
+class Line:
+    """Where a call's words go: the resource's own line, and the stack's for what is no single resource's matter.
+
+    `resource` is its name; without one (outside the provider's server) nothing counts as told before.
+    """
+
+    sink: Sink
+    stack: Sink
+    resource: str = ""
+
+
+_line: ContextVar[Line | None] = ContextVar("wgnode_log", default=None)
+
+
 def log(text: str, severity: Severity = Severity.STATUS) -> None:
-    """Tell the person at the terminal what the current resource is doing; silent outside the provider's server."""
-    sink = _sink.get()
-    if sink is not None:
-        sink(text, severity)
+    """Tell the person at the terminal what the current resource is doing; silent outside the provider's server.
+
+    A warning that this run has given already is not given again.
+    """
+    line = _line.get()
+    if line is None:
+        return
+    if severity is Severity.WARNING and line.resource and told.by(text, line.resource) is not None:
+        return
+    line.sink(text, severity)
 
 
-def send_to(sink: Sink | None) -> None:
+def warn(error: ExplainedError, then: str = "", severity: Severity = Severity.INFO) -> None:
+    """Of what meets every resource alike: in full once, on the stack's line; here in short, with what follows from it
+    here, at that severity."""
+    line = _line.get()
+    if line is None:
+        return
+    if not line.resource or told.by(error.cause, line.resource) is None:
+        line.stack(str(error), Severity.WARNING)
+    line.sink(f"{error.short}{then}", severity)
+
+
+def send_to(sink: Sink | None, stack: Sink | None = None, resource: str = "") -> None:
     """Where `log` goes for the rest of this call (each gRPC call sets its own)."""
-    _sink.set(sink)
+    _line.set(None if sink is None else Line(sink, stack or sink, resource))
 
 
 def cancel() -> None:

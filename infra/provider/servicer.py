@@ -20,7 +20,7 @@ from google.rpc import status_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.errors import ExplainedError
-from infra.provider import deadline, engine_log, options
+from infra.provider import deadline, engine_log, options, told
 from infra.provider.codec import decode_map, encode_map, has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Kind, Partial, PropertyChange
 from infra.provider.log import cancel
@@ -70,6 +70,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: provider_pb2.ConfigureRequest, context: Context) -> provider_pb2.ConfigureResponse:
         try:
             options.configure(decode_map(request.args))
+            told.forget()
         except CheckError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True, acceptResources=False)
@@ -162,9 +163,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             try:
                 yield
             except Partial as error:
-                _abort_partial(context, error)
+                origin = error.__cause__ if isinstance(error.__cause__, ExplainedError) else error
+                _abort_partial(context, error, told.text_of(origin, resource_name(urn)))
             except ExplainedError as error:
-                context.abort(grpc.StatusCode.UNKNOWN, str(error))
+                context.abort(grpc.StatusCode.UNKNOWN, told.text_of(error, resource_name(urn)))
             except Exception as error:
                 if context.code() is not None:  # already aborted
                     raise
@@ -205,7 +207,7 @@ def _failures(error: CheckError) -> list[provider_pb2.CheckFailure]:
     return [provider_pb2.CheckFailure(property=path, reason=why) for path, why in error.failures]
 
 
-def _abort_partial(context: Context, error: Partial) -> NoReturn:
+def _abort_partial(context: Context, error: Partial, reason: str) -> NoReturn:
     """The engine keeps the state of a resource that exists but isn't finished, if it is told so by this detail."""
     detail = any_pb2.Any()
     detail.Pack(
@@ -213,14 +215,14 @@ def _abort_partial(context: Context, error: Partial) -> NoReturn:
             id=error.id,
             properties=encode_map(error.state),
             inputs=encode_map(error.inputs),
-            reasons=[error.reason],
+            reasons=[reason],
             refresh_before_update=True,
         )
     )
     code: int = grpc.StatusCode.UNKNOWN.value[0]
-    status = status_pb2.Status(code=code, message=error.reason, details=[detail])
+    status = status_pb2.Status(code=code, message=reason, details=[detail])
     context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(grpc.StatusCode.UNKNOWN, error.reason)
+    context.abort(grpc.StatusCode.UNKNOWN, reason)
     raise AssertionError("abort raises")
 
 

@@ -24,7 +24,7 @@ from infra.hosts import pool
 from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoEntry
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
-from infra.provider.log import Severity, log
+from infra.provider.log import Severity, warn
 from infra.resources.inputs import connection
 
 UNREAD = "unread"
@@ -71,7 +71,7 @@ class OnHost:
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         if not preview and options.current().skip_unreachable and (why := self._away(inputs, HostUnreachable)):
-            log(f"{why}; passed over (wgnode:skipUnreachable): the next `up` with it back does it", Severity.WARNING)
+            warn(why, "; passed over (wgnode:skipUnreachable): the next `up` with it back does it", Severity.WARNING)
             return {**_without_marks(state), PASSED_OVER: str(why)}
         return self._kind.update(id, _without_marks(state), inputs, preview)
 
@@ -83,10 +83,10 @@ class OnHost:
             if not away:  # it is back: the next attempt can do it properly
                 raise
             if not options.current().delete_unreachable:
-                raise type(error)(f"{error}. {_FOR_GOOD}") from None
-            log(f"{away}; forgotten (wgnode:deleteUnreachable): what is on it stays there", Severity.WARNING)
+                raise type(error)(str(error), then=f". {_FOR_GOOD}") from None
+            warn(away, "; forgotten (wgnode:deleteUnreachable): what is on it stays there", Severity.WARNING)
         except NoEntry as error:
-            raise type(error)(f"{error}. {_FORMER}") from None
+            raise type(error)(str(error), then=f". {_FORMER}") from None
 
     def _away(self, properties: Properties, *kinds: type[HostError]) -> HostError | None:
         """Why the host cannot be reached, where it is for one of these reasons."""
@@ -109,14 +109,11 @@ _FOR_GOOD = (
 
 def _mark(error: HostError) -> Properties:
     """What a read that did not get in adds to the recorded state; warns of it."""
-    if not isinstance(error, HostUnreachable):
-        log(str(error), Severity.WARNING)
-        return {UNREAD: str(error)}
-    if not options.current().skip_unreachable:
-        log(str(error), Severity.WARNING)
-        return {UNREACHED: str(error)}
-    log(f"{error}; skipped (wgnode:skipUnreachable): shown as it was when last read", Severity.WARNING)
-    return {}
+    if isinstance(error, HostUnreachable) and options.current().skip_unreachable:
+        warn(error, "; skipped (wgnode:skipUnreachable): shown as it was when last read")
+        return {}
+    warn(error)
+    return {UNREACHED if isinstance(error, HostUnreachable) else UNREAD: error.short}
 
 
 def _without_marks(state: Properties) -> Properties:

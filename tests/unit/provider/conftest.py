@@ -6,9 +6,11 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from infra.provider import deadline
+from infra.errors import ExplainedError
+from infra.hosts.host import HostUnreachable
+from infra.provider import deadline, told
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Partial, PropertyChange, Secret
-from infra.provider.log import Severity, log
+from infra.provider.log import Severity, log, warn
 from infra.provider.serve import start
 from infra.provider.servicer import Servicer
 
@@ -39,6 +41,10 @@ class Toy:
             raise RuntimeError("a bug")
         log("making it")
         log("look out", Severity.WARNING)
+        if inputs.get("behave") == "away":
+            raise HostUnreachable(f"host root@{inputs['place']}: cannot connect (attempt {len(self.seen)})")
+        if inputs.get("behave") == "refuse":
+            raise ExplainedError(f"host root@{inputs['place']}: {'a long story ' * 20}", then="; and the way out")
         self.things[name] = inputs
         state = {**inputs, "token": Secret("hunter2"), "none": None, "list": (1, 2.5, True)}
         if inputs.get("behave") == "half":
@@ -46,6 +52,8 @@ class Toy:
         return name, state
 
     def read(self, id, state, inputs):
+        if inputs.get("behave") == "away":
+            warn(HostUnreachable(f"host root@{inputs['place']}: cannot connect"), "; skipped")
         if id.startswith("elsewhere:"):
             return Imported("own", {"token": Secret("hunter2")}, {"size": 3})
         return ({**self.things[id], "found": True}, self.things[id]) if id in self.things else None
@@ -58,6 +66,12 @@ class Toy:
     def delete(self, id, state):
         self.remaining = deadline.remaining()
         self.things.pop(id, None)
+
+
+@pytest.fixture(autouse=True)
+def new_run() -> None:
+    """The memory of what was told is the process's."""
+    told.forget()
 
 
 @pytest.fixture

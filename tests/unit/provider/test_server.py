@@ -175,12 +175,15 @@ def test_messages_may_be_as_large_as_the_engine_sends(engine):
     assert len(answer.inputs.fields["blob"].string_value) == 20 << 20
 
 
-def test_progress_reaches_the_engine_beside_its_resource(engine):
+@pytest.fixture
+def terminal(engine):
+    """What the engine is told: (resource's name or "", text, severity, whether it goes again)."""
     seen = []
 
     class Engine(engine_pb2_grpc.EngineServicer):
         def Log(self, request, context):
-            seen.append((request.urn, request.message, request.severity, request.ephemeral))
+            name = request.urn.rpartition("::")[2]
+            seen.append((name, request.message, request.severity, request.ephemeral))
             return empty_pb2.Empty()
 
     server = grpc.server(ThreadPoolExecutor(2))
@@ -188,10 +191,60 @@ def test_progress_reaches_the_engine_beside_its_resource(engine):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     engine.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address=f"127.0.0.1:{port}"))
-    create(engine)
+    yield seen
     server.stop(None)
     create(engine)  # an engine that has gone away is no error
-    assert seen == [(URN, "making it", 1, True), (URN, "look out", 2, False)]
+
+
+def test_progress_reaches_the_engine_beside_its_resource(engine, terminal):
+    create(engine)
+    assert terminal == [("two", "making it", 1, True), ("two", "look out", 2, False)]
+
+
+def urn(name):
+    return URN.rpartition("::")[0] + f"::{name}"
+
+
+def failed(engine, name, **inputs):
+    with pytest.raises(grpc.RpcError) as raised:
+        engine.Create(provider_pb2.CreateRequest(urn=urn(name), properties=encode_map(inputs)))
+    return raised.value.details()
+
+
+def read(engine, name, **inputs):
+    engine.Read(provider_pb2.ReadRequest(urn=urn(name), id="x", inputs=encode_map(inputs)))
+
+
+def test_a_warning_is_given_once_in_a_run(engine, terminal):
+    for name in ("one", "two", "two"):
+        engine.Create(provider_pb2.CreateRequest(urn=urn(name)))
+    assert [line for line in terminal if line[2] == 2] == [("one", "look out", 2, False)]
+    engine.Configure(provider_pb2.ConfigureRequest())
+    create(engine)
+    assert [text for _, text, severity, _ in terminal if severity == 2] == ["look out"] * 2, "of a run"
+
+
+def test_a_host_that_is_away_is_told_once_for_all_that_is_on_it(engine, terminal):
+    """By the stack, since it is no single resource's; whatever each attempt saw of it."""
+    for name in ("one", "two"):
+        read(engine, name, behave="away", place="a")
+    short = "host root@a cannot be reached"
+    assert terminal == [
+        ("", "host root@a: cannot connect", 2, False),
+        ("one", f"{short}; skipped", 1, False),
+        ("two", f"{short}; skipped", 1, False),
+    ]
+    assert failed(engine, "two", behave="away", place="a") == f"{short}, as told in full above"
+    assert failed(engine, "two", behave="away", place="b").startswith("host root@b: cannot connect (attempt"), "another"
+    assert failed(engine, "three", behave="away", place="b") == "host root@b cannot be reached, as told in full above"
+
+
+def test_any_other_cause_too_and_the_way_out_stays(engine):
+    first, second = (failed(engine, name, behave="refuse", place="a") for name in ("one", "two"))
+    assert first == f"host root@a: {'a long story ' * 20}; and the way out"
+    assert second.startswith("host root@a: a long story")
+    assert second.endswith("..., as told in full above; and the way out")
+    assert len(second) < len(first)
 
 
 def test_drain_waits_for_a_change_that_has_begun(engine, toy, servicer):

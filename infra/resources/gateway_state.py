@@ -173,14 +173,14 @@ def node_described(public_keys: Sequence[bytes], listen_port: int, fwmark: int) 
     return {"publicKey": keys, "listenPort": str(listen_port), "fwmark": str(fwmark)}
 
 
-def _peer_wanted(peer: PeerConfig, secrets: NodeSecrets) -> str:
+def _peer_wanted(peer: PeerConfig, secrets: NodeSecrets) -> Properties:
     preshared = [hashlib.sha256(key).hexdigest() for key in secrets.preshared_keys.get(peer.public_keys[0], ())]
     return _peer_described(
         [encode_key(key) for key in peer.public_keys], preshared, peer.allowed_ips, peer.persistent_keepalive
     )
 
 
-def _peer_found(peer: Mapping[str, Any]) -> str:
+def _peer_found(peer: Mapping[str, Any]) -> Properties:
     return _peer_described(
         peer.get("public_keys", []),
         peer.get("preshared_keys", []),
@@ -189,8 +189,13 @@ def _peer_found(peer: Mapping[str, Any]) -> str:
     )
 
 
-def _peer_described(keys: Sequence[str], preshared: Sequence[str], allowed_ips: Sequence[str], keepalive: int) -> str:
+def _peer_described(
+    keys: Sequence[str], preshared: Sequence[str], allowed_ips: Sequence[str], keepalive: int
+) -> Properties:
     """For people to see what differs; pre-shared keys by the beginning of their hash."""
-    hashes = ", next ".join(f"sha256:{digest[:16]}" for digest in preshared) or "none"
-    networks = " ".join(sorted(str(ip_network(network)) for network in allowed_ips)) or "none"
-    return f"key {', next '.join(keys)}; pre-shared key {hashes}; allowed IPs {networks}; keepalive {keepalive}"
+    return {
+        "publicKey": ", next ".join(keys),
+        "presharedKey": ", next ".join(f"sha256:{digest[:16]}" for digest in preshared) or "none",
+        "allowedIPs": sorted(str(ip_network(network)) for network in allowed_ips),
+        "keepalive": keepalive,
+    }

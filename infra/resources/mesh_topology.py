@@ -20,6 +20,7 @@ from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Properties, PropertyChange, Secret
 from infra.provider.log import Severity, log
 from infra.resources import mesh_notes
+from infra.resources.compare import changed, join
 from infra.resources.inputs import validated
 from infra.resources.mesh_state import Known, resting
 from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
@@ -230,11 +231,13 @@ def _public_key(private: str) -> bytes:
 
 
 def _changes(old: Any, new: Any, path: str = "", depth: int = 3) -> Iterator[PropertyChange]:
-    """Down to a site's properties ("sites.cabin.lans"), in order; a new or gone site is one change."""
+    """Down to a site's properties, and their elements ("sites.cabin.lans[1]"); a new or gone site is one change."""
     if old == new:
         return
     if depth and isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
-            yield from _changes(old.get(name), new.get(name), f"{path}.{name}" if path else name, depth - 1)
+            yield from _changes(old.get(name), new.get(name), join(path, name), depth - 1)
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from changed(old, new, path)
     else:
         yield PropertyChange(path, kind="ADD" if old is None else "DELETE" if new is None else "UPDATE")

@@ -262,7 +262,7 @@ def test_differences_are_told_by_path_and_never_replace(created: dict[str, Any])
     assert [(change.path, change.kind) for change in changes] == [
         ("keepalive", "UPDATE"),
         ("sites.berlin", "DELETE"),
-        ("sites.cabin.lans", "UPDATE"),
+        ("sites.cabin.lans[0]", "UPDATE"),
         ("sites.farm", "ADD"),
     ]
     assert not any(change.replace for change in changes)

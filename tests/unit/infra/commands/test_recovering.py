@@ -236,7 +236,7 @@ def test_what_hosts_have_that_the_stack_file_has_otherwise_stays_a_difference(me
     assert run().exit_code == 0
     kind = MeshTopology()
     changes = kind.diff({}, kind.check(written(mesh.folder)["inputs"], {}), kind.check(changed, {})).changes
-    assert [change.path for change in changes] == ["sites.farm.lans"]
+    assert [change.path for change in changes] == ["sites.farm.lans[0]"]
 
 
 def test_hosts_that_contradict_each_other_stop_it_with_all_reasons(mesh: Mesh) -> None:

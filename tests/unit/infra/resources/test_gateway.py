@@ -321,21 +321,28 @@ def test_roaming_counters_and_handshakes_are_never_drift(kind, host, what):
 
 
 @pytest.mark.parametrize(
-    ("what", "value", "said"),
+    ("what", "value", "path", "kind_of_change"),
     [
-        ("allowed_ips", ["10.2.0.0/24", "0.0.0.0/0"], "allowed IPs 0.0.0.0/0 10.2.0.0/24"),
-        ("persistent_keepalive", 7, "keepalive 7"),
-        ("preshared_keys", [], "pre-shared key none"),
-        ("public_keys", ["AAAA"], "key AAAA"),
+        ("allowed_ips", ["0.0.0.0/0", "10.2.0.0/24"], "allowedIPs[0]", "DELETE"),
+        ("allowed_ips", [], "allowedIPs[0]", "ADD"),
+        ("allowed_ips", ["10.2.9.0/24"], "allowedIPs[0]", "UPDATE"),
+        ("persistent_keepalive", 7, "keepalive", "UPDATE"),
+        ("preshared_keys", [], "presharedKey", "UPDATE"),
+        ("public_keys", ["AAAA"], "publicKey", "UPDATE"),
     ],
 )
-def test_a_peer_changed_by_hand_is_named_with_what_it_is_now(kind, host, what, value, said):
+def test_what_of_a_peer_was_changed_by_hand_is_named(kind, host, what, value, path, kind_of_change):
     inputs, id, state = created(kind)
     host.node["peers"][0][what] = value
     found, real = kind.read(id, state, inputs)
-    assert [change.path for change in kind.diff(found, real, inputs).changes] == ["peers.cabin"]
-    assert said in found["peers"]["cabin"]
-    assert said not in inputs["peers"]["cabin"]
+    changes = kind.diff(found, real, inputs).changes
+    assert [(change.path, change.kind) for change in changes] == [(f"peers.cabin.{path}", kind_of_change)]
+
+
+def test_peers_of_a_state_of_an_earlier_version_are_no_difference_once_read(kind, host):
+    """They were sentences."""
+    inputs, id, state = created(kind)
+    assert read_paths(kind, id, {**state, "peers": {"cabin": "key AAAA; keepalive 25"}}, inputs) == []
 
 
 def test_a_peer_added_or_removed_by_hand_is_named(kind, host):
@@ -388,7 +395,7 @@ def test_another_host_or_name_is_another_gateway_and_the_old_one_goes_first(kind
 def test_a_new_key_to_log_in_with_touches_nothing_on_the_host(kind, host):
     inputs, id, state = created(kind)
     news = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "another"}}, inputs)
-    assert [change.path for change in kind.diff(state, inputs, news).changes] == ["connection"]
+    assert [change.path for change in kind.diff(state, inputs, news).changes] == ["connection.privateKey"]
     host.events.clear()
     kind.update(id, state, news, False)
     assert host.events == []

@@ -422,7 +422,9 @@ def test_a_script_that_fails_is_taken_back_with_what_it_said(kind, host, monkeyp
 def test_only_another_address_replaces(kind):
     inputs, _, state = created(kind)
     key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
-    assert [(one.path, one.replace) for one in kind.diff(state, inputs, key).changes] == [("connection", False)]
+    assert [(one.path, one.replace) for one in kind.diff(state, inputs, key).changes] == [
+        ("connection.privateKey", False)
+    ]
     moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
     assert "connection.address" in [one.path for one in kind.diff(state, inputs, moved).changes if one.replace]
 
@@ -437,4 +439,4 @@ def test_inputs_are_judged_all_at_once(kind):
 def test_unknown_routes_are_not_judged_at_preview(kind):
     old, _, state = created(kind)
     news = kind.check({**NEWS, "networks": {**NEWS["networks"], "routes": UNKNOWN}}, old)
-    assert [one.path for one in kind.diff(state, old, news).changes] == ["networks"]
+    assert [one.path for one in kind.diff(state, old, news).changes] == ["networks.routes"]

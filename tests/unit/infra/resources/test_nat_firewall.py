@@ -8,6 +8,7 @@ import pytest
 from infra.hosts import undo
 from infra.hosts.host import HostError
 from infra.provider.kind import UNKNOWN, CheckError
+from infra.resources.compare import changed_inputs
 from infra.resources.nat_firewall import FILE, UNIT, NatFirewall
 from tests.unit.infra.fake_host import FakeHost, failed
 from wgnode.firewall import nft
@@ -247,11 +248,44 @@ def test_deleting_takes_away_table_unit_and_file(kind, host):
     assert kind.read(id, state, kind.check(NEWS, {})) is None
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "differing"),
+    [
+        (["a", "b"], ["b", "a"], []),
+        (["a", "b"], ["b"], [("[0]", "DELETE")]),
+        (["b"], ["a", "b", "c"], [("[0]", "ADD"), ("[2]", "ADD")]),
+        (["a", "b"], ["a", "c"], [("[1]", "UPDATE")]),
+        (["a"], [], [("[0]", "DELETE")]),
+        (["a", "b", "c"], ["c", "d"], [("[0]", "DELETE"), ("[1]", "UPDATE")]),
+    ],
+)
+def test_networks_are_compared_by_element(before, after, differing):
+    networks = {"a": "192.0.2.0/24", "b": "10.9.0.0/16", "c": "10.8.0.0/16", "d": "2001:db8::/32"}
+    old, new = ([networks[name] for name in names] for names in (before, after))
+    changes = changed_inputs({"managementNetworks": old}, {"managementNetworks": new}, ["managementNetworks"])
+    found = [(change.path, change.kind) for change in changes]
+    assert found == [(f"managementNetworks{place}", kind) for place, kind in differing]
+
+
+def test_what_of_an_open_port_changed_is_named():
+    old = [{"protocol": "tcp", "port": 80, "from": ["192.0.2.0/24"]}, {"protocol": "tcp", "port": 443}]
+    new = [{"protocol": "tcp", "port": 80, "from": ["192.0.2.0/24", "10.0.0.0/8"]}]
+    changes = changed_inputs({"allow": old}, {"allow": new}, ["allow"])
+    assert [(change.path, change.kind) for change in changes] == [("allow[0].from[1]", "ADD"), ("allow[1]", "DELETE")]
+
+
+def test_the_order_of_networks_and_ports_is_no_difference_of_the_rules(kind):
+    allow = [{"protocol": "udp", "port": 53}, {"protocol": "tcp", "port": 80}]
+    inputs, _, state = created(kind, managementNetworks=["192.0.2.0/24", "10.9.0.0/16"], allow=allow)
+    news = kind.check({**NEWS, "managementNetworks": ["10.9.0.0/16", "192.0.2.0/24"], "allow": allow[::-1]}, inputs)
+    assert kind.diff(state, inputs, news).changes == ()
+
+
 def test_only_another_address_replaces(kind):
     inputs, _, state = created(kind)
     key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
     assert [(change.path, change.replace) for change in kind.diff(state, inputs, key).changes] == [
-        ("connection", False)
+        ("connection.privateKey", False)
     ]
     moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
     changes = kind.diff(state, inputs, moved).changes

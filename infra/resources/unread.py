@@ -113,7 +113,7 @@ def _mark(error: HostError) -> Properties:
         warn(error, "; skipped (wgnode:skipUnreachable): shown as it was when last read")
         return {}
     warn(error)
-    return {UNREACHED if isinstance(error, HostUnreachable) else UNREAD: error.short}
+    return {UNREACHED if isinstance(error, HostUnreachable) else UNREAD: str(error)}
 
 
 def _without_marks(state: Properties) -> Properties:

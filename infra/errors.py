@@ -13,13 +13,16 @@ class ExplainedError(Exception):
         super().__init__(text)
         self.then = then
 
+    def __str__(self) -> str:
+        return f"{self.args[0]}{self.then}"
+
     @property
     def cause(self) -> str:
         """What makes two errors one."""
-        return str(self)
+        return str(self.args[0])
 
     @property
     def short(self) -> str:
         """Enough to recognise it by."""
-        text = str(self).split("\n")[0]
+        text = str(self.args[0]).split("\n")[0]
         return text if len(text) <= SHORT else text[:SHORT].rsplit(" ", 1)[0] + " ..."

@@ -27,6 +27,6 @@ def forget() -> None:
 
 def text_of(error: ExplainedError, resource: str) -> str:
     """The error as `resource` is to tell it: in full, if nobody has."""
-    if by(error.cause, resource) is None or error.short == str(error):
-        return f"{error}{error.then}"
+    if by(error.cause, resource) is None or error.short == error.args[0]:
+        return str(error)
     return f"{error.short}, as told in full above{error.then}"

@@ -25,7 +25,8 @@ LINGER = 2.0  # seconds for what others still do and print after our command
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is what sshd says of the login shell, None for nothing; `late` names the limit that was not kept."""
+    """`status` is what sshd says of the login shell, None for nothing; `late` names the limit that was not kept, or
+    is "refused" where sshd starts no command at all."""
 
     out: Stream
     err: Stream
@@ -65,10 +66,10 @@ def exchange(
         watchdog.limit(deadline.at_most(EXEC_TIMEOUT), "exec")
         try:
             channel.exec_command(line)
-        except (paramiko.SSHException, EOFError):
-            if not watchdog.late:
+        except (paramiko.SSHException, OSError, EOFError):
+            if not watchdog.late and not channel.get_transport().is_active():
                 raise
-            return Outcome(out, err, None, watchdog.late)
+            return Outcome(out, err, None, watchdog.late or "refused")
         watchdog.limit(deadline.at_most(START_TIMEOUT), "start")
 
         def progress() -> None:
@@ -115,10 +116,12 @@ def _read(receive: Callable[[int], bytes], into: Stream, progress: Callable[[], 
 
 
 def _feed(channel: paramiko.Channel, key: bytes, data: Iterable[bytes], begun: threading.Event) -> None:
-    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # it ended before it had read all
+    gone = contextlib.suppress(OSError, EOFError, paramiko.SSHException)  # it ended before it had read all
+    with gone:
         begun.wait()
         if key:
             channel.sendall(key)
         for piece in data:
             channel.sendall(piece)
+    with gone:  # also where our own file cannot be read to its end: the command waits for no more
         channel.shutdown_write()

@@ -16,7 +16,7 @@ import paramiko
 from infra.hosts import files, query, refusals
 from infra.hosts.exchange import CHUNK, EXEC_TIMEOUT, START_TIMEOUT, Outcome, Shell, exchange
 from infra.hosts.frame import EATEN, LONGEST, Frame
-from infra.hosts.host import Connection, File, HostError, HostHangs, HostUnreachable, OutOfTime, Result
+from infra.hosts.host import Connection, File, HostError, HostHangs, HostUnreachable, NoShell, OutOfTime, Result
 from infra.hosts.ssh import name_of
 from infra.provider import deadline
 
@@ -193,7 +193,12 @@ class SshHost:
         if why := deadline.over():
             raise OutOfTime(f"host {self.name}: {why} at `{argv[0]}`; give it more, or see what is slow there")
 
-    def _silence(self, argv: Sequence[str], outcome: Outcome, limit: float) -> HostUnreachable:
+    def _silence(self, argv: Sequence[str], outcome: Outcome, limit: float) -> HostError:
+        if outcome.late == "refused":
+            return NoShell(
+                f"host {self.name}: lets {self.connection.user} in, but to run no command; see its sshd_config and what"
+                " precedes the key in authorized_keys"
+            )
         if outcome.late == "exec":
             return HostHangs(
                 f"host {self.name}: its sshd lets us in, but has not started `{argv[0]}` within {EXEC_TIMEOUT:g} s;"

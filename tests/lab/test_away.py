@@ -14,6 +14,7 @@ import pytest
 
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
+from tests.unit.hosts.ssh_server import new_key, ssh_server
 
 from .project import PIN, SSH_KEY, Project
 
@@ -30,7 +31,9 @@ import pulumi
 from infra import sdk
 
 told = json.loads((Path(__file__).parent / "told.json").read_text())
-opts = pulumi.ResourceOptions(provider=sdk.Provider("own", **told["options"])) if told["options"] else None
+own = sdk.Provider("own", **told["options"]) if told["options"] else None
+timeouts = pulumi.CustomTimeouts(update=told["updateTimeout"]) if told["updateTimeout"] else None
+opts = pulumi.ResourceOptions(provider=own, custom_timeouts=timeouts)
 sdk.HypervisorHost("host", connection=told["connection"], networks=told["networks"], opts=opts)
 sdk.NatFirewall(
     "firewall", connection=told["connection"], uplink="wan0", transit={}, listen_port=51820,
@@ -64,10 +67,11 @@ class Away(Project):
         lines = "".join(f'\n  wgnode:{name}: "{value}"' for name, value in values.items())
         self.configuration.write_text(f"{self._initial}\nconfig:{lines}\n")
 
-    def program(self, *, uplink: str = "wan0", **options: Any) -> None:
+    def program(self, *, uplink: str = "wan0", update_timeout: str = "", **options: Any) -> None:
         """What the program says from now on; `options` are those of a provider of its own."""
         networks = {"uplink": uplink, "lanInterface": "lan0"}
         told = {"connection": self.connection, "networks": networks, "options": options}
+        told["updateTimeout"] = update_timeout
         (self.folder / "infra" / "told.json").write_text(json.dumps(told))
 
     def resources(self) -> dict[str, dict[str, Any]]:
@@ -195,3 +199,20 @@ def test_a_wrong_option_is_told_before_anything_is_done(away: Away) -> None:
     assert "wgnode:skipUnreachabel is no option of the provider; did you mean `skipUnreachable`?" in said.stdout
     assert "wgnode:deleteUnreachable must be true or false, not 'maybe'" in said.stdout
     assert "Traceback" not in said.stdout
+
+
+def test_custom_timeouts_end_an_update_by_name_and_the_state_stays(away: Away) -> None:
+    """On a host that lets us in and then hangs, for which we would wait five times as long."""
+    private, public = new_key()
+    before = away.resources()["HypervisorHost"]["outputs"]
+    with ssh_server(public) as server:
+        server.hang = "session"
+        away.connection |= {"port": server.port, "hostKeys": [server.pin], "privateKey": private}
+        away.program(update_timeout="3s")
+        failed = away.pulumi(*UP)
+    assert failed.returncode != 0
+    assert "update of host may take 3 s by its customTimeouts, which are over" in failed.stdout
+    assert "Traceback" not in failed.stdout
+    kept = away.resources()["HypervisorHost"]["outputs"]
+    assert kept.pop("unreached")
+    assert kept == before

@@ -146,60 +146,71 @@ def test_what_a_real_login_shell_and_sudo_print_is_told_from_answers_and_what_ca
 _SSHD = "/etc/ssh/sshd_config.d/a.conf"
 _KEYS = "/home/ops/.ssh/authorized_keys"
 # What happened to the host since the last update, what is configured since, and what brings the host back.
-_WAYS: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "a key instead of the agent": ("true", {"agent": False}, "unread", "true"),
-    "another key": (
+_WAYS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    (  # a key instead of the agent
+        "true",
+        {"agent": False},
+        "unread",
+        "true",
+    ),
+    (  # another key
         f"sed -i 's/^ssh-/#ssh-/; $ a '{{new}} {_KEYS}",
         {},
         "unread",
         f"sed -i '$ d; s/^#ssh-/ssh-/' {_KEYS}",
     ),
-    "root instead of sudo": (
+    (  # root instead of sudo
         f"echo 'ops ALL=(ALL) ALL' >/etc/sudoers.d/zz; mkdir -m 700 /root/.ssh; cp {_KEYS} /root/.ssh/;"
         f" echo 'PermitRootLogin prohibit-password' >{_SSHD}; systemctl restart ssh",
         {"user": "root"},
         "unread",
         f"rm -r /etc/sudoers.d/zz /root/.ssh {_SSHD}; systemctl restart ssh",
     ),
-    "another port": (
+    (  # another port
         f"echo 'Port 2222' >{_SSHD}; systemctl restart ssh; nft insert rule inet wgnode input tcp dport 2222 accept",
         {"port": 2222},
         "unreached",
         f"rm {_SSHD}; systemctl restart ssh; nft insert rule inet wgnode input tcp dport 22 accept",
     ),
-}
+)
 
 
-@pytest.mark.parametrize("way", _WAYS)
-def test_what_opened_a_host_is_replaced_by_what_does_now_in_one_update(cabin: Site, way: str) -> None:
+def test_what_opened_a_host_is_replaced_by_what_does_now_in_one_update(cabin: Site) -> None:
     """The read before an update has the former connection: it leaves a mark, and the update has the present one."""
-    happens, configured, mark, back = _WAYS[way]
-    private, public = new_key()
-    former = cabin.connection
-    present = {**former, **configured} if configured else {**former, "privateKey": private}
-    if "agent" in configured:  # the other way round: it is the former that had it
-        former, present = {**{k: v for k, v in former.items() if k != "privateKey"}, "agent": True}, former
+    own = cabin.connection
     kinds = ((OnHost(cabin.host), cabin.host_inputs), (OnHost(cabin.firewall), cabin.firewall_inputs))
     states = [cabin.create(kind, inputs()) for kind, inputs in kinds]
-    own = cabin.connection
-    cabin.shell(happens.format(new=f"'{public.get_name()} {public.get_base64()}'"))
-    pool.forget(connection({"connection": own}))
-    try:
-        for (kind, inputs), state in zip(kinds, states, strict=True):
-            cabin.connection = former
-            old = inputs()
-            state, read = cabin.read(kind, {**state, "connection": former}, old)
-            assert mark in state
-            cabin.connection = present
-            assert {mark} <= {change.path for change in kind.diff(state, read, inputs()).changes}
-            new = inputs()
-            state = cabin.run(lambda kind=kind, state=state, new=new: kind.update("id", state, new, False))
-            assert cabin.drift(kind, state, new)[1] == []
-    finally:
+    private, public = new_key()
+    for happens, configured, mark, back in _WAYS:
+        former, present = own, {**own, **(configured or {"privateKey": private})}
+        if "agent" in configured:  # it is the former that had it
+            former = {**{name: value for name, value in own.items() if name != "privateKey"}, "agent": True}
         for used in (own, former, present):
             pool.forget(connection({"connection": used}))
-        cabin.shell(back)
-        cabin.connection = own
+        cabin.shell(happens.format(new=f"'{public.get_name()} {public.get_base64()}'"))
+        try:
+            for number, (kind, inputs) in enumerate(kinds):
+                states[number] = _replaced(cabin, kind, inputs, (former, present), states[number], mark)
+        finally:
+            for used in (own, former, present):
+                pool.forget(connection({"connection": used}))
+            cabin.shell(back)
+            cabin.connection = own
+
+
+def _replaced(
+    cabin: Site, kind: OnHost, inputs: Callable[[], Any], connections: tuple[Any, Any], state: Any, mark: str
+) -> Any:
+    """The state after a read by the former of two connections and an update by the present one."""
+    cabin.connection, present = connections
+    state, read = cabin.read(kind, {**state, "connection": cabin.connection}, inputs())
+    assert mark in state
+    cabin.connection = present
+    new = inputs()
+    assert mark in {change.path for change in kind.diff(state, read, new).changes}
+    updated = cabin.run(lambda: kind.update("id", state, new, False))
+    assert cabin.drift(kind, updated, new)[1] == []
+    return updated
 
 
 def _fresh(to: Connection) -> Host:

@@ -38,6 +38,7 @@ class SshServer:
     sessions: int = 0
     most_sessions: int = 0
     refuse: int = 0  # sessions, before one is let in again
+    refuse_exec: bool = False
     shell: tuple[str, ...] = ("sh",)  # the user's login shell, which gets "-c" and the command
     environment: dict[str, str] = field(default_factory=dict)  # of the login shell, beside ours
     hang: str = ""  # where it does nothing more: "auth", "session", "exec", "output" or "status"
@@ -77,6 +78,8 @@ class Server(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self._hang("exec")
+        if self.record.refuse_exec:
+            return False
         threading.Thread(target=_execute, args=(self.record, channel, command.decode()), daemon=True).start()
         return True
 

@@ -275,6 +275,13 @@ def test_a_command_that_exits_with_126_itself_is_its_own_matter(host):
     assert host.run(["sh", "-c", "echo timeout: not found >&2; exit 126"], check=False).code == 126
 
 
+def test_an_sshd_that_starts_no_command_says_so(connection, server):
+    server.refuse_exec = True
+    with pytest.raises(NoShell, match="lets root in, but to run no command"):
+        pool.connect(connection).run(["true"])
+    assert len(server.transports) == 1
+
+
 def test_an_sshd_that_opens_no_session_says_where_that_is_set(connection, server, monkeypatch):
     monkeypatch.setattr(pool, "CHANNEL_TIMEOUT", 0.3)
     server.refuse = 1000

@@ -99,6 +99,21 @@ def test_a_file_whose_data_ends_early_leaves_the_old_one(host, tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_file_of_ours_that_cannot_be_read_to_its_end_leaves_the_old_one_at_once(host, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def broken():
+        yield b"ne"
+        raise OSError(5, "Input/output error")
+
+    start = time.monotonic()
+    with pytest.raises(HostError, match="data ended early"):
+        host._write(str(path), broken(), 3, 30, 0o644, f"{ME}:{os.getgid()}")
+    assert time.monotonic() - start < 5
+    assert path.read_bytes() == b"old"
+
+
 def test_a_write_that_is_ended_by_its_time_limit_leaves_nothing_behind(host, tmp_path):
     ended = threading.Event()
 

@@ -147,5 +147,8 @@ def _shown(said: str) -> str:
 
 
 def _error(kind: type[HostError], name: str, user: str, cause: str, remedy: str, said: str) -> HostError:
-    words = {"user": shlex.quote(user), "sudoer": user.replace("\\", "\\\\")}
+    sudoer = re.sub(r"([\\@!=:,()])", r"\\\1", user)  # as sudoers(5) wants them
+    if "." in user and "sudoers" in remedy:
+        remedy += " (of /etc/sudoers.d, sudo reads no file that has a dot in its name)"
+    words = {"user": shlex.quote(user), "sudoer": sudoer}
     return kind(f"host {name}: {user} {cause} ({said}); {remedy.format(**words)}")

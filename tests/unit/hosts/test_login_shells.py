@@ -300,10 +300,20 @@ def test_what_sudo_prints_beside_a_command_is_nobodys_answer(ops, sudo):
         ops.run(["sh", "-c", "echo it is broken >&2; exit 4"])
 
 
-def test_sudoers_with_a_backslash_in_a_user_s_name_are_written_as_sudo_reads_them(connection, sudo):
+@pytest.mark.parametrize(
+    ("user", "line"),
+    [
+        ("EXAMPLE\\jane.doe", r"EXAMPLE\\jane.doe ALL"),
+        ("jane@example.org", r"jane\@example.org ALL"),
+        ("ops", "ops ALL"),
+    ],
+)
+def test_sudoers_are_told_as_sudo_reads_them(connection, sudo, user, line):
     sudo("#!/bin/sh\necho 'sudo: a password is required' >&2; exit 1\n")
-    with pytest.raises(NoRoot, match=r"EXAMPLE\\\\jane.doe ALL=\(ALL\)"):
-        pool.connect(replace(connection, user="EXAMPLE\\jane.doe")).run(["true"])
+    with pytest.raises(NoRoot) as raised:
+        pool.connect(replace(connection, user=user)).run(["true"])
+    assert f"add a line '{line}=(ALL) NOPASSWD: ALL'" in str(raised.value)
+    assert ("no file that has a dot in its name" in str(raised.value)) == ("." in user)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,11 @@ def lan_bridge(links: str, network: Network) -> str:
     return network.lan if _is_bridge(found[network.lan]) else BRIDGE
 
 
+def are_there(links: str, network: Network) -> bool:
+    """Whether both interfaces are."""
+    return {network.uplink, network.lan} <= {link["ifname"] for link in json.loads(links)}
+
+
 def to_be_taken_over(links: str, lan: str) -> bool:
     """Whether the LAN interface's addresses have yet to move to our bridge; those of a bridge never do."""
     link = next(link for link in json.loads(links) if link["ifname"] == lan)

@@ -22,7 +22,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from infra.errors import ExplainedError
 from infra.provider import deadline, engine_log, options, told
 from infra.provider.codec import decode_map, encode_map, has_unknown
-from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Kind, Partial, PropertyChange
+from infra.provider.kind import UNKNOWN, CheckError, Diff, Imported, Kind, Partial, Properties, PropertyChange
 from infra.provider.log import cancel
 
 Context: TypeAlias = grpc.ServicerContext
@@ -102,6 +102,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             _in_time("create", request, request.preview),
         ):
             kind, inputs = self._kind(request.urn, context), decode_map(request.properties)
+            _foresee(kind, request.preview, inputs, None)
             if request.preview and has_unknown(inputs):
                 id, state = "", inputs
             else:
@@ -130,6 +131,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         ):
             kind, inputs = self._kind(request.urn, context), decode_map(request.news)
             old = decode_map(request.olds)
+            _foresee(kind, request.preview, inputs, old)
             if request.preview and has_unknown(inputs):
                 state = {**dict.fromkeys(old, UNKNOWN), **inputs}
             else:
@@ -192,6 +194,12 @@ def _in_time(
 ) -> AbstractContextManager[None]:
     """The program's customTimeouts: the engine only passes them on."""
     return deadline.within(0 if preview else request.timeout, f"{operation} of {resource_name(request.urn)}")
+
+
+def _foresee(kind: Kind, preview: bool, inputs: Properties, state: Properties | None) -> None:
+    """A preview tells what the update would refuse, as far as a kind can foresee it, also with unknowns."""
+    if preview and (foresee := getattr(kind, "foresee", None)):
+        foresee(inputs, state)
 
 
 def resource_token(urn: str) -> str:

@@ -8,7 +8,7 @@ another one than `applied`. Its shape: gateway_state.py; how a change gets there
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -19,9 +19,10 @@ from infra.hosts.host import Connection, Host, HostError
 from infra.provider.codec import has_unknown
 from infra.provider.kind import CheckError, Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import gateway_change
+from infra.resources import gateway_change, host_checks, new_guest
 from infra.resources.accelerator import AcceleratorError, Asked, announcement, resolve
 from infra.resources.compare import changed_inputs
+from infra.resources.foresee import Check
 from infra.resources.gateway_state import SILENT, UNITS, Desired, desired, differences, observed
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
 from wgnode.image import paths
@@ -102,6 +103,17 @@ class Gateway:
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return inputs if preview else self._apply(id, inputs)
+
+    def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
+        """A new guest, whether it has room, and whether its address is its own."""
+        if (new_guest.announce(host, inputs, state) or state is None) and not has_unknown(inputs["machine"]):
+            yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"])
+        if has_unknown(inputs["config"]):
+            return
+        lan = NodeConfig.from_json(inputs["config"].encode()).lan
+        yield lambda: host_checks.require_own_address(host, lan.addresses)
+        if state is None:
+            yield lambda: host_checks.require_nobody_at(host, lan.addresses, lan.mac)
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))

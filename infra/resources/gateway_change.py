@@ -24,6 +24,7 @@ from wgnode.nodeconfig import NodeConfig, fixed_differences
 
 HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it has found a guest that runs
 HOPELESS_RESTARTS = 3
+OTHER_UNIT = f"{paths.GATEWAY_UNIT} on the host is another than is wanted"
 SLICE = 3.0  # seconds of waiting in one command on the host
 _HOSTD_UNIT = f'units["{paths.HOSTD_UNIT}"]'
 _OF_HOSTD = {"files.hostd", "files.hostdUnit", _HOSTD_UNIT}
@@ -62,7 +63,8 @@ def apply(host: Host, wanted: Desired) -> None:
     differing = _differing(wanted, found)
     if "files.bundle" in differing:
         _write(host, wanted, "bundle")
-    if _needs_guest(host, wanted, found):
+    if why := _why_no_guest(host, wanted, found):
+        log(f"gateway on {host.name}: a new guest: {why}", Severity.INFO)
         return replace(host, wanted, found)
     if paths.PREVIOUS in found["directories"]:  # kept by a run that was killed before it saw the new guest
         host.run(["rm", "-rf", paths.PREVIOUS])
@@ -76,14 +78,32 @@ def apply(host: Host, wanted: Desired) -> None:
     return None
 
 
-def _needs_guest(host: Host, wanted: Desired, found: Properties) -> bool:
-    """Whether a new guest is needed: none runs, or one by another unit."""
+def why_new_guest(host: Host, wanted: Desired, found: Properties) -> str | None:
+    """Why the running guest will not do, or None; of what is known before the node is asked to change."""
+    if why := _why_no_guest(host, wanted, found):
+        return why
+    return _why_not_live(host, wanted) if _of_node(_differing(wanted, found)) else None
+
+
+def _why_no_guest(host: Host, wanted: Desired, found: Properties) -> str | None:
+    """None runs, or one by another unit."""
     unit = found["units"].get(paths.GATEWAY_UNIT, "")
-    if not found["live"] or not unit.startswith("active") or _other_content(wanted, found, "gatewayUnit"):
-        return True
-    if any(state != ATTACHED for state in found["taps"].values()):
-        return True
-    return "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT)
+    if not unit.startswith("active"):
+        return f"{paths.GATEWAY_UNIT} is {unit or 'not there'}"
+    if not found["live"]:
+        return "its node does not answer"
+    if _other_content(wanted, found, "gatewayUnit"):
+        return OTHER_UNIT
+    if loose := [tap for tap, state in found["taps"].items() if state != ATTACHED]:
+        return f"nothing is attached to {' and '.join(loose)}"
+    if "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT):
+        return f"{paths.GATEWAY_UNIT} runs with somebody's override"
+    return None
+
+
+def _why_not_live(host: Host, wanted: Desired) -> str | None:
+    on_disk = _config_on(host)
+    return fixed_differences(on_disk, wanted.config) if on_disk else None
 
 
 def _of_node(differing: set[str]) -> bool:
@@ -95,8 +115,7 @@ def _of_node(differing: set[str]) -> bool:
 
 def change_node(host: Host, wanted: Desired, found: Properties) -> None:
     """Live where the node can take it; known beforehand where it can't, so that there is a gateway to go back to."""
-    on_disk = _config_on(host)
-    reason = on_disk and fixed_differences(on_disk, wanted.config)
+    reason = _why_not_live(host, wanted)
     if not reason:
         _write(host, wanted, *_LAYERS)
         reason = change_live(host, wanted)
@@ -156,6 +175,7 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
     Raises HostError, saying why and what runs now.
     """
     host_checks.require_memory(host, wanted.memory)
+    host_checks.require_own_address(host, wanted.config.lan.addresses)
     if found["live"]:
         keep(host, found)
     _write(host, wanted, *_LAYERS)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
-from ipaddress import ip_address
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 
 from infra.hosts import network
 from infra.hosts.host import Host, HostError
@@ -94,6 +103,74 @@ def require_port(host: Host, port: int, listeners: str, wireguard: str) -> None:
             " any more once the port leads to the gateway; stop it there, or choose another port for the mesh:"
             " `wgmesh:mesh.listenPort` in its stack file"
         )
+
+
+def require_way_in(host: Host, management: Iterable[str], uplink: str, said: Sequence[str]) -> None:
+    """Raises HostError where the firewall would shut out whoever asks; `said` as for the firewall's SSH port.
+
+    An update proves that by a new connection, and takes itself back.
+    """
+    if len(said) != 4:
+        return
+    client = _plain(said[0])
+    if client.is_loopback or any(client in ip_network(one) for one in management):
+        return
+    way = host.run(["ip", "-o", "route", "get", str(client)], check=False).stdout.split()
+    if way and uplink not in way[way.index("dev") + 1 : way.index("dev") + 2]:
+        return  # not by the uplink, which alone is judged
+    raise HostError(
+        f"host {host.name}: the firewall would lock us out: our SSH comes from {client}, which is in none of"
+        f" managementNetworks ({', '.join(management)}); add its network in the site's stack file"
+    )
+
+
+def require_own_transit(host: Host, transit: Iterable[str], links: str) -> None:
+    """Raises HostError where an address of the link to the gateway is in the network of another interface there."""
+    nets = [ip_interface(address).network for address in transit]
+    for name, address in _own_addresses(links):
+        if not name.startswith("wgnode") and any(address.ip in net for net in nets):
+            raise HostError(
+                f"host {host.name}: {name} has {address}, which is in the network of the link to the gateway"
+                f" ({' and '.join(map(str, nets))}); give another as gateway.transit in the site's stack file"
+            )
+
+
+def require_own_address(host: Host, addresses: Iterable[str]) -> None:
+    """Raises HostError where the host itself has an address that is to be its gateway's."""
+    links = answer(host, Query(network.READ_LINKS, lambda said: said.stdout, check=True))
+    for name, own in _own_addresses(links):
+        if own.ip in [ip_interface(address).ip for address in addresses]:
+            raise HostError(
+                f"host {host.name}: {own.ip} is to be the gateway's address in the LAN, but is the host's own, on"
+                f" {name}; give the gateway another in the site's stack file"
+            )
+
+
+def require_nobody_at(host: Host, addresses: Iterable[str], mac: str) -> None:
+    """Raises HostError where another machine in the LAN answers for an address that is to be the gateway's."""
+    for address in (str(ip_interface(address).ip) for address in addresses):
+        said = host.run(["sh", "-c", _NEIGHBOUR, "neighbour", address], check=False).stdout.lower()
+        if (found := re.search(r"lladdr (\S+)", said)) and found[1] != mac.lower():
+            raise HostError(
+                f"host {host.name}: {address} is to be the gateway's address in the LAN, but is in use there by"
+                f" {found[1]}; give the gateway another in the site's stack file"
+            )
+
+
+_NEIGHBOUR = """ping -c 1 -W 1 -n "$1" >/dev/null 2>&1
+ip neigh show to "$1" nud reachable nud delay nud probe nud stale; true"""
+
+
+def _own_addresses(links: str) -> Iterator[tuple[str, IPv4Interface | IPv6Interface]]:
+    for link in json.loads(links):
+        for entry in link["addr_info"]:
+            yield link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}")
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """Without its zone, and IPv4 as such."""
+    parsed = ip_address(address.split("%")[0])
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _owner(line: str, port: int, wireguard: str) -> str:

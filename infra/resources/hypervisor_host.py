@@ -7,7 +7,7 @@ Deleting it leaves the host as it was found; packages stay.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -21,6 +21,7 @@ from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
 from infra.provider.log import log
 from infra.resources import host_checks
 from infra.resources.compare import changed_inputs, join
+from infra.resources.foresee import Check
 from infra.resources.hypervisor_state import (
     DIRECTORIES,
     FOUND,
@@ -104,6 +105,22 @@ class HypervisorHost:
             return self._apply(id, inputs)
         return {**state, **_with_desired(inputs, Traits.of(state)), "facts": state.get("facts") or UNKNOWN}
 
+    def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
+        """The interfaces also where routes are unknown, as on the first preview of a mesh in the same program."""
+        names = (inputs["networks"].get("uplink"), inputs["networks"].get("lanInterface"), inputs.get("packages"))
+        if has_unknown(list(names)):
+            return
+        seen = look(host, inputs)
+        yield lambda: require_usable(host, inputs, seen)
+        if has_unknown(inputs) or not network.are_there(seen["links"], interfaces_of(inputs)):
+            return
+        wanted = desired(inputs, traits_of(seen, inputs))
+        yield lambda: host_checks.require_neighbours(host, wanted.network, seen["links"])
+        yield lambda: host_checks.require_own_transit(host, wanted.network.transit, seen["links"])
+
+    def require_replaceable(self, state: Properties) -> None:
+        _require_no_gateway(self._connect(connection(state)))
+
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
         _require_no_gateway(host)
@@ -126,6 +143,7 @@ class HypervisorHost:
         require_usable(host, inputs, seen)
         wanted = desired(inputs, traits_of(seen, inputs))
         host_checks.require_neighbours(host, wanted.network, seen["links"])
+        host_checks.require_own_transit(host, wanted.network.transit, seen["links"])
         try:
             apply(host, lambda: self._reconnect(to), wanted, seen)
             return self._found(to, inputs)

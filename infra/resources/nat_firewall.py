@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from infra.provider.kind import Diff, Partial, Properties, PropertyChange
 from infra.provider.log import Severity, log
 from infra.resources import host_checks
 from infra.resources.compare import changed_inputs, drift, join
+from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from wgnode.firewall import nft
 from wgnode.firewall.foreign import Foreign
@@ -169,6 +170,15 @@ class NatFirewall:
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return inputs if preview else self._apply(id, inputs)
+
+    def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
+        if has_unknown(inputs):
+            return
+        seen = look(host)
+        yield lambda: require_ssh_port(host, inputs, seen["ssh"])
+        yield lambda: require_open(host, inputs, facts.firewalls_of(seen))
+        yield lambda: host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
+        yield lambda: host_checks.require_way_in(host, inputs["managementNetworks"], inputs["uplink"], seen["ssh"])
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))

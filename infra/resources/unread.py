@@ -17,6 +17,7 @@ ones into account.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from infra.errors import ExplainedError
@@ -25,6 +26,7 @@ from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostU
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, warn
+from infra.resources import foresee
 from infra.resources.inputs import connection
 
 UNREAD = "unread"
@@ -45,11 +47,22 @@ class OnHost:
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         diff = self._kind.diff(_without_marks(state), old_inputs, news)
         if any(change.replace for change in diff.changes):
+            self._judge_replacement(state)
             return diff
         ignored = UNREACHED if options.current().skip_unreachable else None
         marks = [mark for mark in _MARKS if mark in state and mark != ignored]
         changes = [PropertyChange(mark, kind="DELETE", drift=True) for mark in marks]
         return Diff((*diff.changes, *changes), diff.delete_before_replace)
+
+    def _judge_replacement(self, state: Properties) -> None:
+        """Warn of one that the deletion of what is there would refuse."""
+        if require := getattr(self._kind, "require_replaceable", None):
+            with contextlib.suppress(HostUnreachable, NoEntry):  # told by whoever read it
+                foresee.judge([lambda: require(state)])
+
+    def foresee(self, inputs: Properties, state: Properties | None) -> None:
+        """At a preview, before `create` or `update`: warn of what they would refuse."""
+        foresee.foresee(self._kind, self._connect, inputs, state)
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         return self._kind.create(name, inputs, preview)

@@ -1,0 +1,58 @@
+"""Why a gateway's update would start a new guest, which is an outage, as a preview can tell it. Reads only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.hosts.host import Host
+from infra.provider.codec import has_unknown
+from infra.provider.kind import UNKNOWN, Properties
+from infra.provider.log import Severity, log
+from infra.resources import gateway_change
+from infra.resources.compare import at
+from infra.resources.gateway_state import desired, observed
+from wgnode.image import paths
+
+_INPUTS = {"machine.memory": " MiB", "machine.cpus": "", "machine.accelerator": "", "image.sha256": ""}
+
+
+def announce(host: Host, inputs: Properties, state: Properties | None) -> bool:
+    """Warn of a new guest with its reasons; whether there will be one."""
+    reasons = changed_inputs(state or {}, inputs)
+    why = None if has_unknown(inputs) else _on_host(host, inputs)
+    if why and not (reasons and why == gateway_change.OTHER_UNIT):  # which is what these inputs make of it
+        reasons.append(why)
+    if reasons:
+        log(
+            f"gateway on {host.name}: a new guest is needed, an outage until it has booted: {'; '.join(reasons)}",
+            Severity.WARNING,
+        )
+    return bool(reasons)
+
+
+def changed_inputs(old: Properties, new: Properties) -> list[str]:
+    """Those that only a new guest can have, with what they were."""
+    return [
+        f"{path} is to be {_short(at(new, path))}{unit} instead of {_short(at(old, path))}{unit}"
+        for path, unit in _INPUTS.items()
+        if at(old, path) is not None and at(new, path) not in (None, UNKNOWN) and at(old, path) != at(new, path)
+    ]
+
+
+def _short(value: Any) -> str:
+    return str(value)[:12]
+
+
+def _on_host(host: Host, inputs: Properties) -> str | None:
+    wanted = desired(inputs)
+    found = observed(host, wanted)
+    if paths.GATEWAY_UNIT not in found["units"]:
+        return None  # none is there: to be made, or lost with everything else
+    if not found["units"].get(paths.HOSTD_UNIT, "").startswith("active"):
+        log(
+            f"gateway on {host.name}: {paths.HOSTD_UNIT} does not run, so whether the node needs a new guest cannot be"
+            " told beforehand",
+            Severity.INFO,
+        )
+        return None
+    return gateway_change.why_new_guest(host, wanted, found)

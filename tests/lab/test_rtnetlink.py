@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,48 @@ def test_monitor_tells_of_changes_and_of_the_end(space: Namespace, kernel: Rtnet
     kernel.delete_link(index)
     assert (index, False) in [(link.index, exists) for link, exists in monitor.read()]
     monitor.close()
+
+
+def waits(watch: LinkMonitor | RouteMtus) -> bool:
+    return bool(select.select([watch.fd], [], [], 0)[0])
+
+
+def test_monitor_of_one_link_hears_of_no_other(space: Namespace, kernel: Rtnetlink) -> None:
+    index = kernel.link("veth0").index
+    monitor = space.call(lambda: LinkMonitor(index))
+    space.run("ip", "link", "set", "lo", "mtu", "60000")
+    space.run("ip", "link", "add", "d0", "type", "dummy")
+    space.run("ip", "link", "del", "d0")
+    assert not waits(monitor)
+    kernel.set_link(index, up=False)
+    assert [(link.index, link.up) for link, _ in monitor.read()][-1] == (index, False)
+    kernel.delete_link(index)
+    assert (index, False) in [(link.index, exists) for link, exists in monitor.read()]
+    monitor.close()
+
+
+def test_routes_of_other_links_do_not_wake_who_follows_those_of_one(space: Namespace, kernel: Rtnetlink) -> None:
+    index = kernel.link("veth0").index
+    kernel.add_route("10.1.0.0/16", index=index, mtu=1290)
+    routes = space.call(lambda: RouteMtus(index))
+    for change in ("add 10.8.0.0/16 dev lo mtu 1222", "add blackhole 10.4.0.0/16", "del 10.8.0.0/16 dev lo"):
+        space.run("ip", "route", *change.split())
+        assert not waits(routes)
+    for change in ("add 10.2.0.0/16 via 192.0.2.2 mtu 1299 table 77", "del 10.1.0.0/16 dev veth0"):
+        space.run("ip", "route", *change.split())
+        assert waits(routes)
+        assert routes.read()
+    assert routes.mtus == (1299,)
+    routes.close()
+
+
+def test_a_link_is_found_by_its_index(kernel: Rtnetlink) -> None:
+    link = kernel.link("veth0")
+    assert kernel.link_at(link.index) == link
+    kernel.delete_link(link.index)
+    with pytest.raises(NetlinkError, match=f"network interface with index {link.index}") as error:
+        kernel.link_at(link.index)
+    assert error.value.errno == errno.ENODEV
 
 
 def test_packets_pass_through_a_tun(space: Namespace, kernel: Rtnetlink) -> None:

@@ -8,6 +8,7 @@ import os
 from wgnode.io import netns
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.netlink import Link, LinkMonitor, NetlinkError, Rtnetlink
+from wgnode.io.paced import Paced
 from wgnode.io.route_mtu import RouteMtus
 from wgnode.io.shell import Shell
 
@@ -22,15 +23,15 @@ class LinkFollower:
 
     def __init__(self, loop: Loop, shell: Shell) -> None:
         self.loop, self.shell = loop, shell
-        self._monitor = LinkMonitor()
         self._moved = False
         self._timer: Timer | None = None
         self._awaiting = False
         with Rtnetlink() as kernel:
             self._index = kernel.link(shell.tun.name).index
+        self._monitor = LinkMonitor(self._index)
         self._routes = RouteMtus(self._index)
         loop.add_reader(self._monitor.fd, self._changed)
-        loop.add_reader(self._routes.fd, self._routes_changed)
+        self._pace = Paced(loop, self._routes.fd, self._routes_changed)
         shell.on_sign_of_life = self._look_now
         self._follow()
 
@@ -39,7 +40,7 @@ class LinkFollower:
         self._await_up(False)
         self.loop.remove_reader(self._monitor.fd)
         self._monitor.close()
-        self.loop.remove_reader(self._routes.fd)
+        self._pace.close()
         self._routes.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -52,15 +53,17 @@ class LinkFollower:
         if concerned and not self._moved:
             self._follow()
 
-    def _routes_changed(self) -> None:
+    def _routes_changed(self) -> float:
         if self._routes.read() and not self._moved:
             self.shell.device.route_mtus = self._routes.mtus
+        return 0.0
 
     def _follow(self) -> None:
         """What is now, not what a message said a while ago."""
-        with Rtnetlink() as kernel:
-            link = next((link for link in kernel.links() if link.index == self._index), None)
-        if link is None:
+        try:
+            with Rtnetlink() as kernel:
+                link = kernel.link_at(self._index)
+        except NetlinkError:
             self._moved = True
             self.shell.device.route_mtus = ()
             return self._poll()

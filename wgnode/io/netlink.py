@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from wgnode.io import only
+
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
@@ -39,6 +41,8 @@ RTMSG = struct.Struct("=BBBBBBBBI")
 NDMSG = struct.Struct("=BxxxiHBB")
 SOL_NETLINK, NETLINK_GET_STRICT_CHK = 270, 12
 RECEIVE = 1 << 18
+AT_ONCE = 1024
+"""Messages that are read before something else has its turn, however fast they come."""
 
 Attributes = dict[int, bytes]
 
@@ -101,6 +105,12 @@ class Rtnetlink:
     def link_by_mac(self, mac: str) -> Link:
         """Raises NetlinkError (ENODEV)."""
         return self._find(mac, lambda link: link.mac == mac.lower())
+
+    def link_at(self, index: int) -> Link:
+        """Raises NetlinkError (ENODEV)."""
+        body = IFINFOMSG.pack(0, 0, index, 0, 0)
+        (answer,) = self._ask(RTM_GETLINK, NLM_F_ACK, body, f"network interface with index {index}")
+        return parse_link(answer)
 
     def _find(self, what: str, test: Callable[[Link], bool]) -> Link:
         for link in self.links():
@@ -243,11 +253,13 @@ class Rtnetlink:
 
 
 class LinkMonitor:
-    """Tells of changes of links. `fd` is readable when there are some."""
+    """Tells of changes of links, or of the one with this index. `fd` is readable when there are some."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: int | None = None) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        if index is not None:
+            only.links_at(self._socket, index)
         self._socket.bind((0, RTMGRP_LINK))
         self.fd = self._socket.fileno()
 

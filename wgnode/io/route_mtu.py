@@ -10,7 +10,9 @@ import contextlib
 import socket
 import struct
 
+from wgnode.io import only
 from wgnode.io.netlink import (
+    AT_ONCE,
     RECEIVE,
     RTA_METRICS,
     RTA_OIF,
@@ -40,6 +42,7 @@ class RouteMtus:
         self._kernel = Rtnetlink()
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        only.routes_by(self._socket, index)
         self._socket.bind((0, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE))
         self.fd = self._socket.fileno()
         self.look()
@@ -58,7 +61,7 @@ class RouteMtus:
     def read(self) -> bool:
         """Whether `mtus` was looked up anew: only where it may have changed, however many other routes come and go."""
         concerned = False
-        while True:
+        for _ in range(AT_ONCE):
             try:
                 data = self._socket.recv(RECEIVE)
             except BlockingIOError:

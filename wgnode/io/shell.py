@@ -9,11 +9,15 @@ from collections.abc import Callable
 
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.mover import NewMover, PlainMover
+from wgnode.io.paced import Paced
 from wgnode.io.sticky import RoutingWatch, SourcePaths
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import handle
 from wgnode.io.udp import UdpSockets
 from wgnode.protocol.device import Device
+
+ASKING = 5e-5
+"""Seconds, about, that it takes to ask the kernel for the way to one endpoint."""
 
 
 class Shell:
@@ -42,7 +46,7 @@ class Shell:
         self._timer: Timer | None = None
         self._gone = False
         self._watch = RoutingWatch()
-        loop.add_reader(self._watch.fd, self._routing_changed)
+        self._routing = Paced(loop, self._watch.fd, self._routing_changed)
         self._mover = mover(self)
 
     @property
@@ -81,7 +85,7 @@ class Shell:
         self._mover.close()
         if self._timer is not None:
             self._timer.cancel()
-        self.loop.remove_reader(self._watch.fd)
+        self._routing.close()
         self._watch.close()
         self.tun.close()
 
@@ -134,9 +138,10 @@ class Shell:
         self._mover.sockets_changed()
 
     def _paths(self) -> SourcePaths:
+        own = None
         with contextlib.suppress(OSError):
-            return SourcePaths(self._watch.interface, socket.if_nametoindex(self.tun.name), self._watch.tunnels)
-        return SourcePaths(self._watch.interface, tunnels=self._watch.tunnels)
+            own = socket.if_nametoindex(self.tun.name)
+        return SourcePaths(self._watch.interface, own, self._watch.tunnels, self._routing)
 
     def _close_sockets(self) -> None:
         if self.udp is None:
@@ -145,10 +150,13 @@ class Shell:
         self._mover.sockets_changed()
         old.close()
 
-    def _routing_changed(self) -> None:
-        if self._watch.read() and self.udp is not None:
-            self.udp.routing_changed()
-            self._mover.routing_changed()
+    def _routing_changed(self) -> float:
+        """Seconds that asking the kernel anew will take, for each that something is sent to."""
+        if not self._watch.read() or self.udp is None:
+            return 0.0
+        ahead = self.udp.routing_changed() * ASKING
+        self._mover.routing_changed()
+        return ahead
 
     def _arm(self) -> None:
         """One that fires too early costs a wake-up; moving it later at each packet would cost more."""

@@ -13,8 +13,9 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from wgnode.io.netlink import RECEIVE, RTMGRP_LINK, Rtnetlink
+from wgnode.io.netlink import AT_ONCE, RTMGRP_LINK, Rtnetlink
 from wgnode.protocol.endpoint import Endpoint
 
 IP_PKTINFO = 8
@@ -91,24 +92,39 @@ class _Path:
         return self.now is not None and self.now == self.learned
 
 
+class Settling(Protocol):
+    """Whoever tells of changes of routing may do so a little late: see paced.Paced."""
+
+    @property
+    def resting(self) -> bool: ...
+
+    def catch_up(self) -> None: ...
+
+
+class Tunnels(Protocol):
+    def get(self, index: int, /) -> int | None:
+        """MTU of an interface that is a tunnel, else None."""
+
+
 class SourcePaths:
     """Which source address to send from, asked of the kernel once for each endpoint after each change of its routing.
 
     `interface(endpoint, fwmark)` is the index of the interface that a datagram from `endpoint.source` would leave by;
     it raises OSError where there is none (the address has vanished, the network is unreachable). `own` is the
-    tunnel's; `tunnels()` has the MTU of every interface that is a tunnel, by index.
+    tunnel's; `tunnels()` has the MTU of every interface that is a tunnel, by index. `settling` calls `changed`.
     """
 
     def __init__(
         self,
         interface: Callable[[Endpoint, int], int],
         own: int | None = None,
-        tunnels: Callable[[], dict[int, int]] = dict,
+        tunnels: Callable[[], Tunnels] = dict[int, int],
+        settling: Settling | None = None,
     ) -> None:
-        self._interface, self._own, self._tunnels = interface, own, tunnels
+        self._interface, self._own, self._tunnels, self._settling = interface, own, tunnels, settling
         self._paths: dict[Endpoint, _Path] = {}
         self._epoch = 0
-        self._tunnel_mtus: dict[int, int] | None = None
+        self._tunnel_mtus: Tunnels | None = None
 
     def changed(self) -> None:
         """Addresses, routes, rules or links have changed."""
@@ -118,6 +134,15 @@ class SourcePaths:
     def knows(self, endpoint: Endpoint) -> bool:
         """Whether the kernel was asked about it before."""
         return endpoint in self._paths
+
+    def must_ask(self, endpoint: Endpoint) -> bool:
+        """Even of a first reply: it is known already, or what is learned of it later may be of another way."""
+        return self.knows(endpoint) or (self._settling is not None and self._settling.resting)
+
+    def catch_up(self, endpoint: Endpoint) -> None:
+        """What is learned of an endpoint for the first time must not be of routing that nothing was told of yet."""
+        if self._settling is not None and endpoint.source is not None and not self.knows(endpoint):
+            self._settling.catch_up()
 
     def source(self, endpoint: Endpoint, fwmark: int) -> str | None:
         """The address to send from, None for whichever the route says.
@@ -172,18 +197,19 @@ class RoutingWatch:
     def read(self) -> bool:
         """Whether anything was told; what it was does not matter."""
         told = False
-        while True:
+        for _ in range(AT_ONCE):
             try:
-                self._socket.recv(RECEIVE)
+                self._socket.recv(1)
             except BlockingIOError:
-                return told
+                break
             except OSError:  # ENOBUFS: more than we could be told
                 pass
             told = True
+        return told
 
-    def tunnels(self) -> dict[int, int]:
-        """MTU by index of every interface without a link layer."""
-        return {link.index: link.mtu for link in self._kernel.links() if link.tunnel}
+    def tunnels(self) -> Tunnels:
+        """MTU by index of every interface without a link layer, as it is now. Only those asked for are looked at."""
+        return _LookedAt(self._kernel)
 
     def interface(self, endpoint: Endpoint, fwmark: int) -> int:
         """Index of the interface by which a datagram from `endpoint.source` leaves. Raises OSError."""
@@ -191,3 +217,18 @@ class RoutingWatch:
         if scope:  # link-local: there is no choice
             return int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
         return self._kernel.output_interface(address, source=endpoint.source, fwmark=fwmark)
+
+
+class _LookedAt:
+    """Tunnels, each asked of the kernel once: a machine may have thousands of other interfaces."""
+
+    def __init__(self, kernel: Rtnetlink) -> None:
+        self._kernel, self._known = kernel, dict[int, int | None]()
+
+    def get(self, index: int, /) -> int | None:
+        if index not in self._known:
+            self._known[index] = None
+            with contextlib.suppress(OSError):
+                link = self._kernel.link_at(index)
+                self._known[index] = link.mtu if link.tunnel else None
+        return self._known[index]

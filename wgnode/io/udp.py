@@ -89,8 +89,8 @@ class UdpSockets:
         self.fwmark = fwmark
         self.routing_changed()
 
-    def routing_changed(self) -> None:
-        """Addresses, routes, rules or links are others now.
+    def routing_changed(self) -> int:
+        """Addresses, routes, rules or links are others now. The number of endpoints of which the kernel is asked anew.
 
         What the kernel says from now on of an endpoint that it was never asked about may be of another interface than
         that by which its datagram came, so its source is left out until another one comes.
@@ -101,8 +101,10 @@ class UdpSockets:
             self._unjudged = {each for each in itertools.islice(heard, 2 * KNOWN_SOURCES) if not known(each)}
             self.paths.changed()
         self._sources.clear()
+        known_ways = len(self._destinations)
         self._destinations.clear()
         self.nested = False
+        return known_ways
 
     @property
     def sockets(self) -> dict[int, socket.socket]:
@@ -199,17 +201,20 @@ class UdpSockets:
         """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.
 
         A first reply goes back the way that its datagram came without a question to the kernel: a flood from many
-        sources, each of which gets a cookie, must not cost that much.
+        sources, each of which gets a cookie, must not cost that much. Where routing is changing it may be another way
+        by the next time, so the kernel is asked of the first reply then.
         """
         address, port, source = endpoint
         if ":" in address:
             family, destination = socket.AF_INET6, _ipv6_destination(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
+        checked = self.paths is not None and (source is None or not first or self.paths.must_ask(endpoint))
+        if self.paths is not None and not first:
+            self.paths.catch_up(endpoint)
         if endpoint in self._unjudged:
             return self._judged_without_source(endpoint)
         tunnel_mtu = None
-        checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
         if self.paths is not None and checked:
             source = self.paths.source(endpoint, self.fwmark)
             tunnel_mtu = self.paths.tunnel_mtu(endpoint, self.fwmark)

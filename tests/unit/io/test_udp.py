@@ -346,3 +346,54 @@ def test_a_source_that_was_not_judged_before_routing_changed_waits_for_its_next_
             assert reply_comes_from(one, endpoint, peer) == "127.0.0.9", "judged in time, by the same interface"
     finally:
         one.close()
+
+
+class Late:
+    """Routing that is changing, and tells of it when it is asked."""
+
+    def __init__(self) -> None:
+        self.resting, self.untold = False, False
+        self.sockets: UdpSockets | None = None
+
+    def catch_up(self) -> None:
+        if self.untold and self.sockets is not None:
+            self.untold = False
+            self.sockets.routing_changed()
+
+
+@pytest.mark.parametrize("untold", [True, False])
+def test_nothing_is_learned_of_a_source_from_routing_that_nothing_was_told_of_yet(untold: bool) -> None:
+    """The datagram came by interface 1; the route has moved to 2, and the message that says so waits."""
+    leaves_by, late = 1, Late()
+    one = late.sockets = UdpSockets(paths=SourcePaths(lambda endpoint, fwmark: leaves_by, settling=late))
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.sendto(b"hello", ("127.0.0.9", one.port))
+            ((_, endpoint),) = wait(one, socket.AF_INET)
+            assert reply_comes_from(one, endpoint, peer) == "127.0.0.9"
+            if untold:
+                leaves_by, late.untold = 2, True
+            assert reply_comes_from(one, endpoint, peer) == ("127.0.0.1" if untold else "127.0.0.9")
+    finally:
+        one.close()
+
+
+def test_where_routing_changes_all_the_time_a_source_is_judged_at_once_and_follows() -> None:
+    leaves_by, late = 1, Late()
+    late.resting = True
+    one = late.sockets = UdpSockets(paths=SourcePaths(lambda endpoint, fwmark: leaves_by, settling=late))
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.sendto(b"hello", ("127.0.0.9", one.port))
+            ((_, endpoint),) = wait(one, socket.AF_INET)
+            for _ in range(3):
+                late.untold = True
+                assert reply_comes_from(one, endpoint, peer) == "127.0.0.9"
+                one.routing_changed()
+            leaves_by = 2
+            one.routing_changed()
+            assert reply_comes_from(one, endpoint, peer) == "127.0.0.1"
+    finally:
+        one.close()

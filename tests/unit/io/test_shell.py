@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from wgnode.io import shell as shell_module
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
+from wgnode.io.paced import REST
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.udp import UdpSockets
+from wgnode.protocol.endpoint import Endpoint
 
 KEYS = {1: bytes([8] + [1] * 30 + [64]), 2: bytes([8] + [2] * 30 + [64])}
 
@@ -248,6 +252,47 @@ def test_drops_are_counted_by_where_they_happened(pair: Pair) -> None:
     pair.tuns[1].far.send(packet(1, 2))
     pair.until(lambda: len(pair.shells[1].counters) == 2)
     assert "udp EACCES" in pair.shells[1].counters
+
+
+class Watch:
+    """Routing that changes whenever the test says so."""
+
+    def __init__(self) -> None:
+        self.fd, self.told = os.pipe2(os.O_NONBLOCK)
+
+    def read(self) -> bool:
+        return bool(os.read(self.fd, 65536))
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self.told)
+
+    def interface(self, endpoint: Endpoint, fwmark: int) -> int:
+        return 1
+
+    def tunnels(self) -> dict[int, int]:
+        return {}
+
+
+def test_routing_that_changes_all_the_time_is_followed_at_a_bounded_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell_module, "RoutingWatch", Watch)
+    pair = Pair()
+    times: list[float] = []
+    really = UdpSockets.routing_changed
+    monkeypatch.setattr(UdpSockets, "routing_changed", lambda self: (times.append(pair.loop.now()), really(self))[1])
+    watch = pair.shells[1]._watch
+    assert isinstance(watch, Watch)
+    begin = pair.loop.now()
+    while pair.loop.now() < begin + 0.5:
+        os.write(watch.told, b"x")
+        pair.loop.run_once(0.001)
+    last = pair.loop.now()
+    os.write(watch.told, b"x")
+    pair.until(lambda: times[-1] >= last)
+    assert times[0] - begin < REST, "the first at once"
+    assert times[-1] - last < 5 * REST, "the last soon"
+    assert len(times) <= 0.5 / REST + 3
+    pair.close()
 
 
 def test_refused_requests_are_logged(pair: Pair) -> None:

@@ -180,7 +180,7 @@ def test_monitor_of_one_link_hears_of_no_other(space: Namespace, kernel: Rtnetli
     index = kernel.link("veth0").index
     monitor = space.call(lambda: LinkMonitor(index))
     space.run("ip", "link", "set", "lo", "mtu", "60000")
-    space.run("ip", "link", "add", "d0", "type", "dummy")
+    space.run("ip", "link", "add", "d0", "type", "veth", "peer", "name", "d1")
     space.run("ip", "link", "del", "d0")
     assert not waits(monitor)
     kernel.set_link(index, up=False)

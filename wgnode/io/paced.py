@@ -6,7 +6,6 @@ done for many at once: for the first without delay, then after a rest for all th
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 
 from wgnode.io.loop import Loop, Timer
@@ -28,8 +27,6 @@ class Paced:
     def __init__(self, loop: Loop, fd: int, work: Callable[[], float]) -> None:
         self._loop, self._fd, self._work = loop, fd, work
         self._timer: Timer | None = None
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
         loop.add_reader(fd, self._readable)
 
     def close(self) -> None:
@@ -37,17 +34,6 @@ class Paced:
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._fd)
-
-    @property
-    def resting(self) -> bool:
-        """There was something a moment ago, and perhaps there is more."""
-        return self._timer is not None
-
-    def catch_up(self) -> None:
-        """Work now, in the midst of a rest, if there is any: for who needs the newest, and seldom."""
-        if self._timer is not None and self._poll.poll(0):
-            self._timer.cancel()
-            self._readable()
 
     def _readable(self) -> None:
         begin = self._loop.now()

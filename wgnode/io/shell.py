@@ -19,6 +19,9 @@ from wgnode.protocol.device import Device
 ASKING = 5e-5
 """Seconds, about, that it takes to ask the kernel for the way to one endpoint."""
 
+JUDGED_AT_ONCE, JUDGING_PAUSE = 4, 0.02
+"""Endpoints whose ways are asked for as they are heard of, and seconds until the next: a hundredth of a core."""
+
 
 class Shell:
     """Connects a device to its interface and sockets. It starts stopped: no socket is open before `start`.
@@ -45,6 +48,7 @@ class Shell:
         self._link_up = False
         self._timer: Timer | None = None
         self._gone = False
+        self._judging_again = 0.0
         self._watch = RoutingWatch()
         self._routing = Paced(loop, self._watch.fd, self._routing_changed)
         self._mover = mover(self)
@@ -125,6 +129,7 @@ class Shell:
         except TunGone:
             self.interface_gone()
         self._mover.flushed()
+        self._judge_sources()
         self._arm()
 
     def _open(self, port: int) -> None:
@@ -141,7 +146,7 @@ class Shell:
         own = None
         with contextlib.suppress(OSError):
             own = socket.if_nametoindex(self.tun.name)
-        return SourcePaths(self._watch.interface, own, self._watch.tunnels, self._routing)
+        return SourcePaths(self._watch.interface, own, self._watch.tunnels)
 
     def _close_sockets(self) -> None:
         if self.udp is None:
@@ -157,6 +162,12 @@ class Shell:
         ahead = self.udp.routing_changed() * ASKING
         self._mover.routing_changed()
         return ahead
+
+    def _judge_sources(self) -> None:
+        """Of whom we have just heard, but seldom: a flood comes from ever new ones."""
+        now = self.loop.now()
+        if self.udp is not None and now >= self._judging_again and self.udp.judge_heard(JUDGED_AT_ONCE):
+            self._judging_again = now + JUDGING_PAUSE
 
     def _arm(self) -> None:
         """One that fires too early costs a wake-up; moving it later at each packet would cost more."""

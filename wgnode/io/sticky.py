@@ -92,15 +92,6 @@ class _Path:
         return self.now is not None and self.now == self.learned
 
 
-class Settling(Protocol):
-    """Whoever tells of changes of routing may do so a little late: see paced.Paced."""
-
-    @property
-    def resting(self) -> bool: ...
-
-    def catch_up(self) -> None: ...
-
-
 class Tunnels(Protocol):
     def get(self, index: int, /) -> int | None:
         """MTU of an interface that is a tunnel, else None."""
@@ -111,7 +102,7 @@ class SourcePaths:
 
     `interface(endpoint, fwmark)` is the index of the interface that a datagram from `endpoint.source` would leave by;
     it raises OSError where there is none (the address has vanished, the network is unreachable). `own` is the
-    tunnel's; `tunnels()` has the MTU of every interface that is a tunnel, by index. `settling` calls `changed`.
+    tunnel's; `tunnels()` has the MTU of every interface that is a tunnel, by index.
     """
 
     def __init__(
@@ -119,9 +110,8 @@ class SourcePaths:
         interface: Callable[[Endpoint, int], int],
         own: int | None = None,
         tunnels: Callable[[], Tunnels] = dict[int, int],
-        settling: Settling | None = None,
     ) -> None:
-        self._interface, self._own, self._tunnels, self._settling = interface, own, tunnels, settling
+        self._interface, self._own, self._tunnels = interface, own, tunnels
         self._paths: dict[Endpoint, _Path] = {}
         self._epoch = 0
         self._tunnel_mtus: Tunnels | None = None
@@ -134,15 +124,6 @@ class SourcePaths:
     def knows(self, endpoint: Endpoint) -> bool:
         """Whether the kernel was asked about it before."""
         return endpoint in self._paths
-
-    def must_ask(self, endpoint: Endpoint) -> bool:
-        """Even of a first reply: it is known already, or what is learned of it later may be of another way."""
-        return self.knows(endpoint) or (self._settling is not None and self._settling.resting)
-
-    def catch_up(self, endpoint: Endpoint) -> None:
-        """What is learned of an endpoint for the first time must not be of routing that nothing was told of yet."""
-        if self._settling is not None and endpoint.source is not None and not self.knows(endpoint):
-            self._settling.catch_up()
 
     def source(self, endpoint: Endpoint, fwmark: int) -> str | None:
         """The address to send from, None for whichever the route says.

@@ -6,6 +6,7 @@ TUN meanwhile, so that senders feel the pressure. What the network refuses is co
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import socket
@@ -24,6 +25,8 @@ LARGEST_BACKLOG = 1024
 """Datagrams."""
 KNOWN_SOURCES = 1024
 """Endpoints kept ready for the next datagram from or to them."""
+MOST_HEARD = 64
+"""Endpoints that wait for being judged; in a flood, the newest."""
 BATCH = 64
 PORT_ATTEMPTS = 16
 OUTER_IPV4, OUTER_IPV6 = 28, 48
@@ -71,6 +74,7 @@ class UdpSockets:
         self._destinations: dict[Endpoint, _Destination] = {}
         self._unjudged: set[Endpoint] = set()
         """Heard from before routing changed, and not since; the kernel was never asked about them."""
+        self._heard: deque[Endpoint] = deque(maxlen=MOST_HEARD)
         self.nested = False
         """Whether anything was sent into another tunnel since routing changed."""
 
@@ -105,6 +109,20 @@ class UdpSockets:
         self._destinations.clear()
         self.nested = False
         return known_ways
+
+    def judge_heard(self, most: int) -> bool:
+        """Learn by which interface endpoints were heard of late, of `most` at most; whether there were any.
+
+        The sooner the better: routing may be another one by the time that something is sent to them.
+        """
+        paths, asked = self.paths, 0
+        while self._heard and paths is not None and asked < most:
+            endpoint = self._heard.popleft()
+            if not paths.knows(endpoint) and endpoint not in self._unjudged:
+                asked += 1
+                with contextlib.suppress(OSError):
+                    paths.source(endpoint, self.fwmark)
+        return asked > 0
 
     @property
     def sockets(self) -> dict[int, socket.socket]:
@@ -201,17 +219,14 @@ class UdpSockets:
         """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.
 
         A first reply goes back the way that its datagram came without a question to the kernel: a flood from many
-        sources, each of which gets a cookie, must not cost that much. Where routing is changing it may be another way
-        by the next time, so the kernel is asked of the first reply then.
+        sources, each of which gets a cookie, must not cost that much.
         """
         address, port, source = endpoint
         if ":" in address:
             family, destination = socket.AF_INET6, _ipv6_destination(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
-        checked = self.paths is not None and (source is None or not first or self.paths.must_ask(endpoint))
-        if self.paths is not None and not first:
-            self.paths.catch_up(endpoint)
+        checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
         if endpoint in self._unjudged:
             return self._judged_without_source(endpoint)
         tunnel_mtu = None
@@ -258,6 +273,8 @@ class UdpSockets:
         if endpoint in self._unjudged:
             self._unjudged.remove(endpoint)
             self._destinations.pop(endpoint, None)
+        if written_to is not None:
+            self._heard.append(endpoint)
         return endpoint
 
 

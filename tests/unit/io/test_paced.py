@@ -88,18 +88,6 @@ def test_no_rest_is_longer_than_the_longest(world: World) -> None:
     assert max(gaps) <= LONGEST_REST + world.cost + 0.003
 
 
-def test_who_needs_the_newest_does_not_wait_and_works_for_nothing_only_never(world: World) -> None:
-    world.tell(b"first")
-    world.loop.run_once(0)
-    world.paced.catch_up()
-    assert len(world.works) == 1, "nothing had come"
-    world.tell(b"second")
-    world.paced.catch_up()
-    assert [what for _, what in world.works] == [b"first", b"second"]
-    world.run(1.0)
-    assert len(world.works) == 2
-
-
 def test_once_closed_nothing_works_any_more(world: World) -> None:
     world.tell()
     world.loop.run_once(0)

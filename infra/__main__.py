@@ -6,6 +6,7 @@ import pulumi
 
 from infra.components import Mesh, Site
 from infra.components.mesh_stack import read_mesh
+from infra.components.site import former_names
 from infra.config import MeshConfig
 from infra.stack import load, root
 
@@ -20,7 +21,9 @@ def main() -> None:
         return
     outputs = read_mesh(config.mesh)
     bundle = outputs.bundles.get(config.name)
-    site = Site(config.name, config, topology=outputs.topology, bundle=bundle, root=root())
+    aliases = [pulumi.Alias(name=name) for name in former_names(config, outputs.topology)]
+    opts = pulumi.ResourceOptions(aliases=aliases)
+    site = Site("site", config, topology=outputs.topology, bundle=bundle, root=root(), opts=opts)
     pulumi.export("name", config.name)
     pulumi.export("mesh", config.mesh)
     pulumi.export("addresses", site.gateway.addresses)

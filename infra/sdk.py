@@ -100,18 +100,32 @@ class HypervisorHost(_Resource):
     """A host with what a gateway needs on it."""
 
     kind = "wgnode:index:HypervisorHost"
-    produced = ("facts",)
+    produced = ("facts", "instance", "claim", "machineId", "owner")
 
     def __init__(
         self,
         name: str,
         *,
         connection: Input[Mapping[str, Any]],
+        site: Input[Mapping[str, Input[str]]],
         networks: Input[Mapping[str, Any]],
+        listen_port: Input[int] | None = None,
         packages: Input[Sequence[Input[str]]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, {"connection": connection, "networks": networks, "packages": packages}, opts)
+        inputs = {
+            "connection": connection,
+            "site": site,
+            "networks": networks,
+            "listenPort": listen_port,
+            "packages": packages,
+        }
+        super().__init__(name, inputs, opts)
+
+    @property
+    def instance(self) -> Output[str]:
+        """Which of its host's gateways the site's is: "" for the one with the plain names."""
+        return self.output("instance")
 
     @property
     def facts(self) -> Output[Any]:
@@ -123,22 +137,27 @@ class NatFirewall(_Resource):
     """Our nftables table on a host."""
 
     kind = "wgnode:index:NatFirewall"
+    produced = ("claim", "machineId", "owner")
 
     def __init__(
         self,
         name: str,
         *,
         connection: Input[Mapping[str, Any]],
+        site: Input[Mapping[str, Input[str]]],
         uplink: Input[str],
         transit: Input[Mapping[str, Input[str]]],
         listen_port: Input[int],
         management_networks: Input[Sequence[Input[str]]],
+        instance: Input[str] | None = None,
         ssh_port: Input[int] | None = None,
         allow: Input[Sequence[Any]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
             "connection": connection,
+            "site": site,
+            "instance": instance,
             "uplink": uplink,
             "transit": transit,
             "listenPort": listen_port,
@@ -188,6 +207,9 @@ class Gateway(_Resource):
         "live",
         "node",
         "peers",
+        "claim",
+        "machineId",
+        "owner",
     )
     secret_outputs = ("secrets",)
 
@@ -196,17 +218,19 @@ class Gateway(_Resource):
         name: str,
         *,
         connection: Input[Mapping[str, Any]],
-        site: Input[str],
+        site: Input[Mapping[str, Input[str]]],
         image: Input[Mapping[str, Any]],
         machine: Input[Mapping[str, Any]],
         config: Input[str],
         secrets: Input[str],
+        instance: Input[str] | None = None,
         bundle: Input[str | None] = None,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
             "connection": connection,
-            "name": site,
+            "site": site,
+            "instance": instance,
             "image": image,
             "machine": machine,
             "config": config,

@@ -16,8 +16,8 @@ from typing import Any
 
 FORMAT = 1
 KEY_LENGTH = 32
-FIXED = ("mesh", "name", "interface", "transit", "lan")
-"""What of a configuration a running node can't change: who it is, and its network cards."""
+FIXED = ("mesh", "interface", "transit", "lan")
+"""What of a configuration a running node can't change: which mesh it is of, and its network cards."""
 
 
 class ConfigError(ValueError):

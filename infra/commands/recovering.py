@@ -14,12 +14,13 @@ from infra import recovery, seal
 from infra.commands.hosts import ask_all
 from infra.commands.stacks import PROJECT, SiteStack, each, file_of, read_mesh, read_site, site_name
 from infra.errors import ExplainedError
-from infra.hosts import pool
+from infra.hosts import owners, pool
 from infra.hosts.host import Host, HostError
+from infra.hosts.query import answer
 from infra.recovery import Recovery
 from infra.resources.mesh_topology import FIRST_EPOCH
 from wgnode import recipient, yamlfile
-from wgnode.image import layers, paths
+from wgnode.image import layers
 from wgnode.nodeconfig import KEY_LENGTH, encode_key
 from wgnode.topology import identity
 from wgnode.topology import recover as topology
@@ -159,11 +160,12 @@ def _ask(sites: Sequence[SiteStack]) -> list[Files]:
 
 def read_files(host: Host, site: SiteStack) -> Files:
     """Raises HostError where there is no gateway, or its files can't be read."""
+    paths = owners.paths_of(answer(host, owners.QUERY), site.site)
     config, secrets, sealed = (
-        host.read_file(path) for path in (paths.CONFIG_LAYER, paths.SECRETS_LAYER, paths.SEALED_BUNDLE)
+        host.read_file(path) for path in (paths.config_layer, paths.secrets_layer, paths.sealed_bundle)
     )
     if config is None:
-        raise HostError(f"host {host.name}: there is no {paths.CONFIG_LAYER}, so no gateway of ours")
+        raise HostError(f"host {host.name}: there is no {paths.config_layer}, so no gateway of ours")
     try:
         node = layers.config_of(config)
         keys = layers.secrets_of(secrets) if secrets else None

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
+from infra.hosts import owners
 from infra.hosts.host import Host
+from infra.hosts.query import answer
 from wgnode.hostd.said import answered, believed
-from wgnode.image import layers, paths
+from wgnode.image import layers
+from wgnode.image.units import instance_option
 from wgnode.nodeconfig import NodeConfig, PeerConfig, encode_key
 
 HANDSHAKE_LIMIT = 180.0
 """Seconds after which a session can't be used any more (REJECT_AFTER_TIME): no packet passes without a newer one."""
-_READ = f"""exec 2>/dev/null
-/usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json
-echo; grep -oE 'images/[0-9a-f]{{64}}' /etc/systemd/system/{paths.GATEWAY_UNIT} | head -n 1"""
+_READ = """exec 2>/dev/null; hostd=$1 unit=$2; shift 2
+/usr/bin/python3 -I "$(ls -t "$hostd"/*.pyz | head -n 1)" health --json "$@"
+echo; grep -oE 'images/[0-9a-f]{64}' "/etc/systemd/system/$unit" | head -n 1"""
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,19 @@ class Answer:
     damage: str = ""
 
 
-def ask(host: Host) -> Answer:
-    """Two round trips. Raises HostError."""
-    health, _, image = host.run(["sh", "-c", _READ], check=False, timeout=20).stdout.partition("\n")
-    layer = host.read_file(paths.CONFIG_LAYER)
+def ask(host: Host, site: str) -> Answer:
+    """Three round trips; of the host's gateways that of the site. Raises HostError."""
+    paths = owners.paths_of(answer(host, owners.QUERY), site)
+    arguments = [paths.hostd_directory, paths.gateway_unit, *instance_option(paths)]
+    said = host.run(["sh", "-c", _READ, "status", *arguments], check=False, timeout=20)
+    health, _, image = said.stdout.partition("\n")
+    layer = host.read_file(paths.config_layer)
     report = answered(health)
     digest = image.strip().removeprefix("images/")
     try:
         return Answer(report, digest, layers.config_of(layer) if layer else None)
     except ValueError as error:
-        return Answer(report, digest, None, f"{paths.CONFIG_LAYER} is damaged ({error})")
+        return Answer(report, digest, None, f"{paths.config_layer} is damaged ({error})")
 
 
 def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteStatus:

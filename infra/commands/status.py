@@ -75,7 +75,11 @@ def look(known: Sequence[tuple[str, SiteStack | Exception]]) -> list[SiteStatus]
 
     sites = [site for _, site in known if isinstance(site, SiteStack)]
     answers = dict(
-        zip((site.stack for site in sites), ask_all(sites, lambda s: ask(pool.connect(s.connection))), strict=True)
+        zip(
+            (site.stack for site in sites),
+            ask_all(sites, lambda s: ask(pool.connect(s.connection), s.site)),
+            strict=True,
+        )
     )
     statuses: list[SiteStatus] = []
     for stack, site in known:

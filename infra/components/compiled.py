@@ -21,7 +21,10 @@ class SiteError(pulumi.RunError):
 
 
 def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
-    """The site's id, config and secrets (canonical JSON), the host's routes, listenPort, endpoint. Raises SiteError."""
+    """The site's id and mesh, config and secrets (canonical JSON), the host's routes, listenPort, endpoint.
+
+    Raises SiteError.
+    """
     facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach)
     try:
         mesh = Topology.from_dict(topology)
@@ -38,6 +41,7 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
     routes = host_routes(mesh, config.name, facts.gateway_addresses) if facts.reach == "host-route" else []
     return {
         "id": mesh.sites[config.name].id,
+        "mesh": mesh.mesh,
         "config": node.to_json().decode(),
         "secrets": secrets.to_json().decode(),
         "routes": [asdict(route) for route in routes],

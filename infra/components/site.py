@@ -50,9 +50,16 @@ class Site(pulumi.ComponentResource):
         inside = ResourceOptions(parent=self)
         connection = _connection(config)
         transit = config.gateway.transit.to_dict()
+        site: dict[str, Input[str]] = {
+            "id": _plain(compiled, "id"),
+            "mesh": _plain(compiled, "mesh"),
+            "name": config.name,
+        }
         host = sdk.HypervisorHost(
             f"{name}-host",
             connection=connection,
+            site=site,
+            listen_port=_plain(compiled, "listenPort"),
             networks={
                 "uplink": config.uplink,
                 "lanInterface": config.lan.interface,
@@ -64,6 +71,8 @@ class Site(pulumi.ComponentResource):
         firewall = sdk.NatFirewall(
             f"{name}-firewall",
             connection=connection,
+            site=site,
+            instance=host.instance,
             uplink=config.uplink,
             transit=transit,
             listen_port=_plain(compiled, "listenPort"),
@@ -76,7 +85,8 @@ class Site(pulumi.ComponentResource):
         self.gateway = sdk.Gateway(
             f"{name}-gateway",
             connection=connection,
-            site=config.name,
+            site=site,
+            instance=host.instance,
             image={"directory": image.directory, "sha256": image.output("sha256")},
             machine={
                 "memory": config.gateway.memory,
@@ -122,6 +132,12 @@ def named(commands: Sequence[str]) -> Iterator[tuple[str, str]]:
         digest = hashlib.sha256(command.encode()).hexdigest()[:12]
         seen[digest] += 1
         yield digest if seen[digest] == 1 else f"{digest}-{seen[digest]}", command
+
+
+def former_names(config: SiteConfig, topology: Mapping[str, Any]) -> list[str]:
+    """What this stack's Site was called where programs called it by its site's name, also before a rename."""
+    entry = (topology.get("sites") or {}).get(config.name) or {}
+    return [config.name, *([entry["renamedFrom"]] if entry.get("renamedFrom") else [])]
 
 
 def _compiled(

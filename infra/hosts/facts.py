@@ -10,6 +10,7 @@ from infra.hosts import network
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
 from wgnode.firewall.foreign import Foreign, foreign, legacy
+from wgnode.firewall.rules import PLAIN_TRANSIT
 
 # A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
 PROBE_EXIT = 67
@@ -85,7 +86,9 @@ def read(host: Host, known: Mapping[str, Any] | None = None) -> Facts:
     return of(host, ask(host, QUERIES), known)
 
 
-def of(host: Host, answers: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Facts:
+def of(
+    host: Host, answers: Mapping[str, Any], known: Mapping[str, Any] | None = None, transit: str = PLAIN_TRANSIT
+) -> Facts:
     """From the answers to QUERIES; the host is asked only where a guest has to be probed."""
     values = dict(line.split("=", 1) for line in answers["facts"].splitlines() if "=" in line)
     module, now = values.get("module"), (values["kernel"], values["qemu"])
@@ -103,21 +106,21 @@ def of(host: Host, answers: Mapping[str, Any], known: Mapping[str, Any] | None =
         kvm=usable,
         kvm_reason=reason,
         interfaces=tuple(network.interfaces(answers["links"])) if answers["links"] else (),
-        foreign_firewalls=tuple(firewalls_of(answers)),
+        foreign_firewalls=tuple(firewalls_of(answers, transit)),
     )
 
 
-def foreign_firewalls(host: Host) -> list[Foreign]:
+def foreign_firewalls(host: Host, transit: str = PLAIN_TRANSIT) -> list[Foreign]:
     """Those of others that drop what they were not told to accept."""
-    return firewalls_of(ask(host, FIREWALLS))
+    return firewalls_of(ask(host, FIREWALLS), transit)
 
 
-def firewalls_of(answers: Mapping[str, Any]) -> list[Foreign]:
-    """From the answers to FIREWALLS."""
-    found = foreign(answers["ruleset"]) if answers["ruleset"] else []
+def firewalls_of(answers: Mapping[str, Any], transit: str = PLAIN_TRANSIT) -> list[Foreign]:
+    """Seen from the gateway on the link `transit`. From the answers to FIREWALLS."""
+    found = foreign(answers["ruleset"], transit) if answers["ruleset"] else []
     for part in answers["legacy"].split("# ")[1:]:
         family, _, rules = part.partition("\n")
-        found += legacy(rules, family)
+        found += legacy(rules, family, transit)
     return found
 
 

@@ -6,6 +6,7 @@ Pure but for reading the script's fixed part; network.sh beside this file has th
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,26 +14,32 @@ from importlib.resources import files
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from wgnode.firewall.rules import TRANSIT_INTERFACE
+from wgnode.image.paths import PLAIN, USER, Paths
 
-LAN_TAP = "wgnode-lan"
-BRIDGE = "wgnode-br0"
-OURS = (TRANSIT_INTERFACE, LAN_TAP, BRIDGE)
-PROTOCOL = 119  # of our routes; an unassigned number of /etc/iproute2/rt_protos
-USER = "wgnode"
+PROTOCOLS = range(119, 151)  # of the routes of a host's gateways, one each; unassigned in /etc/iproute2/rt_protos
+_LAN_TAP, _BRIDGE = re.compile(r"wgnode-lan|wgnlan-[0-9a-f]{8}"), re.compile(r"wgnode-br0|wgnbr-[0-9a-f]{8}")
+_OURS = re.compile(rf"wgnode-wan|wgnwan-[0-9a-f]{{8}}|{_LAN_TAP.pattern}|{_BRIDGE.pattern}")
+
+_SPARE_BRIDGE = "wgnbr-00000000"  # of a first gateway whose own is still another's, as after the former first has gone
 
 READ_LINKS = ["ip", "-j", "-d", "addr", "show"]
-READ_ROUTES = ["sh", "-c", f"ip -4 route show proto {PROTOCOL}; ip -6 route show proto {PROTOCOL}"]
+READ_ROUTES = ["sh", "-c", "ip -4 route show; ip -6 route show"]
 
 
 @dataclass(frozen=True)
 class Network:
-    """`transit` are the host's addresses with prefix length, `routes` next hops in the LAN by network."""
+    """`transit` are the host's addresses with prefix length, `routes` next hops in the LAN by network.
+
+    `bridge` is ours, for a LAN interface that is none itself; `protocol` tells our routes from those of others.
+    """
 
     uplink: str
     lan: str
     transit: tuple[str, ...]
     routes: Mapping[str, str]
+    paths: Paths = PLAIN
+    bridge: str = PLAIN.bridge
+    protocol: int = PROTOCOLS[0]
 
 
 class MissingInterface(Exception):
@@ -45,7 +52,8 @@ def script(network: Network) -> str:
     lines = [
         f"LAN={shlex.quote(network.lan)}",
         f"TRANSIT={shlex.quote(' '.join(network.transit))}",
-        f"PROTOCOL={PROTOCOL}",
+        f"PROTOCOL={network.protocol}",
+        f"WAN_TAP={network.paths.transit_tap} LAN_TAP={network.paths.lan_tap} BRIDGE={network.bridge}",
         "set_all_routes() {",
         *(f"    set_routes {version}{_routes(network, version)}" for version in (4, 6)),
         "}",
@@ -56,49 +64,76 @@ def script(network: Network) -> str:
     return fixed + "\n".join(lines)
 
 
-def described(network: Network, bridge: str = BRIDGE) -> dict[str, dict[str, str]]:
+def described(network: Network, bridge: str = PLAIN.bridge) -> dict[str, dict[str, str]]:
     """Links and routes as `observed` describes them once they are up; `bridge` is where the LAN is attached."""
     links = {
-        TRANSIT_INTERFACE: f"tap of {USER}, up, {' '.join(sorted(network.transit))}",
-        LAN_TAP: f"tap of {USER}, up, in {bridge}",
+        network.paths.transit_tap: f"tap of {USER}, up, {' '.join(sorted(network.transit))}",
+        network.paths.lan_tap: f"tap of {USER}, up, in {bridge}",
     }
-    if bridge == BRIDGE:
-        links |= {BRIDGE: "bridge, up", network.lan: f"up, in {BRIDGE}"}
+    if bridge == network.bridge:
+        links |= {bridge: "bridge, up", network.lan: f"up, in {bridge}"}
     return {"links": links, "routes": {_short(to): f"via {via}" for to, via in network.routes.items()}}
 
 
-def observed(links: str, routes: str, lan: str) -> dict[str, dict[str, str]]:
-    """From the output of READ_LINKS and READ_ROUTES."""
+def observed(links: str, routes: str, network: Network) -> dict[str, dict[str, str]]:
+    """From the output of READ_LINKS and READ_ROUTES; of what other gateways of the host have, nothing."""
     found = {link["ifname"]: link for link in json.loads(links)}
-    wanted = [name for name in OURS if name in found]
+    bridge, lan = network.bridge, network.lan
+    wanted = [name for name in (network.paths.transit_tap, network.paths.lan_tap, bridge) if name in found]
     if lan in found and not _is_bridge(found[lan]):
         wanted.append(lan)
     described = {name: _describe(found[name]) for name in wanted}
-    strangers = [name for name, link in found.items() if link.get("master") == BRIDGE and name not in (lan, LAN_TAP)]
-    if strangers and BRIDGE in described:
-        described[BRIDGE] += f", with {' '.join(sorted(strangers))}"
-    return {
-        "links": described,
-        "routes": {line.split()[0]: " ".join(line.split()[1:3]) for line in routes.splitlines() if line},
-    }
+    ports = [name for name, link in found.items() if link.get("master") == bridge and name != lan]
+    strangers = [name for name in ports if not _LAN_TAP.fullmatch(name)]
+    if strangers and bridge in described:
+        described[bridge] += f", with {' '.join(sorted(strangers))}"
+    ours = [line.split() for line in routes.splitlines() if f" proto {network.protocol} " in f"{line} "]
+    return {"links": described, "routes": {words[0]: " ".join(words[1:3]) for words in ours}}
+
+
+def routes_of_others(routes: str, protocol: int) -> dict[str, int]:
+    """The networks that other gateways of the host have routes to, by the protocol numbers of these."""
+    found = {}
+    for line in routes.splitlines():
+        match = re.search(r" proto (\d+)\b", line)
+        if match and int(match[1]) in PROTOCOLS and int(match[1]) != protocol:
+            found[line.split()[0]] = int(match[1])
+    return found
 
 
 def lan_bridge(links: str, network: Network) -> str:
-    """The bridge that the gateway joins: the LAN interface itself where it is one, else ours.
+    """The bridge that the gateway joins: the LAN interface itself where it is one, else one of ours.
 
     Raises MissingInterface, also for an interface that is a port of somebody else's bridge.
     """
     found = {link["ifname"]: link for link in json.loads(links)}
-    there = ", ".join(name for name in found if name not in ("lo", *OURS))
+    there = ", ".join(name for name in found if name != "lo" and not _OURS.fullmatch(name))
     for role, name in (("uplink", network.uplink), ("LAN", network.lan)):
         if name not in found:
             raise MissingInterface(f"there is no {role} interface {name}; there are {there}")
-    master = found[network.lan].get("master", BRIDGE)
-    if master != BRIDGE:
+    master = found[network.lan].get("master")
+    if master and not _BRIDGE.fullmatch(master):
         raise MissingInterface(
             f"the LAN interface {network.lan} is a port of {master}; give {master} as the LAN interface instead"
         )
-    return network.lan if _is_bridge(found[network.lan]) else BRIDGE
+    return network.lan if _is_bridge(found[network.lan]) else master or _own_bridge(found, network.paths)
+
+
+def of_gateway(name: str) -> bool:
+    """Whether a link is one of a gateway of ours, this one or another."""
+    return bool(_OURS.fullmatch(name))
+
+
+def is_ours(bridge: str) -> bool:
+    return bool(_BRIDGE.fullmatch(bridge))
+
+
+def _own_bridge(found: Mapping[str, Mapping[str, Any]], paths: Paths) -> str:
+    """For a LAN interface that is a port of none: where our tap is, or one that no other gateway of the host is in."""
+    if (master := found.get(paths.lan_tap, {}).get("master")) and _BRIDGE.fullmatch(master):
+        return str(master)
+    others = {link.get("master") for name, link in found.items() if _LAN_TAP.fullmatch(name) and name != paths.lan_tap}
+    return paths.bridge if paths.bridge not in others else _SPARE_BRIDGE
 
 
 def are_there(links: str, network: Network) -> bool:
@@ -125,7 +160,10 @@ def leased(links: str, lan: str) -> list[str]:
 def strange_next_hops(links: str, network: Network) -> list[str]:
     """Those of the routes' next hops that lie in no network of the LAN interface, so that no route can lead there."""
     entries = [
-        entry for link in json.loads(links) if link["ifname"] in (network.lan, BRIDGE) for entry in link["addr_info"]
+        entry
+        for link in json.loads(links)
+        if link["ifname"] in (network.lan, network.bridge)
+        for entry in link["addr_info"]
     ]
     near = [ip_interface(f"{entry['local']}/{entry['prefixlen']}").network for entry in entries]
     hops = sorted({ip_address(via) for via in network.routes.values()}, key=lambda hop: (hop.version, hop.packed))
@@ -134,7 +172,9 @@ def strange_next_hops(links: str, network: Network) -> list[str]:
 
 def interfaces(links: str) -> list[str]:
     """The names of the host's own interfaces."""
-    return sorted(link["ifname"] for link in json.loads(links) if link["ifname"] not in ("lo", *OURS))
+    return sorted(
+        link["ifname"] for link in json.loads(links) if link["ifname"] != "lo" and not _OURS.fullmatch(link["ifname"])
+    )
 
 
 def _routes(network: Network, version: int) -> str:
@@ -149,7 +189,7 @@ def _short(network: str) -> str:
 
 
 def _is_bridge(link: Mapping[str, Any]) -> bool:
-    return bool(link.get("linkinfo", {}).get("info_kind") == "bridge" and link["ifname"] != BRIDGE)
+    return bool(link.get("linkinfo", {}).get("info_kind") == "bridge" and not is_ours(link["ifname"]))
 
 
 def _describe(link: Mapping[str, Any]) -> str:
@@ -157,12 +197,12 @@ def _describe(link: Mapping[str, Any]) -> str:
     parts = []
     if info.get("info_kind") == "tun":
         parts.append(f"{info['info_data']['type']} of {info['info_data'].get('user', 'nobody')}")
-    elif link["ifname"] in OURS:
+    elif _OURS.fullmatch(link["ifname"]):
         parts.append(info.get("info_kind", "unknown"))
     parts.append("up" if "UP" in link["flags"] else "down")
     if "master" in link:
         parts.append(f"in {link['master']}")
-    if link["ifname"] != BRIDGE:  # what is on the bridge is the host's own
+    if not is_ours(link["ifname"]):  # what is on the bridge is the host's own
         parts += [addresses] if (addresses := " ".join(sorted(_addresses(link["addr_info"])))) else []
     return ", ".join(parts)
 

@@ -2,10 +2,13 @@
 # Written by wgnode; `pulumi up` replaces it. Links and routes of the gateway: `network.sh up` and `network.sh down`,
 # both may be run again at any time. `down` puts back on the LAN interface what `up` has taken over.
 #
-#   uplink -- this host -- wgnode-wan [gateway] wgnode-lan -- bridge -- LAN
+#   uplink -- this host -- $WAN_TAP [gateway] $LAN_TAP -- bridge -- LAN
+#
+# The bridge may be shared with other gateways of this host, whose taps are called wgnode-lan or wgnlan-*: the last of
+# them takes it away.
 set -eu
 
-bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo wgnode-br0; fi; }
+bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo "$BRIDGE"; fi; }
 master() { basename "$(readlink "/sys/class/net/$1/master" 2>/dev/null || echo none)"; }
 exists() { [ -e "/sys/class/net/$1" ]; }
 
@@ -46,26 +49,33 @@ move() { # FROM TO: addresses, and routes that the kernel did not make of them
 }
 
 join() { # LAN becomes a port of our bridge, which takes over what it had
-    if ! exists wgnode-br0; then
-        ip link add name wgnode-br0 type bridge mcast_snooping 0
-        ip link set wgnode-br0 address "$(mac "$LAN")"
+    if ! exists "$BRIDGE"; then
+        ip link add name "$BRIDGE" type bridge mcast_snooping 0
+        ip link set "$BRIDGE" address "$(mac "$LAN")"
     fi
-    sysctl -q -w net.ipv4.conf.wgnode-br0.send_redirects=0
-    ip link set wgnode-br0 up
-    for port in /sys/class/net/wgnode-br0/brif/*; do
-        case ${port##*/} in "$LAN"|wgnode-lan|'*') ;; *) release "${port##*/}" ;; esac
+    sysctl -q -w "net.ipv4.conf.$BRIDGE.send_redirects=0"
+    ip link set "$BRIDGE" up
+    for port in /sys/class/net/"$BRIDGE"/brif/*; do
+        case ${port##*/} in "$LAN"|wgnode-lan|wgnlan-*|'*') ;; *) release "${port##*/}" ;; esac
     done
-    [ "$(mac wgnode-br0)" = "$(mac "$LAN")" ] || ip link set wgnode-br0 address "$(mac "$LAN")"
-    [ "$(master "$LAN")" = wgnode-br0 ] || ip link set "$LAN" master wgnode-br0
+    [ "$(mac "$BRIDGE")" = "$(mac "$LAN")" ] || ip link set "$BRIDGE" address "$(mac "$LAN")"
+    [ "$(master "$LAN")" = "$BRIDGE" ] || ip link set "$LAN" master "$BRIDGE"
     ip link set "$LAN" up
-    [ -z "$(addresses "$LAN")" ] || move "$LAN" wgnode-br0
+    [ -z "$(addresses "$LAN")" ] || move "$LAN" "$BRIDGE"
 }
 
 mac() { cat "/sys/class/net/$1/address"; }
 
 release() { # INTERFACE leaves our bridge; if it was the LAN's, from which the bridge has its MAC, it gets its own back
     ip link set "$1" nomaster
-    [ "$1" != "$LAN" ] && [ "$(mac "$1")" != "$(mac wgnode-br0)" ] || move wgnode-br0 "$1"
+    [ "$1" != "$LAN" ] && [ "$(mac "$1")" != "$(mac "$BRIDGE")" ] || move "$BRIDGE" "$1"
+}
+
+shared() { # whether another gateway of this host is in our bridge
+    for port in /sys/class/net/"$BRIDGE"/brif/*; do
+        case ${port##*/} in "$LAN_TAP") ;; wgnode-lan|wgnlan-*) return 0 ;; esac
+    done
+    return 1
 }
 
 set_routes() { # FAMILY "TO VIA"...: our routes, known by their protocol number; one that is as wanted is left alone
@@ -85,30 +95,35 @@ routes() { # alone: nothing else is touched
     set_all_routes
 }
 
+alone() { # the units of a host's gateways start at once, and may share a bridge
+    [ ! -d /etc/wgnode ] || { exec 9</etc/wgnode; flock 9; }
+}
+
 up() {
+    alone
     exists "$LAN" || { echo "there is no interface $LAN" >&2; exit 1; }
-    tap wgnode-wan
-    tap wgnode-lan
-    set_addresses wgnode-wan $TRANSIT
-    ip link set wgnode-wan up
-    [ "$(bridge)" != wgnode-br0 ] || join
-    ip link set wgnode-lan mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
+    tap "$WAN_TAP"
+    tap "$LAN_TAP"
+    set_addresses "$WAN_TAP" $TRANSIT
+    ip link set "$WAN_TAP" up
+    [ "$(bridge)" != "$BRIDGE" ] || join
+    ip link set "$LAN_TAP" mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
     set_all_routes
 }
 
 down() {
     set +e
+    alone
     for family in 4 6; do
         ip "-$family" route flush proto "$PROTOCOL" 2>/dev/null
     done
-    if exists wgnode-br0; then
-        for port in /sys/class/net/wgnode-br0/brif/*; do
-            case ${port##*/} in wgnode-lan|'*') ;; *) release "${port##*/}" ;; esac
+    if exists "$BRIDGE" && ! shared; then
+        for port in /sys/class/net/"$BRIDGE"/brif/*; do
+            case ${port##*/} in "$LAN_TAP"|'*') ;; *) release "${port##*/}" ;; esac
         done
-        ip link del wgnode-br0
+        ip link del "$BRIDGE"
     fi
-    for name in wgnode-lan wgnode-wan; do
+    for name in "$LAN_TAP" "$WAN_TAP"; do
         ! exists "$name" || ip link del "$name"
     done
 }
-

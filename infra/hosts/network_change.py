@@ -7,10 +7,12 @@ from typing import Literal
 
 from infra.hosts import undo, units
 from infra.hosts.host import Host, HostError
+from wgnode.image.paths import Paths
 
-SCRIPT = "/etc/wgnode/network.sh"
-UNIT = "wgnode-network.service"
-UNIT_TEXT = f"""[Unit]
+
+def unit_text(paths: Paths) -> str:
+    script = paths.network_script
+    return f"""[Unit]
 Description=Links and routes of the wgnode gateway
 Wants=network-online.target
 After=network-online.target networking.service systemd-networkd.service NetworkManager.service
@@ -18,17 +20,20 @@ After=network-online.target networking.service systemd-networkd.service NetworkM
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh {SCRIPT} up
-ExecReload=/bin/sh {SCRIPT} up
-ExecStop=/bin/sh {SCRIPT} down
+ExecStart=/bin/sh {script} up
+ExecReload=/bin/sh {script} up
+ExecStop=/bin/sh {script} down
 
 [Install]
 WantedBy=multi-user.target
 """
-NAME = "network"
-_CHANGE = "wgnode-network-change"  # the transient unit in which the script runs
-_NEW = f"{undo.DIRECTORY}/network-new.sh"
-_LEFT = (_NEW, f"{_NEW}.log", f"{_NEW}.code")
+
+
+def change_of(paths: Paths) -> str:
+    """What the undo of a gateway's networks is called."""
+    return f"network-{paths.instance}" if paths.instance else "network"
+
+
 Verb = Literal["up", "routes"]
 _BEGIN = """set -e; umask 077; new=$1 size=$2; shift 2; rm -f -- "$new.code"; cat >"$new"
 [ "$(stat -c %s -- "$new")" = "$size" ] || { echo "its data ended early" >&2; exit 1; }
@@ -41,6 +46,7 @@ def apply(
     host: Host,
     reconnect: undo.Connect,
     script: str,
+    paths: Paths,
     *,
     before: str | None,
     verb: Verb = "up",
@@ -50,47 +56,65 @@ def apply(
 
     `before` is the script that is there; `enable` sees to the unit once the new one is.
     """
+    name, new = change_of(paths), _new(paths)
 
     def change(host: Host) -> None:
         # Detached, because it may cut this very connection for a moment.
-        detached = ["systemd-run", "--quiet", "--collect", f"--unit={_CHANGE}", "/bin/sh", "-c"]
-        detached.append(f"sh {_NEW} {verb} >{_NEW}.log 2>&1; echo $? >{_NEW}.code")
+        detached = ["systemd-run", "--quiet", "--collect", f"--unit={_unit(paths)}", "/bin/sh", "-c"]
+        detached.append(f"sh {new} {verb} >{new}.log 2>&1; echo $? >{new}.code")
         data = script.encode()
-        host.run(["sh", "-c", _BEGIN, "begin", _NEW, str(len(data)), *detached], input=data)
+        host.run(["sh", "-c", _BEGIN, "begin", new, str(len(data)), *detached], input=data)
+
+    def complete(host: Host) -> None:
+        _finished(host, new)
 
     def persist(host: Host) -> None:
-        host.write_file(SCRIPT, script.encode(), mode=0o755)
+        host.write_file(paths.network_script, script.encode(), mode=0o755)
         enable(host)
-        host.run(["rm", "-f", *_LEFT])
+        host.run(["rm", "-f", *_left(paths)])
 
-    undo.confirmed(host, reconnect, NAME, undo=_undo(before), apply=change, complete=_finished, persist=persist)
+    undo.confirmed(host, reconnect, name, undo=_undo(before, paths), apply=change, complete=complete, persist=persist)
 
 
-def remove(host: Host, script: str) -> None:
+def remove(host: Host, script: str, paths: Paths) -> None:
     """Take links and routes away, also where the script was lost; the LAN interface gets back what it had."""
-    units.uninstall(host, UNIT)
+    units.uninstall(host, paths.network_unit)
     host.run(["sh", "-s", "down"], input=script.encode())
-    host.remove(SCRIPT)
+    host.remove(paths.network_script)
 
 
-def _finished(host: Host) -> None:
+def _finished(host: Host, new: str) -> None:
     """Wait for the detached change. Raises HostError with what it said when it failed."""
-    done = host.run(["sh", "-c", _WAIT, "wait", _NEW], check=False)
+    done = host.run(["sh", "-c", _WAIT, "wait", new], check=False)
     if done.code != 0:
         raise HostError(f"host {host.name}: the networks could not be brought up: {done.stderr.strip()}")
 
 
-def _undo(before: str | None) -> str:
-    stop, cleanup = f"systemctl stop {_CHANGE}", f"rm -f {' '.join(_LEFT)}"
+def _undo(before: str | None, paths: Paths) -> str:
+    script, new = paths.network_script, _new(paths)
+    stop, cleanup = f"systemctl stop {_unit(paths)}", f"rm -f {' '.join(_left(paths))}"
     if before is None:
         return "\n".join(
             [
                 stop,
-                f"systemctl disable --now {UNIT}",
-                f"sh {_NEW} down",
-                f"rm -f {SCRIPT} {units.DIRECTORY}/{UNIT}",
+                f"systemctl disable --now {paths.network_unit}",
+                f"sh {new} down",
+                f"rm -f {script} {units.DIRECTORY}/{paths.network_unit}",
                 "systemctl daemon-reload",
                 cleanup,
             ]
         )
-    return f"{stop}\ncat >{SCRIPT} <<'WGNODE_END'\n{before}WGNODE_END\nsh {SCRIPT} up\n{cleanup}"
+    return f"{stop}\ncat >{script} <<'WGNODE_END'\n{before}WGNODE_END\nsh {script} up\n{cleanup}"
+
+
+def _unit(paths: Paths) -> str:
+    """The transient unit in which the script runs."""
+    return f"wgnode-{change_of(paths)}-change"
+
+
+def _new(paths: Paths) -> str:
+    return f"{undo.DIRECTORY}/{change_of(paths)}-new.sh"
+
+
+def _left(paths: Paths) -> tuple[str, ...]:
+    return (_new(paths), f"{_new(paths)}.log", f"{_new(paths)}.code")

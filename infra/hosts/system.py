@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from infra.hosts.host import Host, Result
 from infra.hosts.query import Query, answer
 
+COMMENT = "wgnode gateway"  # of the user
 _READ_SYSCTLS = 'for n; do [ -r "/proc/sys/$n" ] && printf "%s=%s\\n" "$n" "$(cat "/proc/sys/$n")"; done; true'
 
 
@@ -14,11 +15,16 @@ def user(name: str) -> Query[bool]:
     return Query(["getent", "passwd", name], lambda said: said.code == 0)
 
 
+def is_ours(name: str) -> Query[bool]:
+    """Whether `add_system_user` made it, as far as its comment tells."""
+    return Query(["getent", "passwd", name], lambda said: f":{COMMENT}:" in said.stdout)
+
+
 def add_system_user(host: Host, name: str, home: str) -> None:
     host.run(
         [
             *("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", home),
-            *("--shell", "/usr/sbin/nologin", "--comment", "wgnode gateway", name),
+            *("--shell", "/usr/sbin/nologin", "--comment", COMMENT, name),
         ]
     )
 

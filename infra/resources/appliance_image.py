@@ -22,7 +22,7 @@ from typing import IO
 from pydantic import Field
 
 from infra.errors import ExplainedError
-from infra.hosts import files, pool, system, units
+from infra.hosts import files, pool, system
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import answer, ask
 from infra.provider import deadline
@@ -31,9 +31,10 @@ from infra.provider.log import Severity, log
 from infra.resources.compare import changed_inputs, drift
 from infra.resources.inputs import HostInputs, Sha256, connection, validated
 from wgnode.image import variants
-from wgnode.image.paths import GATEWAY_UNIT, image_directory
+from wgnode.image.paths import GATEWAY_UNITS, image_directory
 
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
+IN_USE = f'exec grep -qsF -- "$1" {GATEWAY_UNITS}'
 
 
 class ImageError(ExplainedError):
@@ -65,7 +66,7 @@ class ApplianceImage:
         return validated(ApplianceImageInputs, news)
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, COMPARED, replace=("connection.address", "sha256"))
+        changes = changed_inputs(old_inputs, news, COMPARED, replace=("sha256",))
         if any(change.path == "sha256" for change in changes):
             _tell_variant(state.get("name"), news.get("source"))
         changes += drift({"files": state["wanted"], "directories": _directories(news["sha256"])}, state)
@@ -96,7 +97,7 @@ class ApplianceImage:
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
         if in_use(host, id):
-            log(f"image {id[:12]} stays on {host.name}: its gateway runs by it", Severity.INFO)
+            log(f"image {id[:12]} stays on {host.name}: a gateway runs by it", Severity.INFO)
             return
         for member in MEMBERS:
             host.remove(f"{image_directory(id)}/{member}")
@@ -210,10 +211,9 @@ def _tell_variant(before: object, source: object) -> None:
 
 
 def in_use(host: Host, sha256: str) -> bool:
-    """Whether the gateway starts with it: a failed update that went back to an older image leaves that to be deleted,
-    and a program that asks for it again gets the same directory."""
-    unit = host.read_file(f"{units.DIRECTORY}/{GATEWAY_UNIT}")
-    return unit is not None and image_directory(sha256).encode() in unit
+    """Whether a gateway starts with it: a failed update that went back to an older image leaves that to be deleted, a
+    program that asks for it again gets the same directory, and so do all gateways of a host."""
+    return host.run(["sh", "-c", IN_USE, "in-use", image_directory(sha256)], check=False).code == 0
 
 
 def _require_whole(host: Host, state: Properties) -> None:

@@ -13,20 +13,22 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from infra.hosts import pool
+from infra.hosts import owners, pool
 from infra.hosts import units as services
 from infra.hosts.host import Connection, Host, HostError
+from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import CheckError, Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import gateway_change, host_checks, new_guest
+from infra.resources import gateway_change, host_checks, new_guest, ownership
 from infra.resources.accelerator import AcceleratorError, Asked, announcement, resolve
 from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
-from infra.resources.gateway_state import SILENT, UNITS, Desired, desired, differences, observed
+from infra.resources.gateway_state import SILENT, Desired, desired, differences, observed
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
-from wgnode.image import paths
+from infra.resources.ownership import Known, SiteInputs
 from wgnode.image.machine import SMALLEST_MEMORY
+from wgnode.image.paths import INSTANCE, UAPI_DIRECTORY, Paths
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, encode_key
 
 
@@ -60,7 +62,10 @@ class ImageInputs(Inputs):
 
 
 class GatewayInputs(HostInputs):
-    name: str
+    site: SiteInputs
+    instance: str = Field(
+        "", pattern=rf"^({INSTANCE.pattern})$", description="which of its host's gateways, as HypervisorHost says"
+    )
     image: ImageInputs
     machine: MachineInputs
     config: Annotated[str, AfterValidator(_config_text)] = Field(description="the node's configuration, canonical JSON")
@@ -80,9 +85,12 @@ class Gateway:
         return checked if has_unknown(checked) else {**checked, **_planned(checked)}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, GatewayInputs.wire_names(), replace=("connection.address", "name"))
+        changes = changed_inputs(
+            old_inputs, news, GatewayInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
+        )
         if not has_unknown(news):
             changes += differences(desired(news).properties(), state)
+            changes += ownership.differences(state, news, "gateway")
             if told := announcement(_accelerator(old_inputs), _accelerator(news)):
                 log(told, Severity.WARNING)
         return Diff(tuple(changes))
@@ -90,24 +98,33 @@ class Gateway:
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
             return "", inputs
-        return inputs["name"], self._apply(inputs["name"], inputs)
+        id = inputs["site"]["id"]
+        return id, self._apply(id, inputs, Known())
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+        host = self._connect(connection(inputs))
+        owner = ownership.found(answer(host, owners.QUERY), "gateway", inputs, inputs.get("instance", ""))
+        kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         try:
-            found = observed(self._connect(connection(inputs)), desired(inputs))
+            found = observed(host, desired(inputs))
         except ConfigError:  # of another version of wgnode: this one can't judge what is there, so all of it is drift
-            return {**inputs, "files": {}, "units": {}, **SILENT}, inputs
-        if not found["files"] and not found["units"]:
+            return {**inputs, "files": {}, "units": {}, **SILENT, **kept}, inputs
+        if owner is None or (not found["files"] and not found["units"]):
             return None
-        return {**inputs, **found}, {**inputs, **_planned(inputs)}
+        return {**inputs, **found, **kept}, {**inputs, **_planned(inputs)}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        return inputs if preview else self._apply(id, inputs)
+        known = Known.of(state, ownership.moved(state, inputs))
+        return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known)
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
-        """A new guest, whether it has room, and whether its address is its own."""
+        """Whose it is; a new guest, whether it has room, and whether its address is its own."""
+        if not has_unknown([inputs["site"], inputs.get("instance")]):
+            known = Known.of(state or {}, ownership.moved(state or {}, inputs))
+            yield lambda: ownership.judge(host, "gateway", ownership.wanted(inputs), known)
         if (new_guest.announce(host, inputs, state) or state is None) and not has_unknown(inputs["machine"]):
-            yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"])
+            unit = Paths(_instance(inputs)).gateway_unit
+            yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"], unit)
         if has_unknown(inputs["config"]):
             return
         lan = NodeConfig.from_json(inputs["config"].encode()).lan
@@ -116,10 +133,15 @@ class Gateway:
             yield lambda: host_checks.require_nobody_at(host, lan.addresses, lan.mac)
 
     def delete(self, id: str, state: Properties) -> None:
-        host = self._connect(connection(state))
-        for unit in UNITS:
+        host, paths = self._connect(connection(state)), Paths(state.get("instance", ""))
+        seen = ownership.release(host, "gateway", state)
+        if seen is None:
+            return
+        for unit in (paths.gateway_unit, paths.hostd_unit):
             services.uninstall(host, unit)
-        host.run(["rm", "-rf", paths.GATEWAY, paths.HOSTD_DIRECTORY, paths.RUN])  # the last has the secrets too
+        host.run(["rm", "-rf", paths.gateway, paths.hostd_directory, paths.run])  # the last has the secrets too
+        host.remove(UAPI_DIRECTORY)  # where no other program has a socket in it
+        ownership.forget(host, "gateway", state, seen)
 
     def _chosen(self, checked: Properties, olds: Properties) -> Properties:
         """With the accelerator that the machine gets. Raises CheckError where that can't be."""
@@ -149,14 +171,21 @@ class Gateway:
             return None
         return "kvm" if b"-accel kvm" in (unit or b"") else None
 
-    def _apply(self, id: str, inputs: Properties) -> Properties:
+    def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:
         host = self._connect(connection(inputs))
         wanted = desired(inputs)
+        owned = ownership.judge(host, "gateway", ownership.wanted(inputs), known).stamp(host)
         try:
             gateway_change.apply(host, wanted)
-            return {**inputs, **observed(host, wanted)}
+            return {**inputs, **observed(host, wanted), **owned}
         except HostError as error:
-            raise Partial(id, {**inputs, **_observed_if_possible(host, wanted)}, inputs, str(error)) from error
+            state = {**inputs, **_observed_if_possible(host, wanted), **owned}
+            raise Partial(id, state, inputs, str(error)) from error
+
+
+def _instance(inputs: Properties) -> str:
+    given = inputs.get("instance", "")
+    return "" if has_unknown(given) else str(given)
 
 
 def _without_kvm(machine: Properties) -> Properties:

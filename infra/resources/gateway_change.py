@@ -16,19 +16,16 @@ from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, cancelled, log
 from infra.resources import host_checks
-from infra.resources.gateway_state import ATTACHED, DIRECTORIES, HEALTH, UNITS, Desired, differences, observed
+from infra.resources.gateway_state import ATTACHED, Desired, differences, health, observed
 from wgnode.hostd import client
-from wgnode.image import layers, paths
+from wgnode.image import layers, units
 from wgnode.io import strict
 from wgnode.nodeconfig import NodeConfig, fixed_differences
 
 HOSTD_TIMEOUT = 10.0  # seconds from the start of hostd until it has found a guest that runs
 HOPELESS_RESTARTS = 3
-OTHER_UNIT = f"{paths.GATEWAY_UNIT} on the host is another than is wanted"
+OTHER_UNIT = "its unit on the host is another than is wanted"
 SLICE = 3.0  # seconds of waiting in one command on the host
-_HOSTD_UNIT = f'units["{paths.HOSTD_UNIT}"]'
-_OF_HOSTD = {"files.hostd", "files.hostdUnit", _HOSTD_UNIT}
-_OF_MACHINE = {"files.gatewayUnit", f'units["{paths.GATEWAY_UNIT}"]'}
 _LAYERS = ("config", "secrets")
 
 # $1 where to, then what: complete before it takes the name.
@@ -55,9 +52,9 @@ systemctl daemon-reload; systemctl reset-failed "$2" 2>/dev/null || true; system
 def apply(host: Host, wanted: Desired) -> None:
     """Do what is missing and no more; a gateway that runs as wanted is left alone. Raises HostError."""
     found = observed(host, wanted)
-    if found["directories"] != DIRECTORIES:
-        system.make_directories(host, DIRECTORIES)
-    if _differing(wanted, found) & _OF_HOSTD:
+    if found["directories"] != wanted.directories:
+        system.make_directories(host, wanted.directories)
+    if _differing(wanted, found) & _of_hostd(wanted):
         install_hostd(host, wanted, found)
         found = observed(host, wanted)  # without its companion the node could not be asked
     differing = _differing(wanted, found)
@@ -66,13 +63,13 @@ def apply(host: Host, wanted: Desired) -> None:
     if why := _why_no_guest(host, wanted, found):
         log(f"gateway on {host.name}: a new guest: {why}", Severity.INFO)
         return replace(host, wanted, found)
-    if paths.PREVIOUS in found["directories"]:  # kept by a run that was killed before it saw the new guest
-        host.run(["rm", "-rf", paths.PREVIOUS])
-    if differing & _OF_MACHINE:  # its mode, or not enabled: nothing that the running guest would notice
-        services.remove_overrides(host, paths.GATEWAY_UNIT)
+    if wanted.paths.previous in found["directories"]:  # kept by a run that was killed before it saw the new guest
+        host.run(["rm", "-rf", wanted.paths.previous])
+    if differing & _of_machine(wanted):  # its mode or name, or not enabled: nothing that the running guest would notice
+        services.remove_overrides(host, wanted.paths.gateway_unit)
         _write(host, wanted, "gatewayUnit")
         host.run(["systemctl", "daemon-reload"])
-        host.run(["systemctl", "--quiet", "enable", *UNITS])
+        host.run(["systemctl", "--quiet", "enable", *wanted.units])
     if _of_node(differing):
         change_node(host, wanted, found)
     return None
@@ -87,23 +84,31 @@ def why_new_guest(host: Host, wanted: Desired, found: Properties) -> str | None:
 
 def _why_no_guest(host: Host, wanted: Desired, found: Properties) -> str | None:
     """None runs, or one by another unit."""
-    unit = found["units"].get(paths.GATEWAY_UNIT, "")
+    unit = found["units"].get(wanted.paths.gateway_unit, "")
     if not unit.startswith("active"):
-        return f"{paths.GATEWAY_UNIT} is {unit or 'not there'}"
+        return f"{wanted.paths.gateway_unit} is {unit or 'not there'}"
     if not found["live"]:
         return "its node does not answer"
-    if _other_content(wanted, found, "gatewayUnit"):
+    if _other_machine(host, wanted, found):
         return OTHER_UNIT
     if loose := [tap for tap, state in found["taps"].items() if state != ATTACHED]:
         return f"nothing is attached to {' and '.join(loose)}"
-    if "overridden" in unit and services.runs_overridden(host, paths.GATEWAY_UNIT):
-        return f"{paths.GATEWAY_UNIT} runs with somebody's override"
+    if "overridden" in unit and services.runs_overridden(host, wanted.paths.gateway_unit):
+        return f"{wanted.paths.gateway_unit} runs with somebody's override"
     return None
 
 
 def _why_not_live(host: Host, wanted: Desired) -> str | None:
-    on_disk = _config_on(host)
+    on_disk = _config_on(host, wanted)
     return fixed_differences(on_disk, wanted.config) if on_disk else None
+
+
+def _other_machine(host: Host, wanted: Desired, found: Properties) -> bool:
+    """Whether the unit starts another machine than the one on the host; another name alone is none."""
+    if not _other_content(wanted, found, "gatewayUnit"):
+        return False
+    unit = wanted.files["gatewayUnit"]
+    return not units.same_machine((host.read_file(unit.path) or b"").decode(errors="replace"), unit.data.decode())
 
 
 def _of_node(differing: set[str]) -> bool:
@@ -124,9 +129,9 @@ def change_node(host: Host, wanted: Desired, found: Properties) -> None:
         replace(host, wanted, found)
 
 
-def _config_on(host: Host) -> NodeConfig | None:
+def _config_on(host: Host, wanted: Desired) -> NodeConfig | None:
     """The configuration in the baked layer, None where there is none that can be read."""
-    layer = host.read_file(paths.CONFIG_LAYER)
+    layer = host.read_file(wanted.paths.config_layer)
     try:
         return layers.config_of(layer or b"")
     except ValueError:
@@ -136,20 +141,20 @@ def _config_on(host: Host) -> NodeConfig | None:
 def install_hostd(host: Host, wanted: Desired, found: Properties) -> None:
     """The companion of this version; the guest never notices."""
     _write(host, wanted, "hostd", "hostdUnit")
-    host.run(["systemctl", "--quiet", "enable", paths.HOSTD_UNIT])
-    state = found["units"].get(paths.HOSTD_UNIT, "")
-    services.remove_overrides(host, paths.HOSTD_UNIT)
+    host.run(["systemctl", "--quiet", "enable", wanted.paths.hostd_unit])
+    state = found["units"].get(wanted.paths.hostd_unit, "")
+    services.remove_overrides(host, wanted.paths.hostd_unit)
     if (
         not state.startswith("active")
         or "overridden" in state
         or _other_content(wanted, found, "hostd")
         or _other_content(wanted, found, "hostdUnit")
     ):
-        log(f"starting {paths.HOSTD_UNIT} on {host.name}")
-        host.run(["sh", "-c", _RESTART, "restart", paths.HOSTD_UNIT])
+        log(f"starting {wanted.paths.hostd_unit} on {host.name}")
+        host.run(["sh", "-c", _RESTART, "restart", wanted.paths.hostd_unit])
     current = wanted.files["hostd"].path
-    host.run(["find", paths.HOSTD_DIRECTORY, "-name", "*.pyz", "!", "-path", current, "-delete"])
-    if found["units"].get(paths.GATEWAY_UNIT, "").startswith("active"):
+    host.run(["find", wanted.paths.hostd_directory, "-name", "*.pyz", "!", "-path", current, "-delete"])
+    if found["units"].get(wanted.paths.gateway_unit, "").startswith("active"):
         _wait(host, wanted, {"status": "running"}, HOSTD_TIMEOUT)
 
 
@@ -174,44 +179,46 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
 
     Raises HostError, saying why and what runs now.
     """
-    host_checks.require_memory(host, wanted.memory)
+    host_checks.require_memory(host, wanted.memory, wanted.paths.gateway_unit)
     host_checks.require_own_address(host, wanted.config.lan.addresses)
     if found["live"]:
-        keep(host, found)
+        keep(host, wanted, found)
     _write(host, wanted, *_LAYERS)
-    unit, content = paths.GATEWAY_UNIT, wanted.files["gatewayUnit"]
-    new = f"{paths.GATEWAY}/{unit}"
+    unit, content = wanted.paths.gateway_unit, wanted.files["gatewayUnit"]
+    new = f"{wanted.paths.gateway}/{unit}"
     host.write_file(new, content.data, mode=content.mode)
     services.remove_overrides(host, unit)
     log(f"starting {unit} on {host.name}")
     host.run(["sh", "-c", _SWITCH, "switch", unit, new], timeout=90)
-    host.run(["systemctl", "--quiet", "enable", *UNITS])
+    host.run(["systemctl", "--quiet", "enable", *wanted.units])
     if _wait(host, wanted, {"applied": wanted.applied, "live": wanted.live}, wanted.boot_timeout):
-        host.run(["rm", "-rf", paths.PREVIOUS])
+        host.run(["rm", "-rf", wanted.paths.previous])
         return
     if cancelled():
         raise HostError(f"gateway on {host.name}: interrupted while it boots; the next `pulumi up` goes on from here")
     failure = _unhealthy(host, wanted)
-    if host.run(["test", "-d", paths.PREVIOUS], check=False).code != 0:
+    if host.run(["test", "-d", wanted.paths.previous], check=False).code != 0:
         raise failure
     raise HostError(f"{failure}\n{roll_back(host, wanted)}")
 
 
-def keep(host: Host, found: Properties) -> None:
+def keep(host: Host, wanted: Desired, found: Properties) -> None:
     """What runs now, to come back to, if what lies on the disk is what runs and not the half of a change."""
-    on_disk = _config_on(host)
+    on_disk = _config_on(host, wanted)
     if on_disk is not None and on_disk.digest == found["applied"]:
-        unit = f"/etc/systemd/system/{paths.GATEWAY_UNIT}"
-        host.run(["sh", "-c", _KEEP, "keep", paths.PREVIOUS, paths.CONFIG_LAYER, paths.SECRETS_LAYER, unit])
+        paths = wanted.paths
+        unit = f"/etc/systemd/system/{paths.gateway_unit}"
+        host.run(["sh", "-c", _KEEP, "keep", paths.previous, paths.config_layer, paths.secrets_layer, unit])
 
 
 def roll_back(host: Host, wanted: Desired) -> str:
     """Start the former gateway again; a sentence on what came of it."""
     log(f"the new guest on {host.name} does not run: going back to the former one", Severity.WARNING)
-    host.run(["sh", "-c", _RESTORE, "restore", paths.PREVIOUS, paths.GATEWAY_UNIT, paths.GATEWAY], timeout=90)
+    paths = wanted.paths
+    host.run(["sh", "-c", _RESTORE, "restore", paths.previous, paths.gateway_unit, paths.gateway], timeout=90)
     if not _wait(host, wanted, {"status": "running"}, wanted.boot_timeout):
         return "Its former files are back in place, but that gateway does not run either."
-    host.run(["rm", "-rf", paths.PREVIOUS])
+    host.run(["rm", "-rf", wanted.paths.previous])
     return "The former gateway runs again, with its former image and configuration."
 
 
@@ -226,13 +233,21 @@ def _other_content(wanted: Desired, found: Properties, name: str) -> bool:
     return bool(wanted.files[name].describe().split()[0] != found["files"].get(name, "").split(" ")[0])
 
 
+def _of_hostd(wanted: Desired) -> set[str]:
+    return {"files.hostd", "files.hostdUnit", f'units["{wanted.paths.hostd_unit}"]'}
+
+
+def _of_machine(wanted: Desired) -> set[str]:
+    return {"files.gatewayUnit", f'units["{wanted.paths.gateway_unit}"]'}
+
+
 def _differing(wanted: Desired, found: Properties) -> set[str]:
     return {change.path for change in differences(wanted.properties(), found)}
 
 
 def _ask_hostd(host: Host, wanted: Desired, *arguments: str, timeout: float) -> dict[str, Any]:
     """The answer of the wanted hostd, {} for none."""
-    argv = ["/usr/bin/python3", "-I", wanted.files["hostd"].path, *arguments]
+    argv = ["/usr/bin/python3", "-I", wanted.files["hostd"].path, *arguments, *units.instance_option(wanted.paths)]
     said = host.run(argv, check=False, timeout=timeout).stdout
     try:
         report = strict.loads(said.encode("utf-8", "replace"))
@@ -255,7 +270,7 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
             return True
         if report.get("status") == "failed":  # it has booted, and says why it can't run
             return False
-        if report.get("status") != "running" and _restarts(host) >= HOPELESS_RESTARTS:
+        if report.get("status") != "running" and _restarts(host, wanted) >= HOPELESS_RESTARTS:
             return False
         log(f"waiting for the gateway on {host.name} to boot ({waited + patience:.0f} s)")
     return False
@@ -263,18 +278,18 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
 
 def _unhealthy(host: Host, wanted: Desired) -> HostError:
     """What is wrong, with the end of the console."""
-    report = answer(host, HEALTH)
-    console = host.run(["sh", "-c", CONSOLE, "console", paths.GATEWAY_UNIT], check=False).stdout
+    report = answer(host, health(wanted.paths))
+    console = host.run(["sh", "-c", CONSOLE, "console", wanted.paths.gateway_unit], check=False).stdout
     instead = report.get("error") or "it does not answer"
     if report.get("status") == "running":
         instead = f"it reports {report.get('applied')}, live {report['live']}"
     return HostError(
         f"gateway on {host.name}: not running configuration {wanted.applied} ({instead});"
-        f" the end of its console (journalctl -u {paths.GATEWAY_UNIT}):\n{console}"
+        f" the end of its console (journalctl -u {wanted.paths.gateway_unit}):\n{console}"
     )
 
 
-def _restarts(host: Host) -> int:
+def _restarts(host: Host, wanted: Desired) -> int:
     """How often systemd has started the gateway anew by itself since it was last told to."""
-    shown = host.run(["systemctl", "show", "--property=NRestarts", "--value", paths.GATEWAY_UNIT])
+    shown = host.run(["systemctl", "show", "--property=NRestarts", "--value", wanted.paths.gateway_unit])
     return int(shown.stdout.strip() or 0)

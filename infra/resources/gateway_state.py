@@ -16,14 +16,12 @@ from infra.provider.kind import Properties, PropertyChange
 from infra.resources.compare import drift
 from wgnode.hostd import bundle
 from wgnode.hostd.said import answered, believed
-from wgnode.image import layers, paths, units
+from wgnode.image import layers, units
+from wgnode.image.paths import USER, Paths
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
 
 BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
-DIRECTORIES = dict.fromkeys((paths.GATEWAY, paths.HOSTD_DIRECTORY), "0755 root:root")
-UNITS = (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)
 ATTACHED = "attached to the guest"
-TAPS = (paths.TRANSIT_TAP, paths.LAN_TAP)
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
 
@@ -52,14 +50,27 @@ class Desired:
     peers: Properties
     memory: int
     boot_timeout: float
+    paths: Paths
+
+    @property
+    def directories(self) -> dict[str, str]:
+        return dict.fromkeys((self.paths.gateway, self.paths.hostd_directory), "0755 root:root")
+
+    @property
+    def units(self) -> tuple[str, str]:
+        return self.paths.gateway_unit, self.paths.hostd_unit
+
+    @property
+    def taps(self) -> tuple[str, str]:
+        return self.paths.transit_tap, self.paths.lan_tap
 
     def properties(self) -> Properties:
         """The same shape as `observed` gives."""
         return {
             "files": {name: content.describe() for name, content in self.files.items()},
-            "directories": dict(DIRECTORIES),
-            "units": dict.fromkeys(UNITS, services.RUNNING),
-            "taps": dict.fromkeys(TAPS, ATTACHED),
+            "directories": self.directories,
+            "units": dict.fromkeys(self.units, services.RUNNING),
+            "taps": dict.fromkeys(self.taps, ATTACHED),
             "applied": self.applied,
             "live": self.live,
             "node": dict(self.node),
@@ -71,28 +82,30 @@ def desired(inputs: Properties) -> Desired:
     """Everything that should be on the host, from the inputs alone."""
     config = NodeConfig.from_json(inputs["config"].encode())
     secrets = NodeSecrets.from_json(inputs["secrets"].encode())
+    paths, name = Paths(inputs.get("instance", "")), config.name
     hostd = bundle.build()
     hostd_path = paths.hostd_bundle(hashlib.sha256(hostd).hexdigest())
     machine = inputs["machine"]
     unit = units.GatewayUnit(
-        name=inputs["name"],
+        name=name,
         image=inputs["image"]["directory"],
         lan_mac=config.lan.mac,
         memory=machine["memory"],
         cpus=machine["cpus"],
         accelerator=machine["accelerator"],
+        paths=paths,
     )
     files = {
-        "config": Content(paths.CONFIG_LAYER, layers.config_layer(config)),
-        "secrets": Content(paths.SECRETS_LAYER, layers.secrets_layer(secrets), 0o600, paths.USER),
+        "config": Content(paths.config_layer, layers.config_layer(config)),
+        "secrets": Content(paths.secrets_layer, layers.secrets_layer(secrets), 0o600, USER),
         "hostd": Content(hostd_path, hostd),
-        "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.GATEWAY_UNIT}", units.gateway_service(unit).encode()),
+        "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.gateway_unit}", units.gateway_service(unit).encode()),
         "hostdUnit": Content(
-            f"{services.DIRECTORY}/{paths.HOSTD_UNIT}", units.hostd_service(inputs["name"], hostd_path).encode()
+            f"{services.DIRECTORY}/{paths.hostd_unit}", units.hostd_service(name, hostd_path, paths).encode()
         ),
     }
     if "bundle" in inputs:
-        files["bundle"] = Content(paths.SEALED_BUNDLE, inputs["bundle"].encode())
+        files["bundle"] = Content(paths.sealed_bundle, inputs["bundle"].encode())
     return Desired(
         config,
         files,
@@ -102,6 +115,7 @@ def desired(inputs: Properties) -> Desired:
         {peer.name: _peer_wanted(peer, secrets) for peer in config.peers},
         machine["memory"],
         BOOT_TIMEOUT[machine["accelerator"]],
+        paths,
     )
 
 
@@ -112,10 +126,12 @@ def observed(host: Host, wanted: Desired) -> Properties:
         host,
         {
             "files": files.metadata(list(paths_wanted)),
-            "directories": system.directories((*DIRECTORIES, paths.PREVIOUS)),  # the last only while it is changed
-            "units": services.query(UNITS),
-            "taps": Query(["sh", "-c", READ_TAPS, "taps", *TAPS], _taps),
-            "health": HEALTH,
+            "directories": system.directories(
+                (*wanted.directories, wanted.paths.previous)
+            ),  # the last only while it is changed
+            "units": services.query(wanted.units),
+            "taps": Query(["sh", "-c", READ_TAPS, "taps", *wanted.taps], lambda said: _taps(said, wanted.taps)),
+            "health": health(wanted.paths),
         },
     )
     return {
@@ -127,9 +143,9 @@ def observed(host: Host, wanted: Desired) -> Properties:
     }
 
 
-def _taps(said: Result) -> dict[str, str]:
+def _taps(said: Result, taps: Sequence[str]) -> dict[str, str]:
     attached = said.stdout.split()
-    return {tap: ATTACHED if tap in attached else "nothing is attached to it" for tap in TAPS}
+    return {tap: ATTACHED if tap in attached else "nothing is attached to it" for tap in taps}
 
 
 def _health(said: Result) -> dict[str, Any]:
@@ -138,9 +154,14 @@ def _health(said: Result) -> dict[str, Any]:
 
 READ_TAPS = 'for tap; do [ "$(cat "/sys/class/net/$tap/carrier" 2>/dev/null)" != 1 ] || echo "$tap"; done'
 """A tap has a carrier while a program holds it: one that was made anew under a running guest has none."""
-NEWEST_HOSTD = f'exec /usr/bin/python3 -I "$(ls -t {paths.HOSTD_DIRECTORY}/*.pyz | head -n 1)" health --json'
-HEALTH = Query(["sh", "-c", NEWEST_HOSTD], _health)
-"""The node's own report through whichever hostd is there; without digests while no node runs."""
+NEWEST_HOSTD = (
+    'directory=$1; shift; exec /usr/bin/python3 -I "$(ls -t "$directory"/*.pyz | head -n 1)" health --json "$@"'
+)
+
+
+def health(paths: Paths) -> Query[dict[str, Any]]:
+    """The node's own report through whichever hostd is there; without digests while no node runs."""
+    return Query(["sh", "-c", NEWEST_HOSTD, "health", paths.hostd_directory, *units.instance_option(paths)], _health)
 
 
 def reported(health: Mapping[str, Any]) -> Properties:

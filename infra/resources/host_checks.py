@@ -22,7 +22,6 @@ from infra.hosts.query import Query, answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from wgnode.firewall.foreign import Foreign
-from wgnode.image.paths import GATEWAY_UNIT
 
 
 def require_static(host: Host, lan: str, links: str) -> None:
@@ -75,9 +74,20 @@ def require_neighbours(host: Host, wanted: Network, links: str) -> None:
         )
 
 
-def require_memory(host: Host, mebibytes: int) -> None:
-    """Raises HostError where a guest of so much memory has no place, the one that runs now being gone."""
-    free, used = answer(host, _MEMORY)
+def require_own_routes(host: Host, wanted: Network, routes: str) -> None:
+    """Raises HostError where another gateway of the host has a route to one of our networks."""
+    others = network.routes_of_others(routes, wanted.protocol)
+    if both := sorted(set(wanted.routes) & set(others)):
+        raise HostError(
+            f"host {host.name}: another gateway on it has the route to {' and '.join(both)} already, and a host can"
+            " have one only: its mesh and this one have a site with the same LAN. Renumber one of the two LANs, or take"
+            " proxy-arp or masquerade for lan.reach"
+        )
+
+
+def require_memory(host: Host, mebibytes: int, unit: str) -> None:
+    """Raises HostError where a guest of so much memory has no place, the one that runs now, by `unit`, being gone."""
+    free, used = answer(host, _memory(unit))
     if mebibytes > free + used:
         running = f" ({used} MiB of them the present gateway's)" if used else ""
         raise HostError(
@@ -128,7 +138,7 @@ def require_own_transit(host: Host, transit: Iterable[str], links: str) -> None:
     """Raises HostError where an address of the link to the gateway is in the network of another interface there."""
     nets = [ip_interface(address).network for address in transit]
     for name, address in _own_addresses(links):
-        if not name.startswith("wgnode") and any(address.ip in net for net in nets):
+        if not network.of_gateway(name) and any(address.ip in net for net in nets):
             raise HostError(
                 f"host {host.name}: {name} has {address}, which is in the network of the link to the gateway"
                 f" ({' and '.join(map(str, nets))}); give another as gateway.transit in the site's stack file"
@@ -188,20 +198,23 @@ LISTENERS: dict[str, Query[str]] = {
 _READ_MEMORY = """awk '/^MemAvailable:/ { print $2 }' /proc/meminfo
 awk '/^Rss(Anon|Shmem):/ { held += $2 } END { print held + 0 }' "/proc/$(systemctl show -P MainPID "$1")/status" ||
 echo 0"""
-_MEMORY = Query(
-    ["sh", "-c", _READ_MEMORY, "memory", GATEWAY_UNIT],
-    lambda said: tuple(int(line) // 1024 for line in said.stdout.split()[:2]),
-    check=True,
-)
 
 
-def explain(host: Host, lan: str, found: Properties) -> None:
+def _memory(unit: str) -> Query[tuple[int, ...]]:
+    return Query(
+        ["sh", "-c", _READ_MEMORY, "memory", unit],
+        lambda said: tuple(int(line) // 1024 for line in said.stdout.split()[:2]),
+        check=True,
+    )
+
+
+def explain(host: Host, lan: str, found: Properties, bridge: str) -> None:
     """Drift that has a usual reason is told with it."""
-    in_bridge = f"in {network.BRIDGE}, "
+    in_bridge = f"in {bridge}, "
     link = found["links"].get(lan, "")
     if in_bridge in link:
         log(
-            f"{host.name}: {lan} has got {link.partition(in_bridge)[2]} of its own again, which is {network.BRIDGE}'s,"
+            f"{host.name}: {lan} has got {link.partition(in_bridge)[2]} of its own again, which is {bridge}'s,"
             " as when networking is restarted; until `pulumi up` (or `systemctl reload wgnode-network`) moves it, the"
             " host may not reach its LAN",
             Severity.WARNING,

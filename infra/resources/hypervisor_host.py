@@ -12,37 +12,37 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, files, network, network_change, packages, pool, system, undo, units
+from infra.hosts import facts, files, network, network_change, owners, packages, pool, system, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
 from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
 from infra.provider.log import log
-from infra.resources import host_checks
+from infra.resources import host_checks, ownership
 from infra.resources.compare import changed_inputs, join
 from infra.resources.foresee import Check
 from infra.resources.hypervisor_state import (
-    DIRECTORIES,
     FOUND,
-    HOME,
-    MODES,
-    STATE,
-    SYSCTL_FILE,
-    UNIT_FILE,
-    USER,
+    SHARED_DIRECTORIES,
     Traits,
     Wanted,
     desired,
+    directories,
     found_sysctls,
+    found_user,
     interfaces_of,
     look,
+    mode_of,
     observed,
     plan,
     traits_of,
+    unit_file,
 )
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
-from wgnode.image.paths import GATEWAY_UNIT
+from infra.resources.ownership import Known, SiteInputs
+from wgnode.image.paths import IMAGES, STATE, USER
+from wgnode.topology.transit import Transit
 
 PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
 
@@ -60,6 +60,8 @@ class NetworksInputs(Inputs):
 
 
 class HypervisorHostInputs(HostInputs):
+    site: SiteInputs
+    listen_port: int = Field(51820, ge=1, le=65535, description="the UDP port that leads to the gateway")
     packages: list[str] = Field(list(PACKAGES))
     networks: NetworksInputs
 
@@ -78,100 +80,149 @@ class HypervisorHost:
         return checked if has_unknown(checked) else _with_desired(checked, Traits.of(olds))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, HypervisorHostInputs.wire_names(), replace=("connection.address",))
+        changes = changed_inputs(
+            old_inputs, news, HypervisorHostInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
+        )
         if not has_unknown(news):
             changes += plan(desired(news, Traits.of(state)), state)
+            changes += ownership.differences(state, news, "host")
         return Diff(tuple(changes))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            return "", {**inputs, "facts": UNKNOWN}
-        id = inputs["connection"]["address"]
-        return id, self._apply(id, inputs)
+            return "", {**inputs, "facts": UNKNOWN, "instance": UNKNOWN}
+        id = inputs["site"]["id"]
+        return id, self._apply(id, inputs, Known())
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        host = self._connect(connection(inputs))
-        seen = look(host, inputs)
-        traits = traits_of(seen, inputs)
+        host, known = self._connect(connection(inputs)), Traits.of(state)
+        seen = look(host, inputs, known.paths)
+        traits = traits_of(seen, inputs, known)
         found = observed(seen, desired(inputs, traits))
-        if not found["files"] and not found["users"]:
+        owner = ownership.found(seen["owners"], "host", inputs, known.instance)
+        if owner is None or (not found["files"] and not found["users"]):
             return None
-        host_checks.explain(host, inputs["networks"]["lanInterface"], found)
-        host_checks.warn_of(host, facts.firewalls_of(seen))
-        return _state(host, inputs, seen, found, state.get("facts")), _with_desired(inputs, traits)
+        host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
+        host_checks.warn_of(host, facts.firewalls_of(seen, traits.paths.transit_tap))
+        kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
+        now = {**_state(host, inputs, seen, found, traits, state.get("facts")), **kept}
+        return now, _with_desired(inputs, traits)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
+        known = Known.of(state, ownership.moved(state, inputs))
         if not preview:
-            return self._apply(id, inputs)
-        return {**state, **_with_desired(inputs, Traits.of(state)), "facts": state.get("facts") or UNKNOWN}
+            return self._apply(id, inputs, known)
+        ownership.announce(inputs, known)
+        return {
+            "instance": "",
+            **state,
+            **_with_desired(inputs, Traits.of(state)),
+            "facts": state.get("facts") or UNKNOWN,
+        }
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
         """The interfaces also where routes are unknown, as on the first preview of a mesh in the same program."""
         names = (inputs["networks"].get("uplink"), inputs["networks"].get("lanInterface"), inputs.get("packages"))
         if has_unknown(list(names)):
             return
-        seen = look(host, inputs)
-        yield lambda: require_usable(host, inputs, seen)
+        kept = Traits.of(state or {})
+        if not has_unknown(inputs):
+            known = Known.of(state or {}, ownership.moved(state or {}, inputs))
+            record = ownership.judge(host, "host", _whose(inputs), known).record  # else nothing more is to be said
+            kept = Traits(instance=record.instance, protocol=record.protocol)
+        seen = look(host, inputs, kept.paths)
+        yield lambda: require_usable(host, inputs, seen, kept)
         if has_unknown(inputs) or not network.are_there(seen["links"], interfaces_of(inputs)):
             return
-        wanted = desired(inputs, traits_of(seen, inputs))
+        wanted = desired(inputs, traits_of(seen, inputs, kept))
         yield lambda: host_checks.require_neighbours(host, wanted.network, seen["links"])
         yield lambda: host_checks.require_own_transit(host, wanted.network.transit, seen["links"])
 
     def require_replaceable(self, state: Properties) -> None:
-        _require_no_gateway(self._connect(connection(state)))
+        _require_no_gateway(self._connect(connection(state)), Traits.of(state).paths.gateway_unit)
 
     def delete(self, id: str, state: Properties) -> None:
-        host = self._connect(connection(state))
-        _require_no_gateway(host)
-        undo.settle(host, network_change.NAME)
-        network_change.remove(host, desired(state, Traits.of(state)).files[network_change.SCRIPT])
-        host.remove(SYSCTL_FILE)
-        system.set_sysctls(host, found_sysctls(answer(host, files.content(FOUND))))
-        host.remove(FOUND)
-        host.run(["rm", "-rf", STATE])
-        for path in sorted(DIRECTORIES, reverse=True):
+        host, traits = self._connect(connection(state)), Traits.of(state)
+        paths = traits.paths
+        seen = ownership.release(host, "host", state)
+        if seen is None:
+            return
+        _require_no_gateway(host, paths.gateway_unit)
+        undo.settle(host, network_change.change_of(paths))
+        network_change.remove(host, desired(state, traits).files[paths.network_script], paths)
+        host.remove(paths.sysctl_file)
+        host.run(["rm", "-rf", paths.hostd_state])
+        for path in sorted(set(directories(paths)) - set(SHARED_DIRECTORIES), reverse=True):
             host.remove(path)
-        if answer(host, system.user(USER)):
-            host.run(["userdel", USER])
+        owner = ownership.owner_of(state)
+        if not ownership.others(seen, owner):
+            _put_back(host)
+        for path in (IMAGES, STATE):  # those that are empty
+            host.remove(path)
+        owners.remove(host, owner.id if owner else None)
 
-    def _apply(self, id: str, inputs: Properties) -> Properties:
+    def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:
         to = connection(inputs)
         host = self._connect(to)
-        undo.settle(host, network_change.NAME)
-        seen = look(host, inputs)
-        require_usable(host, inputs, seen)
-        wanted = desired(inputs, traits_of(seen, inputs))
+        taken = ownership.judge(host, "host", _whose(inputs), known)
+        kept = Traits(instance=taken.record.instance, protocol=taken.record.protocol)
+        undo.settle(host, network_change.change_of(kept.paths))
+        seen = look(host, inputs, kept.paths)
+        require_usable(host, inputs, seen, kept)
+        wanted = desired(inputs, traits_of(seen, inputs, kept))
         host_checks.require_neighbours(host, wanted.network, seen["links"])
         host_checks.require_own_transit(host, wanted.network.transit, seen["links"])
+        host_checks.require_own_routes(host, wanted.network, seen["routes"])
+        owned = taken.stamp(host)
         try:
             apply(host, lambda: self._reconnect(to), wanted, seen)
-            return self._found(to, inputs)
+            return {**self._found(to, inputs, kept), **owned}
         except HostError as error:
-            raise Partial(id, self._found_if_possible(to, inputs, wanted), inputs, str(error)) from error
+            state = {**self._found_if_possible(to, inputs, wanted, kept), **owned}
+            raise Partial(id, state, inputs, str(error)) from error
 
-    def _found(self, to: Connection, inputs: Properties) -> Properties:
+    def _found(self, to: Connection, inputs: Properties, kept: Traits) -> Properties:
         host = self._connect(to)
-        seen = look(host, inputs)
-        return _state(host, inputs, seen, observed(seen, desired(inputs, traits_of(seen, inputs))))
+        seen = look(host, inputs, kept.paths)
+        traits = traits_of(seen, inputs, kept)
+        return _state(host, inputs, seen, observed(seen, desired(inputs, traits)), traits)
 
-    def _found_if_possible(self, to: Connection, inputs: Properties, wanted: Wanted) -> Properties:
+    def _found_if_possible(self, to: Connection, inputs: Properties, wanted: Wanted, kept: Traits) -> Properties:
         """What a failure left; nothing, hence all of it drift, where the host cannot be asked any more."""
         try:
-            return self._found(to, inputs)
+            return self._found(to, inputs, kept)
         except HostError:
             nothing: Properties = {name: {} for name in wanted.outputs}
-            return {**inputs, **nothing, "facts": {}}
+            return {**inputs, **nothing, "facts": {}, "traits": kept.outputs(), "instance": kept.instance}
 
 
-def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None:
+def _whose(inputs: Properties) -> ownership.Wanted:
+    given = inputs["networks"]
+    transit = Transit.of(given["transit"].get("v4"), given["transit"].get("v6"))
+    owner = ownership.owner_of(inputs)
+    assert owner is not None  # check has seen to it
+    return ownership.Wanted(owner, given["uplink"], tuple(map(str, transit.networks)), inputs["listenPort"])
+
+
+def _put_back(host: Host) -> None:
+    """What all gateways of a host shared, for the last one has gone. A user that we did not make stays."""
+    found = answer(host, files.content(FOUND))
+    system.set_sysctls(host, found_sysctls(found))
+    made = found_user(found)
+    if answer(host, system.user(USER)) and (made or (made is None and answer(host, system.is_ours(USER)))):
+        host.run(["userdel", USER])
+    host.remove(FOUND)
+    host.run(["rm", "-rf", IMAGES])
+
+
+def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], traits: Traits) -> None:
     """Raises HostError, before anything is changed, for what cannot work."""
     try:
-        network.lan_bridge(seen["links"], interfaces_of(inputs))
+        network.lan_bridge(seen["links"], interfaces_of(inputs, traits.paths))
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
     host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
-    host_checks.require_forwarding(host, facts.firewalls_of(seen))
+    host_checks.require_forwarding(host, facts.firewalls_of(seen, traits.paths.transit_tap))
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any]) -> None:
@@ -181,44 +232,50 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
     if missing := [name for name in wanted.outputs["packageStates"] if name not in found["packageStates"]]:
         packages.install(host, missing)
         # Again: a host that had no `nft` before could not show all of them.
-        host_checks.require_forwarding(host, facts.foreign_firewalls(host))
+        host_checks.require_forwarding(host, facts.foreign_firewalls(host, wanted.network.paths.transit_tap))
+    paths = wanted.network.paths
+    _remember(host, found, seen)
     if not found["users"]:
-        system.add_system_user(host, USER, HOME)
+        system.add_system_user(host, USER, STATE)
     if _at("directories", differing):
-        system.make_directories(host, DIRECTORIES)
-    _set_sysctls(host, wanted, found, seen["found"])
-    if join("files", SYSCTL_FILE) in differing:
-        host.write_file(SYSCTL_FILE, wanted.files[SYSCTL_FILE].encode())
+        system.make_directories(host, directories(paths))
+    if found["sysctls"] != wanted.outputs["sysctls"]:
+        system.set_sysctls(host, wanted.outputs["sysctls"])
+    if join("files", paths.sysctl_file) in differing:
+        host.write_file(paths.sysctl_file, wanted.files[paths.sysctl_file].encode())
     _apply_networks(host, reconnect, wanted, seen, differing)
 
 
-def _set_sysctls(host: Host, wanted: Wanted, found: Properties, kept: str | None) -> None:
-    """Having written down what they were before us."""
-    values, now = wanted.outputs["sysctls"], found["sysctls"]
-    remembered = {**now, **found_sysctls(kept)}
-    if remembered != found_sysctls(kept):
-        host.write_file(FOUND, (json.dumps({"sysctls": remembered}, indent=1, sort_keys=True) + "\n").encode())
-    if now != values:
-        system.set_sysctls(host, values)
+def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
+    """Write down, before it is changed, what the host was like before us."""
+    kept = seen["found"]
+    made = found_user(kept)
+    if made is None:  # of an older version, or the first time
+        made = not found["users"] or (kept is not None and answer(host, system.is_ours(USER)))
+    remembered = {"sysctls": {**found["sysctls"], **found_sysctls(kept)}, "user": "made" if made else "found"}
+    text = json.dumps(remembered, indent=1, sort_keys=True) + "\n"
+    if text != kept:
+        host.write_file(FOUND, text.encode())
 
 
 def _apply_networks(
     host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], differing: set[str]
 ) -> None:
     """Where routes alone changed, as by another site in the mesh, links are not touched."""
-    script, text = network_change.SCRIPT, wanted.files[network_change.SCRIPT]
+    paths = wanted.network.paths
+    script, unit, text = paths.network_script, paths.network_unit, wanted.files[paths.network_script]
 
     def enable(host: Host) -> None:
-        if _at("units", differing) or join("files", UNIT_FILE) in differing:
-            units.mend(host, network_change.UNIT, network_change.UNIT_TEXT, seen["units"].get(network_change.UNIT))
+        if _at("units", differing) or join("files", unit_file(paths)) in differing:
+            units.mend(host, unit, network_change.unit_text(paths), seen["units"].get(unit))
 
     if _at("links", differing) or _at("routes", differing):
         log(f"bringing up the networks of {host.name}")
         verb: network_change.Verb = "up" if _at("links", differing) else "routes"
-        network_change.apply(host, reconnect, text, before=seen["script"], verb=verb, enable=enable)
+        network_change.apply(host, reconnect, text, paths, before=seen["script"], verb=verb, enable=enable)
         return
     if join("files", script) in differing:
-        host.write_file(script, text.encode(), mode=MODES[script])
+        host.write_file(script, text.encode(), mode=mode_of(script, paths))
     enable(host)
 
 
@@ -231,21 +288,21 @@ def _state(
     inputs: Properties,
     seen: Mapping[str, Any],
     found: Properties,
+    traits: Traits,
     known: Mapping[str, Any] | None = None,
 ) -> Properties:
-    traits, now = traits_of(seen, inputs).outputs(), facts.of(host, seen, known).outputs()
-    return {**inputs, **found, "traits": traits, "facts": now}
+    now = facts.of(host, seen, known, traits.paths.transit_tap).outputs()
+    return {**inputs, **found, "traits": traits.outputs(), "instance": traits.instance, "facts": now}
 
 
 def _with_desired(inputs: Properties, traits: Traits) -> Properties:
     return {**inputs, **desired(inputs, traits).outputs, "traits": traits.outputs()}
 
 
-def _require_no_gateway(host: Host) -> None:
-    """A new address replaces the host, and the engine would take its network away under the gateway that runs there."""
-    if units.states(host, [GATEWAY_UNIT]).get(GATEWAY_UNIT, "").startswith("active"):
+def _require_no_gateway(host: Host, unit: str) -> None:
+    """Where the host's resource alone is deleted, the network would go away under the gateway that runs there."""
+    if units.states(host, [unit]).get(unit, "").startswith("active"):
         raise HostError(
-            f"host {host.name}: the site's gateway still runs on it, so nothing was removed. If the site shall move "
-            "to another address: put the old one back into `wgmesh:site.host.address`, `pulumi destroy` this stack, "
-            "then set the new one and `pulumi up`"
+            f"host {host.name}: the site's gateway still runs on it, so nothing was removed; `pulumi destroy` the"
+            " gateway first, or the whole stack"
         )

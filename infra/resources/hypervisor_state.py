@@ -11,31 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, packages, system, units
+from infra.hosts import facts, files, network, network_change, owners, packages, system, units
 from infra.hosts.host import Host
 from infra.hosts.network import MissingInterface, Network
 from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources.compare import drift
+from wgnode.image.paths import IMAGES, PLAIN, STATE, USER, Paths
 from wgnode.topology.transit import Transit
 
-USER = network.USER
-HOME = "/var/lib/wgnode"
-STATE = f"{HOME}/state"
-FOUND = "/etc/wgnode/found.json"  # what deletion puts back
-SYSCTL_FILE = "/etc/sysctl.d/60-wgnode.conf"
-DIRECTORIES = {
+FOUND = "/etc/wgnode/found.json"  # what deletion of the host's last gateway puts back
+SHARED_DIRECTORIES = {
     "/etc/wgnode": "0755 root:root",
-    HOME: "0755 root:root",
-    f"{HOME}/gateway": "0755 root:root",
-    f"{HOME}/hostd": "0755 root:root",
-    f"{HOME}/images": "0755 root:root",
-    STATE: f"0700 {USER}:{USER}",
+    owners.DIRECTORY: "0755 root:root",
+    STATE: "0755 root:root",
+    IMAGES: "0755 root:root",
 }
 _IPV6 = "net/ipv6/conf/all/forwarding"  # exists where the kernel has IPv6
 _NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
-UNIT_FILE = f"{units.DIRECTORY}/{network_change.UNIT}"
-MODES = {network_change.SCRIPT: 0o755}
 
 
 @dataclass(frozen=True)
@@ -43,20 +36,40 @@ class Traits:
     """What we found the host to be, and what is wanted of it depends on.
 
     `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them; `ipv6`, whether
-    its kernel lets new interfaces have IPv6 addresses.
+    its kernel lets new interfaces have IPv6 addresses. `instance` is which of its gateways this one is, `protocol` the
+    number of its routes: both as its owner record has them.
     """
 
-    bridge: str = network.BRIDGE
+    bridge: str = PLAIN.bridge
     router_advertisements: bool = True
     ipv6: bool = True
+    instance: str = ""
+    protocol: int = network.PROTOCOLS[0]
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.instance)
 
     def outputs(self) -> Properties:
-        return {"bridge": self.bridge, "routerAdvertisements": self.router_advertisements, "ipv6": self.ipv6}
+        return {
+            "bridge": self.bridge,
+            "routerAdvertisements": self.router_advertisements,
+            "ipv6": self.ipv6,
+            "instance": self.instance,
+            "protocol": self.protocol,
+        }
 
     @classmethod
     def of(cls, state: Properties) -> Traits:
-        kept = state.get("traits", {})
-        return cls(kept.get("bridge", network.BRIDGE), kept.get("routerAdvertisements", True), kept.get("ipv6", True))
+        """Also of states that lack some, as those of versions with one gateway a host."""
+        kept, usual = state.get("traits", {}), cls()
+        return cls(
+            kept.get("bridge", usual.bridge),
+            kept.get("routerAdvertisements", usual.router_advertisements),
+            kept.get("ipv6", usual.ipv6),
+            kept.get("instance", usual.instance),
+            int(kept.get("protocol", usual.protocol)),
+        )
 
 
 @dataclass(frozen=True)
@@ -72,23 +85,38 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     transit = Transit.of(given["transit"].get("v4"), given["transit"].get("v6"))
     routes = {route["to"]: route["via"] for route in given["routes"] if traits.ipv6 or ":" not in route["to"]}
     addresses = tuple(address for address in transit.host if traits.ipv6 or ":" not in address)
-    net = Network(given["uplink"], given["lanInterface"], addresses, routes)
+    paths = traits.paths
+    bridge = traits.bridge if network.is_ours(traits.bridge) else paths.bridge
+    net = Network(given["uplink"], given["lanInterface"], addresses, routes, paths, bridge, traits.protocol)
     values = sysctls(net.uplink, traits)
     contents = {
-        network_change.SCRIPT: network.script(net),
-        SYSCTL_FILE: "".join(f"{name} = {value}\n" for name, value in values.items()),
-        UNIT_FILE: network_change.UNIT_TEXT,
+        paths.network_script: network.script(net),
+        paths.sysctl_file: "".join(f"{name} = {value}\n" for name, value in values.items()),
+        unit_file(paths): network_change.unit_text(paths),
     }
     outputs = {
         "packageStates": dict.fromkeys(inputs["packages"], "installed"),
         "users": {USER: "present"},
-        "directories": DIRECTORIES,
+        "directories": directories(paths),
         "sysctls": values,
-        "files": {path: _described(path, text) for path, text in contents.items()},
-        "units": {network_change.UNIT: units.RUNNING},
+        "files": {path: _described(path, text, paths) for path, text in contents.items()},
+        "units": {paths.network_unit: units.RUNNING},
         **network.described(net, traits.bridge),
     }
     return Wanted(net, contents, outputs)
+
+
+def directories(paths: Paths) -> dict[str, str]:
+    own = dict.fromkeys((paths.gateway, paths.hostd_directory), "0755 root:root")
+    return {**SHARED_DIRECTORIES, **own, paths.hostd_state: f"0700 {USER}:{USER}"}
+
+
+def unit_file(paths: Paths) -> str:
+    return f"{units.DIRECTORY}/{paths.network_unit}"
+
+
+def mode_of(path: str, paths: Paths) -> int:
+    return 0o755 if path == paths.network_script else 0o644
 
 
 def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
@@ -98,7 +126,7 @@ def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
     return {**ipv6, "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0"}
 
 
-def look(host: Host, inputs: Properties) -> dict[str, Any]:
+def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]:
     """All that is read of the host, in one round trip."""
     names = (*sysctls(inputs["networks"]["uplink"], Traits()), _NO_IPV6)
     return ask(
@@ -107,14 +135,15 @@ def look(host: Host, inputs: Properties) -> dict[str, Any]:
             **facts.QUERIES,
             "links": Query(network.READ_LINKS, lambda said: said.stdout, check=True),
             "routes": Query(network.READ_ROUTES, lambda said: said.stdout, check=True),
+            "owners": owners.QUERY,
             "found": files.content(FOUND),
-            "script": files.content(network_change.SCRIPT),
+            "script": files.content(paths.network_script),
             "sysctls": system.sysctls(names),
-            "files": files.metadata([network_change.SCRIPT, SYSCTL_FILE, UNIT_FILE]),
+            "files": files.metadata([paths.network_script, paths.sysctl_file, unit_file(paths)]),
             "packages": packages.query(inputs["packages"]),
             "user": system.user(USER),
-            "directories": system.directories(DIRECTORIES),
-            "units": units.query([network_change.UNIT]),
+            "directories": system.directories(directories(paths)),
+            "units": units.query([paths.network_unit]),
         },
     )
 
@@ -128,7 +157,7 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
         "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
         "files": {path: files.describe(file) for path, file in seen["files"].items()},
         "units": seen["units"],
-        **network.observed(seen["links"], seen["routes"], wanted.network.lan),
+        **network.observed(seen["links"], seen["routes"], wanted.network),
     }
 
 
@@ -136,25 +165,32 @@ def plan(wanted: Wanted, found: Properties) -> list[PropertyChange]:
     return drift(wanted.outputs, {**{name: {} for name in wanted.outputs}, **found})
 
 
-def traits_of(seen: Mapping[str, Any], inputs: Properties) -> Traits:
-    """The host's traits, as they were before we changed anything."""
+def traits_of(seen: Mapping[str, Any], inputs: Properties, known: Traits) -> Traits:
+    """The host's traits, as they were before we changed anything; `known` tells the gateway's own."""
     try:
-        bridge = network.lan_bridge(seen["links"], interfaces_of(inputs))
+        bridge = network.lan_bridge(seen["links"], interfaces_of(inputs, known.paths))
     except MissingInterface:  # it has gone away since: drift, to be shown as such
-        bridge = network.BRIDGE
+        bridge = known.paths.bridge
     name, now = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra", seen["sysctls"]
     listens = found_sysctls(seen["found"]).get(name, now.get(name, "0")) != "0"
-    return Traits(bridge, listens, _IPV6 in now and now.get(_NO_IPV6, "0") == "0")
+    ipv6 = _IPV6 in now and now.get(_NO_IPV6, "0") == "0"
+    return Traits(bridge, listens, ipv6, known.instance, known.protocol)
 
 
-def _described(path: str, text: str) -> str:
-    return files.described(hashlib.sha256(text.encode()).hexdigest(), MODES.get(path, 0o644))
+def _described(path: str, text: str, paths: Paths) -> str:
+    return files.described(hashlib.sha256(text.encode()).hexdigest(), mode_of(path, paths))
 
 
-def interfaces_of(inputs: Properties) -> Network:
-    return Network(inputs["networks"]["uplink"], inputs["networks"]["lanInterface"], (), {})
+def interfaces_of(inputs: Properties, paths: Paths = PLAIN) -> Network:
+    return Network(inputs["networks"]["uplink"], inputs["networks"]["lanInterface"], (), {}, paths)
 
 
 def found_sysctls(kept: str | None) -> dict[str, str]:
     """Their values before we changed them, from what FOUND holds."""
     return dict(json.loads(kept)["sysctls"]) if kept else {}
+
+
+def found_user(kept: str | None) -> bool | None:
+    """Whether the user is our making; None where an older version did not write that down."""
+    said = json.loads(kept).get("user") if kept else None
+    return None if said is None else said == "made"

@@ -15,24 +15,23 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from infra.hosts import facts, files, pool, undo, units
+from infra.hosts import facts, files, owners, pool, undo, units
 from infra.hosts.host import Connection, Host, HostError, OutOfTime
 from infra.hosts.query import Query, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties, PropertyChange
 from infra.provider.log import Severity, log
-from infra.resources import host_checks
+from infra.resources import host_checks, ownership
 from infra.resources.compare import changed_inputs, drift, join
 from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
+from infra.resources.ownership import Known, SiteInputs
 from wgnode.firewall import nft
 from wgnode.firewall.foreign import Foreign
-from wgnode.firewall.rules import TABLE, Allow, Firewall, ruleset
+from wgnode.firewall.rules import Allow, Firewall, ruleset
+from wgnode.image.paths import INSTANCE, PLAIN, Paths
 from wgnode.topology.transit import Transit
 
-UNIT = "wgnode-firewall.service"
-FILE = "/etc/wgnode/firewall.nft"
-UNIT_FILE = f"{units.DIRECTORY}/{UNIT}"
 _TABLE = ("rules", "chains", "order", "others")  # outputs that the table itself has
 # From the SSH server's child above us; sudo takes it out of our own environment.
 _SSH_CONNECTION = r"""p=$$; while [ "$p" -gt 1 ]; do
@@ -41,8 +40,10 @@ _SSH_CONNECTION = r"""p=$$; while [ "$p" -gt 1 ]; do
     p=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$p/status")
 done; true"""
 
-# Debian's nftables.service flushes everything when it starts, stops or reloads: we load after it, and again with it.
-UNIT_TEXT = f"""[Unit]
+
+def unit_text(paths: Paths) -> str:
+    """Debian's nftables.service flushes everything when it starts, stops or reloads: we load after it, and with it."""
+    return f"""[Unit]
 Description=NAT firewall of the wgnode gateway
 After=nftables.service
 PartOf=nftables.service
@@ -55,9 +56,9 @@ DefaultDependencies=no
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {FILE}
-ExecReload=/usr/sbin/nft -f {FILE}
-ExecStop=-/usr/sbin/nft delete table inet {TABLE}
+ExecStart=/usr/sbin/nft -f {paths.firewall_file}
+ExecReload=/usr/sbin/nft -f {paths.firewall_file}
+ExecStop=-/usr/sbin/nft delete table inet {paths.table}
 
 [Install]
 WantedBy=sysinit.target nftables.service
@@ -71,6 +72,10 @@ class AllowInputs(Inputs):
 
 
 class NatFirewallInputs(HostInputs):
+    site: SiteInputs
+    instance: str = Field(
+        "", pattern=rf"^({INSTANCE.pattern})$", description="which of its host's gateways, as HypervisorHost says"
+    )
     uplink: str = Field(min_length=1, max_length=15)
     transit: TransitInputs = TransitInputs()
     listen_port: int = Field(51820, ge=1, le=65535)
@@ -81,13 +86,28 @@ class NatFirewallInputs(HostInputs):
 
 @dataclass(frozen=True)
 class Wanted:
+    paths: Paths
     script: str
     outputs: Properties
+
+    @property
+    def unit_file(self) -> str:
+        return f"{units.DIRECTORY}/{self.paths.firewall_unit}"
+
+    @property
+    def change(self) -> str:
+        """What its undo is called."""
+        return change_of(self.paths)
+
+
+def change_of(paths: Paths) -> str:
+    return f"firewall-{paths.instance}" if paths.instance else "firewall"
 
 
 def desired(inputs: Properties) -> Wanted:
     """The table as a script, and as `observed` will describe it."""
     transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
+    paths = paths_of(inputs)
     chains = ruleset(
         Firewall(
             uplink=inputs["uplink"],
@@ -99,31 +119,37 @@ def desired(inputs: Properties) -> Wanted:
             allow=tuple(
                 Allow(one["protocol"], one["port"], tuple(map(ip_network, one["from"]))) for one in inputs["allow"]
             ),
+            transit_interface=paths.transit_tap,
         )
     )
-    script = nft.script(chains)
-    contents = {FILE: files.described(_sha256(script), 0o600), UNIT_FILE: files.described(_sha256(UNIT_TEXT))}
-    return Wanted(script, {**_outputs(nft.described(chains)), "files": contents, "units": {UNIT: units.RUNNING}})
+    script = nft.script(chains, paths.table)
+    contents = {
+        paths.firewall_file: files.described(_sha256(script), 0o600),
+        f"{units.DIRECTORY}/{paths.firewall_unit}": files.described(_sha256(unit_text(paths))),
+    }
+    running = {paths.firewall_unit: units.RUNNING}
+    return Wanted(paths, script, {**_outputs(nft.described(chains)), "files": contents, "units": running})
 
 
-def look(host: Host) -> dict[str, Any]:
+def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
     """All that is read of the host, in one round trip."""
     return ask(
         host,
         {
             **facts.FIREWALLS,
             **host_checks.LISTENERS,
-            "file": files.content(FILE),
-            "files": files.metadata([FILE, UNIT_FILE]),
-            "units": units.query([UNIT]),
+            "owners": owners.QUERY,
+            "file": files.content(paths.firewall_file),
+            "files": files.metadata([paths.firewall_file, f"{units.DIRECTORY}/{paths.firewall_unit}"]),
+            "units": units.query([paths.firewall_unit]),
             "ssh": Query(["sh", "-c", _SSH_CONNECTION], lambda said: said.stdout.split(), check=True),
         },
     )
 
 
-def observed(seen: Mapping[str, Any]) -> Properties:
+def observed(seen: Mapping[str, Any], paths: Paths = PLAIN) -> Properties:
     """The table's rules by name, in order, and whether they would survive a reboot."""
-    table = nft.observed(seen["ruleset"]) if seen["ruleset"] else nft.Table({}, {}, {})
+    table = nft.observed(seen["ruleset"], paths.table) if seen["ruleset"] else nft.Table({}, {}, {})
     found = {path: files.describe(file) for path, file in seen["files"].items()}
     return {**_outputs(table), "files": found, "units": seen["units"]}
 
@@ -147,60 +173,75 @@ class NatFirewall:
         return checked if has_unknown(checked) else {**checked, **desired(checked).outputs}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(old_inputs, news, NatFirewallInputs.wire_names(), replace=("connection.address",))
+        changes = changed_inputs(
+            old_inputs, news, NatFirewallInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
+        )
         if not has_unknown(news):
             changes += _differences(desired(news).outputs, state)
+            changes += ownership.differences(state, news, "firewall")
         return Diff(tuple(changes))
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
             return "", inputs
-        id = f"{TABLE}@{inputs['connection']['address']}"
-        return id, self._apply(id, inputs)
+        id = inputs["site"]["id"]
+        return id, self._apply(id, inputs, Known())
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
-        host = self._connect(connection(inputs))
-        seen = look(host)
-        found = observed(seen)
-        if not found["rules"] and not found["files"]:
+        host, paths = self._connect(connection(inputs)), paths_of(inputs)
+        seen = look(host, paths)
+        found = observed(seen, paths)
+        owner = ownership.found(seen["owners"], "firewall", inputs, paths.instance)
+        if owner is None or (not found["rules"] and not found["files"]):
             return None
-        if shut := _shut(host, inputs, facts.firewalls_of(seen)):
+        if shut := _shut(host, inputs, facts.firewalls_of(seen, paths.transit_tap)):
             log(shut, Severity.WARNING)
-        return {**inputs, **found}, {**inputs, **desired(inputs).outputs}
+        kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
+        now = {**inputs, **found, **kept}
+        return now, {**inputs, **desired(inputs).outputs}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        return inputs if preview else self._apply(id, inputs)
+        known = Known.of(state, ownership.moved(state, inputs))
+        return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known)
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
         if has_unknown(inputs):
             return
-        seen = look(host)
+        known, paths = Known.of(state or {}, ownership.moved(state or {}, inputs)), paths_of(inputs)
+        yield lambda: ownership.judge(host, "firewall", ownership.wanted(inputs), known)
+        seen = look(host, paths)
         yield lambda: require_ssh_port(host, inputs, seen["ssh"])
-        yield lambda: require_open(host, inputs, facts.firewalls_of(seen))
+        yield lambda: require_open(host, inputs, facts.firewalls_of(seen, paths.transit_tap))
         yield lambda: host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
         yield lambda: host_checks.require_way_in(host, inputs["managementNetworks"], inputs["uplink"], seen["ssh"])
 
     def delete(self, id: str, state: Properties) -> None:
-        host = self._connect(connection(state))
-        undo.settle(host, "firewall")
-        units.uninstall(host, UNIT)
-        host.run(["nft", "delete", "table", "inet", TABLE], check=False)
-        host.remove(FILE)
+        host, paths = self._connect(connection(state)), paths_of(state)
+        seen = ownership.release(host, "firewall", state)
+        if seen is None:
+            return
+        undo.settle(host, change_of(paths))
+        units.uninstall(host, paths.firewall_unit)
+        host.run(["nft", "delete", "table", "inet", paths.table], check=False)
+        host.remove(paths.firewall_file)
         forget_connections(host, state)
+        ownership.forget(host, "firewall", state, seen)
 
-    def _apply(self, id: str, inputs: Properties) -> Properties:
+    def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:
         to, wanted = connection(inputs), desired(inputs)
         host = self._connect(to)
-        undo.settle(host, "firewall")
-        seen = look(host)
+        taken = ownership.judge(host, "firewall", ownership.wanted(inputs), known)
+        undo.settle(host, wanted.change)
+        seen = look(host, wanted.paths)
         require_ssh_port(host, inputs, seen["ssh"])
-        require_open(host, inputs, facts.firewalls_of(seen))
+        require_open(host, inputs, facts.firewalls_of(seen, wanted.paths.transit_tap))
         host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
+        owned = taken.stamp(host)
         try:
             apply(host, lambda: self._reconnect(to), wanted, inputs, seen)
-            return {**inputs, **observed(look(self._connect(to)))}
+            return {**inputs, **observed(look(self._connect(to), wanted.paths), wanted.paths), **owned}
         except OutOfTime as error:  # with it there, or taken back by the host's own undo: the next read tells
-            raise Partial(id, inputs, inputs, str(error)) from error
+            raise Partial(id, {**inputs, **owned}, inputs, str(error)) from error
 
 
 def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> None:
@@ -237,25 +278,26 @@ def _shut(host: Host, inputs: Properties, firewalls: Iterable[Foreign]) -> str:
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties, seen: Mapping[str, Any]) -> None:
     """Load the table, prove that we still get in, and only then make it permanent; of all that, what is to be done."""
-    found = observed(seen)
+    found, paths = observed(seen, wanted.paths), wanted.paths
     differing = plan(wanted, found)
 
     def load(host: Host) -> None:
         host.run(["nft", "-f", "-"], input=wanted.script.encode())
 
     def persist(host: Host) -> None:
-        if join("files", FILE) in differing:
-            host.run(["mkdir", "-p", "-m", "0755", os.path.dirname(FILE)])
-            host.write_file(FILE, wanted.script.encode(), mode=0o600)
-        if join("files", UNIT_FILE) in differing or join("units", UNIT) in differing:
-            units.mend(host, UNIT, UNIT_TEXT, seen["units"].get(UNIT))
+        if join("files", paths.firewall_file) in differing:
+            host.run(["mkdir", "-p", "-m", "0755", os.path.dirname(paths.firewall_file)])
+            host.write_file(paths.firewall_file, wanted.script.encode(), mode=0o600)
+        unit = paths.firewall_unit
+        if join("files", wanted.unit_file) in differing or join("units", unit) in differing:
+            units.mend(host, unit, unit_text(paths), seen["units"].get(unit))
 
     if not any(path.startswith(_TABLE) for path in differing):
         persist(host)
         return
     log(f"loading the firewall of {host.name}")
     host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
-    undo.confirmed(host, reconnect, "firewall", undo=_undo(host, seen["file"]), apply=load, persist=persist)
+    undo.confirmed(host, reconnect, wanted.change, undo=_undo(host, wanted, seen["file"]), apply=load, persist=persist)
     if _translation(found["rules"]) != _translation(wanted.outputs["rules"]):
         forget_connections(host, inputs)
 
@@ -272,18 +314,24 @@ def forget_connections(host: Host, inputs: Properties) -> None:
         host.run(["conntrack", "-D", "-f", family, "--orig-src", guest], check=False)
 
 
-def _undo(host: Host, file: str | None) -> str:
+def _undo(host: Host, wanted: Wanted, file: str | None) -> str:
     """A script that brings back the table, the file and the unit as they are now."""
-    table = host.run(["nft", "list", "table", "inet", TABLE], check=False)
-    lines = [f"nft delete table inet {TABLE}"]
+    path, unit = wanted.paths.firewall_file, wanted.paths.firewall_unit
+    table = host.run(["nft", "list", "table", "inet", wanted.paths.table], check=False)
+    lines = [f"nft delete table inet {wanted.paths.table}"]
     if table.code == 0:
         lines += [f"nft -f - <<'WGNODE_END'\n{table.stdout.rstrip()}\nWGNODE_END"]
     if file is None:
-        lines = [f"systemctl disable --now {UNIT}", *lines]
-        lines += [f"rm -f {UNIT_FILE} {FILE}", "systemctl daemon-reload"]
+        lines = [f"systemctl disable --now {unit}", *lines]
+        lines += [f"rm -f {wanted.unit_file} {path}", "systemctl daemon-reload"]
     else:
-        lines += [f"cat >{FILE} <<'WGNODE_END'\n{file.rstrip()}\nWGNODE_END"]
+        lines += [f"cat >{path} <<'WGNODE_END'\n{file.rstrip()}\nWGNODE_END"]
     return "\n".join(lines)
+
+
+def paths_of(properties: Properties) -> Paths:
+    """Of the gateway whose inputs or state these are; those of versions with one gateway a host have no instance."""
+    return Paths(properties.get("instance", ""))
 
 
 def _ssh_port(inputs: Properties) -> int:

@@ -11,7 +11,6 @@ from infra.provider.log import Severity, log
 from infra.resources import gateway_change
 from infra.resources.compare import at
 from infra.resources.gateway_state import desired, observed
-from wgnode.image import paths
 
 _INPUTS = {"machine.memory": " MiB", "machine.cpus": "", "machine.accelerator": "", "image.sha256": ""}
 
@@ -46,11 +45,12 @@ def _short(value: Any) -> str:
 def _on_host(host: Host, inputs: Properties) -> str | None:
     wanted = desired(inputs)
     found = observed(host, wanted)
-    if paths.GATEWAY_UNIT not in found["units"]:
+    paths = wanted.paths
+    if paths.gateway_unit not in found["units"]:
         return None  # none is there: to be made, or lost with everything else
-    if not found["units"].get(paths.HOSTD_UNIT, "").startswith("active"):
+    if not found["units"].get(paths.hostd_unit, "").startswith("active"):
         log(
-            f"gateway on {host.name}: {paths.HOSTD_UNIT} does not run, so whether the node needs a new guest cannot be"
+            f"gateway on {host.name}: {paths.hostd_unit} does not run, so whether the node needs a new guest cannot be"
             " told beforehand",
             Severity.INFO,
         )

@@ -26,7 +26,7 @@ from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostU
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, warn
-from infra.resources import foresee
+from infra.resources import foresee, ownership
 from infra.resources.inputs import connection
 
 UNREAD = "unread"
@@ -80,7 +80,9 @@ class OnHost:
             return {**_without_marks(state), **passed_over, **_mark(error)}, inputs
         if found is None or isinstance(found, Imported):
             return found
-        return {**found[0], **passed_over}, found[1]
+        state, real = {**found[0], **passed_over}, found[1]
+        own = ownership.id_of(real, id)  # one of an older version had another id
+        return (state, real) if own == id else Imported(own, state, real)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         if not preview and options.current().skip_unreachable and (why := self._away(inputs, HostUnreachable)):

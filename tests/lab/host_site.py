@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infra.hosts import pool
+from infra.provider.kind import Partial
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.inputs import connection
 from infra.resources.nat_firewall import NatFirewall
@@ -35,8 +36,11 @@ class Site:
 
     def __post_init__(self) -> None:
         self.host, self.firewall = HypervisorHost(), NatFirewall()
+        self.made: dict[Any, dict[str, Any]] = {}
         entry = self.lab.inventory["hosts"][self.name]
         self.lan, self.address = entry["lan"], entry["address"]
+        number = list(self.lab.inventory["hosts"]).index(self.name) + 1
+        self.site = {"id": f"{number:016x}", "mesh": "lab", "name": self.name}
         self.connection = {
             "address": self.address,
             "port": entry["port"],
@@ -51,14 +55,20 @@ class Site:
             {"to": "fd99::/64", "via": self.lan["gateway"][1]},
         ]
         given = {"uplink": "wan0", "lanInterface": "lan0", "routes": routes, **networks}
-        return self.host.check({"connection": self.connection, "networks": given}, {})
+        return self.host.check({"connection": self.connection, "site": self.site, "networks": given}, {})
 
     def firewall_inputs(self, **changes: Any) -> dict[str, Any]:
         given = {"connection": self.connection, "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
+        given["site"] = self.site
         return self.firewall.check({**given, **changes}, {})
 
     def create(self, kind: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-        return self.run(lambda: kind.create("it", inputs, False))[1]
+        try:
+            self.made[kind] = self.run(lambda: kind.create("it", inputs, False))[1]
+        except Partial as error:
+            self.made[kind] = error.state
+            raise
+        return self.made[kind]
 
     def read(self, kind: Any, state: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         found = self.run(lambda: kind.read("id", state, inputs))
@@ -76,6 +86,7 @@ class Site:
         return self.shell(SNAPSHOT).splitlines()
 
     def clean(self) -> None:
-        for kind, state in ((self.firewall, self.firewall_inputs()), (self.host, self.host_inputs())):
+        for kind, inputs in ((self.firewall, self.firewall_inputs()), (self.host, self.host_inputs())):
+            state = self.made.get(kind, inputs)
             self.run(lambda kind=kind, state=state: kind.delete("id", state))
         pool.forget(connection({"connection": self.connection}))

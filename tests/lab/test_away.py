@@ -34,9 +34,10 @@ told = json.loads((Path(__file__).parent / "told.json").read_text())
 own = sdk.Provider("own", **told["options"]) if told["options"] else None
 timeouts = pulumi.CustomTimeouts(update=told["updateTimeout"]) if told["updateTimeout"] else None
 opts = pulumi.ResourceOptions(provider=own, custom_timeouts=timeouts)
-sdk.HypervisorHost("host", connection=told["connection"], networks=told["networks"], opts=opts)
+site = {"id": "3fa9c1d2e4b50607", "mesh": "away", "name": "away"}
+sdk.HypervisorHost("host", connection=told["connection"], site=site, networks=told["networks"], opts=opts)
 sdk.NatFirewall(
-    "firewall", connection=told["connection"], uplink="wan0", transit={}, listen_port=51820,
+    "firewall", connection=told["connection"], site=site, uplink="wan0", transit={}, listen_port=51820,
     management_networks=["192.0.2.0/24"], opts=opts,
 )
 """
@@ -83,12 +84,13 @@ class Away(Project):
         host, firewall = HypervisorHost(), NatFirewall()
         networks = {"uplink": "wan0", "lanInterface": "lan0"}
         rules = {"uplink": "wan0", "transit": {}, "listenPort": 51820, "managementNetworks": ["192.0.2.0/24"]}
+        to = {"connection": self.connection, "site": {"id": "3fa9c1d2e4b50607", "mesh": "away", "name": "away"}}
         version = {"version": "0.1.0"}
         resources = [
             {"urn": f"{PREFIX}pulumi:pulumi:Stack::wgmesh-away", "type": "pulumi:pulumi:Stack"},
             {"urn": PROVIDER, "id": ID, "type": "pulumi:providers:wgnode", "inputs": version, "outputs": version},
-            _deployed("host", host, host.check({"connection": self.connection, "networks": networks}, {})),
-            _deployed("firewall", firewall, firewall.check({"connection": self.connection, **rules}, {})),
+            _deployed("host", host, host.check({**to, "networks": networks}, {})),
+            _deployed("firewall", firewall, firewall.check({**to, **rules}, {})),
         ]
         manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""}
         return {"manifest": manifest, "resources": [{"custom": "id" in one, **one} for one in resources]}

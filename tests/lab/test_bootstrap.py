@@ -20,7 +20,7 @@ from .project import PIN, Project
 pytestmark = pytest.mark.lab
 MARK = "/run/bootstrapped"
 CABIN = ("--stack", "dev-cabin")
-TARGETS = ("--target", "**remote:Command::cabin-bootstrap-*", "--target", "**index:Site::cabin")
+TARGETS = ("--target", "**remote:Command::site-bootstrap-*", "--target", "**index:Site::site")
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ def numbered(project: Project) -> None:
     text = json.dumps(state)
     for number, command in enumerate(commands, 1):
         text = text.replace(command["urn"], f"{command['urn'].rpartition('::')[0]}::cabin-bootstrap-{number}")
+    text = text.replace("::wgnode:index:Site::site", "::wgnode:index:Site::cabin")  # all of it called after the site
     state = json.loads(text)
     for one in state["deployment"]["resources"]:
         one.pop("aliases", None)

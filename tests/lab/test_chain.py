@@ -121,7 +121,7 @@ def test_a_firewall_rule_removed_by_hand_is_named_and_repaired_alone(lab: Lab, d
     shown = deployed.pulumi(["preview", "--diff", "--stack", "dev-cabin"])
     assert rule["comment"] in shown.stdout
     assert deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-cabin"], check=False).returncode != 0
-    assert set(changed(deployed, "dev-cabin")) == {"cabin-firewall"}
+    assert set(changed(deployed, "dev-cabin")) == {"site-firewall"}
     refreshed = deployed.pulumi(["refresh", "--preview-only", "--diff", "--stack", "dev-cabin"])
     assert rule["comment"] in refreshed.stdout
     deployed.up("dev-cabin")
@@ -134,7 +134,7 @@ def test_a_stopped_gateway_breaks_the_path_is_named_and_mended(lab: Lab, deploye
     assert unreachable(lab)
     shown = deployed.pulumi(["preview", "--diff", "--stack", "dev-berlin"])
     assert "inactive" in shown.stdout
-    assert set(changed(deployed, "dev-berlin")) == {"berlin-gateway"}
+    assert set(changed(deployed, "dev-berlin")) == {"site-gateway"}
     deployed.up("dev-berlin")
     assert reachable(lab)
     deployed.pulumi(["preview", "--expect-no-changes", "--stack", "dev-berlin"])
@@ -145,7 +145,7 @@ def test_a_wrong_key_on_one_side_cuts_the_path_and_is_mended(lab: Lab, deployed:
     wrong = encode_key(bytes(range(32)))
     lab.host_ssh("berlin", "wg set berlin private-key /dev/stdin", input=wrong)
     assert unreachable(lab)
-    assert set(changed(deployed, "dev-berlin")) == {"berlin-gateway"}
+    assert set(changed(deployed, "dev-berlin")) == {"site-gateway"}
     deployed.up("dev-berlin")
     assert reachable(lab)
 

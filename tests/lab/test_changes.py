@@ -143,7 +143,7 @@ def test_a_running_node_changed_by_hand_is_named_and_changed_back_live(
         lab.host_ssh("berlin", f"PEER=$(wg show berlin peers | head -n 1); {by_hand}")
         shown = deployed.pulumi(["preview", "--diff", "--stack", "dev-berlin"]).stdout
         assert named in shown
-        assert set(changed(deployed, "dev-berlin")) == {"berlin-gateway"}
+        assert set(changed(deployed, "dev-berlin")) == {"site-gateway"}
         deployed.up("dev-berlin")
         assert is_clean(deployed, "dev-berlin")
     assert pings.lost == 0

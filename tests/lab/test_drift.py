@@ -191,6 +191,7 @@ class Deployed(Site):
         self.ids = {
             name: self.run(lambda n=name: self.kinds[n].create(n, self.inputs[n], False)) for name in self.kinds
         }
+        self.made = {self.kinds[name]: state for name, (_, state) in self.ids.items()}
         self.facts = {"image": image_directory(sha256), "gateway6": self.lan["gateway"][1]}
         self.shell("systemd-run --quiet --unit wgnode-gateway sleep infinity")
 

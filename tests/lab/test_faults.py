@@ -109,10 +109,8 @@ def test_networks_that_find_the_disk_full_are_taken_back_and_come_once_there_is_
     inputs = berlin.host_inputs()
     before = berlin.shell("ip -br addr; ip route")
     with small(berlin, "/etc/wgnode", "4k") as resize:
-        with pytest.raises(
-            Partial, match=r"network\.sh: No space left on device: the file system /etc/wgnode"
-        ) as raised:
-            berlin.run(lambda: berlin.host.create("host", inputs, False))
+        with pytest.raises(Partial, match=r"No space left on device: the file system /etc/wgnode") as raised:
+            berlin.create(berlin.host, inputs)
         assert berlin.shell("ip -br addr; ip route") == before
         resize("1m")
         converges(berlin, berlin.host, raised.value.state, inputs)

@@ -140,7 +140,7 @@ def test_ctrl_c_in_the_middle(lab: Lab, deployed: Deployment) -> None:
 
 def test_a_gateway_half_made_is_kept_in_state_and_finished_later(lab: Lab, deployed: Deployment) -> None:
     stack = ["--stack", "dev-cabin"]
-    deployed.pulumi(["destroy", "--yes", "--target", "**cabin-gateway", *stack])
+    deployed.pulumi(["destroy", "--yes", "--target", "**site-gateway", *stack])
     lab.console("cabin", "mv /usr/bin/qemu-system-x86_64 /usr/bin/qemu-away")
     try:
         failed = deployed.pulumi(["up", "--yes", "--skip-preview", *stack], check=False)
@@ -149,7 +149,7 @@ def test_a_gateway_half_made_is_kept_in_state_and_finished_later(lab: Lab, deplo
     assert failed.returncode != 0
     assert "qemu-system-x86_64" in failed.stdout + failed.stderr, "the error has what the host says of it"
     resources = json.loads(deployed.pulumi(["stack", "export", *stack]).stdout)["deployment"]["resources"]
-    kept = next(one for one in resources if one["urn"].endswith("cabin-gateway"))
+    kept = next(one for one in resources if one["urn"].endswith("site-gateway"))
     assert kept["initErrors"]
     assert kept["id"] == "cabin"
     converges(deployed, "dev-cabin")

@@ -40,6 +40,7 @@ CONFIG = NodeConfig(
     lan=LinkConfig("52:54:00:77:68:01", ("10.1.0.2/24",)),
     peers=(PEER,),
 )
+SITE = {"id": "3fa9c1d2e4b50607", "mesh": "faults", "name": "berlin"}
 SECRETS = NodeSecrets((PRIVATE.private_bytes_raw(),), {PEER.public_keys[0]: (PRESHARED,)})
 
 
@@ -47,19 +48,20 @@ SECRETS = NodeSecrets((PRIVATE.private_bytes_raw(),), {PEER.public_keys[0]: (PRE
 def image(lab: Lab) -> Iterator[Properties]:
     """On a host that lacks nothing but a gateway."""
     to, runner = {"connection": connection(lab, "berlin")}, Runner(lab)
+    owned = {**to, "site": SITE}
     digest = hashlib.sha256(IMAGE.read_bytes()).hexdigest()
     inputs = {
-        "HypervisorHost": HypervisorHost().check({**to, "networks": {"uplink": "wan0", "lanInterface": "lan0"}}, {}),
-        "NatFirewall": NatFirewall().check({**to, "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}, {}),
+        "HypervisorHost": HypervisorHost().check({**owned, "networks": {"uplink": "wan0", "lanInterface": "lan0"}}, {}),
+        "NatFirewall": NatFirewall().check({**owned, "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}, {}),
         "ApplianceImage": ApplianceImage().check({**to, "source": str(IMAGE), "sha256": digest}, {}),
     }
     made = {kind: runner.run(kind, "up", None, given).recorded for kind, given in inputs.items()}
-    lab.console("berlin", f"rmdir {paths.GATEWAY} {paths.HOSTD_DIRECTORY}")  # which go with the gateway
+    lab.console("berlin", f"rmdir {paths.PLAIN.gateway} {paths.PLAIN.hostd_directory}")  # which go with the gateway
     try:
         yield {"directory": paths.image_directory(digest), "sha256": digest}
     finally:
         gateway = inputs_of_gateway(lab, {"directory": paths.image_directory(digest), "sha256": digest})
-        left = Recorded("berlin", gateway, gateway)
+        left = Recorded(SITE["id"], gateway, gateway)
         runner.run("Gateway", "destroy", left, gateway)
         for kind in reversed(made):
             runner.run(kind, "destroy", made[kind], inputs[kind])
@@ -68,7 +70,7 @@ def image(lab: Lab) -> Iterator[Properties]:
 def inputs_of_gateway(lab: Lab, image: Properties, config: NodeConfig = CONFIG, memory: int = 128) -> Properties:
     given = {
         "connection": connection(lab, "berlin"),
-        "name": "berlin",
+        "site": SITE,
         "image": image,
         "machine": {"memory": memory},
         "config": config.to_json().decode(),
@@ -106,4 +108,4 @@ def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
 
 
 def pid_of_guest(lab: Lab) -> str:
-    return lab.console("berlin", f"systemctl show --property=MainPID --value {paths.GATEWAY_UNIT}").stdout.strip()
+    return lab.console("berlin", f"systemctl show --property=MainPID --value {paths.PLAIN.gateway_unit}").stdout.strip()

@@ -32,15 +32,19 @@ ROUNDS = 3
 """Of a sample; one takes about 4 s."""
 
 
+SITE = {"id": "3fa9c1d2e4b50607", "mesh": "faults", "name": "berlin"}
+
+
 def host_inputs(lab: Lab, to: str = "10.99.0.0/24", **more: Any) -> Properties:
     via4, via6 = lab.inventory["hosts"]["berlin"]["lan"]["gateway"]
     routes = [{"to": to, "via": via4}, {"to": "fd99::/64", "via": via6}]
     networks = {"uplink": "wan0", "lanInterface": "lan0", "routes": routes, **more}
-    return HypervisorHost().check({"connection": connection(lab, "berlin"), "networks": networks}, {})
+    return HypervisorHost().check({"connection": connection(lab, "berlin"), "site": SITE, "networks": networks}, {})
 
 
 def firewall_inputs(lab: Lab, **more: Any) -> Properties:
-    given = {"connection": connection(lab, "cabin"), "uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
+    given = {"connection": connection(lab, "cabin"), "site": SITE}
+    given |= {"uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
     return NatFirewall().check(given | more, {})
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wgnode.firewall.rules import TABLE, TRANSIT_INTERFACE
+from wgnode.firewall.rules import PLAIN_TABLE, PLAIN_TRANSIT
 
 _OWNERS = {"DOCKER-USER": "Docker", "DOCKER-FORWARD": "Docker", "DOCKER": "Docker", "ufw-before-forward": "ufw"}
 _BLOCKING = ("drop", "reject")
@@ -25,6 +26,7 @@ class Foreign:
     passes_us: bool
     ports: frozenset[int] = frozenset()  # that some rule of the table accepts
     opaque: bool = False  # has rules that nft cannot show (iptables matches), so `ports` may lack some
+    transit: str = PLAIN_TRANSIT  # the link that it has to let through
 
     def __str__(self) -> str:
         return f"{self.family} {self.table} {self.chain}" + (f" ({self.owner})" if self.owner else "")
@@ -40,18 +42,18 @@ class Foreign:
             chain = "DOCKER-USER" if self.owner == "Docker" else self.chain
             program = "iptables" if self.family == "ip" else "ip6tables"
             program += "-legacy" if self.owner == "iptables-legacy" else ""
-            return "; ".join(f"{program} -I {chain} {way} {TRANSIT_INTERFACE} -j ACCEPT" for way in ("-i", "-o"))
+            return "; ".join(f"{program} -I {chain} {way} {self.transit} -j ACCEPT" for way in ("-i", "-o"))
         if self.owner == "firewalld":
-            return f"firewall-cmd --permanent --zone=trusted --add-interface={TRANSIT_INTERFACE}; firewall-cmd --reload"
+            return f"firewall-cmd --permanent --zone=trusted --add-interface={self.transit}; firewall-cmd --reload"
         where = f"{self.family} {self.table} {self.chain}"
         return (
-            f"nft insert rule {where} iifname {TRANSIT_INTERFACE} accept;"
-            f" nft insert rule {where} oifname {TRANSIT_INTERFACE} accept"
+            f"nft insert rule {where} iifname {self.transit} accept;"
+            f" nft insert rule {where} oifname {self.transit} accept"
         )
 
 
-def foreign(listing: str) -> list[Foreign]:
-    """Those on the input and forward hooks, in the ruleset's order."""
+def foreign(listing: str, transit: str = PLAIN_TRANSIT) -> list[Foreign]:
+    """Seen from the gateway on the link `transit`. Those on the input and forward hooks, in the ruleset's order."""
     items = json.loads(listing)["nftables"] if listing.strip() else []
     rules = [item["rule"] for item in items if "rule" in item and not _ours(item["rule"])]
     names: dict[tuple[str, str], set[str]] = {}
@@ -65,18 +67,18 @@ def foreign(listing: str) -> list[Foreign]:
         table = (chain["family"], chain["table"])
         own = [rule for rule in rules if _chain(rule) == (*table, chain["name"])]
         if chain.get("policy") == "drop" or (own and _blocks(own[-1])):
-            passes = any(_mentions_us(rule) for rule in rules if (rule["family"], rule["table"]) == table)
+            passes = any(_mentions(rule, transit) for rule in rules if (rule["family"], rule["table"]) == table)
             owner = _owner(chain["table"], names[table])
             ports, opaque = _accepted_ports([rule for rule in rules if (rule["family"], rule["table"]) == table])
-            found.append(Foreign(*table, chain["name"], chain["hook"], owner, passes, ports, opaque))
+            found.append(Foreign(*table, chain["name"], chain["hook"], owner, passes, ports, opaque, transit))
     return found
 
 
-def legacy(rules: str, family: str) -> list[Foreign]:
+def legacy(rules: str, family: str, transit: str = PLAIN_TRANSIT) -> list[Foreign]:
     """From `iptables-legacy -S`, whose rules nft does not see."""
-    passes = any(TRANSIT_INTERFACE in line and "-j ACCEPT" in line for line in rules.splitlines())
+    passes = any(transit in line and "-j ACCEPT" in line for line in rules.splitlines())
     return [
-        Foreign(family, "filter", chain, chain.lower(), "iptables-legacy", passes, opaque=True)
+        Foreign(family, "filter", chain, chain.lower(), "iptables-legacy", passes, opaque=True, transit=transit)
         for chain in ("INPUT", "FORWARD")
         if f"-P {chain} DROP" in rules.splitlines()
     ]
@@ -97,7 +99,8 @@ def _accepted_ports(rules: Iterable[Mapping[str, Any]]) -> tuple[frozenset[int],
 
 
 def _ours(item: Mapping[str, Any]) -> bool:
-    return bool(item["family"] == "inet" and item["table"] == TABLE)
+    """In the table of any gateway of ours."""
+    return bool(item["family"] == "inet" and re.fullmatch(rf"{PLAIN_TABLE}(_[0-9a-f]{{8}})?", item["table"]))
 
 
 def _chain(rule: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -110,9 +113,9 @@ def _blocks(rule: Mapping[str, Any]) -> bool:
     return kinds[-1] in _BLOCKING and all(kind in ("counter", "log", "limit", *_BLOCKING) for kind in kinds)
 
 
-def _mentions_us(rule: Mapping[str, Any]) -> bool:
+def _mentions(rule: Mapping[str, Any], transit: str) -> bool:
     accepts = any("accept" in expression or "jump" in expression or "goto" in expression for expression in rule["expr"])
-    return accepts and TRANSIT_INTERFACE in json.dumps(rule["expr"])
+    return accepts and transit in json.dumps(rule["expr"])
 
 
 def _owner(table: str, chains: Iterable[str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wgnode.firewall.rules import TABLE, Chain, Expression, Rule
+from wgnode.firewall.rules import PLAIN_TABLE, Chain, Expression, Rule
 
 _VERDICTS = ("accept", "drop", "masquerade", "return", "continue")
 _BARE = ("meta iifname", "meta oifname")
@@ -34,13 +34,13 @@ def described(chains: Iterable[Chain]) -> Table:
     )
 
 
-def observed(listing: str) -> Table:
+def observed(listing: str, table: str = PLAIN_TABLE) -> Table:
     """From the output of `nft -j list`; rules without a name are called "unnamed-1" and so on."""
     rules: dict[str, str] = {}
     chains: dict[str, str] = {}
     order: dict[str, list[str]] = {}
     others: dict[str, str] = {}
-    for kind, body in _ours(listing):
+    for kind, body in _ours(listing, table):
         if kind == "chain":
             chains[body["name"]] = _heading(body.get("type"), body.get("hook"), body.get("prio"), body.get("policy"))
             order[body["name"]] = []
@@ -55,17 +55,17 @@ def observed(listing: str) -> Table:
     return Table(rules, chains, order, others)
 
 
-def _ours(listing: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _ours(listing: str, table: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """What is in our table, (kind, body) each, of a listing that may have those of others too."""
     for item in json.loads(listing)["nftables"]:
         ((kind, body),) = item.items()
-        if body.get("family") == "inet" and body.get("name" if kind == "table" else "table") == TABLE:
+        if body.get("family") == "inet" and body.get("name" if kind == "table" else "table") == table:
             yield kind, body
 
 
-def script(chains: Iterable[Chain]) -> str:
+def script(chains: Iterable[Chain], table: str = PLAIN_TABLE) -> str:
     """For `nft -f`: replaces our table, and nothing else, in one transaction."""
-    lines = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
+    lines = [f"table inet {table}", f"delete table inet {table}", f"table inet {table} {{"]
     for chain in chains:
         lines.append(f"\tchain {chain.name} {{")
         lines.append(f"\t\ttype {chain.kind} hook {chain.hook} priority {chain.priority}; policy accept;")

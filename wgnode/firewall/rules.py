@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any, Literal
 
-TABLE = "wgnode"
-TRANSIT_INTERFACE = "wgnode-wan"
+PLAIN_TABLE, PLAIN_TRANSIT = "wgnode", "wgnode-wan"
+"""Of a host's first gateway; those of further ones are given."""
+OTHER_GATEWAYS = (PLAIN_TRANSIT, "wgnwan-*")
+"""The transit links of all gateways of a host (wgnode.image.paths), as nftables writes patterns: of links no other."""
 Network = IPv4Network | IPv6Network
 Expression = Mapping[str, Any]
 
@@ -51,6 +53,7 @@ class Firewall:
     management: tuple[Network, ...]
     ssh_port: int = 22
     allow: tuple[Allow, ...] = ()
+    transit_interface: str = PLAIN_TRANSIT
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _input(firewall: Firewall) -> Iterable[Rule]:
     for allowed in _by_port(firewall.allow):
         yield from _open(firewall.uplink, f"input-allow-{allowed.protocol}-{allowed.port}", allowed)
     yield Rule("input-drop", (uplink, {"drop": None}))
-    gateway = _from(TRANSIT_INTERFACE)
+    gateway = _from(firewall.transit_interface)
     icmpv6 = _match(_payload("icmpv6", "type"), _set(GATEWAY_ICMPV6_TYPES))
     yield Rule("input-gateway-established", (gateway, _established(), accept))
     yield Rule("input-gateway-icmp", (gateway, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), accept))
@@ -126,11 +129,16 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
     uplink = _from(firewall.uplink)
     accept: Expression = {"accept": None}
     yield Rule("forward-established", (uplink, _established(), accept))
-    to_gateway = _to(TRANSIT_INTERFACE)
+    to_gateway = _to(firewall.transit_interface)
     translated = _match({"ct": {"key": "status"}}, "dnat", "in")
     yield Rule("forward-wireguard", (uplink, to_gateway, _udp_to(firewall.listen_port), translated, accept))
+    yield Rule("forward-to-gateway-new", (uplink, to_gateway, {"drop": None}))
+    # Each gateway's table judges what goes to it: here it only passes, or this table would cut off all the others.
+    for number, pattern in enumerate(OTHER_GATEWAYS, 1):
+        if pattern != firewall.transit_interface:
+            yield Rule(f"forward-other-gateway-{number}", (uplink, _to(pattern), translated, accept))
     yield Rule("forward-drop", (uplink, {"drop": None}))
-    gateway = _from(TRANSIT_INTERFACE)
+    gateway = _from(firewall.transit_interface)
     yield Rule("forward-gateway-established", (gateway, _established(), accept))
     for network, guest in zip(firewall.transit, firewall.guest, strict=True):
         own = _match(_payload(_family(network), "saddr"), guest)

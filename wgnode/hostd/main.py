@@ -15,11 +15,10 @@ from wgnode.hostd.background import Background
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.said import printable
 from wgnode.hostd.service import Hostd, Places
+from wgnode.image.paths import PLAIN, Paths
 from wgnode.io.loop import Loop
 from wgnode.io.signals import Signals
 
-RUN = Path("/run/wgnode")
-STATE = Path("/var/lib/wgnode/state")
 LONGEST_LINE = 8192
 """Characters of the journal's lines, those of the guest among them with what stands before it."""
 
@@ -27,30 +26,35 @@ LONGEST_LINE = 8192
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="wgnode-hostd", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run_parser = commands.add_parser("run", help="serve the gateway of this host")
+    run_parser = commands.add_parser("run", help="serve a gateway of this host")
     run_parser.add_argument("--name", required=True, help="the gateway's name")
-    run_parser.add_argument("--run-directory", type=Path, default=RUN, help="sockets (%(default)s)")
-    run_parser.add_argument("--state", type=Path, default=STATE, help="what is kept (%(default)s)")
-    run_parser.add_argument("--baked", type=Path, help="the directory of the gateway's layers (the host's)")
+    run_parser.add_argument("--run-directory", type=Path, help="sockets (the instance's)")
+    run_parser.add_argument("--state", type=Path, help="what is kept (the instance's)")
+    run_parser.add_argument("--baked", type=Path, help="the directory of the gateway's layers (the instance's)")
     health_parser = commands.add_parser("health", help="how the gateway is; exit code 0 when its node runs")
-    health_parser.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
     health_parser.add_argument("--json", action="store_true", help="one JSON object")
     apply_parser = commands.add_parser("apply", help="bring the baked layers to the running node; prints JSON")
     wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
     wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
     wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
-    for each in (apply_parser, wait_parser):
-        each.add_argument("--socket", type=Path, default=RUN / "hostd.sock", help="hostd's socket (%(default)s)")
+    for each in (health_parser, apply_parser, wait_parser):
+        each.add_argument("--socket", type=Path, help="hostd's socket (the instance's)")
+    for each in (run_parser, health_parser, apply_parser, wait_parser):
+        each.add_argument("--instance", type=Paths, default=PLAIN, help="which of the host's gateways (the first)")
     options = parser.parse_args(arguments)
+    paths = options.instance
     if options.command == "run":
-        return run(Places(options.name, options.run_directory, options.state, options.baked))
+        given = (options.run_directory, options.state, options.baked)
+        usual = (paths.run, paths.hostd_state, paths.gateway)
+        return run(Places(options.name, *(one or Path(other) for one, other in zip(given, usual, strict=True))))
+    socket = options.socket or Path(paths.hostd_socket)
     if options.command == "apply":
-        code, answer = client.apply(options.socket)
+        code, answer = client.apply(socket)
     elif options.command == "wait":
         wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
-        code, answer = client.wait(options.socket, wanted, options.patience)
+        code, answer = client.wait(socket, wanted, options.patience)
     else:
-        code, answer = client.health(options.socket)
+        code, answer = client.health(socket)
     as_text = options.command == "health" and not options.json
     print(client.describe(answer) if as_text else json.dumps(answer))
     return code

@@ -18,7 +18,6 @@ from wgnode.hostd.lines import LineListener, Reply
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.rates import Bucket
 from wgnode.hostd.said import Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText
-from wgnode.image import paths
 from wgnode.io.loop import Loop
 from wgnode.io.uapi_socket import UapiListener
 
@@ -49,20 +48,20 @@ PRIORITY = {"error": "<3>", "warning": "<4>", "info": "<6>"}
 
 @dataclass(frozen=True)
 class Places:
-    """`run` holds the sockets, `state` what is kept; `baked` the gateway's layers (None: the host's own)."""
+    """`run` holds the sockets, `state` what is kept; `baked` the gateway's layers."""
 
     name: str
     run: Path
     state: Path
-    baked: Path | None = None
+    baked: Path
 
     @property
     def config(self) -> Path:
-        return self.baked / "config.cpio" if self.baked else Path(paths.CONFIG_LAYER)
+        return self.baked / "config.cpio"
 
     @property
     def secrets(self) -> Path:
-        return self.baked / "secrets.cpio" if self.baked else Path(paths.SECRETS_LAYER)
+        return self.baked / "secrets.cpio"
 
 
 class Hostd:

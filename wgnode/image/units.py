@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from wgnode.image import paths
 from wgnode.image.machine import TRANSLATION_CACHE, Machine, Nic, command
+from wgnode.image.paths import PLAIN, TRANSIT_MAC, UAPI_DIRECTORY, USER, Paths
 
 QEMU_OVERHEAD = 192
 """MiB that QEMU needs beside the guest's memory and TCG's translation cache (the initrd twice among it)."""
@@ -26,6 +26,8 @@ KVM_DEVICES = f"DeviceAllow=/dev/kvm rw\nDeviceAllow={VHOST_DEVICE} rw"
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
 """A gateway's name: it becomes part of a path in a script that root runs."""
+
+_NAMED = re.compile(r"^Description=.*$| -name wgnode-[a-z0-9-]+", re.MULTILINE)
 
 HARDENING = """\
 NoNewPrivileges=yes
@@ -65,15 +67,16 @@ class GatewayUnit:
     memory: int = 128
     cpus: int = 1
     accelerator: Literal["kvm", "tcg"] = "tcg"
+    paths: Paths = PLAIN
 
     @property
     def machine(self) -> Machine:
         return Machine(
             name=self.name,
             kernel=f"{self.image}/vmlinux",
-            initrd=paths.INITRD,
-            nics=(Nic(paths.TRANSIT_TAP, paths.TRANSIT_MAC), Nic(paths.LAN_TAP, self.lan_mac)),
-            control=paths.CONTROL_SOCKET,
+            initrd=self.paths.initrd,
+            nics=(Nic(self.paths.transit_tap, TRANSIT_MAC), Nic(self.paths.lan_tap, self.lan_mac)),
+            control=self.paths.control_socket,
             memory=self.memory,
             cpus=self.cpus,
             accelerator=self.accelerator,
@@ -85,27 +88,27 @@ class GatewayUnit:
 def gateway_service(unit: GatewayUnit) -> str:
     """wgnode-gateway.service: QEMU, unprivileged. Whatever ends it, a new one starts with the layers of then."""
     memory = unit.memory + QEMU_OVERHEAD + (TRANSLATION_CACHE if unit.accelerator == "tcg" else 0)
-    kvm = unit.accelerator == "kvm"
+    kvm, paths = unit.accelerator == "kvm", unit.paths
     return f"""\
 [Unit]
 Description=wgnode gateway {unit.name}
-Requires={paths.NETWORK_UNIT}
-After={paths.NETWORK_UNIT} wgnode-firewall.service
-Wants={paths.HOSTD_UNIT}
+Requires={paths.network_unit}
+After={paths.network_unit} {paths.firewall_unit}
+Wants={paths.hostd_unit}
 StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-User={paths.USER}
-Group={paths.USER}
+User={USER}
+Group={USER}
 {"SupplementaryGroups=kvm" if kvm else "# Software emulation: no group for /dev/kvm"}
-RuntimeDirectory=wgnode
+RuntimeDirectory={paths.run_name}
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
-ExecStartPre={_shell(initrd_script(unit.image))}
-ExecStartPre={_shell(tsc_script())}
-EnvironmentFile=-{paths.TSC_ENVIRONMENT}
-{_vhost() if kvm else "# Software emulation: no vhost-net"}
+ExecStartPre={_shell(initrd_script(unit.image, paths))}
+ExecStartPre={_shell(tsc_script(paths))}
+EnvironmentFile=-{paths.tsc_environment}
+{_vhost(paths) if kvm else "# Software emulation: no vhost-net"}
 ExecStart={_words(command(unit.machine))}
 Restart=always
 RestartSec={RESTART_SECONDS}
@@ -124,30 +127,35 @@ WantedBy=multi-user.target
 """
 
 
-def hostd_service(name: str, bundle: str) -> str:
+def same_machine(one: str, other: str) -> bool:
+    """Whether two gateway units start the same machine: what it is called makes it no other."""
+    return _NAMED.sub("", one) == _NAMED.sub("", other)
+
+
+def hostd_service(name: str, bundle: str, paths: Paths = PLAIN) -> str:
     """wgnode-hostd.service: the only client of the guest's control port, and what `wg show` talks to.
 
     The watchdog is fed while the guest gives signs of life; when it starves, the guest is started anew as well.
     The link is made once the socket answers: `wg` deletes one whose connection is refused.
     """
-    arguments = ["/usr/bin/python3", "-I", bundle, "run", "--name", name]
+    arguments = ["/usr/bin/python3", "-I", bundle, "run", "--name", name, *instance_option(paths)]
     return f"""\
 [Unit]
 Description=wgnode companion of gateway {name}
-After={paths.GATEWAY_UNIT}
+After={paths.gateway_unit}
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 NotifyAccess=main
-User={paths.USER}
-Group={paths.USER}
-RuntimeDirectory=wgnode
+User={USER}
+Group={USER}
+RuntimeDirectory={paths.run_name}
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 ExecStart={_words(arguments)}
-ExecStartPost=+{_shell(link_script(name))}
-ExecStopPost=+{_shell(unlink_script(name))}
+ExecStartPost=+{_shell(link_script(name, paths))}
+ExecStopPost=+{_shell(unlink_script(name, paths))}
 Restart=always
 RestartSec={RESTART_SECONDS}
 WatchdogSec={WATCHDOG_SECONDS}
@@ -156,62 +164,71 @@ TimeoutStopSec=10
 MemoryDenyWriteExecute=yes
 PrivateDevices=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-ReadWritePaths=-{paths.HOSTD_STATE}
+ReadWritePaths=-{paths.hostd_state}
 
 [Install]
 WantedBy=multi-user.target
 """
 
 
-def initrd_script(image: str) -> str:
+def initrd_script(image: str, paths: Paths = PLAIN) -> str:
     """Join the image's part with the gateway's own; never readable by another user, never half there."""
-    parts = shlex.join([f"{image}/initramfs.zst", paths.CONFIG_LAYER, paths.SECRETS_LAYER])
-    new = f"{paths.INITRD}.new"
-    return f"umask 077 && rm -f {new} && cat {parts} > {new} && mv {new} {paths.INITRD}"
+    parts = shlex.join([f"{image}/initramfs.zst", paths.config_layer, paths.secrets_layer])
+    new = f"{paths.initrd}.new"
+    return f"umask 077 && rm -f {new} && cat {parts} > {new} && mv {new} {paths.initrd}"
 
 
-def tsc_script() -> str:
+def tsc_script(paths: Paths = PLAIN) -> str:
     """The host's time stamp counter in kHz (machine.tsc_khz_of), anew at each start: a host may get another CPU."""
     program = '/^bogomips/ { printf "WGNODE_TSC_KHZ=%d\\n", $NF * 500; exit }'
-    return f"awk {shlex.quote(program)} /proc/cpuinfo > {paths.TSC_ENVIRONMENT}"
+    return f"awk {shlex.quote(program)} /proc/cpuinfo > {paths.tsc_environment}"
 
 
-def vhost_script() -> str:
+def vhost_script(paths: Paths = PLAIN) -> str:
     """Whether vhost-net is there and QEMU may open it (this runs as its user): it would not start if it could not."""
     return (
         f"if ( : <>{VHOST_DEVICE} ) 2>/dev/null; then echo WGNODE_VHOST=on; else echo WGNODE_VHOST=off; fi"
-        f" > {paths.VHOST_ENVIRONMENT}"
+        f" > {paths.vhost_environment}"
     )
 
 
-def link_script(name: str) -> str:
+def link_script(name: str, paths: Paths = PLAIN) -> str:
     """Let `wg` find the socket where it looks, beside those of other programs, and never in place of one."""
-    link = _link(name)
+    link = _link(name, paths)
     taken = f'echo "{link} belongs to another program" >&2; exit 1'
     return (
-        f"mkdir -p {paths.UAPI_DIRECTORY} && if [ -e {link} ] && [ ! -L {link} ]; then {taken}; fi; "
-        f"ln -sfn {paths.UAPI_SOCKET} {link}"
+        f"mkdir -p {UAPI_DIRECTORY} && if [ -e {link} ] && [ ! -L {link} ]; then {taken}; fi; "
+        f"{_remove_links(paths)}; ln -sfn {paths.uapi_socket} {link}"
     )
 
 
-def unlink_script(name: str) -> str:
+def unlink_script(name: str, paths: Paths = PLAIN) -> str:
     """Remove our link and, when the watchdog starved, end the guest that starved it."""
-    link = _link(name)
-    return (
-        f'if [ -L {link} ] && [ "$(readlink {link})" = {paths.UAPI_SOCKET} ]; then rm -f {link}; fi; '
-        f'if [ "$SERVICE_RESULT" = watchdog ]; then systemctl --no-block try-restart {paths.GATEWAY_UNIT}; fi'
-    )
+    _link(name, paths)
+    starved = f"systemctl --no-block try-restart {paths.gateway_unit}"
+    return f'{_remove_links(paths)}; if [ "$SERVICE_RESULT" = watchdog ]; then {starved}; fi'
 
 
-def _link(name: str) -> str:
+def _remove_links(paths: Paths) -> str:
+    """Whatever they are called: one by a former name of the gateway is of no use to anybody."""
+    ours = f'[ "$(readlink "$link")" != {paths.uapi_socket} ] || rm -f "$link"'
+    return f"for link in {UAPI_DIRECTORY}/*.sock; do {ours}; done"
+
+
+def instance_option(paths: Paths) -> list[str]:
+    """For hostd's command line; none for the first gateway of a host."""
+    return ["--instance", paths.instance] if paths.instance else []
+
+
+def _link(name: str, paths: Paths) -> str:
     """Raises ValueError for a name that is none."""
     if not NAME.fullmatch(name):
         raise ValueError(f"gateway name {name!r}: up to 15 lower-case letters, digits and hyphens, a letter first")
-    return f"{paths.UAPI_DIRECTORY}/{name}.sock"
+    return paths.uapi_link(name)
 
 
-def _vhost() -> str:
-    return f"ExecStartPre={_shell(vhost_script())}\nEnvironmentFile=-{paths.VHOST_ENVIRONMENT}"
+def _vhost(paths: Paths) -> str:
+    return f"ExecStartPre={_shell(vhost_script(paths))}\nEnvironmentFile=-{paths.vhost_environment}"
 
 
 def _shell(script: str) -> str:

@@ -104,3 +104,12 @@ def test_old_iptables_are_seen_too():
     assert not found.passes_us
     assert legacy(rules + "-A FORWARD -i wgnode-wan -j ACCEPT\n", "ip")[0].passes_us
     assert legacy("-P FORWARD ACCEPT\n", "ip") == []
+
+
+def test_the_tables_of_a_host_s_other_gateways_are_no_strangers():
+    def blocking(table):
+        chain = {"family": "inet", "table": table, "name": "forward", "hook": "forward", "policy": "drop"}
+        return foreign(json.dumps({"nftables": [{"chain": chain}]}))
+
+    assert blocking("wgnode") == blocking("wgnode_0b1c2d3e") == []
+    assert [str(one) for one in blocking("wgnode_of_mine")] == ["inet wgnode_of_mine forward"]

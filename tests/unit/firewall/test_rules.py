@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -177,3 +178,24 @@ def test_rule_names_are_unique_even_for_a_port_that_is_named_twice():
     rules = nft.described(ruleset(made)).rules
     assert rules["input-allow-tcp-443-v4"] == 'input: iifname "wan0" ip saddr 10.0.0.0/8 tcp dport 443 accept'
     assert rules["input-allow-udp-53"] == 'input: iifname "wan0" udp dport 53 accept'
+
+
+def test_each_gateway_s_table_lets_pass_what_another_s_translates_to_its_own_gateway():
+    """A packet passes the base chains of all tables, so one that drops it cuts the others off."""
+    second = ruleset(replace(firewall(), transit_interface="wgnwan-0b1c2d3e"))
+    forward = {rule.name: nft.rule_text(rule.expressions) for rule in second[3].rules}
+    names = list(forward)
+    own, drop = names.index("forward-to-gateway-new"), names.index("forward-drop")
+    assert names[own : drop + 1] == [
+        "forward-to-gateway-new",
+        "forward-other-gateway-1",
+        "forward-other-gateway-2",
+        "forward-drop",
+    ]
+    assert forward["forward-other-gateway-1"] == 'iifname "wan0" oifname "wgnode-wan" ct status dnat accept'
+    assert forward["forward-other-gateway-2"] == 'iifname "wan0" oifname "wgnwan-*" ct status dnat accept'
+    assert forward["forward-to-gateway-new"] == 'iifname "wan0" oifname "wgnwan-0b1c2d3e" drop', "not by the pattern"
+    plain = [rule.name for rule in ruleset(firewall())[3].rules]
+    assert "forward-other-gateway-1" not in plain
+    assert "forward-other-gateway-2" in plain
+    assert "table inet wgnode_0b1c2d3e {" in nft.script(second, "wgnode_0b1c2d3e")

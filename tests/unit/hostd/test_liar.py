@@ -165,7 +165,7 @@ def test_peers_that_are_not_in_the_configuration_are_told_and_not_kept(
 def test_without_its_layer_no_peer_is_known(
     loop: Loop, guest: FakeGuest, hostd: Hostd, tmp_path: Path, said: list[str]
 ) -> None:
-    Path(service.paths.CONFIG_LAYER).unlink()
+    hostd.places.config.unlink()
     greet(loop, guest)
     answer_health(loop, guest, HEALTH)
     turn(loop, guest, lambda: hostd.handshakes)
@@ -234,7 +234,7 @@ def test_a_poisoned_file_of_an_older_hostd_reaches_no_guest(
     place = {"endpoint": "203.0.113.2:1", "last_handshake": 5.0}
     kept = {"format": 1, "peers": {"garbage": place, STRANGER: place, KEY: place}, "tai64n": YEAR_3000}
     (tmp_path / "peers.json").write_text(json.dumps(kept))
-    made = Hostd(loop, service.Places("berlin", tmp_path, tmp_path), notifier, say=said.append)
+    made = Hostd(loop, service.Places("berlin", tmp_path, tmp_path, tmp_path), notifier, say=said.append)
     greet(loop, guest)
     resume = guest.of_type("resume")[0]
     assert (resume["tai64n"], resume["endpoints"]) == (0, {KEY: "203.0.113.2:1"})

@@ -58,13 +58,12 @@ def node_config(endpoint: str | None) -> NodeConfig:
 
 
 @pytest.fixture
-def baked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[NodeConfig, NodeSecrets]:
+def baked(tmp_path: Path) -> tuple[NodeConfig, NodeSecrets]:
     """The layers on the host's disk."""
     config = node_config(None)
     secrets = NodeSecrets((b"s" * 32,))
-    for name, data in (("CONFIG_LAYER", config_layer(config)), ("SECRETS_LAYER", secrets_layer(secrets))):
+    for name, data in (("config.cpio", config_layer(config)), ("secrets.cpio", secrets_layer(secrets))):
         (tmp_path / name).write_bytes(data)
-        monkeypatch.setattr(service.paths, name, str(tmp_path / name))
     return config, secrets
 
 
@@ -77,7 +76,8 @@ def hostd(
     tmp_path: Path,
     baked: tuple[NodeConfig, NodeSecrets],
 ) -> Iterator[Hostd]:
-    made = Hostd(loop, Places("berlin", tmp_path, tmp_path), notifier, say=said.append, wall=lambda: 1_000 * 10**9)
+    places = Places("berlin", tmp_path, tmp_path, tmp_path)
+    made = Hostd(loop, places, notifier, say=said.append, wall=lambda: 1_000 * 10**9)
     yield made
     made.close()
 
@@ -226,7 +226,7 @@ def test_the_baked_layers_are_brought_to_the_running_node(
 ) -> None:
     greet(loop, guest, can=["configure"])
     _, secrets = baked
-    layer = Path(service.paths.CONFIG_LAYER)
+    layer = hostd.places.config
     layer.write_bytes(config_layer(config := node_config("gate.example:1")))
     answer = {"applied": config.digest, "endpoints": {KEY: "another.example:1"}}
     assert apply(loop, guest, hostd, answer) == (0, {"applied": config.digest})
@@ -248,7 +248,7 @@ def test_layers_that_are_damaged_are_not_applied(
     loop: Loop, guest: FakeGuest, hostd: Hostd, baked: tuple[NodeConfig, NodeSecrets]
 ) -> None:
     greet(loop, guest, can=["configure"])
-    layer = Path(service.paths.CONFIG_LAYER)
+    layer = hostd.places.config
     layer.write_bytes(layer.read_bytes()[:300])
     code, answer = apply(loop, guest, hostd, {})
     assert (code, answer["error"][:33]) == (1, "the baked layers can't be applied")
@@ -260,7 +260,7 @@ def test_a_named_endpoint_is_resolved_and_set_once(
 ) -> None:
     answers = {"gate.example:51820": "192.0.2.7:51820"}
     monkeypatch.setattr(service.endpoints, "resolve", answers.__getitem__)
-    Path(service.paths.CONFIG_LAYER).write_bytes(config_layer(node_config("gate.example:51820")))
+    hostd.places.config.write_bytes(config_layer(node_config("gate.example:51820")))
     greet(loop, guest, endpoints={KEY: "another.example:51820"})
     turn(loop, guest, lambda: guest.of_type("uapi"))
     expected = f"set=1\npublic_key={'00' * 32}\nupdate_only=true\nendpoint=192.0.2.7:51820\n\n"

@@ -51,13 +51,13 @@ def test_the_memory_limit_leaves_room_for_qemu() -> None:
 def test_the_clock_rate_is_read_when_the_machine_starts() -> None:
     text = units.gateway_service(UNIT)
     assert "tsc_early_khz=${WGNODE_TSC_KHZ}" in settings(text, "ExecStart")[0]
-    assert settings(text, "EnvironmentFile") == [f"-{paths.TSC_ENVIRONMENT}"]
+    assert settings(text, "EnvironmentFile") == [f"-{paths.PLAIN.tsc_environment}"]
 
 
 def test_with_kvm_whether_the_hosts_kernel_moves_packets_is_seen_when_the_machine_starts() -> None:
     tcg, kvm = units.gateway_service(UNIT), units.gateway_service(replace(UNIT, accelerator="kvm"))
     assert "ifname=wgnode-lan,script=no,downscript=no,vhost=${WGNODE_VHOST}" in settings(kvm, "ExecStart")[0]
-    assert f"-{paths.VHOST_ENVIRONMENT}" in settings(kvm, "EnvironmentFile")
+    assert f"-{paths.PLAIN.vhost_environment}" in settings(kvm, "EnvironmentFile")
     assert settings(kvm, "SupplementaryGroups") == ["kvm"], "whose the device is"
     assert "-cpu host" in settings(kvm, "ExecStart")[0]
     assert "vhost" not in settings(tcg, "ExecStart")[0]
@@ -69,7 +69,7 @@ def test_vhost_is_used_where_it_can_be_opened(tmp_path: Path, device: str, answe
     (tmp_path / "there").touch()
     script = moved(units.vhost_script(), tmp_path).replace(units.VHOST_DEVICE, f"{tmp_path}/{device}")
     assert sh(script).returncode == 0
-    assert Path(f"{tmp_path}{paths.VHOST_ENVIRONMENT}").read_text() == f"WGNODE_VHOST={answer}\n"
+    assert Path(f"{tmp_path}{paths.PLAIN.vhost_environment}").read_text() == f"WGNODE_VHOST={answer}\n"
 
 
 def test_a_unit_doubles_what_systemd_would_expand() -> None:
@@ -82,30 +82,30 @@ def test_a_unit_doubles_what_systemd_would_expand() -> None:
 
 def moved(script: str, directory: Path) -> str:
     """The script with the host's directories moved into a test's."""
-    for path in (paths.RUN, paths.STATE, paths.UAPI_DIRECTORY, "/proc/cpuinfo"):
+    for path in (paths.PLAIN.run, paths.STATE, paths.UAPI_DIRECTORY, "/proc/cpuinfo"):
         script = script.replace(path, f"{directory}{path}")
     return script
 
 
 def host(directory: Path) -> None:
-    for path in (paths.RUN, f"{paths.STATE}/gateway", "/proc", "/image"):
+    for path in (paths.PLAIN.run, f"{paths.STATE}/gateway", "/proc", "/image"):
         (directory / path[1:]).mkdir(parents=True)
 
 
 def test_the_initrd_is_the_three_parts_in_order_and_private(tmp_path: Path) -> None:
     host(tmp_path)
     image = tmp_path / "image" / "initramfs.zst"
-    for file, data in ((image, "1"), (paths.CONFIG_LAYER, "2"), (paths.SECRETS_LAYER, "3")):
+    for file, data in ((image, "1"), (paths.PLAIN.config_layer, "2"), (paths.PLAIN.secrets_layer, "3")):
         Path(f"{tmp_path}{file}" if isinstance(file, str) else file).write_text(data)
     assert sh(moved(units.initrd_script(str(image.parent)), tmp_path)).returncode == 0
-    made = Path(f"{tmp_path}{paths.INITRD}")
+    made = Path(f"{tmp_path}{paths.PLAIN.initrd}")
     assert made.read_text() == "123"
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
 
 
 def test_a_missing_part_leaves_the_former_initrd(tmp_path: Path) -> None:
     host(tmp_path)
-    made = Path(f"{tmp_path}{paths.INITRD}")
+    made = Path(f"{tmp_path}{paths.PLAIN.initrd}")
     made.write_text("former")
     assert sh(moved(units.initrd_script(f"{tmp_path}/image"), tmp_path)).returncode != 0
     assert made.read_text() == "former"
@@ -115,7 +115,7 @@ def test_the_clock_rate_script_agrees_with_the_python_one(tmp_path: Path) -> Non
     host(tmp_path)
     (tmp_path / "proc/cpuinfo").write_text("processor\t: 0\nbogomips\t: 4890.85\nprocessor\t: 1\nbogomips\t: 1.0\n")
     assert sh(moved(units.tsc_script(), tmp_path)).returncode == 0
-    assert Path(f"{tmp_path}{paths.TSC_ENVIRONMENT}").read_text() == "WGNODE_TSC_KHZ=2445425\n"
+    assert Path(f"{tmp_path}{paths.PLAIN.tsc_environment}").read_text() == "WGNODE_TSC_KHZ=2445425\n"
 
 
 def test_our_link_for_wg_comes_and_goes_beside_those_of_other_programs(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_our_link_for_wg_comes_and_goes_beside_those_of_other_programs(tmp_path:
     directory.mkdir(mode=0o700)
     (directory / "other.sock").touch()
     assert sh(moved(units.link_script("berlin"), tmp_path)).returncode == 0
-    assert os.readlink(directory / "berlin.sock") == f"{tmp_path}{paths.UAPI_SOCKET}"
+    assert os.readlink(directory / "berlin.sock") == f"{tmp_path}{paths.PLAIN.uapi_socket}"
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert sh(moved(units.unlink_script("berlin"), tmp_path)).returncode == 0
     assert sorted(file.name for file in directory.iterdir()) == ["other.sock"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -9,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infra.hosts import files, network, network_change, system, undo, units
+from infra.hosts import files, network, network_change, owners, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
+from infra.resources import appliance_image
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
+from wgnode.image import paths
 
 Answer = Callable[[Sequence[str], bytes], Result]
 
@@ -51,6 +54,8 @@ class FakeHost:
         self.ssh_connection = ""
         self.listeners = self.wireguard = ""
         self.memory = (512, 0)  # MiB available, and held by the guest
+        self.machine = "0123456789abcdef0123456789abcdef"
+        self.gecos = system.COMMENT
         self.refused_ruleset = ""
         self.kept: dict[str, bytes] = {}  # everything that was ever written
         self._changes = {
@@ -125,7 +130,7 @@ class FakeHost:
         if argv == network.READ_LINKS:
             return said(json.dumps(list(self.links.values())))
         if argv == network.READ_ROUTES:
-            return said("".join(f"{to} {via} dev wgnode-br0\n" for to, via in self.routes.items()))
+            return said("".join(f"{to} {via} dev wgnode-br0 proto 119\n" for to, via in self.routes.items()))
         if name == "sh" and argv[2] == system._READ_SYSCTLS:
             return said("".join(f"{name}={self.sysctls[name]}\n" for name in argv[4:] if name in self.sysctls))
         handler = getattr(self, "_" + re.sub(r"\W", "_", name), None)
@@ -208,7 +213,8 @@ class FakeHost:
         return said()
 
     def _getent(self, argv: list[str], input: bytes) -> Result:
-        return said() if argv[2] in self.users else Result(2, "", "")
+        line = f"{argv[2]}:x:998:998:{self.gecos}:/var/lib/wgnode:/usr/sbin/nologin\n"
+        return said(line) if argv[2] in self.users else Result(2, "", "")
 
     def _useradd(self, argv: list[str], input: bytes) -> Result:
         self.users.add(argv[-1])
@@ -249,6 +255,15 @@ class FakeHost:
         self.events.append(f"set {name}={value}")
         return said()
 
+    def _owners(self) -> Iterator[str]:
+        yield f"machine {self.machine}"
+        for path, (data, *_) in sorted(self.files.items()):
+            if path.startswith(owners.DIRECTORY):
+                id = path.rpartition("/")[2].removesuffix(".json")
+                yield f"record {b64(id.encode())} {b64(data)}"
+        if layer := self.files.get(paths.PLAIN.config_layer):
+            yield f"plain {b64(layer[0])}"
+
     def _sh(self, argv: list[str], input: bytes) -> Result:
         if "SSH_CONNECTION" in argv[2]:
             return said(self.ssh_connection + "\n")
@@ -256,6 +271,11 @@ class FakeHost:
             overrides = [path for path in self.files if path.rpartition("/")[0].endswith(".service.d")]
             shown = self._systemctl(["systemctl", "show", *argv[4:]], b"")
             return said("".join(f"{path}\n" for path in overrides) + shown.stdout)
+        if argv[2] == owners.READ:
+            return said("".join(f"{line}\n" for line in self._owners()))
+        if argv[2] == appliance_image.IN_USE:
+            gateways = [data for path, (data, *_) in self.files.items() if "wgnode-gateway" in path]
+            return said() if any(argv[4].encode() in data for data in gateways) else Result(1, "", "")
         if argv[2] == files.STAT:
             found = self.stat(argv[4:]).items()
             lines = [f"{f.sha256} {f.size} {f.mode:o} {f.owner} {f.group} {path}\n" for path, f in found]
@@ -270,6 +290,10 @@ class FakeHost:
         if "os-release" in argv[2]:
             return said("os=Debian\nkernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
         return said()
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def link(name: str, *addresses: str, kind: str | None = None, master: str | None = None, **data: str) -> dict[str, Any]:

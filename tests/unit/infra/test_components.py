@@ -15,7 +15,7 @@ from pulumi.runtime import mocks
 
 from infra.components import Mesh, Site
 from infra.components.mesh_stack import MeshStackError, read_mesh
-from infra.components.site import COMMAND_HOST_KEYS, _command_connection
+from infra.components.site import COMMAND_HOST_KEYS, _command_connection, former_names
 from infra.config import HOST_KEY_TYPES, parse_mesh
 
 from .test_compiled import MESH, PIN, config, mesh
@@ -38,7 +38,10 @@ class Engine(mocks.Mocks):
         self.registered.append(args)
         added = {
             "wgnode:index:MeshTopology": {"topology": self.topology["topology"], "bundles": self.topology["bundles"]},
-            "wgnode:index:HypervisorHost": {"facts": {"kvm": True, "kvmReason": "kvm_intel is loaded"}},
+            "wgnode:index:HypervisorHost": {
+                "instance": "0b1c2d3e",
+                "facts": {"kvm": True, "kvmReason": "kvm_intel is loaded"},
+            },
             "wgnode:index:ApplianceImage": {"directory": "/var/lib/wgnode/images/x"},
         }
         return f"{args.name}-id", {**args.inputs, **added.get(args.typ, {})}
@@ -257,3 +260,27 @@ def test_a_mesh_stack_that_can_not_be_read_is_named(
     with pytest.raises(MeshStackError) as caught:
         read_mesh("dev-mesh")
     assert says in str(caught.value)
+
+
+def test_a_site_s_resources_say_whose_they_are_and_which_of_the_host_s_gateways(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    run(
+        lambda: Site(
+            "site", config(tmp_path), topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path
+        )
+    )
+    id = mesh["topology"]["sites"]["cabin"]["id"]
+    for kind in ("HypervisorHost", "NatFirewall", "Gateway"):
+        assert engine.inputs(kind)["site"] == {"id": id, "mesh": "dev", "name": "cabin"}
+    for kind in ("NatFirewall", "Gateway"):
+        assert engine.inputs(kind)["instance"] == "0b1c2d3e"
+    assert engine.inputs("HypervisorHost")["listenPort"] == 51820
+
+
+def test_what_a_site_was_called_in_programs_is_known_by_its_names_of_now_and_before(
+    mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    assert former_names(config(tmp_path), mesh["topology"]) == ["cabin"]
+    sites = {**mesh["topology"]["sites"], "cabin": {**mesh["topology"]["sites"]["cabin"], "renamedFrom": "depot"}}
+    assert former_names(config(tmp_path), {**mesh["topology"], "sites": sites}) == ["cabin", "depot"]

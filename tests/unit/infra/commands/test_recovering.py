@@ -14,8 +14,11 @@ import yaml
 from click.testing import CliRunner, Result
 
 from infra import recovery, seal
+from infra.commands.recovering import read_files
+from infra.commands.stacks import SiteStack
 from infra.hosts import pool
-from infra.hosts.host import Connection
+from infra.hosts.host import Connection, HostError
+from infra.hosts.owners import Owner, Record
 from infra.provider.kind import Imported
 from infra.resources.mesh_topology import MeshTopology
 from tests.unit.infra.commands.project import PIN, Folder
@@ -63,9 +66,9 @@ class Mesh:
         gateways = tuple(lan.replace("::/64", "::2").replace(".0/24", ".2") for lan in lans)
         config, secrets = compile_site(topology, name, bundle_of(topology, name), SiteFacts(gateways))
         sealed = seal.seal(bundle_of(topology, name), RECIPIENTS[name][1])
-        made.files[paths.CONFIG_LAYER] = (layers.config_layer(config), 0o644, "root")
-        made.files[paths.SECRETS_LAYER] = (layers.secrets_layer(secrets), 0o600, paths.USER)
-        made.files[paths.SEALED_BUNDLE] = (sealed.encode(), 0o644, "root")
+        made.files[paths.PLAIN.config_layer] = (layers.config_layer(config), 0o644, "root")
+        made.files[paths.PLAIN.secrets_layer] = (layers.secrets_layer(secrets), 0o600, paths.USER)
+        made.files[paths.PLAIN.sealed_bundle] = (sealed.encode(), 0o644, "root")
         return made
 
     def become_older_than_ids(self) -> None:
@@ -84,7 +87,7 @@ class Mesh:
             )
             header = bytes([seal.FORMAT_WITHOUT_ID]) + recipient.fingerprint(public) + seal._digest(plain.to_json())
             sealed = base64.b64encode(header + ciphertext)
-            self.hosts[address].files[paths.SEALED_BUNDLE] = (sealed, 0o644, "root")
+            self.hosts[address].files[paths.PLAIN.sealed_bundle] = (sealed, 0o644, "root")
 
     def stack(self, name: str, **changes: Any) -> None:
         host = {"address": ADDRESSES[name], "hostKeys": [PIN], "agent": True}
@@ -126,7 +129,7 @@ def test_everything_comes_back_and_the_configuration_shows_no_difference(mesh: M
     assert isinstance(imported, Imported)
     assert kind.diff({}, imported.inputs, kind.check(mesh_configuration(), {})).changes == ()
     assert imported.state["topology"] == mesh.topology.to_dict()
-    sealed = {name: mesh.hosts[at].files[paths.SEALED_BUNDLE][0].decode() for name, at in ADDRESSES.items()}
+    sealed = {name: mesh.hosts[at].files[paths.PLAIN.sealed_bundle][0].decode() for name, at in ADDRESSES.items()}
     assert imported.state["bundles"] == sealed
 
 
@@ -178,7 +181,7 @@ def test_a_dead_host_is_left_to_get_a_new_key_at_its_old_address(mesh: Mesh) -> 
 def test_a_mesh_secret_that_nobody_can_open_is_made_anew_and_its_price_is_told(mesh: Mesh, lost: str) -> None:
     for name, address in ADDRESSES.items():
         if lost == "nothing on the host":
-            del mesh.hosts[address].files[paths.SEALED_BUNDLE]
+            del mesh.hosts[address].files[paths.PLAIN.sealed_bundle]
         else:
             mesh.stack(name, recipientKey=recipient.generate()[0])
     done = run()
@@ -195,7 +198,7 @@ def test_a_mesh_secret_that_nobody_can_open_is_made_anew_and_its_price_is_told(m
 def test_one_bundle_that_opens_saves_the_mesh_secret_and_the_others_are_sealed_anew(mesh: Mesh) -> None:
     public = recipient.generate()
     mesh.stack("berlin", recipientKey=public[0])
-    del mesh.hosts[ADDRESSES["farm"]].files[paths.SEALED_BUNDLE]
+    del mesh.hosts[ADDRESSES["farm"]].files[paths.PLAIN.sealed_bundle]
     done = run()
     assert "these sites get a newly sealed bundle, which changes nothing for them" in done.stderr
     found = written(mesh.folder)
@@ -241,9 +244,9 @@ def test_what_hosts_have_that_the_stack_file_has_otherwise_stays_a_difference(me
 
 def test_hosts_that_contradict_each_other_stop_it_with_all_reasons(mesh: Mesh) -> None:
     host = mesh.hosts[ADDRESSES["cabin"]]
-    config = layers.config_of(host.files[paths.CONFIG_LAYER][0])
+    config = layers.config_of(host.files[paths.PLAIN.config_layer][0])
     other = replace(config, mesh="prod", name="paris")
-    host.files[paths.CONFIG_LAYER] = (layers.config_layer(other), 0o644, "root")
+    host.files[paths.PLAIN.config_layer] = (layers.config_layer(other), 0o644, "root")
     done = run()
     assert done.exit_code == 1
     assert "its host runs the gateway of site 'paris', not of 'cabin'" in done.stderr
@@ -253,9 +256,9 @@ def test_hosts_that_contradict_each_other_stop_it_with_all_reasons(mesh: Mesh) -
 @pytest.mark.parametrize(
     ("path", "content", "said"),
     [
-        (paths.CONFIG_LAYER, None, "so no gateway of ours"),
-        (paths.CONFIG_LAYER, b"070701", "no newc header"),
-        (paths.SECRETS_LAYER, b"\0" * 512, "no etc/wgnode/secrets.json"),
+        (paths.PLAIN.config_layer, None, "so no gateway of ours"),
+        (paths.PLAIN.config_layer, b"070701", "no newc header"),
+        (paths.PLAIN.secrets_layer, b"\0" * 512, "no etc/wgnode/secrets.json"),
     ],
 )
 def test_damaged_files_are_named_with_their_host(mesh: Mesh, path: str, content: bytes | None, said: str) -> None:
@@ -302,7 +305,7 @@ def test_hosts_of_before_ids_get_what_the_first_up_would_give_them(mesh: Mesh) -
     found = written(mesh.folder)
     for name, address in ADDRESSES.items():
         one = found["allocations"][name]
-        config = layers.config_of(mesh.hosts[address].files[paths.CONFIG_LAYER][0])
+        config = layers.config_of(mesh.hosts[address].files[paths.PLAIN.config_layer][0])
         assert one["lanMac"] == config.lan.mac == lan_mac_of_names("dev", name)
         assert len(one["id"]) == 16
     kind = MeshTopology()
@@ -337,3 +340,17 @@ def test_the_engine_takes_an_unknown_key_beside_its_own(mesh: Mesh) -> None:
     content = json.loads((mesh.folder.root / "dev-mesh.recovery.json").read_text())
     assert set(content) == {"resources", "recovered"}
     assert recovery.read(content["resources"][1]["id"]).epoch == 3
+
+
+def test_of_several_gateways_of_a_host_the_site_s_own_is_read(mesh: Mesh) -> None:
+    host, name = mesh.hosts[ADDRESSES["farm"]], "farm"
+    own = paths.Paths("3fa9c1d2")
+    for number, (called, instance) in enumerate((("office", ""), (name, own.instance))):
+        record = Record(Owner(f"3fa9c1d2e4b5060{number}", "dev", called), "1", instance, 119 + number)
+        host.files[record.path] = (record.to_json().encode(), 0o644, "root")
+    stack = SiteStack("dev-farm", name, "dev-mesh", Connection(ADDRESSES[name], (PIN,)), RECIPIENTS[name][0])
+    with pytest.raises(HostError, match=r"there is no /var/lib/wgnode/gateway-3fa9c1d2/config\.cpio"):
+        read_files(host, stack)
+    for there in (paths.PLAIN.config_layer, paths.PLAIN.secrets_layer, paths.PLAIN.sealed_bundle):
+        host.files[there.replace(paths.PLAIN.gateway, own.gateway)] = host.files.pop(there)
+    assert read_files(host, stack).remains.site == name

@@ -14,7 +14,9 @@ from infra.commands.hosts import ask_all
 from infra.commands.site_status import Answer, SiteStatus, judge
 from infra.commands.stacks import SiteStack
 from infra.commands.status_table import duration, render, size
+from infra.hosts import owners
 from infra.hosts.host import Connection, HostUnreachable, Result
+from infra.hosts.owners import Owner, Record
 from tests.unit.infra.fake_host import FakeHost
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig, encode_key
@@ -146,20 +148,24 @@ class StatusHost(FakeHost):
     def __init__(self, said: str) -> None:
         super().__init__()
         self.said = said
-        self.files[paths.CONFIG_LAYER] = (layers.config_layer(CONFIG), 0o644, "root")
+        self.asked: list[str] = []
+        self.files[paths.PLAIN.config_layer] = (layers.config_layer(CONFIG), 0o644, "root")
 
     def _sh(self, argv: list[str], input: bytes) -> Result:
+        if argv[2] == owners.READ:
+            return super()._sh(argv, input)
         assert argv[2] == site_status._READ
+        self.asked = list(argv[4:])
         return Result(0, self.said, "")
 
 
 def test_a_host_is_asked_for_health_image_and_configuration() -> None:
-    found = site_status.ask(StatusHost(json.dumps(health()) + f"\nimages/{IMAGE}\n"))
+    found = site_status.ask(StatusHost(json.dumps(health()) + f"\nimages/{IMAGE}\n"), "berlin")
     assert (found.health, found.image, found.damage) == (health(), IMAGE, "")
     assert found.config is not None
     assert found.config.digest == CONFIG.digest
     for cut_off in ("\n", '{"status": "run', "null\n", ""):
-        assert site_status.ask(StatusHost(cut_off)).health == {}
+        assert site_status.ask(StatusHost(cut_off), "berlin").health == {}
 
 
 @pytest.mark.parametrize(
@@ -181,8 +187,8 @@ def test_what_a_host_tells_and_nobody_believes_is_a_problem_and_not_an_end(lie: 
 
 def test_a_damaged_configuration_on_disk_is_told() -> None:
     host = StatusHost("\n")
-    host.files[paths.CONFIG_LAYER] = (layers.config_layer(CONFIG)[:300], 0o644, "root")
-    said = judge("dev-berlin", "berlin", "root@fake", site_status.ask(host), NOW).problems
+    host.files[paths.PLAIN.config_layer] = (layers.config_layer(CONFIG)[:300], 0o644, "root")
+    said = judge("dev-berlin", "berlin", "root@fake", site_status.ask(host, "berlin"), NOW).problems
     assert any("config.cpio is damaged" in problem for problem in said)
 
 
@@ -251,3 +257,20 @@ def test_durations_have_whole_units(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("count", "text"), [(1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB")])
 def test_sizes_have_binary_units(count: int, text: str) -> None:
     assert size(count) == text
+
+
+def test_of_several_gateways_of_a_host_the_site_s_own_is_asked() -> None:
+    host = StatusHost(json.dumps(health()) + f"\nimages/{IMAGE}\n")
+    for number, (name, instance) in enumerate((("office", ""), ("berlin", "3fa9c1d2"))):
+        record = Record(Owner(f"3fa9c1d2e4b5060{number}", "dev", name), "1", instance, 119 + number)
+        host.files[record.path] = (record.to_json().encode(), 0o644, "root")
+    host.files[paths.Paths("3fa9c1d2").config_layer] = (layers.config_layer(CONFIG), 0o644, "root")
+    found = site_status.ask(host, "berlin").config
+    assert found is not None
+    assert found.digest == CONFIG.digest
+    assert host.asked == [
+        "/var/lib/wgnode/hostd-3fa9c1d2",
+        "wgnode-gateway-3fa9c1d2.service",
+        "--instance",
+        "3fa9c1d2",
+    ]

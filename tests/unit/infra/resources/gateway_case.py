@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from infra.hosts import owners
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
@@ -20,9 +21,11 @@ CONFIG = NodeConfig(
 )
 SECRETS = NodeSecrets((PRIVATE,), {PEER: (SHARED,)})
 IMAGE = "ab" * 32
+ID = "3fa9c1d2e4b50607"
+RECORD = owners.path_of(ID)
 NEWS = {
+    "site": {"id": ID, "mesh": "demo", "name": "berlin"},
     "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "SSH-KEY"},
-    "name": "berlin",
     "image": {"directory": paths.image_directory(IMAGE), "sha256": IMAGE},
     "machine": {"memory": 160},
     "config": CONFIG.to_json().decode(),
@@ -31,8 +34,10 @@ NEWS = {
 MOVED = {"config": replace(CONFIG, addresses=("10.99.0.9/24",)).to_json().decode()}
 ROME = PeerConfig("rome", (b"\5" * 32,), ("10.3.0.0/24",), "192.0.2.7:51820")
 JOINED = {"config": replace(CONFIG, peers=(*CONFIG.peers, ROME)).to_json().decode()}
-GATEWAY_FILE, HOSTD_FILE = (f"/etc/systemd/system/{unit}" for unit in (paths.GATEWAY_UNIT, paths.HOSTD_UNIT))
-GATEWAY_UNIT, HOSTD_UNIT = (f'units["{unit}"]' for unit in (paths.GATEWAY_UNIT, paths.HOSTD_UNIT))
+GATEWAY_FILE, HOSTD_FILE = (
+    f"/etc/systemd/system/{unit}" for unit in (paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit)
+)
+GATEWAY_UNIT, HOSTD_UNIT = (f'units["{unit}"]' for unit in (paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit))
 
 
 def created(kind, **changes):
@@ -48,8 +53,8 @@ def read_paths(kind, id, state, inputs, news=None):
 
 
 def layer_digest(host):
-    return layers.config_of(host.files[paths.CONFIG_LAYER][0]).digest
+    return layers.config_of(host.files[paths.PLAIN.config_layer][0]).digest
 
 
 def hostd_file(host):
-    return next(path for path in host.files if path.startswith(paths.HOSTD_DIRECTORY))
+    return next(path for path in host.files if path.startswith(paths.PLAIN.hostd_directory))

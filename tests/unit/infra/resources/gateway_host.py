@@ -107,7 +107,7 @@ class GatewayHost(FakeHost):
         elif verb == "restart":
             self.events.append(f"restart {unit}")
             state[0] = "active"
-            if unit == paths.GATEWAY_UNIT:
+            if unit == paths.PLAIN.gateway_unit:
                 self.detached.clear()
                 self._boot()
 
@@ -119,13 +119,13 @@ class GatewayHost(FakeHost):
         return f"Id={unit}\nLoadState=loaded\nActiveState={active}\nUnitFileState={enabled}\n"
 
     def _boot(self) -> None:
-        self.files[paths.INITRD] = (b"".join(self._layers()), 0o600, paths.USER)
+        self.files[paths.PLAIN.initrd] = (b"".join(self._layers()), 0o600, paths.USER)
         self.node = self._node()
         self.node["loaded"] = self.node["applied"]
         self._asked = 0
 
     def _layers(self) -> tuple[bytes, bytes]:
-        return self.files[paths.CONFIG_LAYER][0], self.files[paths.SECRETS_LAYER][0]
+        return self.files[paths.PLAIN.config_layer][0], self.files[paths.PLAIN.secrets_layer][0]
 
     def _node(self) -> dict[str, Any]:
         """What a node with the layers on the disk reports."""
@@ -160,7 +160,7 @@ class GatewayHost(FakeHost):
         if "health --json" in argv[2]:
             return self._health()
         if argv[2] == gateway_change.CONSOLE:
-            return said(CONSOLE if argv[4] == paths.GATEWAY_UNIT else "")
+            return said(CONSOLE if argv[4] == paths.PLAIN.gateway_unit else "")
         if argv[2] == gateway_state.READ_TAPS:
             return said("".join(f"{tap}\n" for tap in argv[4:] if tap not in self.detached))
         if argv[2] == gateway_change._RESTART:
@@ -174,7 +174,7 @@ class GatewayHost(FakeHost):
                 self.files[f"{argv[4]}/{path.rsplit('/', 1)[1]}"] = self.files[path]
             return said()
         if argv[2] == gateway_change._RESTORE:
-            for path in (paths.CONFIG_LAYER, paths.SECRETS_LAYER):
+            for path in (paths.PLAIN.config_layer, paths.PLAIN.secrets_layer):
                 self.files[path] = self.files[f"{argv[4]}/{path.rsplit('/', 1)[1]}"]
             self.files["/unit"] = self.files[f"{argv[4]}/{argv[5]}"]
             return self._switch(argv[5], "/unit")
@@ -202,17 +202,17 @@ class GatewayHost(FakeHost):
         return said(json.dumps({"applied": self.node["applied"]}))
 
     def _health(self) -> Result:
-        if not any(path.endswith(".pyz") for path in self._below(paths.HOSTD_DIRECTORY)):
+        if not any(path.endswith(".pyz") for path in self._below(paths.PLAIN.hostd_directory)):
             return failed("can't find '__main__' module")
-        if self.states.get(paths.HOSTD_UNIT, [""])[0] != "active":
+        if self.states.get(paths.PLAIN.hostd_unit, [""])[0] != "active":
             return Result(3, json.dumps({"status": "unreachable", "error": "no socket"}), "")
         self._asked += 1
-        unit = self.files.get(f"{services.DIRECTORY}/{paths.GATEWAY_UNIT}", (b"",))[0].decode()
+        unit = self.files.get(f"{services.DIRECTORY}/{paths.PLAIN.gateway_unit}", (b"",))[0].decode()
         broken = self.broken_memory is not None and self.broken_memory in unit
         running = self.boots and not broken and self._asked > self.boots_after
         if self.refuses and running:
             return Result(1, json.dumps({"status": "failed", "error": self.refuses, "loaded": None}), "")
-        if not running or self.states.get(paths.GATEWAY_UNIT, [""])[0] != "active":
+        if not running or self.states.get(paths.PLAIN.gateway_unit, [""])[0] != "active":
             return Result(1, json.dumps({"status": "booting", "error": "the guest is booting"}), "")
         return said(json.dumps({"status": "running", "error": None, **self.node}))
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from infra.hosts import owners
 from infra.hosts.host import HostKeyMismatch, HostUnreachable
+from infra.hosts.owners import Owner, Record
 from infra.provider import log
 from infra.provider.kind import UNKNOWN
 from infra.provider.log import Severity
@@ -23,8 +25,9 @@ from wgnode.nodeconfig import NodeConfig
 CONNECTION = {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"}
 NETWORKS = {"uplink": "wan0", "lanInterface": "lan0", "routes": [{"to": "10.2.0.0/24", "via": "10.1.0.2"}]}
 RULES = {"uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
-HOST = {"connection": CONNECTION, "networks": NETWORKS}
-FIREWALL = {"connection": CONNECTION, **RULES}
+SITE = {"id": gateway_case.ID, "mesh": "demo", "name": "berlin"}
+HOST = {"connection": CONNECTION, "site": SITE, "networks": NETWORKS}
+FIREWALL = {"connection": CONNECTION, "site": SITE, **RULES}
 
 
 @pytest.fixture
@@ -179,11 +182,11 @@ def test_with_an_unknown_configuration_what_is_known_is_told(told):
 
 
 def stop(host):
-    host.states[paths.GATEWAY_UNIT][0] = "inactive"
+    host.states[paths.PLAIN.gateway_unit][0] = "inactive"
 
 
 def detach(host):
-    host.detached.add(paths.LAN_TAP)
+    host.detached.add(paths.PLAIN.lan_tap)
 
 
 def rewrite(host):
@@ -195,8 +198,8 @@ def rewrite(host):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (stop, f"{paths.GATEWAY_UNIT} is inactive"),
-        (detach, f"nothing is attached to {paths.LAN_TAP}"),
+        (stop, f"{paths.PLAIN.gateway_unit} is inactive"),
+        (detach, f"nothing is attached to {paths.PLAIN.lan_tap}"),
         (rewrite, "on the host is another than is wanted"),
     ],
 )
@@ -260,3 +263,11 @@ def test_fixed_differences_are_those_of_what_lies_on_the_host(told):
     lan = replace(config.lan, addresses=("10.1.0.7/24",))
     preview(Gateway, host, {**news, "config": replace(config, lan=lan).to_json().decode()}, state)
     assert "lan can't be changed while it runs" in one(told)
+
+
+def test_a_host_that_is_another_site_s_is_told_and_nothing_more(told):
+    host = FakeHost()
+    owner = Owner("77ac01d2e4b50607", "demo", "cabin")
+    host.files[owners.path_of(owner.id)] = (Record(owner, "1").to_json().encode(), 0o644, "root")
+    preview(HypervisorHost, host, {**HOST, "networks": {**NETWORKS, "uplink": "wan9"}})
+    assert "would be refused: host root@fake: it is the host of site 'cabin' of mesh 'demo'" in one(told)

@@ -19,6 +19,7 @@ from tests.unit.infra.resources.gateway_case import (
     GATEWAY_FILE,
     GATEWAY_UNIT,
     HOSTD_FILE,
+    ID,
     IMAGE,
     JOINED,
     MOVED,
@@ -194,7 +195,7 @@ def test_another_accelerator_is_announced_as_a_new_guest(kind, before, now, says
 
 def test_a_check_tells_what_the_host_will_say(kind):
     inputs = kind.check(NEWS, {})
-    assert inputs["units"] == dict.fromkeys((paths.GATEWAY_UNIT, paths.HOSTD_UNIT), "active, enabled")
+    assert inputs["units"] == dict.fromkeys((paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit), "active, enabled")
     assert inputs["publicKey"] == base64.b64encode(PUBLIC).decode()
     assert inputs["addresses"] == ["10.99.0.1/24"]
 
@@ -242,7 +243,7 @@ def test_the_refusal_of_secrets_never_quotes_them(kind):
 
 def test_right_after_creation_nothing_differs(kind):
     inputs, id, state = created(kind)
-    assert id == "berlin"
+    assert id == ID
     assert state["live"] == expected_live_digest(CONFIG, SECRETS)
     assert kind.diff(state, inputs, inputs).changes == ()
     assert kind.read(id, state, inputs) == (state, inputs)
@@ -266,7 +267,7 @@ def test_an_edited_file_is_drift_by_its_name(kind, host, file):
 @pytest.mark.parametrize(("mode", "owner"), [(0o644, "wgnode"), (0o600, "root")])
 def test_secrets_readable_by_others_are_drift(kind, host, mode, owner):
     inputs, id, state = created(kind)
-    host.files[paths.SECRETS_LAYER] = (host.files[paths.SECRETS_LAYER][0], mode, owner)
+    host.files[paths.PLAIN.secrets_layer] = (host.files[paths.PLAIN.secrets_layer][0], mode, owner)
     assert read_paths(kind, id, state, inputs) == ["files.secrets"]
 
 
@@ -278,9 +279,9 @@ def test_a_missing_companion_is_drift_and_then_nobody_can_ask_the_node(kind, hos
 
 def test_a_stopped_gateway_is_drift_by_its_unit(kind, host):
     inputs, id, state = created(kind)
-    host.states[paths.GATEWAY_UNIT][0] = "inactive"
+    host.states[paths.PLAIN.gateway_unit][0] = "inactive"
     found, real_inputs = kind.read(id, state, inputs)
-    assert found["units"][paths.GATEWAY_UNIT] == "inactive, enabled"
+    assert found["units"][paths.PLAIN.gateway_unit] == "inactive, enabled"
     changes = kind.diff(found, real_inputs, inputs).changes
     assert [(change.path, change.drift) for change in changes] == [
         ('units["wgnode-gateway.service"]', True),
@@ -291,7 +292,7 @@ def test_a_stopped_gateway_is_drift_by_its_unit(kind, host):
 
 def test_a_gateway_that_would_not_start_at_boot_is_drift(kind, host):
     inputs, id, state = created(kind)
-    host.states[paths.GATEWAY_UNIT][1] = "disabled"
+    host.states[paths.PLAIN.gateway_unit][1] = "disabled"
     assert read_paths(kind, id, state, inputs) == [GATEWAY_UNIT]
 
 
@@ -381,14 +382,15 @@ def test_a_new_peer_is_shown_by_name_before_it_is_there(kind):
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
-        ({"name": "munich"}, "name"),
-        ({"connection": {**NEWS["connection"], "address": "192.0.2.9"}}, "connection.address"),
+        ({"site": {**NEWS["site"], "id": "0" * 16}}, ["site.id"]),
+        ({"site": {**NEWS["site"], "name": "munich"}}, []),
+        ({"connection": {**NEWS["connection"], "address": "192.0.2.9"}}, []),
     ],
 )
-def test_another_host_or_name_is_another_gateway_and_the_old_one_goes_first(kind, changes, path):
+def test_another_site_is_another_gateway_another_name_or_address_is_none(kind, changes, path):
     inputs, _, state = created(kind)
     diff = kind.diff(state, inputs, kind.check({**NEWS, **changes}, inputs))
-    assert [change.path for change in diff.changes if change.replace] == [path]
+    assert [change.path for change in diff.changes if change.replace] == path
     assert diff.delete_before_replace
 
 
@@ -441,8 +443,8 @@ def test_a_gateway_is_read_in_one_round_trip(kind, host):
 
 def test_a_directory_that_others_may_write_to_is_drift_and_mended_under_what_runs(kind, host):
     inputs, id, state = created(kind)
-    host.directories[paths.GATEWAY] = "0777 root:root"
-    assert read_paths(kind, id, state, inputs) == [f'directories["{paths.GATEWAY}"]']
+    host.directories[paths.PLAIN.gateway] = "0777 root:root"
+    assert read_paths(kind, id, state, inputs) == [f'directories["{paths.PLAIN.gateway}"]']
     host.events.clear()
     kind.update(id, state, inputs, False)
     assert host.restarted == []

@@ -18,10 +18,12 @@ from tests.unit.infra.resources.gateway_case import (
     GATEWAY_UNIT,
     HOSTD_FILE,
     HOSTD_UNIT,
+    ID,
     JOINED,
     MOVED,
     NEWS,
     PRIVATE,
+    RECORD,
     SECRETS,
     created,
     hostd_file,
@@ -59,20 +61,21 @@ def test_first_the_companion_then_the_layers_and_the_gateway_last(kind, host):
     inputs, *_ = created(kind)
     files = desired(inputs).files
     assert [event for event in host.events if not event.startswith("make")] == [
+        f"write {RECORD}",
         *(f"write {files[name].path}" for name in ("hostd", "hostdUnit")),
         "daemon-reload",
-        f"restart {paths.HOSTD_UNIT}",
+        f"restart {paths.PLAIN.hostd_unit}",
         *(f"write {files[name].path}" for name in ("config", "secrets")),
-        f"write {paths.GATEWAY}/{paths.GATEWAY_UNIT}",
+        f"write {paths.PLAIN.gateway}/{paths.PLAIN.gateway_unit}",
         "daemon-reload",
-        f"restart {paths.GATEWAY_UNIT}",
+        f"restart {paths.PLAIN.gateway_unit}",
     ]
-    assert host.states == {unit: ["active", "enabled"] for unit in (paths.HOSTD_UNIT, paths.GATEWAY_UNIT)}
+    assert host.states == {unit: ["active", "enabled"] for unit in (paths.PLAIN.hostd_unit, paths.PLAIN.gateway_unit)}
 
 
 def test_the_directories_are_open_to_the_user_of_qemu_whatever_the_umask(kind, host):
     created(kind)
-    assert host.directories == dict.fromkeys((paths.GATEWAY, paths.HOSTD_DIRECTORY), "0755 root:root")
+    assert host.directories == dict.fromkeys((paths.PLAIN.gateway, paths.PLAIN.hostd_directory), "0755 root:root")
 
 
 def test_creating_it_again_changes_nothing(kind, host):
@@ -80,8 +83,21 @@ def test_creating_it_again_changes_nothing(kind, host):
     host.events.clear()
     host.commands.clear()
     created(kind)
-    assert host.events == []
+    assert host.events == [f"write {RECORD}"], "with its own claim"
     assert not [command for command in host.commands if command.startswith("systemctl")]
+
+
+def test_another_name_is_an_update_in_place_and_the_guest_runs_on(kind, host):
+    inputs, id, state = created(kind)
+    host.events.clear()
+    config = replace(CONFIG, name="lager").to_json().decode()
+    renamed = kind.check({**NEWS, "site": {**NEWS["site"], "name": "lager"}, "config": config}, inputs)
+    assert not [change for change in kind.diff(state, inputs, renamed).changes if change.replace]
+    state = kind.update(id, state, renamed, False)
+    assert (host.restarted, host.changed_live) == ([paths.PLAIN.hostd_unit], 1)
+    assert kind.diff(*kind.read(id, state, renamed), renamed).changes == ()
+    assert b"-name wgnode-lager" in host.files[GATEWAY_FILE][0], "for its next start"
+    assert b"--name lager" in host.files[HOSTD_FILE][0]
 
 
 def test_another_configuration_is_written_and_then_changed_live(kind, host):
@@ -89,7 +105,7 @@ def test_another_configuration_is_written_and_then_changed_live(kind, host):
     host.events.clear()
     news = kind.check({**NEWS, **JOINED}, inputs)
     state = kind.update(id, state, news, False)
-    assert host.events == [f"write {paths.CONFIG_LAYER}", "change live"]
+    assert host.events == [f"write {paths.PLAIN.config_layer}", "change live"]
     assert kind.diff(state, news, news).changes == ()
     assert state["loaded"] == CONFIG.digest != state["applied"]
 
@@ -100,7 +116,7 @@ def test_what_the_running_node_can_not_take_needs_a_new_guest(kind, host):
     host.live_answer = {"restart": "lan can't be changed while it runs"}
     news = kind.check({**NEWS, **MOVED}, inputs)
     state = kind.update(id, state, news, False)
-    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert host.restarted == [paths.PLAIN.gateway_unit]
     assert kind.diff(state, news, news).changes == ()
 
 
@@ -139,22 +155,22 @@ def test_another_machine_is_a_new_guest(kind, host):
     host.events.clear()
     kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 256}}, inputs), False)
     assert host.events == [
-        f"write {paths.GATEWAY}/{paths.GATEWAY_UNIT}",
+        f"write {paths.PLAIN.gateway}/{paths.PLAIN.gateway_unit}",
         "daemon-reload",
-        f"restart {paths.GATEWAY_UNIT}",
+        f"restart {paths.PLAIN.gateway_unit}",
     ]
-    assert not [path for path in host.files if path.startswith(paths.PREVIOUS)], "not needed any more"
+    assert not [path for path in host.files if path.startswith(paths.PLAIN.previous)], "not needed any more"
 
 
 def test_what_a_killed_run_kept_of_the_former_gateway_is_drift_and_goes(kind, host):
     inputs, id, state = created(kind)
-    host.directories[paths.PREVIOUS] = "0700 root:root"
-    host.files[f"{paths.PREVIOUS}/secrets.cpio"] = (b"former", 0o600, "wgnode")
-    assert read_paths(kind, id, state, inputs) == [f'directories["{paths.PREVIOUS}"]']
+    host.directories[paths.PLAIN.previous] = "0700 root:root"
+    host.files[f"{paths.PLAIN.previous}/secrets.cpio"] = (b"former", 0o600, "wgnode")
+    assert read_paths(kind, id, state, inputs) == [f'directories["{paths.PLAIN.previous}"]']
     host.events.clear()
     kind.update(id, state, inputs, False)
     assert read_paths(kind, id, state, inputs) == []
-    assert (f"{paths.PREVIOUS}/secrets.cpio" in host.files, host.events) == (False, [])
+    assert (f"{paths.PLAIN.previous}/secrets.cpio" in host.files, host.events) == (False, [])
 
 
 def test_a_new_guest_that_does_not_run_makes_room_for_the_former_one(kind, host):
@@ -191,13 +207,13 @@ def test_a_guest_without_room_is_refused_while_the_former_one_runs_on(kind, host
         kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 261}}, inputs), False)
     assert host.restarted == []
     kind.update(id, state, kind.check({**NEWS, "machine": {"memory": 260}}, inputs), False)
-    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert host.restarted == [paths.PLAIN.gateway_unit]
 
 
 def test_half_a_change_on_the_disk_is_not_what_is_gone_back_to(kind, host):
     inputs, id, state = created(kind)
     joined = kind.check({**NEWS, **JOINED}, inputs)
-    host.files[paths.CONFIG_LAYER] = (desired(joined).files["config"].data, 0o644, "root")
+    host.files[paths.PLAIN.config_layer] = (desired(joined).files["config"].data, 0o644, "root")
     host.broken_memory, host.restarts_by_itself = "-m 256", 3
     bigger = kind.check({**NEWS, **JOINED, "machine": {"memory": 256}}, inputs)
     with pytest.raises(Partial) as error:
@@ -205,7 +221,7 @@ def test_half_a_change_on_the_disk_is_not_what_is_gone_back_to(kind, host):
     assert "former" not in str(error.value)
 
 
-@pytest.mark.parametrize("broken", ["switch", f"{paths.GATEWAY}/{paths.GATEWAY_UNIT}"])
+@pytest.mark.parametrize("broken", ["switch", f"{paths.PLAIN.gateway}/{paths.PLAIN.gateway_unit}"])
 def test_an_update_that_ends_before_the_new_guest_starts_is_gone_on_with(kind, host, broken):
     inputs, id, state = created(kind)
     bigger = kind.check({**NEWS, "machine": {"memory": 192}}, inputs)
@@ -216,25 +232,25 @@ def test_an_update_that_ends_before_the_new_guest_starts_is_gone_on_with(kind, h
     host.events.clear()
     assert [change.path for change in kind.diff(raised.value.state, bigger, bigger).changes]
     kind.update(id, raised.value.state, bigger, False)
-    assert paths.GATEWAY_UNIT in host.restarted
+    assert paths.PLAIN.gateway_unit in host.restarted
 
 
 def test_a_tap_made_anew_under_the_guest_is_drift_and_needs_a_new_guest(kind, host):
     inputs, id, state = created(kind)
-    host.detached = {paths.LAN_TAP}
+    host.detached = {paths.PLAIN.lan_tap}
     assert read_paths(kind, id, state, inputs) == ['taps["wgnode-lan"]']
     host.events.clear()
     kind.update(id, state, inputs, False)
-    assert host.restarted == [paths.GATEWAY_UNIT]
+    assert host.restarted == [paths.PLAIN.gateway_unit]
     assert read_paths(kind, id, state, inputs) == []
 
 
 def test_the_sealed_bundle_is_kept_on_the_host_and_a_new_one_disturbs_nothing(kind, host):
     inputs, id, state = created(kind, bundle="sealed")
-    assert host.files[paths.SEALED_BUNDLE] == (b"sealed", 0o644, "root")
+    assert host.files[paths.PLAIN.sealed_bundle] == (b"sealed", 0o644, "root")
     host.events.clear()
     state = kind.update(id, state, kind.check({**NEWS, "bundle": "resealed"}, inputs), False)
-    assert host.events == [f"write {paths.SEALED_BUNDLE}"]
+    assert host.events == [f"write {paths.PLAIN.sealed_bundle}"]
 
 
 @pytest.mark.parametrize("change", ["hostd gone", "hostd stopped", "unit edited"])
@@ -243,24 +259,28 @@ def test_mending_the_companion_leaves_the_gateway_running(kind, host, change):
     if change == "hostd gone":
         host.remove(hostd_file(host))
     elif change == "hostd stopped":
-        host.states[paths.HOSTD_UNIT][0] = "failed"
+        host.states[paths.PLAIN.hostd_unit][0] = "failed"
     else:
         host.files[HOSTD_FILE] = (b"edited", 0o644, "root")
     host.events.clear()
     state = kind.update(id, state, inputs, False)
-    assert host.restarted == [paths.HOSTD_UNIT]
+    assert host.restarted == [paths.PLAIN.hostd_unit]
     assert kind.diff(state, inputs, inputs).changes == ()
 
 
 def test_a_companion_of_another_version_takes_the_place_of_the_old_one(kind, host):
     inputs, id, state = created(kind)
-    old, current = f"{paths.HOSTD_DIRECTORY}/0123456789abcdef.pyz", hostd_file(host)
+    old, current = f"{paths.PLAIN.hostd_directory}/0123456789abcdef.pyz", hostd_file(host)
     host.files[old] = host.files.pop(current)
     assert read_paths(kind, id, state, inputs) == ["files.hostd"]  # the old one can still be asked
     kind.update(id, state, inputs, False)
     assert current in host.files
     assert old not in host.files
-    assert host.restarted == [paths.HOSTD_UNIT, paths.GATEWAY_UNIT, paths.HOSTD_UNIT]  # two of them at creation
+    assert host.restarted == [
+        paths.PLAIN.hostd_unit,
+        paths.PLAIN.gateway_unit,
+        paths.PLAIN.hostd_unit,
+    ]  # two of them at creation
 
 
 def test_a_node_that_has_drifted_under_a_missing_companion_is_changed_live(kind, host):
@@ -269,7 +289,7 @@ def test_a_node_that_has_drifted_under_a_missing_companion_is_changed_live(kind,
     host.node["live"] = "00" * 32
     host.events.clear()
     kind.update(id, state, inputs, False)
-    assert host.restarted == [paths.HOSTD_UNIT]
+    assert host.restarted == [paths.PLAIN.hostd_unit]
     assert host.changed_live == 1
 
 
@@ -278,10 +298,10 @@ def test_companion_and_configuration_at_once_restart_the_companion_alone(kind, h
     host.remove(hostd_file(host))
     host.events.clear()
     kind.update(id, state, kind.check({**NEWS, **MOVED}, inputs), False)
-    assert (host.restarted, host.changed_live) == ([paths.HOSTD_UNIT], 1)
+    assert (host.restarted, host.changed_live) == ([paths.PLAIN.hostd_unit], 1)
 
 
-@pytest.mark.parametrize("unit", [paths.GATEWAY_UNIT, paths.HOSTD_UNIT])
+@pytest.mark.parametrize("unit", [paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit])
 def test_a_stopped_unit_is_started_alone(kind, host, unit):
     inputs, id, state = created(kind)
     host.states[unit] = ["inactive", "disabled"]
@@ -293,10 +313,10 @@ def test_a_stopped_unit_is_started_alone(kind, host, unit):
 
 def test_a_gateway_that_would_not_start_at_boot_is_enabled_and_runs_on(kind, host):
     inputs, id, state = created(kind)
-    host.states[paths.GATEWAY_UNIT][1] = "disabled"
+    host.states[paths.PLAIN.gateway_unit][1] = "disabled"
     host.events.clear()
     kind.update(id, state, inputs, False)
-    assert (host.states[paths.GATEWAY_UNIT], host.restarted) == (["active", "enabled"], [])
+    assert (host.states[paths.PLAIN.gateway_unit], host.restarted) == (["active", "enabled"], [])
 
 
 def test_a_device_changed_while_it_runs_is_changed_back_live(kind, host):
@@ -308,7 +328,7 @@ def test_a_device_changed_while_it_runs_is_changed_back_live(kind, host):
     assert state["live"] == inputs["live"]
 
 
-@pytest.mark.parametrize("layer", [paths.CONFIG_LAYER, paths.SECRETS_LAYER])
+@pytest.mark.parametrize("layer", [paths.PLAIN.config_layer, paths.PLAIN.secrets_layer])
 def test_a_layer_mended_under_a_node_that_runs_as_wanted_restarts_nothing(kind, host, layer):
     inputs, id, state = created(kind)
     host.files[layer] = (b"edited", 0o666, "root")
@@ -412,23 +432,23 @@ def test_what_was_made_before_a_failure_is_kept_and_differs(kind, host):
     host.fails = gateway_change._SWITCH
     with pytest.raises(Partial) as error:
         created(kind)
-    assert error.value.id == "berlin"
+    assert error.value.id == ID
     state = error.value.state
     assert {"config", "secrets", "hostd", "hostdUnit"} == set(state["files"])
     inputs = error.value.inputs
     differing = {change.path for change in kind.diff(state, inputs, inputs).changes}
     assert {"files.gatewayUnit", "applied", "live"} <= differing
     host.fails = None
-    state = kind.update("berlin", state, inputs, False)
+    state = kind.update(ID, state, inputs, False)
     assert kind.diff(state, inputs, inputs).changes == ()
 
 
 def test_a_host_lost_half_way_keeps_the_gateway_in_state_as_unfinished(kind, host):
-    host.fails, host.loses_connection = paths.SECRETS_LAYER, True
+    host.fails, host.loses_connection = paths.PLAIN.secrets_layer, True
     with pytest.raises(Partial) as error:
         created(kind)
     inputs, state = error.value.inputs, error.value.state
-    assert (error.value.id, state["connection"]) == ("berlin", inputs["connection"])
+    assert (error.value.id, state["connection"]) == (ID, inputs["connection"])
     differing = {change.path for change in kind.diff(state, inputs, inputs).changes}
     assert {"files.config", "files.secrets", GATEWAY_UNIT, HOSTD_UNIT, "applied", "live"} <= differing
 
@@ -439,7 +459,7 @@ def test_a_host_that_was_never_reached_has_no_gateway(kind, host):
         Gateway(connect=lambda _: host._reach()).create("berlin-gateway", kind.check(NEWS, {}), False)
 
 
-@pytest.mark.parametrize("fails", [paths.SECRETS_LAYER, "switch", f"restart {paths.HOSTD_UNIT}"])
+@pytest.mark.parametrize("fails", [paths.PLAIN.secrets_layer, "switch", f"restart {paths.PLAIN.hostd_unit}"])
 def test_no_key_is_in_the_text_of_a_failure(kind, host, fails):
     host.fails = fails
     with pytest.raises(Partial) as error:
@@ -455,11 +475,13 @@ def test_deleting_leaves_no_file_and_no_running_unit(kind, host):
     host.files["/var/lib/wgnode/images/x/vmlinux"] = (b"other", 0o644, "root")
     before = dict(host.files)
     _, id, state = created(kind)
-    host.files[f"{paths.SECRETS_LAYER}.Xy12"] = (b"half a write", 0o600, "root")
-    assert paths.INITRD in host.files
+    host.files[f"{paths.PLAIN.secrets_layer}.Xy12"] = (b"half a write", 0o600, "root")
+    assert paths.PLAIN.initrd in host.files
     kind.delete(id, state)
     assert host.files == before
-    assert host.states == {unit: ["inactive", "disabled"] for unit in (paths.GATEWAY_UNIT, paths.HOSTD_UNIT)}
+    assert host.states == {
+        unit: ["inactive", "disabled"] for unit in (paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit)
+    }
 
 
 def test_deleting_twice_is_no_error(kind, host):

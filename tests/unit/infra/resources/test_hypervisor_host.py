@@ -6,17 +6,22 @@ from typing import ClassVar
 
 import pytest
 
-from infra.hosts import facts, network_change, undo
+from infra.hosts import facts, network_change, owners, undo
 from infra.hosts.host import HostError, Result
-from infra.hosts.network_change import SCRIPT, UNIT
 from infra.provider.kind import UNKNOWN, CheckError, Partial
 from infra.resources import host_checks
 from infra.resources.hypervisor_host import PACKAGES, HypervisorHost
-from infra.resources.hypervisor_state import DIRECTORIES, FOUND, SYSCTL_FILE
+from infra.resources.hypervisor_state import FOUND, directories
 from tests.unit.infra.fake_host import FakeHost, link, said
+from wgnode.image.paths import PLAIN
+
+SCRIPT, UNIT, SYSCTL_FILE = PLAIN.network_script, PLAIN.network_unit, PLAIN.sysctl_file
+DIRECTORIES = directories(PLAIN)
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
+RECORD = owners.path_of("3fa9c1d2e4b50607")
 NEWS = {
+    "site": {"id": "3fa9c1d2e4b50607", "mesh": "dev", "name": "berlin"},
     "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
     "networks": {
         "uplink": "wan0",
@@ -72,7 +77,7 @@ def paths(kind, state, inputs):
 
 def test_all_that_a_gateway_needs_is_there_afterwards(kind, host):
     _, id, state = created(kind)
-    assert id == "198.51.100.2"
+    assert id == "3fa9c1d2e4b50607"
     assert set(PACKAGES) <= host.packages
     assert host.users == {"wgnode"}
     assert host.directories == DIRECTORIES
@@ -93,7 +98,9 @@ def test_reading_probes_no_guest_that_is_known_to_run(kind, host, monkeypatch):
     inputs, id, state = created(kind)
     asked = []
     of = facts.of
-    monkeypatch.setattr(facts, "of", lambda host, seen, known=None: asked.append(known) or of(host, seen, known))
+    monkeypatch.setattr(
+        facts, "of", lambda h, seen, known=None, *more: asked.append(known) or of(h, seen, known, *more)
+    )
     kind.read(id, state, inputs)
     kind.update(id, state, inputs, False)
     assert asked == [state["facts"], None], "an update looks anew"
@@ -107,7 +114,7 @@ def test_right_after_creation_nothing_differs_and_creating_again_changes_nothing
     assert real_inputs == inputs
     host.events.clear()
     created(kind)
-    assert host.events == []
+    assert host.events == [f"write {RECORD}"], "with its own claim"
 
 
 def test_networks_are_confirmed_by_a_new_connection_before_they_are_persisted(kind, host):
@@ -399,7 +406,7 @@ def test_networks_that_lock_us_out_leave_no_unit_behind(kind, host, monkeypatch)
 
 
 def test_an_answer_that_came_through_only_after_the_undo_persists_nothing(kind, host, monkeypatch):
-    def held_up(reached):
+    def held_up(reached, new):
         host.files[f"{undo.DIRECTORY}/network.sh.ran"] = (b"", 0o644, "root")
 
     monkeypatch.setattr(network_change, "_finished", held_up)
@@ -410,7 +417,7 @@ def test_an_answer_that_came_through_only_after_the_undo_persists_nothing(kind, 
 
 
 def test_a_script_that_fails_is_taken_back_with_what_it_said(kind, host, monkeypatch):
-    def fail(reached):
+    def fail(reached, new):
         raise HostError("RTNETLINK answers: Operation not permitted")
 
     monkeypatch.setattr(network_change, "_finished", fail)
@@ -419,14 +426,16 @@ def test_a_script_that_fails_is_taken_back_with_what_it_said(kind, host, monkeyp
     assert UNIT not in host.units
 
 
-def test_only_another_address_replaces(kind):
+def test_only_another_site_replaces(kind):
     inputs, _, state = created(kind)
     key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
     assert [(one.path, one.replace) for one in kind.diff(state, inputs, key).changes] == [
         ("connection.privateKey", False)
     ]
     moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
-    assert "connection.address" in [one.path for one in kind.diff(state, inputs, moved).changes if one.replace]
+    assert not [one for one in kind.diff(state, inputs, moved).changes if one.replace]
+    other = kind.check({**NEWS, "site": {**NEWS["site"], "id": "0" * 16}}, inputs)
+    assert [one.path for one in kind.diff(state, inputs, other).changes if one.replace] == ["site.id"]
 
 
 def test_inputs_are_judged_all_at_once(kind):

@@ -5,15 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import undo
+from infra.hosts import owners, undo
 from infra.hosts.host import HostError
 from infra.provider.kind import UNKNOWN, CheckError
 from infra.resources.compare import changed_inputs
-from infra.resources.nat_firewall import FILE, UNIT, NatFirewall
+from infra.resources.nat_firewall import NatFirewall
 from tests.unit.infra.fake_host import FakeHost, failed
 from wgnode.firewall import nft
+from wgnode.image.paths import PLAIN
 
+RECORD = owners.path_of("3fa9c1d2e4b50607")
 NEWS = {
+    "site": {"id": "3fa9c1d2e4b50607", "mesh": "dev", "name": "berlin"},
     "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
     "uplink": "wan0",
     "managementNetworks": ["192.0.2.0/24"],
@@ -26,10 +29,10 @@ def host(monkeypatch):
     # The fake's nft understands the scripts that our own rules make.
     render = nft.script
 
-    def remember(chains):
+    def remember(chains, table="wgnode"):
         chains = tuple(chains)
-        made.rulesets[render(chains)] = chains
-        return render(chains)
+        made.rulesets[render(chains, table)] = chains
+        return render(chains, table)
 
     monkeypatch.setattr(nft, "script", remember)
     monkeypatch.setattr(undo, "RETRY", 0)
@@ -53,7 +56,13 @@ def without(chains, name):
 
 def test_the_undo_is_armed_before_loading_and_disarmed_after_persisting(kind, host):
     created(kind)
-    order = ["arm wgnode-undo-firewall", "load table", "new connection", f"write {FILE}", f"start {UNIT}"]
+    order = [
+        "arm wgnode-undo-firewall",
+        "load table",
+        "new connection",
+        f"write {PLAIN.firewall_file}",
+        f"start {PLAIN.firewall_unit}",
+    ]
     order += ["stop wgnode-undo-firewall.timer"]
     assert [event for event in host.events if event in order] == order
     assert not [path for path in host.files if path.startswith("/run")]
@@ -69,7 +78,7 @@ def test_creating_it_again_changes_nothing(kind, host):
     created(kind)
     host.events.clear()
     created(kind)
-    assert host.events == []
+    assert host.events == [f"write {RECORD}"], "with its own claim"
 
 
 def test_a_rule_removed_by_hand_is_found_and_mended_by_name(kind, host):
@@ -93,16 +102,16 @@ def test_rules_in_another_order_are_drift(kind, host):
 
 def test_a_unit_that_was_disabled_is_drift(kind, host):
     inputs, id, state = created(kind)
-    host.units[UNIT][1] = "disabled"
+    host.units[PLAIN.firewall_unit][1] = "disabled"
     state, _ = kind.read(id, state, inputs)
-    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [f'units["{UNIT}"]']
+    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [f'units["{PLAIN.firewall_unit}"]']
 
 
 def test_an_edited_file_is_drift(kind, host):
     inputs, id, state = created(kind)
-    host.files[FILE] = (b"flush ruleset", 0o600, "root")
+    host.files[PLAIN.firewall_file] = (b"flush ruleset", 0o600, "root")
     state, _ = kind.read(id, state, inputs)
-    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [f'files["{FILE}"]']
+    assert [change.path for change in kind.diff(state, inputs, inputs).changes] == [f'files["{PLAIN.firewall_file}"]']
 
 
 def test_without_a_new_connection_nothing_is_persisted_and_the_error_says_it_was_taken_back(kind, host, monkeypatch):
@@ -121,8 +130,8 @@ def test_without_a_new_connection_nothing_is_persisted_and_the_error_says_it_was
     kind._reconnect = lambda _: cut_off_until_the_undo()
     with pytest.raises(undo.Reverted, match=r"would lock us out.*taken it back"):
         created(kind)
-    assert FILE not in host.files
-    assert UNIT not in host.units
+    assert PLAIN.firewall_file not in host.files
+    assert PLAIN.firewall_unit not in host.units
 
 
 RAN = f"{undo.DIRECTORY}/firewall.sh.ran"
@@ -157,7 +166,7 @@ def test_a_ruleset_that_nft_refuses_arms_and_changes_nothing(kind, host):
     host.refused_ruleset = "syntax error"
     with pytest.raises(HostError, match="syntax error"):
         created(kind)
-    assert host.events == []
+    assert host.events == [f"write {RECORD}"]
 
 
 def test_a_foreign_firewall_that_drops_an_allowed_port_is_named_and_nothing_is_changed(kind, host):
@@ -181,17 +190,17 @@ def test_a_policy_or_a_set_changed_by_hand_is_found_by_name_and_mended(kind, hos
 
 def test_a_file_or_unit_is_mended_without_loading_the_table(kind, host):
     inputs, id, state = created(kind)
-    host.files[FILE] = (host.files[FILE][0], 0o644, "root")
-    override = f"/etc/systemd/system/{UNIT}.d/mine.conf"
+    host.files[PLAIN.firewall_file] = (host.files[PLAIN.firewall_file][0], 0o644, "root")
+    override = f"/etc/systemd/system/{PLAIN.firewall_unit}.d/mine.conf"
     host.files[override] = (b"", 0o644, "root")
     host.events.clear()
     state, _ = kind.read(id, state, inputs)
-    assert state["units"][UNIT] == f"active, enabled; overridden by {override}"
+    assert state["units"][PLAIN.firewall_unit] == f"active, enabled; overridden by {override}"
     paths = {change.path for change in kind.diff(state, inputs, inputs).changes}
-    assert paths == {f'files["{FILE}"]', f'units["{UNIT}"]'}
+    assert paths == {f'files["{PLAIN.firewall_file}"]', f'units["{PLAIN.firewall_unit}"]'}
     kind.update(id, state, inputs, False)
-    assert host.events == [f"write {FILE}"]
-    assert f"rm -rf /etc/systemd/system/{UNIT}.d" in "\n".join(host.commands)
+    assert host.events == [f"write {PLAIN.firewall_file}"]
+    assert f"rm -rf /etc/systemd/system/{PLAIN.firewall_unit}.d" in "\n".join(host.commands)
 
 
 LISTENING = "UNCONN 0 0 {} 0.0.0.0:* {}"
@@ -232,7 +241,7 @@ def test_stale_connections_are_forgotten_only_when_translation_changed(kind, hos
 
 def test_the_undo_brings_back_the_table_and_file_of_before(kind, host):
     inputs, id, state = created(kind)
-    old = host.files[FILE][0].decode()
+    old = host.files[PLAIN.firewall_file][0].decode()
     host.kept.clear()
     kind.update(id, state, kind.check({**NEWS, "listenPort": 51821}, inputs), False)
     script = host.kept[f"{undo.DIRECTORY}/firewall.sh"].decode()
@@ -281,15 +290,16 @@ def test_the_order_of_networks_and_ports_is_no_difference_of_the_rules(kind):
     assert kind.diff(state, inputs, news).changes == ()
 
 
-def test_only_another_address_replaces(kind):
+def test_only_another_site_replaces(kind):
     inputs, _, state = created(kind)
     key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
     assert [(change.path, change.replace) for change in kind.diff(state, inputs, key).changes] == [
         ("connection.privateKey", False)
     ]
     moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
-    changes = kind.diff(state, inputs, moved).changes
-    assert [change.path for change in changes if change.replace] == ["connection.address"]
+    assert not [change for change in kind.diff(state, inputs, moved).changes if change.replace]
+    other = kind.check({**NEWS, "site": {**NEWS["site"], "id": "0" * 16}}, inputs)
+    assert [change.path for change in kind.diff(state, inputs, other).changes if change.replace] == ["site.id"]
 
 
 def test_inputs_are_judged_all_at_once(kind):

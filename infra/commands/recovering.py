@@ -6,7 +6,7 @@ import os
 import shlex
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from infra.recovery import Recovery
 from infra.resources.mesh_topology import FIRST_EPOCH
 from wgnode import recipient, yamlfile
 from wgnode.image import layers
+from wgnode.image.paths import PLAIN
 from wgnode.nodeconfig import KEY_LENGTH, encode_key
 from wgnode.topology import identity
 from wgnode.topology import recover as topology
@@ -65,7 +66,7 @@ def recover(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> Found
     sites = _read_stacks(folder, stacks, lost)
     mesh_stack = _one_mesh_stack(sites)
     configured = read_mesh(folder, mesh_stack)
-    files = [_with_former(one, configured) for one in _ask(sites)]
+    files = _ask(sites, configured)
     try:
         mesh = topology.recover([one.remains for one in files], lost)
     except RecoveryError as error:
@@ -145,9 +146,9 @@ def _one_mesh_stack(sites: Sequence[SiteStack]) -> str:
 # The hosts
 
 
-def _ask(sites: Sequence[SiteStack]) -> list[Files]:
+def _ask(sites: Sequence[SiteStack], configured: Mapping[str, Any]) -> list[Files]:
     """Raises RecoverError for all hosts that can't be read: a site that runs must not get a new key unasked."""
-    answers = ask_all(sites, lambda site: read_files(pool.connect(site.connection), site), WAIT)
+    answers = ask_all(sites, lambda site: read_files(pool.connect(site.connection), site, configured), WAIT)
     errors = [
         f"{site.stack}: {answer}\n    (if it is gone for good: --lost {site.site})"
         for site, answer in zip(sites, answers, strict=True)
@@ -158,9 +159,11 @@ def _ask(sites: Sequence[SiteStack]) -> list[Files]:
     return [answer for answer in answers if isinstance(answer, Files)]
 
 
-def read_files(host: Host, site: SiteStack) -> Files:
-    """Raises HostError where there is no gateway, or its files can't be read."""
-    paths = owners.paths_of(answer(host, owners.QUERY), site.site)
+def read_files(host: Host, site: SiteStack, configured: Mapping[str, Any]) -> Files:
+    """`configured` is the mesh's. Raises HostError where there is no gateway, or its files can't be read."""
+    former = _renamed_from(_entries(configured).get(site.site))
+    record = _record(answer(host, owners.QUERY), site.site, former, configured.get("name"))
+    paths = record.paths if record else PLAIN
     config, secrets, sealed = (
         host.read_file(path) for path in (paths.config_layer, paths.secrets_layer, paths.sealed_bundle)
     )
@@ -174,7 +177,14 @@ def read_files(host: Host, site: SiteStack) -> Files:
     text = sealed.decode(errors="replace").strip() if sealed else None
     bundle, unopened = _opened(text, site, node.mesh)
     label = f"stack {site.stack}"
-    return Files(Remains(site.site, label, node, keys, bundle), text, unopened)
+    recorded = record.owner.id if record else None
+    return Files(Remains(site.site, label, node, keys, bundle, recorded, former), text, unopened)
+
+
+def _record(seen: owners.Seen, name: str, former: str | None, mesh: str | None) -> owners.Record | None:
+    """Of several gateways on a host, the one that has the site's name, or still has the name that it had before."""
+    names = [one.owner.name for one in seen.records if mesh in (None, one.owner.mesh)]
+    return owners.chosen(seen, former if former in names and name not in names else name, mesh)
 
 
 def _opened(sealed: str | None, site: SiteStack, mesh: str) -> tuple[Bundle | None, str | None]:
@@ -215,11 +225,6 @@ def _allocations(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str
 def _renamed_from(entry: Any) -> str | None:
     """Hosts know nothing of past renames, but one whose old name nobody has any more is done."""
     return entry.get("renamedFrom") if isinstance(entry, Mapping) else None
-
-
-def _with_former(files: Files, configured: Mapping[str, Any]) -> Files:
-    former = _renamed_from(_entries(configured).get(files.remains.site))
-    return replace(files, remains=replace(files.remains, former=former))
 
 
 def _generation(entry: Any) -> int:

@@ -1,20 +1,11 @@
-"""A mesh's exported state as the version before ids would have left it, and its sites' as they then were."""
+"""A mesh's exported state as the version before ids would have left it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from wgnode.topology.identity import lan_mac_of_names
-
 NEWER = ("id", "lanMac", "labels")
-
-
-def make_nodes_older(state: dict[str, Any]) -> None:
-    """What sites compile from it is what they ran then: MAC addresses from names, pre-shared keys from public keys."""
-    for topology in _topologies(state):
-        for name, site in topology["sites"].items():
-            site |= {"lanMac": lan_mac_of_names(topology["mesh"], name), "labels": [1]}
 
 
 def make_mesh_older(state: dict[str, Any]) -> None:

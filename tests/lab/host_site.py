@@ -63,15 +63,16 @@ class Site:
         return self.firewall.check({**given, **changes}, {})
 
     def create(self, kind: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        bare = getattr(kind, "_kind", kind)  # also of one that stands hosts that are away
         try:
-            self.made[kind] = self.run(lambda: kind.create("it", inputs, False))[1]
+            self.made[bare] = self.run(lambda: kind.create("it", inputs, False))[1]
         except Partial as error:
-            self.made[kind] = error.state
+            self.made[bare] = error.state
             raise
-        return self.made[kind]
+        return self.made[bare]
 
     def read(self, kind: Any, state: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        found = self.run(lambda: kind.read("id", state, inputs))
+        found = self.run(lambda: kind.read(self.site["id"], state, inputs))
         assert found is not None
         return found
 

@@ -33,6 +33,7 @@ UNREAD = "unread"
 UNREACHED = "unreached"
 PASSED_OVER = "passedOver"
 _MARKS = (UNREAD, UNREACHED, PASSED_OVER)
+_MARKS_OF_READS = {UNREAD, UNREACHED}
 
 
 class OnHost:
@@ -61,7 +62,11 @@ class OnHost:
                 foresee.judge([lambda: require(state)])
 
     def foresee(self, inputs: Properties, state: Properties | None) -> None:
-        """At a preview, before `create` or `update`: warn of what they would refuse."""
+        """At a preview, before `create` or `update`: warn of what they would refuse, unless the read before it has
+        told already that nobody gets in."""
+        told = state and _MARKS_OF_READS & state.keys() and state["connection"] == inputs.get("connection")
+        if told:
+            return
         foresee.foresee(self._kind, self._connect, inputs, state)
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:

@@ -106,15 +106,18 @@ def test_after_a_panic_of_the_guest_a_peer_that_came_live_is_there_again(lab: La
 
 
 def exhaust_memory(lab: Lab, site: str) -> None:
-    """More allowed IPs than the guest has memory for: its kernel has nothing to kill but PID 1, and panics."""
+    """More allowed IPs than the guest has memory for: its kernel has nothing to kill but PID 1, and panics.
+
+    In requests of a size that hostd takes.
+    """
     script = (
         "python3 - <<'END'\n"
         "import socket\n"
-        "s = socket.socket(socket.AF_UNIX); s.connect('/run/wgnode/uapi.sock'); s.settimeout(60)\n"
-        "nets = ''.join(f'allowed_ip=100.{a}.{b}.{c}/32\\n' for a in range(64, 72) for b in range(256)"
-        " for c in range(256))\n"
-        "s.sendall(('set=1\\npublic_key=' + '01' * 32 + '\\n' + nets + '\\n').encode())\n"
-        "print(s.recv(100))\n"
+        "for a in range(64, 72):\n"
+        "    s = socket.socket(socket.AF_UNIX); s.connect('/run/wgnode/uapi.sock'); s.settimeout(60)\n"
+        "    nets = ''.join(f'allowed_ip=100.{a}.{b}.{c}/32\\n' for b in range(256) for c in range(256))\n"
+        "    s.sendall(('set=1\\npublic_key=' + '01' * 32 + '\\n' + nets + '\\n').encode())\n"
+        "    print(s.recv(100))\n"
         "END"
     )
     before = lab.host_ssh(site, "systemctl show --property=MainPID --value wgnode-gateway").stdout

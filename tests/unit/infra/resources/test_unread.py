@@ -210,3 +210,17 @@ def test_nothing_is_forgotten_on_a_host_that_is_there():
 def test_deleting_by_a_login_that_is_gone_says_which_one_that_is(error):
     with pytest.raises(error, match="login of the last `pulumi up`"):
         on_host(error("ops may not use sudo"))[0].delete("id", STATE)
+
+
+@pytest.mark.parametrize("mark", ["unread", "unreached"])
+def test_a_preview_does_not_look_again_where_the_read_told_that_nobody_gets_in(mark, monkeypatch):
+    asked = []
+    monkeypatch.setattr(unread.foresee, "foresee", lambda *arguments: asked.append(arguments))
+    kind, _ = on_host(AWAY)
+    kind.foresee(INPUTS, {**STATE, mark: "away"})
+    assert not asked
+    kind.foresee(INPUTS, STATE)
+    kind.foresee(INPUTS, None)
+    other = {"connection": {**INPUTS["connection"], "address": "192.0.2.2"}}
+    kind.foresee(other, {**STATE, mark: "away"})
+    assert len(asked) == 3, "it was not told, or not of the way that is wanted now"

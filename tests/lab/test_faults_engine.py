@@ -151,7 +151,7 @@ def test_a_gateway_half_made_is_kept_in_state_and_finished_later(lab: Lab, deplo
     resources = json.loads(deployed.pulumi(["stack", "export", *stack]).stdout)["deployment"]["resources"]
     kept = next(one for one in resources if one["urn"].endswith("site-gateway"))
     assert kept["initErrors"]
-    assert kept["id"] == "cabin"
+    assert kept["id"] == kept["inputs"]["site"]["id"]
     converges(deployed, "dev-cabin")
 
 

@@ -103,13 +103,15 @@ class Gateway:
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
-        owner = ownership.found(answer(host, owners.QUERY), "gateway", inputs, inputs.get("instance", ""))
+        records = answer(host, owners.QUERY)
+        owner = ownership.found(records, "gateway", inputs, inputs.get("instance", ""))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         try:
             found = observed(host, desired(inputs))
         except ConfigError:  # of another version of wgnode: this one can't judge what is there, so all of it is drift
             return {**inputs, "files": {}, "units": {}, **SILENT, **kept}, inputs
-        if owner is None or (not found["files"] and not found["units"]):
+        there = found["files"] or found["units"] or ownership.claimed(records, "gateway", state)
+        if owner is None or not there:
             return None
         return {**inputs, **found, **kept}, {**inputs, **_planned(inputs)}
 

@@ -100,7 +100,8 @@ class HypervisorHost:
         traits = traits_of(seen, inputs, known)
         found = observed(seen, desired(inputs, traits))
         owner = ownership.found(seen["owners"], "host", inputs, known.instance)
-        if owner is None or (not found["files"] and not found["users"]):
+        there = found["files"] or found["users"] or ownership.claimed(seen["owners"], "host", state)
+        if owner is None or not there:
             return None
         host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
         host_checks.warn_of(host, facts.firewalls_of(seen, traits.paths.transit_tap))

@@ -192,7 +192,8 @@ class NatFirewall:
         seen = look(host, paths)
         found = observed(seen, paths)
         owner = ownership.found(seen["owners"], "firewall", inputs, paths.instance)
-        if owner is None or (not found["rules"] and not found["files"]):
+        there = found["rules"] or found["files"] or ownership.claimed(seen["owners"], "firewall", state)
+        if owner is None or not there:
             return None
         if shut := _shut(host, inputs, facts.firewalls_of(seen, paths.transit_tap)):
             log(shut, Severity.WARNING)

@@ -183,6 +183,13 @@ def found(seen: Seen, kind: ResourceKind, inputs: Properties, instance: str) -> 
     return None if seen.at(instance) is not None else ""
 
 
+def claimed(seen: Seen, kind: ResourceKind, state: Properties) -> bool:
+    """Whether the record has the resource's claim: it is still there, if only as what a deletion cut short has left."""
+    owner = owner_of(state)
+    record = seen.of(owner.id) if owner else None
+    return record is not None and "claim" in state and record.claims.get(kind) == state["claim"]
+
+
 def differences(state: Properties, news: Properties, kind: ResourceKind) -> list[PropertyChange]:
     """Where the record on the host is not ours any more, or says something else of us."""
     owner = owner_of(news)

@@ -192,9 +192,9 @@ def test_a_port_that_is_taken_is_told_with_its_process_and_nothing_is_changed(be
 
 def test_a_guest_for_which_there_is_no_memory_is_told_and_the_present_ones_counts_as_free(berlin: Site) -> None:
     host = berlin.run(lambda: pool.connect(connection({"connection": berlin.connection})))
-    berlin.run(lambda: host_checks.require_memory(host, 1))
+    berlin.run(lambda: host_checks.require_memory(host, 1, "wgnode-gateway.service"))
     with pytest.raises(HostError, match=r"to have 99999999 MiB of memory, but \d+ MiB are available; stop something"):
-        berlin.run(lambda: host_checks.require_memory(host, 99999999))
+        berlin.run(lambda: host_checks.require_memory(host, 99999999, "wgnode-gateway.service"))
     berlin.shell(
         "systemd-run --quiet --unit wgnode-gateway python3 -c 'import time; x = b\"x\" * (200 << 20); time.sleep(999)'"
     )
@@ -202,7 +202,7 @@ def test_a_guest_for_which_there_is_no_memory_is_told_and_the_present_ones_count
         deadline = time.monotonic() + 30
         while True:
             with pytest.raises(HostError) as raised:
-                berlin.run(lambda: host_checks.require_memory(host, 99999999))
+                berlin.run(lambda: host_checks.require_memory(host, 99999999, "wgnode-gateway.service"))
             used = re.search(r"available \((\d+) MiB of them the present gateway's\)", str(raised.value))
             if used and 200 <= int(used[1]) < 300:
                 break

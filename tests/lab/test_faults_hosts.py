@@ -51,7 +51,7 @@ def firewall_inputs(lab: Lab, **more: Any) -> Properties:
 @pytest.fixture
 def folder(lab: Lab) -> Iterator[None]:
     """What the firewall and the image find on a host that has been prepared."""
-    lab.console("cabin", "mkdir -p /etc/wgnode /var/lib/wgnode/images")
+    lab.console("cabin", "mkdir -p /etc/wgnode /var/lib/wgnode/images; touch /etc/wgnode/network.sh")
     yield
     lab.console("cabin", "rm -r /etc/wgnode /var/lib/wgnode")
 

@@ -14,7 +14,7 @@ from tests.lab.faults import Done, Fault, Recorded, Runner, schedule
 from tests.sample import choose
 
 # All that a resource may leave on a host, temporary files and transient units too. Link-local addresses come by
-# themselves once a guest has been there.
+# themselves once a guest has been there, and each creation has another claim.
 SNAPSHOT = r"""
 state='/var/lib/wgnode/state/*'
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -4 route; ip -6 route | grep -v ^fe80
@@ -24,7 +24,8 @@ for n in net/ipv4/ip_forward net/ipv4/conf/all/send_redirects net/ipv4/conf/all/
 find /etc /var/lib/wgnode /run/wgnode* /run/systemd/transient -xdev ! -name '*-' ! -path /run/systemd/transient \
     ! -path "$state" -printf '%p %M %u:%g %l\n' 2>/dev/null | sort
 find /etc/wgnode /etc/systemd/system /etc/sysctl.d /var/lib/wgnode -xdev -type f ! -path "$state" \
-    -exec sha256sum {} + 2>/dev/null | sort
+    ! -path '/etc/wgnode/owners/*' -exec sha256sum {} + 2>/dev/null | sort
+cat /etc/wgnode/owners/*.json 2>/dev/null | sed -E 's/("(host|firewall|gateway)": )"[0-9a-f]{16}"/\1"its claim"/'
 systemctl list-unit-files 'wgnode*'; systemctl list-units --all --plain 'wgnode*'; getent passwd; getent group
 """
 

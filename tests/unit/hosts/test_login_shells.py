@@ -353,14 +353,13 @@ def test_a_host_without_a_usable_shell_or_root_is_unread_and_not_the_end(connect
 def test_the_status_of_such_a_host_is_not_that_no_gateway_is_deployed(host, script, does):
     script("shell", f"#!/bin/sh\n{does}\n")
     with pytest.raises(NoShell):
-        site_status.ask(host)
+        site_status.ask(host, "berlin")
 
 
-def test_the_status_of_a_host_with_dirty_start_up_files_is_what_its_hostd_says(host, home, tmp_path, monkeypatch):
+def test_the_status_of_a_host_with_dirty_start_up_files_is_what_its_hostd_says(host, home, monkeypatch):
     (home / ".bashrc").write_text('echo welcome; echo \'{"status": "gone"}\'\n')
     monkeypatch.setattr(site_status, "_READ", """echo '{"status": "running"}'; echo images/""" + "ab" * 32)
-    monkeypatch.setattr(site_status.paths, "CONFIG_LAYER", str(tmp_path / "none"))
-    answer = site_status.ask(host)
+    answer = site_status.ask(host, "berlin")
     assert (answer.health, answer.image, answer.config) == ({"status": "running"}, "ab" * 32, None)
 
 

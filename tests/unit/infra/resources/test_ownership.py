@@ -237,6 +237,19 @@ def test_the_record_is_written_first_and_removed_last(kind, host):
     assert after == [f"remove {owners.DIRECTORY}", "remove /etc/wgnode"]
 
 
+def test_a_deletion_that_was_cut_short_before_the_record_went_is_done_again(kind, host):
+    inputs, _, state = created(kind)
+    record = owners.path_of(NEWS["site"]["id"])
+    kept = host.files[record]
+    kind.delete("id", state)
+    assert kind.read("id", state, inputs) is None
+    host.files[record] = kept
+    assert kind.read("id", state, inputs) is not None
+    assert kind.read("id", {**state, "claim": OTHER_TOKEN}, inputs) is None, "another's claim keeps nothing of ours"
+    kind.delete("id", state)
+    assert record not in host.files
+
+
 def test_created_again_by_another_resource_it_survives_the_old_one_s_deletion(kind, host):
     """What the engine does for a changed parent, a component in a component, a name without an alias."""
     _, _, old = created(kind)

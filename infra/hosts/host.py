@@ -151,6 +151,6 @@ class Host(Protocol):
         """A large local file, streamed; `progress` gets (bytes sent, bytes in all). Atomic as write_file is."""
         ...
 
-    def remove(self, path: str) -> None:
-        """A file or an empty directory; what is not there is no error."""
+    def remove(self, *paths: str) -> None:
+        """Files or empty directories, in this order and in one go; what is not there is no error."""
         ...

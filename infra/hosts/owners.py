@@ -167,9 +167,8 @@ def write(host: Host, record: Record) -> None:
 
 
 def remove(host: Host, id: str | None) -> None:
-    """The record, if there is one, and the folders that it was alone in."""
-    for path in (*([path_of(id)] if id else []), DIRECTORY, "/etc/wgnode"):
-        host.remove(path)
+    """The record, if there is one, and the folders that it was alone in, at once: without it nobody comes back."""
+    host.remove(*([path_of(id)] if id else []), DIRECTORY, "/etc/wgnode")
 
 
 def free_protocol(records: Iterable[Record]) -> int:

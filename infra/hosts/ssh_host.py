@@ -42,8 +42,9 @@ chown "$3" -- "$t"; chmod "$2" -- "$t"
 if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s -- "$t" "$1" &&
    [ "$(stat -c '%a %U:%G' -- "$t")" = "$(stat -c '%a %U:%G' -- "$1")" ]; then echo same; exit 0; fi
 sync -- "$t"; mv -fT -- "$t" "$1"; sync -- "$(dirname -- "$1")"; echo written"""
-_REMOVE = """if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir --ignore-fail-on-non-empty -- "$1" ||
-[ ! -e "$1" ]; else rm -f -- "$1"; fi"""
+_REMOVE = """code=0; for path; do if [ -d "$path" ] && [ ! -L "$path" ]; then
+rmdir --ignore-fail-on-non-empty -- "$path" || [ ! -e "$path" ] || code=1; else rm -f -- "$path" || code=1; fi; done
+exit $code"""
 
 # Each output follows its length in bytes and the command's exit code.
 _RUN_ALL = r"""for command; do
@@ -123,8 +124,8 @@ class SshHost:
         timeout = 60 + size / UPLOAD_RATE
         self._write(path, _pieces(source, size, progress), size, timeout, mode, f"{owner}:{group}")
 
-    def remove(self, path: str) -> None:
-        self.run(["sh", "-c", _REMOVE, "remove", path])
+    def remove(self, *paths: str) -> None:
+        self.run(["sh", "-c", _REMOVE, "remove", *paths])
 
     def _write(self, path: str, data: Iterable[bytes], size: int, timeout: float, mode: int, owner: str) -> bool:
         argv = ["sh", "-c", _WRITE, "write", path, f"{mode:o}", owner, str(size)]

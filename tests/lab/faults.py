@@ -122,9 +122,9 @@ class Counted:
         with self.steps.step(f"upload {path}", writes=True):
             self.host.upload(path, source, **options)
 
-    def remove(self, path: str) -> None:
-        with self.steps.step(f"remove {path}"):
-            self.host.remove(path)
+    def remove(self, *paths: str) -> None:
+        with self.steps.step(f"remove {' '.join(paths)}"):
+            self.host.remove(*paths)
 
 
 def _only_asks(argv: list[str]) -> bool:

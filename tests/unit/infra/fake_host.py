@@ -108,10 +108,11 @@ class FakeHost:
     def upload(self, path: str, source: str, **_: Any) -> None:
         raise NotImplementedError
 
-    def remove(self, path: str) -> None:
+    def remove(self, *paths: str) -> None:
         self._reach()
-        if self.files.pop(path, None) is not None or self.directories.pop(path, None) is not None:
-            self.events.append(f"remove {path}")
+        for path in paths:
+            if self.files.pop(path, None) is not None or self.directories.pop(path, None) is not None:
+                self.events.append(f"remove {path}")
 
     # What it is made of
 

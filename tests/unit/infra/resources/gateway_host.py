@@ -62,9 +62,10 @@ class GatewayHost(FakeHost):
         self.files[path] = (Path(source).read_bytes(), 0o644, "root")
         self.events.append(f"upload {path}")
 
-    def remove(self, path: str) -> None:
-        if not any(other.startswith(f"{path}/") for other in self.files):  # rmdir --ignore-fail-on-non-empty
-            super().remove(path)
+    def remove(self, *paths: str) -> None:
+        for path in paths:
+            if not any(other.startswith(f"{path}/") for other in self.files):  # rmdir --ignore-fail-on-non-empty
+                super().remove(path)
 
     def _fail_at(self, what: str) -> None:
         if self.fails and self.fails in what:

@@ -14,8 +14,9 @@ import pytest
 from infra.hosts import network, pool, undo
 from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoRoot, NoShell
 from infra.provider.kind import Partial
+from infra.resources.firewall_checks import require_ssh_port
+from infra.resources.firewall_state import look
 from infra.resources.inputs import connection
-from infra.resources.nat_firewall import look, require_ssh_port
 from infra.resources.unread import OnHost
 from lab.api import Lab
 from tests.unit.hosts.ssh_server import new_key

@@ -6,42 +6,34 @@ Deleting it leaves the host as it was found; packages stay.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, files, network, network_change, owners, packages, pool, system, undo, units
+from infra.hosts import facts, network, network_change, owners, pool, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
-from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
-from infra.provider.log import log
-from infra.resources import host_checks, ownership
-from infra.resources.compare import changed_inputs, join
+from infra.resources import host_checks, hypervisor_change, ownership
+from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
 from infra.resources.hypervisor_state import (
-    FOUND,
     SHARED_DIRECTORIES,
     Traits,
     Wanted,
     desired,
     directories,
-    found_sysctls,
-    found_user,
     interfaces_of,
     look,
-    mode_of,
     observed,
     plan,
     traits_of,
-    unit_file,
 )
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from infra.resources.ownership import Known, SiteInputs
-from wgnode.image.paths import IMAGES, STATE, USER
+from wgnode.image.paths import IMAGES, STATE
 from wgnode.topology.transit import Transit
 
 PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
@@ -157,7 +149,7 @@ class HypervisorHost:
             host.remove(path)
         owner = ownership.owner_of(state)
         if not ownership.others(seen, owner):
-            _put_back(host)
+            hypervisor_change.put_back(host)
         for path in (IMAGES, STATE):  # those that are empty
             host.remove(path)
         owners.remove(host, owner.id if owner else None)
@@ -176,7 +168,7 @@ class HypervisorHost:
         host_checks.require_own_routes(host, wanted.network, seen["routes"])
         owned = taken.stamp(host)
         try:
-            apply(host, lambda: self._reconnect(to), wanted, seen)
+            hypervisor_change.apply(host, lambda: self._reconnect(to), wanted, seen)
             return {**self._found(to, inputs, kept), **owned}
         except HostError as error:
             state = {**self._found_if_possible(to, inputs, wanted, kept), **owned}
@@ -205,17 +197,6 @@ def _whose(inputs: Properties) -> ownership.Wanted:
     return ownership.Wanted(owner, given["uplink"], tuple(map(str, transit.networks)), inputs["listenPort"])
 
 
-def _put_back(host: Host) -> None:
-    """What all gateways of a host shared, for the last one has gone. A user that we did not make stays."""
-    found = answer(host, files.content(FOUND))
-    system.set_sysctls(host, found_sysctls(found))
-    made = found_user(found)
-    if answer(host, system.user(USER)) and (made or (made is None and answer(host, system.is_ours(USER)))):
-        host.run(["userdel", USER])
-    host.remove(FOUND)
-    host.run(["rm", "-rf", IMAGES])
-
-
 def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], traits: Traits) -> None:
     """Raises HostError, before anything is changed, for what cannot work."""
     try:
@@ -224,64 +205,6 @@ def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], trai
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
     host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
     host_checks.require_forwarding(host, facts.firewalls_of(seen, traits.paths.transit_tap))
-
-
-def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any]) -> None:
-    """What differs, and nothing else: first all that cannot cut the way in, then the networks. Raises HostError."""
-    found = observed(seen, wanted)
-    differing = {change.path for change in plan(wanted, found)}
-    if missing := [name for name in wanted.outputs["packageStates"] if name not in found["packageStates"]]:
-        packages.install(host, missing)
-        # Again: a host that had no `nft` before could not show all of them.
-        host_checks.require_forwarding(host, facts.foreign_firewalls(host, wanted.network.paths.transit_tap))
-    paths = wanted.network.paths
-    _remember(host, found, seen)
-    if not found["users"]:
-        system.add_system_user(host, USER, STATE)
-    if _at("directories", differing):
-        system.make_directories(host, directories(paths))
-    if found["sysctls"] != wanted.outputs["sysctls"]:
-        system.set_sysctls(host, wanted.outputs["sysctls"])
-    if join("files", paths.sysctl_file) in differing:
-        host.write_file(paths.sysctl_file, wanted.files[paths.sysctl_file].encode())
-    _apply_networks(host, reconnect, wanted, seen, differing)
-
-
-def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
-    """Write down, before it is changed, what the host was like before us."""
-    kept = seen["found"]
-    made = found_user(kept)
-    if made is None:  # of an older version, or the first time
-        made = not found["users"] or (kept is not None and answer(host, system.is_ours(USER)))
-    remembered = {"sysctls": {**found["sysctls"], **found_sysctls(kept)}, "user": "made" if made else "found"}
-    text = json.dumps(remembered, indent=1, sort_keys=True) + "\n"
-    if text != kept:
-        host.write_file(FOUND, text.encode())
-
-
-def _apply_networks(
-    host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], differing: set[str]
-) -> None:
-    """Where routes alone changed, as by another site in the mesh, links are not touched."""
-    paths = wanted.network.paths
-    script, unit, text = paths.network_script, paths.network_unit, wanted.files[paths.network_script]
-
-    def enable(host: Host) -> None:
-        if _at("units", differing) or join("files", unit_file(paths)) in differing:
-            units.mend(host, unit, network_change.unit_text(paths), seen["units"].get(unit))
-
-    if _at("links", differing) or _at("routes", differing):
-        log(f"bringing up the networks of {host.name}")
-        verb: network_change.Verb = "up" if _at("links", differing) else "routes"
-        network_change.apply(host, reconnect, text, paths, before=seen["script"], verb=verb, enable=enable)
-        return
-    if join("files", script) in differing:
-        host.write_file(script, text.encode(), mode=mode_of(script, paths))
-    enable(host)
-
-
-def _at(output: str, paths: Iterable[str]) -> bool:
-    return any(path.split("[")[0].split(".")[0] == output for path in paths)
 
 
 def _state(

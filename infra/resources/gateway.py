@@ -26,7 +26,8 @@ from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
 from infra.resources.gateway_state import SILENT, Desired, desired, differences, observed
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
-from infra.resources.ownership import Known, SiteInputs
+from infra.resources.owner_judgement import Known
+from infra.resources.ownership import SiteInputs
 from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.image.paths import INSTANCE, UAPI_DIRECTORY, Paths
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, encode_key

@@ -16,7 +16,7 @@ from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
-from infra.resources import host_checks, hypervisor_change, ownership
+from infra.resources import host_checks, hypervisor_change, owner_judgement, ownership
 from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
 from infra.resources.hypervisor_state import (
@@ -32,7 +32,8 @@ from infra.resources.hypervisor_state import (
     traits_of,
 )
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
-from infra.resources.ownership import Known, SiteInputs
+from infra.resources.owner_judgement import Known
+from infra.resources.ownership import SiteInputs
 from wgnode.image.paths import IMAGES, STATE
 from wgnode.topology.transit import Transit
 
@@ -189,12 +190,12 @@ class HypervisorHost:
             return {**inputs, **nothing, "facts": {}, "traits": kept.outputs(), "instance": kept.instance}
 
 
-def _whose(inputs: Properties) -> ownership.Wanted:
+def _whose(inputs: Properties) -> owner_judgement.Wanted:
     given = inputs["networks"]
     transit = Transit.of(given["transit"].get("v4"), given["transit"].get("v6"))
     owner = ownership.owner_of(inputs)
     assert owner is not None  # check has seen to it
-    return ownership.Wanted(owner, given["uplink"], tuple(map(str, transit.networks)), inputs["listenPort"])
+    return owner_judgement.Wanted(owner, given["uplink"], tuple(map(str, transit.networks)), inputs["listenPort"])
 
 
 def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], traits: Traits) -> None:

@@ -22,7 +22,8 @@ from infra.resources.firewall_checks import require_open, require_ssh_port, shut
 from infra.resources.firewall_state import change_of, desired, differences, look, observed, paths_of
 from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
-from infra.resources.ownership import Known, SiteInputs
+from infra.resources.owner_judgement import Known
+from infra.resources.ownership import SiteInputs
 from wgnode.image.paths import INSTANCE
 
 

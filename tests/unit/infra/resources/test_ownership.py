@@ -11,7 +11,7 @@ from infra.hosts.host import HostError
 from infra.hosts.owners import Owner, Record, RecordError, Seen
 from infra.resources import ownership
 from infra.resources.hypervisor_host import HypervisorHost
-from infra.resources.ownership import Known, Wanted, decide, may_delete
+from infra.resources.owner_judgement import Known, Wanted, decide, may_delete
 from tests.unit.infra.resources.gateway_case import CONFIG
 from tests.unit.infra.resources.test_hypervisor_host import NEWS, FakeHypervisor
 from wgnode.image import layers, paths

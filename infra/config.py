@@ -1,124 +1,39 @@
 """Stack configuration: `wgmesh:mesh` of a mesh stack, `wgmesh:site` of a site stack. Judged before any resource exists.
 
-The models say what there is and what each value may be alone; what several values say together is judged in
-`mesh_problems` (wgnode/topology) and `_site_problems`. All errors come at once.
+The models say what there is, config_values.py what each value may be alone; what several values say together is judged
+in `mesh_problems` (wgnode/topology) and `site_problems`. All errors come at once.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from infra.config_errors import ConfigurationError, shape_problems
-from infra.hosts import private_key
-from wgnode import recipient
+from infra.config_values import (
+    Address,
+    Count,
+    HostAddress,
+    HostKey,
+    Interface,
+    Port,
+    PrivateKey,
+    RecipientKey,
+    SiteName,
+    SourceNetwork,
+    User,
+)
+from infra.site_problems import IMAGE, PROJECT, site_problems
 from wgnode.image.machine import SMALLEST_MEMORY
-from wgnode.image.variants import Variant
-from wgnode.topology import networks, transit
+from wgnode.topology import transit
 from wgnode.topology.compile import Reach
 from wgnode.topology.labels import Step
 from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
-from wgnode.topology.validate import HOST_NAME, Problem, mesh_problems, site_name_problem
-
-PROJECT = "wgmesh"
-SECRETS = ("host.privateKey", "recipientKey")
-HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
-INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
-# As hosts have them that take theirs from a directory too: "jane.doe", "EXAMPLE\Jane", "jane@example.org".
-USER = re.compile(r"[\w][\w.@\\+-]{0,254}\$?")
-
-
-def _site_name(text: str) -> str:
-    if problem := site_name_problem(text):
-        raise ValueError(problem)
-    return text
-
-
-def _host_address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        if HOST_NAME.fullmatch(text) and not re.fullmatch(r"[0-9.]+", text):
-            return text
-    raise ValueError(f"{text!r} is neither an address nor a host name; the port goes into `port`")
-
-
-def _host_key(text: str) -> str:
-    kind, _, rest = text.strip().partition(" ")
-    try:
-        blob = base64.b64decode((rest.split() or [""])[0], validate=True)
-    except (ValueError, binascii.Error):
-        blob = b""
-    if kind not in HOST_KEY_TYPES or not blob[4:].startswith(kind.encode()):
-        raise ValueError(
-            f"{text[:40]!r} is not an SSH host key; `wgnode host scan ADDRESS` prints them as they go here"
-        )
-    return f"{kind} {rest.split()[0]}"
-
-
-def _interface(text: str) -> str:
-    if not INTERFACE.fullmatch(text):
-        raise ValueError(f"{text!r} is not an interface name (`ip -br link` on the host lists them)")
-    return text
-
-
-def _user(text: str) -> str:
-    if not USER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a user name: letters, digits and . _ - + @ \\, no leading - or .")
-    return text
-
-
-def _source_network(text: str) -> str:
-    return text if text in ("0.0.0.0/0", "::/0") else str(networks.parse(text))
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an address; write it like 10.1.0.2, without a prefix length") from None
-
-
-def _private_key(secret: SecretStr) -> SecretStr:
-    private_key.load(secret.get_secret_value())
-    return secret
-
-
-def _recipient_key(secret: SecretStr) -> SecretStr:
-    recipient.public_of(secret.get_secret_value())
-    return secret
-
-
-def _number(value: Any) -> Any:
-    """`true` is no 1."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "a whole number")
-    return value
-
-
-SiteName = Annotated[str, AfterValidator(_site_name)]
-Interface = Annotated[str, AfterValidator(_interface)]
-SourceNetwork = Annotated[str, AfterValidator(_source_network)]
-Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
-Count = Annotated[int, BeforeValidator(_number)]
+from wgnode.topology.validate import Problem, mesh_problems
 
 
 class Model(BaseModel):
@@ -169,20 +84,20 @@ class MeshConfig(Model):
 
 
 class HostConfig(Model):
-    address: Annotated[str, AfterValidator(_host_address)] = Field(description="the host's address or name for SSH")
-    host_keys: list[Annotated[str, AfterValidator(_host_key)]] = Field(
+    address: HostAddress = Field(description="the host's address or name for SSH")
+    host_keys: list[HostKey] = Field(
         description="pin the host's keys: `wgnode host scan ADDRESS` fetches them for review"
     )
     port: Port = 22
     ssh_port: Port | None = None
-    user: Annotated[str, AfterValidator(_user)] = "root"
-    private_key: Annotated[SecretStr, AfterValidator(_private_key)] | None = None
+    user: User = "root"
+    private_key: PrivateKey | None = None
     agent: StrictBool = False
 
 
 class LanConfig(Model):
     interface: Interface = Field(description="the host's interface into the LAN")
-    gateway_addresses: list[Annotated[str, AfterValidator(_address)]] = Field(
+    gateway_addresses: list[Address] = Field(
         min_length=1, description="the gateway's own free addresses, one in each LAN of the site"
     )
     reach: Reach = Field(
@@ -214,7 +129,7 @@ class GatewayConfig(Model):
         description="what runs the virtual machine: kvm (the processor itself), tcg (software emulation, much slower)"
         " or auto (kvm where the host has it; a gateway that runs by kvm never becomes an emulated one by itself)",
     )
-    image: str = f"build/image/{Variant.PINNED.file_name}"
+    image: str = IMAGE
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     transit: TransitConfig = TransitConfig()
 
@@ -241,7 +156,7 @@ class SiteConfig(Model):
     )
     uplink: Interface = Field(description="the host's interface to the internet")
     lan: LanConfig = Field(description="the host's LAN and the gateway's addresses in it")
-    recipient_key: Annotated[SecretStr, AfterValidator(_recipient_key)] = Field(
+    recipient_key: RecipientKey = Field(
         description="the site's private recipient key, a secret; `wgnode site new` makes it, or"
         " `pulumi config set --secret --path wgmesh:site.recipientKey`"
     )
@@ -268,7 +183,7 @@ def parse_site(
     """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `clear` has those of
     SECRETS that the stack file holds in clear text, `written` what is wrong with how its values are written."""
     values = raw if isinstance(raw, Mapping) else {}
-    return _parse(SiteConfig, "site", raw, where, [*written, *_site_problems(values, root, clear)])
+    return _parse(SiteConfig, "site", raw, where, [*written, *site_problems(values, root, clear)])
 
 
 def _parse(model: type[Config], key: str, raw: Any, where: str, problems: list[Problem]) -> Config:
@@ -280,84 +195,3 @@ def _parse(model: type[Config], key: str, raw: Any, where: str, problems: list[P
         full = (Problem(f"{PROJECT}:{key}{problem.path}", problem.message) for problem in problems)
         raise ConfigurationError(where, sorted(full, key=lambda problem: problem.path))
     return parsed
-
-
-def _site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -> list[Problem]:
-    """What is wrong between values, passing over what isn't there or has another type."""
-    host, lan, gateway = (_mapping(raw, key) for key in ("host", "lan", "gateway"))
-    problems = [*_access_problems(host), *_transit_problems(_mapping(gateway, "transit"))]
-    if raw.get("uplink") and raw.get("uplink") == lan.get("interface"):
-        problems.append(
-            Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own")
-        )
-    image = gateway.get("image", GatewayConfig().image)
-    if isinstance(image, str) and "://" not in image and not gateway.get("sha256") and not (root / image).is_file():
-        problems.append(Problem(".gateway.image", _no_image(root, image)))
-    if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
-        problems.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
-    problems += [
-        Problem(
-            f".{secret}",
-            "lies in the stack file in clear text: make a new one and set it with `pulumi config set --secret --path"
-            f" {PROJECT}:site.{secret}`",
-        )
-        for secret in SECRETS
-        if secret in clear
-    ]
-    return problems
-
-
-def _no_image(root: Path, image: str) -> str:
-    """Beside it may lie one that this machine can build: it is taken only where the stack file says so."""
-    others = [(Path(image).with_name(variant.file_name), variant) for variant in (Variant.LOCAL, Variant.PLAIN)]
-    there = "".join(
-        f", or name {path}, which is there, {variant.about}"
-        for path, variant in others
-        if str(path) != image and (root / path).is_file()
-    )
-    return f"there is no {root / image}; build it with `make image`{there}"
-
-
-def _access_problems(host: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    if host and not host.get("privateKey") and not host.get("agent"):
-        problems.append(
-            Problem(
-                ".host",
-                "neither privateKey nor agent: run `pulumi config set --secret --path wgmesh:site.host.privateKey <"
-                " KEYFILE`, or use `agent: true`",
-            )
-        )
-    if host.get("privateKey") and host.get("agent") is True:
-        problems.append(Problem(".host", "both privateKey and agent; keep one of them"))
-    if host.get("hostKeys") == []:
-        problems.append(
-            Problem(
-                ".host.hostKeys",
-                f"no key is pinned: `wgnode host scan {host.get('address', 'ADDRESS')}` fetches them for review",
-            )
-        )
-    return problems
-
-
-def _transit_problems(raw: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    for family, version in (("v4", 4), ("v6", 6)):
-        text, length = raw.get(family), transit.PREFIX_LENGTHS[version]
-        if not isinstance(text, str):
-            continue
-        try:
-            network = networks.parse(text, version)
-        except ValueError as error:
-            problems.append(Problem(f".gateway.transit.{family}", str(error)))
-            continue
-        if network.prefixlen != length:
-            problems.append(
-                Problem(f".gateway.transit.{family}", f"{network} must be a /{length}: the host, the gateway, no more")
-            )
-    return problems
-
-
-def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, Mapping) else {}

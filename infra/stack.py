@@ -10,8 +10,9 @@ from typing import Any
 import pulumi
 from pulumi.runtime.config import get_config, is_config_secret
 
-from infra.config import PROJECT, SECRETS, MeshConfig, SiteConfig, parse_mesh, parse_site
+from infra.config import MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
+from infra.site_problems import PROJECT, SECRETS
 from wgnode import yamlfile
 from wgnode.topology.validate import Problem
 

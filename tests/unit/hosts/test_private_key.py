@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import SecretStr
 
-from infra.config import _private_key
+from infra.config_values import _private_key
 from infra.hosts import pool, private_key
 from infra.hosts.host import Connection
 from tests.unit.hosts.ssh_server import ssh_server

@@ -16,7 +16,8 @@ from pulumi.runtime import mocks
 from infra.components import Mesh, Site
 from infra.components.mesh_stack import MeshStackError, read_mesh
 from infra.components.site import COMMAND_HOST_KEYS, _command_connection, former_names
-from infra.config import HOST_KEY_TYPES, parse_mesh
+from infra.config import parse_mesh
+from infra.config_values import HOST_KEY_TYPES
 
 from .test_compiled import MESH, PIN, config, mesh
 

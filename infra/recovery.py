@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,13 @@ FORMAT = 2
 PREFIX = "recovered:"
 MESH = "mesh"
 """The name of component and resource in the program; it becomes the resource's id, as after `up`."""
+
+
+class RecoverError(ExplainedError):
+    """Nothing was written; the text has all reasons."""
+
+    def __init__(self, what: str, problems: Sequence[str]) -> None:
+        super().__init__("".join([what, *(f"\n  {problem}" for problem in problems)]))
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from infra import recovery, seal
-from infra.commands.recovering import read_files
+from infra.commands.host_remains import read_files
 from infra.commands.stacks import SiteStack
 from infra.hosts import pool
 from infra.hosts.host import Connection, HostError

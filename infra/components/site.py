@@ -47,62 +47,70 @@ class Site(pulumi.ComponentResource):
     ) -> None:
         compiled = _compiled(config, topology, bundle)
         super().__init__("wgnode:index:Site", name, None, opts)
-        inside = ResourceOptions(parent=self)
-        connection = _connection(config)
-        transit = config.gateway.transit.to_dict()
-        site: dict[str, Input[str]] = {
-            "id": _plain(compiled, "id"),
-            "mesh": _plain(compiled, "mesh"),
-            "name": config.name,
-        }
-        host = sdk.HypervisorHost(
-            f"{name}-host",
-            connection=connection,
-            site=site,
-            listen_port=_plain(compiled, "listenPort"),
-            networks={
-                "uplink": config.uplink,
-                "lanInterface": config.lan.interface,
-                "transit": transit,
-                "routes": _plain(compiled, "routes"),
-            },
-            opts=_after(inside, self._bootstrap(name, config)),
-        )
-        firewall = sdk.NatFirewall(
-            f"{name}-firewall",
-            connection=connection,
-            site=site,
-            instance=host.instance,
-            uplink=config.uplink,
-            transit=transit,
-            listen_port=_plain(compiled, "listenPort"),
-            management_networks=config.management_networks,
-            ssh_port=config.host.ssh_port,
-            allow=config.firewall.to_dict()["allow"],
-            opts=_after(inside, [host]),
-        )
-        image = _image(f"{name}-image", config.gateway, root, connection, _after(inside, [host]))
-        self.gateway = sdk.Gateway(
-            f"{name}-gateway",
-            connection=connection,
-            site=site,
-            instance=host.instance,
-            image={"directory": image.directory, "sha256": image.output("sha256")},
-            machine={
-                "memory": config.gateway.memory,
-                "cpus": config.gateway.cpus,
-                **_accelerator(config.gateway, host),
-            },
-            config=_plain(compiled, "config"),
-            secrets=compiled["secrets"],
-            bundle=bundle,
-            opts=_after(inside, [host, firewall, image]),
-        )
+        self._called, self._wanted, self._compiled = name, config, compiled
+        self._of: dict[str, Any] = {"connection": _connection(config), "site": _whose(config, compiled)}
+        host = self._host()
+        firewall = self._firewall(host)
+        image = _image(f"{name}-image", config.gateway, root, self._of["connection"], self._after(host))
+        self.gateway = self._gateway(bundle, host, image, firewall)
         self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")
         self.register_outputs({})
 
-    def _bootstrap(self, name: str, config: SiteConfig) -> list[pulumi.Resource]:
+    def _host(self) -> sdk.HypervisorHost:
+        return sdk.HypervisorHost(
+            f"{self._called}-host",
+            **self._of,
+            listen_port=_plain(self._compiled, "listenPort"),
+            networks={
+                "uplink": self._wanted.uplink,
+                "lanInterface": self._wanted.lan.interface,
+                "transit": self._wanted.gateway.transit.to_dict(),
+                "routes": _plain(self._compiled, "routes"),
+            },
+            opts=self._after(*self._bootstrap()),
+        )
+
+    def _firewall(self, host: sdk.HypervisorHost) -> sdk.NatFirewall:
+        return sdk.NatFirewall(
+            f"{self._called}-firewall",
+            **self._of,
+            instance=host.instance,
+            uplink=self._wanted.uplink,
+            transit=self._wanted.gateway.transit.to_dict(),
+            listen_port=_plain(self._compiled, "listenPort"),
+            management_networks=self._wanted.management_networks,
+            ssh_port=self._wanted.host.ssh_port,
+            allow=self._wanted.firewall.to_dict()["allow"],
+            opts=self._after(host),
+        )
+
+    def _gateway(
+        self,
+        bundle: Input[str | None],
+        host: sdk.HypervisorHost,
+        image: sdk.ApplianceImage,
+        firewall: sdk.NatFirewall,
+    ) -> sdk.Gateway:
+        machine = self._wanted.gateway
+        return sdk.Gateway(
+            f"{self._called}-gateway",
+            **self._of,
+            instance=host.instance,
+            image={"directory": image.directory, "sha256": image.output("sha256")},
+            machine={"memory": machine.memory, "cpus": machine.cpus, **_accelerator(machine, host)},
+            config=_plain(self._compiled, "config"),
+            secrets=self._compiled["secrets"],
+            bundle=bundle,
+            opts=self._after(host, firewall, image),
+        )
+
+    def _after(self, *others: pulumi.Resource) -> ResourceOptions:
+        """Of a part of this site that needs `others` first."""
+        return _after(ResourceOptions(parent=self), list(others))
+
+    def _bootstrap(self) -> list[pulumi.Resource]:
         """The user's own commands, one after the other, before anything of ours; the last one, if there is any."""
+        name, config = self._called, self._wanted
         if not config.bootstrap:
             return []
         from pulumi_command import remote  # only who has such commands needs that provider
@@ -153,6 +161,10 @@ def _compiled(
 def _plain(compiled: Output[dict[str, Any]], name: str) -> Output[Any]:
     """A part of what was compiled that is no secret."""
     return Output.unsecret(compiled[name])
+
+
+def _whose(config: SiteConfig, compiled: Output[dict[str, Any]]) -> dict[str, Input[str]]:
+    return {"id": _plain(compiled, "id"), "mesh": _plain(compiled, "mesh"), "name": config.name}
 
 
 def _connection(config: SiteConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from wgnode.yamlfile import block, scalar
@@ -39,17 +40,7 @@ config:
     name: {scalar(site.name)}
     # The mesh's stack.
     mesh: {scalar(site.mesh)}
-    host:
-      address: {scalar(site.address)}
-      port: {site.port}
-      # Where a router in front forwards that port to another one of the host, that one:
-      #   sshPort: 22
-      # root, or a user with sudo that asks for no password.
-      user: {scalar(site.user)}
-      # The keys that the host may show, and no other:
-      #   wgnode host scan {site.address}{_port(site.port)} --write stacks/Pulumi.{site.stack}.yaml
-      hostKeys:{_list(site.host_keys, 6)}
-{_access(site)}
+{_host(site)}
     # Where SSH to the host comes from. Everybody else is locked out.
     managementNetworks:{_list(site.management, 4)}
     # The host's interface to the internet.
@@ -100,8 +91,25 @@ def _list(items: Sequence[str], indent: int) -> str:
     return "".join(f"\n{' ' * indent}  - {scalar(item)}" for item in items) if items else " []"
 
 
-def _port(port: int) -> str:
-    return "" if port == 22 else f" --port {port}"
+def scan_command(site: NewSite, file: str | PurePath) -> str:
+    """Fetches the host's keys for review, into the stack file."""
+    port = "" if site.port == 22 else f" --port {site.port}"
+    return f"wgnode host scan {site.address}{port} --write {file}"
+
+
+def _host(site: NewSite) -> str:
+    return f"""\
+    host:
+      address: {scalar(site.address)}
+      port: {site.port}
+      # Where a router in front forwards that port to another one of the host, that one:
+      #   sshPort: 22
+      # root, or a user with sudo that asks for no password.
+      user: {scalar(site.user)}
+      # The keys that the host may show, and no other:
+      #   {scan_command(site, f"stacks/Pulumi.{site.stack}.yaml")}
+      hostKeys:{_list(site.host_keys, 6)}
+{_access(site)}"""
 
 
 def _access(site: NewSite) -> str:

@@ -15,7 +15,7 @@ import click
 
 from wgnode import recipient, yamlfile
 from wgnode.cli.neighbours import MeshFile, conflicts, mesh_with
-from wgnode.cli.newsite import NewSite, entry_text, mesh_entry, render
+from wgnode.cli.newsite import NewSite, entry_text, mesh_entry, render, scan_command
 from wgnode.topology import networks
 from wgnode.topology.model import Network
 from wgnode.topology.transit import Transit
@@ -60,12 +60,6 @@ def new(
     name: str,
     environment: str,
     mesh: str | None,
-    address: str,
-    port: int,
-    user: str,
-    agent: bool,
-    uplink: str,
-    lan_interface: str,
     lans: Sequence[str],
     gateways: Sequence[str],
     management: Sequence[str],
@@ -73,6 +67,7 @@ def new(
     directory: Path,
     add: bool,
     key_file: Path | None,
+    **given: Any,
 ) -> None:
     """Write NAME's stack file and print the entry to add to the mesh's.
 
@@ -88,15 +83,10 @@ def new(
         name=name,
         mesh=mesh or f"{environment}-mesh",
         stack=f"{environment}-{name}",
-        address=address,
-        port=port,
-        user=user,
-        agent=agent,
-        uplink=uplink,
-        lan_interface=lan_interface,
         lans=lans,
         gateway_addresses=gateways or [str(ip_network(lan)[2]) for lan in lans],
         management=management,
+        **given,
     )
     private, public = recipient.generate()
     entry = mesh_entry(site, public, endpoint)
@@ -109,13 +99,7 @@ def new(
         if add and mesh_file:
             _add(mesh_file)
         undo.pop_all()
-    click.echo(f"wrote {file}; look through it, then pin the host's keys:", err=True)
-    click.echo(f"  wgnode host scan {address}{'' if port == 22 else f' --port {port}'} --write {file}", err=True)
-    if add:
-        click.echo(f"added {name} to {directory / f'Pulumi.{site.mesh}.yaml'}", err=True)
-        return
-    click.echo(f"add this under `sites:` in {directory / f'Pulumi.{site.mesh}.yaml'}:", err=True)
-    click.echo(entry_text(name, entry), nl=False)
+    _say_how_to_go_on(site, file, entry, added=add)
 
 
 @command.command(
@@ -150,6 +134,17 @@ def public(name: str, environment: str, directory: Path, key_file: Path | None) 
         click.echo(recipient.public_of(private.strip()))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _say_how_to_go_on(site: NewSite, file: Path, entry: Mapping[str, Any], *, added: bool) -> None:
+    click.echo(f"wrote {file}; look through it, then pin the host's keys:", err=True)
+    click.echo(f"  {scan_command(site, file)}", err=True)
+    mesh = file.with_name(f"Pulumi.{site.mesh}.yaml")
+    if added:
+        click.echo(f"added {site.name} to {mesh}", err=True)
+        return
+    click.echo(f"add this under `sites:` in {mesh}:", err=True)
+    click.echo(entry_text(site.name, entry), nl=False)
 
 
 def _fits(directory: Path, site: NewSite, entry: Mapping[str, Any], add: bool) -> MeshFile | None:

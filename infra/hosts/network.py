@@ -17,6 +17,7 @@ from typing import Any
 from wgnode.image.paths import PLAIN, USER, Paths
 
 PROTOCOLS = range(119, 151)  # of the routes of a host's gateways, one each; unassigned in /etc/iproute2/rt_protos
+METRIC = 30000  # of all of them: behind what managers of networks give theirs, so that a host's own always count
 _LAN_TAP, _BRIDGE = re.compile(r"wgnode-lan|wgnlan-[0-9a-f]{8}"), re.compile(r"wgnode-br0|wgnbr-[0-9a-f]{8}")
 _OURS = re.compile(rf"wgnode-wan|wgnwan-[0-9a-f]{{8}}|{_LAN_TAP.pattern}|{_BRIDGE.pattern}")
 
@@ -52,7 +53,7 @@ def script(network: Network) -> str:
     lines = [
         f"LAN={shlex.quote(network.lan)}",
         f"TRANSIT={shlex.quote(' '.join(network.transit))}",
-        f"PROTOCOL={network.protocol}",
+        f"PROTOCOL={network.protocol} METRIC={METRIC}",
         f"WAN_TAP={network.paths.transit_tap} LAN_TAP={network.paths.lan_tap} BRIDGE={network.bridge}",
         "set_all_routes() {",
         *(f"    set_routes {version}{_routes(network, version)}" for version in (4, 6)),
@@ -88,7 +89,8 @@ def observed(links: str, routes: str, network: Network) -> dict[str, dict[str, s
     if strangers and bridge in described:
         described[bridge] += f", with {' '.join(sorted(strangers))}"
     ours = [line.split() for line in routes.splitlines() if f" proto {network.protocol} " in f"{line} "]
-    return {"links": described, "routes": {words[0]: " ".join(words[1:3]) for words in ours}}
+    # Of several to one network the first counts: `ip` lists them by metric.
+    return {"links": described, "routes": {words[0]: " ".join(words[1:3]) for words in reversed(ours)}}
 
 
 def routes_of_others(routes: str, protocol: int) -> dict[str, int]:

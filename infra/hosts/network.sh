@@ -78,21 +78,52 @@ shared() { # whether another gateway of this host is in our bridge
     return 1
 }
 
-set_routes() { # FAMILY "TO VIA"...: our routes, known by their protocol number; one that is as wanted is left alone
+set_routes() { # FAMILY "TO VIA"...: our routes, known by their protocol number and behind all that others have
     family=$1 device=$(bridge); shift
-    {
-        printf '+%s\n' "$@"
-        ip "-$family" route show proto "$PROTOCOL" | awk -v ours="$device" '{ print $1, $5 == ours ? $3 : "elsewhere" }'
-    } | awk -v device="$device" -v proto="$PROTOCOL" '
-        /^\+./ { split(line = substr($0, 2), part); wanted[line]; to[part[1]]; next }
-        NF == 2 && $0 in wanted { delete wanted[$0]; next }
-        NF == 2 && !($1 in to) { print "route del", $1, "proto", proto }
-        END { for (line in wanted) { sub(" ", " via ", line); print "route replace", line, "dev", device, "proto", proto } }
-    ' | ip "-$family" -batch -
+    plan=$({ printf '+%s\n' "$@"; ip "-$family" route show; } | plan_routes)
+    printf '%s\n' "$plan" | sed -n 's/^taken //p' | while read -r line; do
+        echo "the route to $line is not set, because this host has one itself" >&2
+    done
+    steps=$(printf '%s\n' "$plan" | sed -n '/^route /p')
+    failed=$(printf '%s\n' "$steps" | ip "-$family" -force -batch - 2>&1 >/dev/null) || true
+    [ -z "$failed" ] || printf '%s\n' "$failed" | while read -r line; do
+        number=${line##*Command failed -:}
+        [ "$number" = "$line" ] || line=$(printf '%s\n' "$steps" | sed -n "${number}p")
+        echo "$line" >&2
+    done
+    case "$failed$plan" in ''|route*) ;; *) unset_routes=yes ;; esac
+}
+
+# What is wanted ("+TO VIA") beside all routes of the table: `ip` commands in their order, and "taken TO (whose)". A
+# route of others is never replaced, nor passed: ours would not count. One of theirs that is behind ours may stay.
+plan_routes() {
+    awk -v device="$device" -v proto="$PROTOCOL" -v metric="$METRIC" '
+        /^\+./ { split(substr($0, 2), part); via[part[1]] = part[2]; next }
+        /^[^+ \t]/ {
+            to = $1 ~ /^[a-z]+$/ && $1 != "default" ? $2 : $1
+            split("", has)
+            for (i = 2; i < NF; i++) if ($i ~ /^(via|dev|proto|metric)$/) has[$i] = $(i + 1)
+            if (has["proto"] != proto) { if (to in via && has["metric"] + 0 <= metric) taken[to] = $0; next }
+            if (to in via && has["via"] == via[to] && has["dev"] == device && has["metric"] == metric) { kept[to]; next }
+            gone = "route del " to " via " has["via"] " dev " has["dev"] " proto " proto " metric " has["metric"] + 0
+            if (to in via && has["metric"] == metric) before[to] = gone; else after[++count] = gone
+        }
+        END {
+            for (to in taken) { sub(/ *$/, "", taken[to]); print "taken " to ": " taken[to] }
+            for (to in before) print before[to]
+            for (to in via) if (!(to in taken) && !(to in kept))
+                print "route add", to, "via", via[to], "dev", device, "proto", proto, "metric", metric
+            for (i = 1; i <= count; i++) print after[i]
+        }'
 }
 
 routes() { # alone: nothing else is touched
     set_all_routes
+    all_set
+}
+
+all_set() { # 4: everything is up but routes that were named
+    [ -z "${unset_routes-}" ] || exit 4
 }
 
 alone() { # the units of a host's gateways start at once, and may share a bridge
@@ -109,6 +140,7 @@ up() {
     [ "$(bridge)" != "$BRIDGE" ] || join
     ip link set "$LAN_TAP" mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
     set_all_routes
+    all_set
 }
 
 down() {

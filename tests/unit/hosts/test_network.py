@@ -40,6 +40,14 @@ def test_what_is_up_is_what_was_wanted():
     assert network.observed(up(), ROUTE_LINES, SITE) == network.described(SITE)
 
 
+def test_of_two_routes_to_one_network_the_one_that_counts_is_told():
+    wrong = "10.2.0.0/24 via 10.1.0.77 dev wgnode-br0 proto 119\n"
+    ours = ROUTE_LINES.replace("proto 119\n", "proto 119 metric 30000\n")
+    assert network.observed(up(), ours, SITE) == network.described(SITE)
+    routes = network.observed(up(), wrong + ours, SITE)["routes"]
+    assert routes == {**network.described(SITE)["routes"], "10.2.0.0/24": "via 10.1.0.77"}
+
+
 def test_the_script_is_one_that_a_shell_reads():
     checked = subprocess.run(["sh", "-n"], input=network.script(SITE), text=True, capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -70,7 +70,16 @@ def running(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "place", "changes"),
     [
-        ("HypervisorHost", hypervisor, {owners.DIRECTORY, paths.PLAIN.network_script, "/etc/wgnode/found.json"}),
+        (
+            "HypervisorHost",
+            hypervisor,
+            {
+                owners.DIRECTORY,
+                paths.PLAIN.network_script,
+                "/etc/wgnode/found.json",
+                f"/etc/systemd/system/{paths.PLAIN.network_unit}",
+            },
+        ),
         ("NatFirewall", firewalled, {paths.PLAIN.firewall_file}),
         ("Gateway", running, {f"/etc/systemd/system/{paths.PLAIN.hostd_unit}"}),
     ],

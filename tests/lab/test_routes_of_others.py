@@ -1,0 +1,95 @@
+"""network.sh beside what a host has of its own: it never takes a route, and undo and `down` leave what was there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from infra.hosts.network import Network
+from tests.lab.bare_host import bare_host
+
+pytestmark = pytest.mark.lab
+
+TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
+BEFORE = Network("wan0", "lan0", TRANSIT, {"10.99.0.0/24": "10.2.0.2", "fd99::/64": "fd00:10:2::2"})
+HOME = """ip addr add 192.168.1.10/24 dev wan0; ip route add default via 192.168.1.1 dev wan0
+ip addr add fd00:1::10/64 dev wan0 nodad; ip -6 route add default via fd00:1::1 dev wan0
+ip addr add 10.2.0.1/24 brd + dev lan0; ip addr add fd00:10:2::1/64 dev lan0 nodad
+ip rule add from 192.168.1.10 lookup 100; ip route add default via 192.168.1.1 dev wan0 table 100
+ip neigh add proxy 10.2.0.77 dev wan0"""
+
+
+def with_routes(**more: str) -> Network:
+    return replace(BEFORE, routes={**BEFORE.routes, **more})
+
+
+OWN = {
+    "192.168.1.0/24": "192.168.1.0/24 dev wan0 proto kernel scope link src 192.168.1.10",
+    "10.7.0.0/24": "10.7.0.0/24 via 192.168.1.9 dev wan0 metric 200",
+    "10.8.0.1/32": "blackhole 10.8.0.1",
+    "fd00:1::/64": "fd00:1::/64 dev wan0 proto kernel metric 256",
+}
+
+
+def test_a_route_of_the_host_is_never_taken_but_named_while_all_others_are_set() -> None:
+    more = "; ip route add 10.7.0.0/24 via 192.168.1.9 dev wan0 metric 200; ip route add blackhole 10.8.0.1"
+    taken = {to: "fd00:10:2::2" if ":" in to else "10.2.0.2" for to in OWN}
+    with bare_host(HOME + more) as host:
+        pristine = host.snapshot()
+        host.script(BEFORE)
+        as_it_was = host.snapshot()
+        for verb in ("routes", "up"):
+            done = host.script(with_routes(**{"10.3.0.0/24": "10.2.0.2", **taken}), verb)
+            assert done.returncode == 4
+            for to, own in OWN.items():
+                said = f"the route to {to.removesuffix('/32')}: {own}"
+                assert said in done.stderr
+            found = host.snapshot()
+            assert [line for line in found if line not in as_it_was] == [
+                "10.3.0.0/24 via 10.2.0.2 dev wgnode-br0 proto 119 metric 30000 "
+            ]
+            assert not [line for line in as_it_was if line not in found]
+        assert host.script(BEFORE).returncode == 0, "the undo"
+        assert host.snapshot() == as_it_was
+        host.script(BEFORE, "down")
+        assert host.snapshot() == pristine
+
+
+def test_a_route_behind_ours_is_the_hosts_fallback_and_stays() -> None:
+    fallback = "; ip route add blackhole 10.3.0.0/24 metric 4000000"
+    with bare_host(HOME + fallback) as host:
+        assert host.script(with_routes(**{"10.3.0.0/24": "10.2.0.2"})).returncode == 0
+        assert "via 10.2.0.2 dev wgnode-br0" in host.shell("ip route get 10.3.0.9")
+        host.script(BEFORE)
+        assert "blackhole 10.3.0.0/24" in host.shell("ip route")
+
+
+def test_an_uplink_that_gets_the_network_of_another_site_later_is_not_cut_off() -> None:
+    with bare_host(HOME) as host:
+        assert host.script(with_routes(**{"192.168.7.0/24": "10.2.0.2"})).returncode == 0
+        host.shell("ip addr flush dev wan0; ip addr add 192.168.7.10/24 dev wan0")
+        host.shell("ip route add default via 192.168.7.1 dev wan0")
+        assert "dev wan0 src 192.168.7.10" in host.shell("ip route get 192.168.7.1")
+        assert host.script(with_routes(**{"192.168.7.0/24": "10.2.0.2"})).returncode == 4
+
+
+def test_routes_of_an_older_version_and_of_another_next_hop_are_changed_and_no_other() -> None:
+    with bare_host(HOME) as host:
+        host.script(BEFORE)
+        as_it_was = host.snapshot()
+        for route in ("10.99.0.0/24 via 10.2.0.2", "10.66.0.0/24 via 10.2.0.9"):
+            host.shell(f"ip route add {route} dev wgnode-br0 proto 119")
+        host.shell("ip -6 route add fd99::/64 via fd00:10:2::2 dev wgnode-br0 proto 119")
+        host.shell("ip route del 10.99.0.0/24 metric 30000; ip -6 route del fd99::/64 metric 30000")
+        host.shell("ip -6 route add fd99::/64 via fd00:10:2::9 dev wgnode-br0 proto 119 metric 30000")
+        assert host.script(BEFORE, "routes").returncode == 0
+        assert host.snapshot() == as_it_was
+
+
+def test_what_the_kernel_refuses_is_named() -> None:
+    with bare_host(HOME) as host:
+        done = host.script(with_routes(**{"10.3.0.0/24": "10.77.0.2", "10.4.0.0/24": "10.2.0.2"}))
+        assert done.returncode == 4
+        assert "route add 10.3.0.0/24 via 10.77.0.2 dev wgnode-br0" in done.stderr
+        assert "10.4.0.0/24 via 10.2.0.2" in host.shell("ip route")

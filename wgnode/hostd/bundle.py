@@ -34,6 +34,7 @@ MODULES = (
     "hostd/live.py",
     "hostd/main.py",
     "hostd/notify.py",
+    "hostd/parts.py",
     "hostd/rates.py",
     "hostd/said.py",
     "hostd/service.py",

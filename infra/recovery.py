@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import ExplainedError
+from wgnode import formats
 
 FORMAT = 2
 PREFIX = "recovered:"
@@ -87,7 +88,8 @@ def read(id: str) -> Recovery:
                 f"recovery file {path} has mode {mode:04o}: others may read the mesh's keys in it; `chmod 600` it, and"
                 " if others use this machine, count the keys as known to them"
             )
-        raw = json.loads(path.read_bytes())["recovered"]
+        content = json.loads(path.read_bytes())
+        raw, writer = content["recovered"], content["resources"][-1].get("version") if "resources" in content else None
         found = raw.pop("format")
         if found == FORMAT:
             return Recovery(**raw)
@@ -97,4 +99,6 @@ def read(id: str) -> Recovery:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ExplainedError(f"recovery file {path} is damaged; write it anew with `wgnode mesh recover`") from None
+    if why := formats.newer(f"recovery file {path}", found, FORMAT, writer):
+        raise ExplainedError(why)
     raise ExplainedError(f"recovery file {path} has format {found!r}, this version reads {FORMAT}")

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from wgnode import recipient
+from infra.errors import ExplainedError
+from wgnode import formats, recipient
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.identity import ID_LENGTH, parse_id
 
@@ -33,6 +34,10 @@ SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 class SealError(ValueError):
     """A sealed bundle can't be opened; the text says why and what to do, and shows no key."""
+
+
+class NewerBundle(ExplainedError, SealError):
+    """It was sealed by a newer version, and is not sealed again by this one."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,19 @@ def seal(bundle: Bundle, public: str) -> str:
 
 
 def reseal(sealed: str | None, bundle: Bundle, public: str) -> str:
-    """`sealed` itself where it already holds exactly this for this recipient, else the bundle sealed anew."""
+    """`sealed` itself where it already holds exactly this for this recipient, else the bundle sealed anew.
+
+    Raises NewerBundle.
+    """
     return sealed if sealed and is_current(sealed, bundle, public) else seal(bundle, public)
 
 
 def is_current(sealed: str, bundle: Bundle, public: str) -> bool:
+    """Raises NewerBundle."""
     try:
         parts = _split(sealed)
+    except NewerBundle:
+        raise
     except SealError:
         return False
     return (parts.fingerprint, parts.digest) == (recipient.fingerprint(public), _digest(bundle.to_json()))
@@ -93,6 +104,8 @@ def _split(sealed: str) -> _Sealed:
     except ValueError:
         raise SealError("damaged: not base64") from None
     start = {FORMAT_WITHOUT_ID: HEADER_LENGTH, FORMAT: HEADER_LENGTH + ID_LENGTH}.get(raw[0] if raw else 0)
+    if raw and (why := formats.newer("the bundle", raw[0], FORMAT)):
+        raise NewerBundle(why)
     if start is None or len(raw) < start:
         raise SealError(f"written in another format than {FORMAT_WITHOUT_ID} and {FORMAT}, which this version reads")
     return _Sealed(raw[1:17], raw[17:HEADER_LENGTH], raw[HEADER_LENGTH:start].hex() or None, raw[start:])

@@ -18,7 +18,7 @@ from infra.recovery import RecoverError
 from wgnode.image import layers
 from wgnode.image.paths import PLAIN
 from wgnode.topology.bundle import Bundle
-from wgnode.topology.model import TopologyError
+from wgnode.topology.model import NewerTopology, TopologyError
 from wgnode.topology.remains import Remains
 
 WAIT = 30.0
@@ -76,12 +76,14 @@ def _record(seen: owners.Seen, name: str, former: str | None, mesh: str | None) 
 
 
 def _opened(sealed: str | None, site: SiteStack, mesh: str) -> tuple[Bundle | None, str | None]:
-    """The bundle, or why it does not open."""
+    """The bundle, or why it does not open. Raises HostError for one of a newer version, which had better read it."""
     if not sealed:
         return None, "its host has none"
     if not site.recipient_key:
         return None, f"stack {site.stack} has no recipientKey"
     try:
         return seal.open_sealed(sealed, site.recipient_key, mesh, site.site), None
+    except (seal.NewerBundle, NewerTopology) as error:
+        raise HostError(f"site {site.site}: {error}") from None
     except (seal.SealError, TopologyError, ValueError) as error:
         return None, str(error)

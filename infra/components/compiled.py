@@ -12,7 +12,7 @@ from infra import seal
 from infra.config import SiteConfig
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import SiteFacts, compile_site, host_routes, site_problems
-from wgnode.topology.model import Topology, TopologyError
+from wgnode.topology.model import NewerTopology, Topology, TopologyError
 from wgnode.topology.transit import Transit
 
 
@@ -28,6 +28,8 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
     facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach)
     try:
         mesh = Topology.from_dict(topology)
+    except NewerTopology as error:
+        raise SiteError(f"mesh stack {config.mesh!r}: {error}") from None
     except TopologyError as error:
         raise SiteError(
             f"mesh stack {config.mesh!r}: {error}; run `pulumi up -s {config.mesh}` with this version"
@@ -57,6 +59,8 @@ def _opened(config: SiteConfig, mesh: Topology, bundle: str | None) -> Bundle:
         return seal.open_sealed(
             bundle, config.recipient_key.get_secret_value(), mesh.mesh, config.name, mesh.sites[config.name].id
         )
+    except (seal.NewerBundle, NewerTopology) as error:
+        raise SiteError(f"site {config.name!r}, mesh stack {config.mesh!r}: {error}") from None
     except seal.SealError as error:
         raise SiteError(
             f"site {config.name!r}: its bundle in mesh stack {config.mesh!r} is {error}.\n"

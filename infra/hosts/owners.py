@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 from infra.hosts.host import Host, HostError, Result
 from infra.hosts.network import PROTOCOLS
 from infra.hosts.query import Query
+from wgnode import formats
 from wgnode.image.paths import INSTANCE, Paths
 
 DIRECTORY = "/etc/wgnode/owners"
@@ -48,6 +49,10 @@ done
 
 class RecordError(ValueError):
     """No record; the text says why."""
+
+
+class NewerRecord(RecordError):
+    """A record of a newer version, which this one must leave alone."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,14 @@ class Record:
 class Seen:
     """What a host says of its gateways. `damaged` are records that can't be read, by the id that they are named by.
 
+    `newer` are those among them that a newer version wrote.
     `plain` is the baked layer of the gateway with the plain names, which has no record where an older version made it.
     """
 
     machine: str
     records: tuple[Record, ...] = ()
     damaged: Mapping[str, str] = field(default_factory=dict)
+    newer: Set[str] = frozenset()
     plain: bytes | None = None
 
     def of(self, id: str) -> Record | None:
@@ -129,6 +136,8 @@ def parse(text: str, id: str) -> Record:
         raise RecordError(f"no JSON ({error})") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else None
+        if isinstance(raw, dict) and (why := formats.newer(path_of(id), found, FORMAT, raw.get("version"))):
+            raise NewerRecord(why)
         raise RecordError(f"its format is {found!r:.40}, this version knows {FORMAT}")
     if raw.get("id") != id or not ID.fullmatch(id):
         raise RecordError(f"it is of id {raw.get('id')!r:.40}, not of the one that it is named by")
@@ -149,8 +158,13 @@ QUERY: Query[Seen] = Query(["sh", "-c", READ], lambda said: _seen(said), check=T
 
 
 def chosen(seen: Seen, name: str, mesh: str | None = None) -> Record | None:
-    """The record of the gateway that a site's stack, which has no id, is about: by its names, else the only one."""
+    """The record of the gateway that a site's stack, which has no id, is about: by its names, else the only one.
+
+    Raises HostError where it may be one that a newer version wrote.
+    """
     named = [one for one in seen.records if one.owner.name == name and mesh in (None, one.owner.mesh)]
+    if not named and seen.newer:
+        raise HostError(seen.damaged[min(seen.newer)])
     candidates = named or list(seen.records)
     return candidates[0] if len(candidates) == 1 else None
 
@@ -182,7 +196,7 @@ def free_protocol(records: Iterable[Record]) -> int:
 
 def _seen(said: Result) -> Seen:
     machine, plain = "", None
-    records, damaged = [], {}
+    records, damaged, newer = [], {}, set()
     for line in said.stdout.splitlines():
         words = line.split(" ")
         if words[0] == "machine":
@@ -195,7 +209,8 @@ def _seen(said: Result) -> Seen:
                 records.append(parse(base64.b64decode(words[2]).decode(), id))
             except ValueError as error:  # UnicodeDecodeError too
                 damaged[id] = str(error)
-    return Seen(machine, tuple(records), damaged, plain)
+                newer |= {id} if isinstance(error, NewerRecord) else set()
+    return Seen(machine, tuple(records), damaged, newer, plain)
 
 
 def _text(raw: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:

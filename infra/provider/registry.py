@@ -16,6 +16,7 @@ from infra.provider import schema as schemas
 from infra.provider.kind import Kind
 from infra.resources.unread import OnHost
 from infra.resources.unrecorded import Unrecorded
+from infra.resources.versioned import Versioned
 
 MODULES = {
     "wgnode:index:MeshTopology": "infra.resources.mesh_topology",
@@ -34,7 +35,7 @@ _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
 def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
     module = importlib.import_module(MODULES[token])
-    made = cast(Kind, getattr(module, token.rsplit(":", 1)[1])())
+    made: Kind = Versioned(cast(Kind, getattr(module, token.rsplit(":", 1)[1])()))
     if token in _UNRECORDED:
         made = Unrecorded(made, *_UNRECORDED[token])
     return made if token in _ON_NO_HOST else OnHost(made)

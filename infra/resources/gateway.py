@@ -8,11 +8,14 @@ another one than `applied`. Its shape: gateway_state.py; how a change gets there
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from infra.errors import ExplainedError
 from infra.hosts import owners, pool
 from infra.hosts import units as services
 from infra.hosts.host import Connection, Host, HostError
@@ -28,9 +31,10 @@ from infra.resources.gateway_state import SILENT, Desired, desired, differences,
 from infra.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
 from infra.resources.owner_judgement import Known
 from infra.resources.ownership import SiteInputs
+from wgnode import formats
 from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.image.paths import INSTANCE, UAPI_DIRECTORY, Paths
-from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, encode_key
+from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, NodeSecrets, encode_key
 
 
 def _config_text(text: str) -> str:
@@ -105,11 +109,12 @@ class Gateway:
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
         records = answer(host, owners.QUERY)
-        owner = ownership.found(records, "gateway", inputs, inputs.get("instance", ""))
+        owner = ownership.found(host, records, "gateway", inputs, inputs.get("instance", ""))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         try:
             found = observed(host, desired(inputs))
-        except ConfigError:  # of another version of wgnode: this one can't judge what is there, so all of it is drift
+        except ConfigError:  # of an older version of wgnode: this one can't judge what is there, so all of it is drift
+            _require_known_format(inputs["config"])
             return {**inputs, "files": {}, "units": {}, **SILENT, **kept}, inputs
         there = found["files"] or found["units"] or ownership.claimed(records, "gateway", state)
         if owner is None or not there:
@@ -184,6 +189,13 @@ class Gateway:
         except HostError as error:
             state = {**inputs, **_observed_if_possible(host, wanted), **owned}
             raise Partial(id, state, inputs, str(error)) from error
+
+
+def _require_known_format(config: str) -> None:
+    """Raises ExplainedError for a configuration of a newer version."""
+    with contextlib.suppress(ValueError, AttributeError):
+        if why := formats.newer("the gateway's configuration", json.loads(config).get("format"), FORMAT):
+            raise ExplainedError(why)
 
 
 def _instance(inputs: Properties) -> str:

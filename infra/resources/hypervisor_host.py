@@ -92,7 +92,7 @@ class HypervisorHost:
         seen = look(host, inputs, known.paths)
         traits = traits_of(seen, inputs, known)
         found = observed(seen, desired(inputs, traits))
-        owner = ownership.found(seen["owners"], "host", inputs, known.instance)
+        owner = ownership.found(host, seen["owners"], "host", inputs, known.instance)
         there = found["files"] or found["users"] or ownership.claimed(seen["owners"], "host", state)
         if owner is None or not there:
             return None

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from infra.errors import ExplainedError
 from infra.provider.kind import Properties
+from wgnode import formats
 from wgnode.topology import identity, labels
 from wgnode.topology.allocate import Allocation
-from wgnode.topology.model import MeshSpec
+from wgnode.topology.model import FORMAT, MeshSpec
 from wgnode.topology.networks import addresses
 
 
@@ -31,13 +33,23 @@ class Known:
 
     @classmethod
     def of(cls, state: Properties) -> Known:
-        """{} is the state of a mesh that is not made yet."""
+        """{} is the state of a mesh that is not made yet. Raises ExplainedError for one of a newer version."""
+        require_understood(state)
         sites = state.get("topology", {}).get("sites", {})
         keys = state.get("privateKeys", {})
         if state.get("indices"):
             return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True)
-        found = {name: Allocation.from_dict(raw) for name, raw in {**state.get("resting", {}), **sites}.items()}
+        try:
+            found = {name: Allocation.from_dict(raw) for name, raw in {**state.get("resting", {}), **sites}.items()}
+        except ValueError as error:
+            raise ExplainedError(f"the mesh's state can't be read, and nothing was changed: {error}") from None
         return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())))
+
+
+def require_understood(state: Properties) -> None:
+    """Raises ExplainedError for one of a newer version: to read it as ours would give away what it says of keys."""
+    if why := formats.newer("the mesh's state", state.get("topology", {}).get("format"), FORMAT):
+        raise ExplainedError(why)
 
 
 def resting(

@@ -22,7 +22,7 @@ from infra.provider.log import Severity, log
 from infra.resources import mesh_notes
 from infra.resources.compare import changed, join
 from infra.resources.inputs import validated
-from infra.resources.mesh_state import Known, resting
+from infra.resources.mesh_state import Known, require_understood, resting
 from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
 from wgnode.topology import history
 from wgnode.topology.allocate import Allocation, allocate
@@ -90,6 +90,7 @@ class MeshTopology:
         return name, _renewed(inputs, {})
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | Imported:
+        require_understood(state)
         if "privateKeys" in state:
             return _wrapped(state), inputs
         if id.startswith(recovery.PREFIX):

@@ -78,7 +78,7 @@ class NatFirewall:
         host, paths = self._connect(connection(inputs)), paths_of(inputs)
         seen = look(host, paths)
         found = observed(seen, paths)
-        owner = ownership.found(seen["owners"], "firewall", inputs, paths.instance)
+        owner = ownership.found(host, seen["owners"], "firewall", inputs, paths.instance)
         there = found["rules"] or found["files"] or ownership.claimed(seen["owners"], "firewall", state)
         if owner is None or not there:
             return None

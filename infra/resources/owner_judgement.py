@@ -135,6 +135,8 @@ def _require_unowned(seen: Seen, wanted: Wanted, known: Known, others: list[Reco
             raise HostError(f"it is the host of {other.owner}, and {wanted.owner} can't be there too; {_WAY_OUT}")
     if broken := {id: why for id, why in seen.damaged.items() if id != wanted.owner.id}:
         id, why = next(iter(broken.items()))
+        if id in seen.newer:
+            raise HostError(f"nobody can tell whose gateway there is: {why}")
         raise HostError(
             f"{owners.path_of(id)} is no owner record ({why}), so nobody can tell whose gateway that is; repair it by"
             " `pulumi up` of its stack, or remove it if there is none"

@@ -52,6 +52,7 @@ class Taken:
 def judge(host: Host, kind: ResourceKind, wanted: Wanted, known: Known) -> Taken:
     """Whether the gateway there is ours to make or change. Raises HostError, which names whose it is."""
     seen = answer(host, owners.QUERY)
+    require_understood(host, seen, wanted.owner)
     try:
         decided = decide(seen, wanted, known)
     except HostError as error:
@@ -60,9 +61,16 @@ def judge(host: Host, kind: ResourceKind, wanted: Wanted, known: Known) -> Taken
     return Taken(kind, replace(decided, claims={**decided.claims, kind: token}), seen)
 
 
+def require_understood(host: Host, seen: Seen, owner: Owner | None) -> None:
+    """Raises HostError where a newer version wrote the gateway's record, or may have: it is that one's to change."""
+    if theirs := [id for id in sorted(seen.newer) if owner is None or id == owner.id]:
+        raise HostError(f"host {host.name}: {seen.damaged[theirs[0]]}")
+
+
 def release(host: Host, kind: ResourceKind, state: Properties) -> Seen | None:
     """What the host has, where the resource's own things may be deleted; None, having said why, where not."""
     seen = answer(host, owners.QUERY)
+    require_understood(host, seen, owner_of(state))
     if reason := may_delete(seen, owner_of(state), kind, Known.of(state)):
         log(f"host {host.name}: the {kind} there stays as it is: {reason}", Severity.WARNING)
         return None
@@ -103,12 +111,13 @@ def announce(inputs: Properties, known: Known) -> None:
         )
 
 
-def found(seen: Seen, kind: ResourceKind, inputs: Properties, instance: str) -> str | None:
+def found(host: Host, seen: Seen, kind: ResourceKind, inputs: Properties, instance: str) -> str | None:
     """The record as `described`, "" for none; None where what is there belongs to somebody else.
 
-    Inputs of versions without owner records don't say whose they are: the next update does.
+    Inputs of versions without owner records don't say whose they are: the next update does. Raises HostError.
     """
     owner = owner_of(inputs)
+    require_understood(host, seen, owner)
     if owner is None:
         return ""
     if (record := seen.of(owner.id)) is not None:

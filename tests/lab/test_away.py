@@ -194,6 +194,21 @@ def test_a_provider_of_its_own_with_options_replaces_nothing(away: Away) -> None
     assert "forgotten" in away.done(*DESTROY)
 
 
+def test_a_state_of_a_newer_version_is_refused_by_the_preview_and_stays(away: Away) -> None:
+    exported = json.loads(away.done("stack", "export", *STACK))
+    for resource in exported["deployment"]["resources"]:
+        if resource["type"] == "wgnode:index:NatFirewall":
+            resource["outputs"]["written"] = {"format": 2, "by": "0.9.0"}
+    (away.folder / "state.json").write_text(json.dumps(exported))
+    away.done("stack", "import", "--file", "state.json", *STACK)
+    for command in (("preview", *STACK), UP):
+        refused = away.pulumi(*command)
+        assert refused.returncode != 0
+        assert "the state of this resource has format 2, of wgnode 0.9.0" in refused.stdout
+        assert "docs/how-to/older-version.md" in refused.stdout
+    assert away.resources()["NatFirewall"]["outputs"]["written"] == {"format": 2, "by": "0.9.0"}
+
+
 def test_a_wrong_option_is_told_before_anything_is_done(away: Away) -> None:
     away.options(skipUnreachabel="true", deleteUnreachable="maybe")
     said = away.pulumi(*UP)

@@ -44,7 +44,7 @@ class Allocation:
             id=identity.parse_id(raw["id"]),
             index=int(raw["index"]),
             lan_mac=str(raw["lanMac"]),
-            labels=tuple(int(label) for label in raw["labels"]),
+            labels=labels.parse(raw["labels"]),
             renamed_from=raw.get("renamedFrom"),
             key_generation=int(raw.get("keyGeneration", 1)),
         )

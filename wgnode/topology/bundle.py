@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from wgnode import formats
 from wgnode.nodeconfig import canonical, decode_key, encode_key
 from wgnode.topology.identity import parse_id
-from wgnode.topology.model import TopologyError
+from wgnode.topology.model import NewerTopology, TopologyError
 
 FORMAT = 2
 FORMAT_WITHOUT_ID = 1
@@ -57,4 +58,6 @@ class Bundle:
                 )
         except (KeyError, TypeError, AttributeError, ValueError):
             raise TopologyError("the bundle is malformed (its content is not shown)") from None
+        if why := formats.newer("the bundle", found, FORMAT):
+            raise NewerTopology(why)
         raise TopologyError(f"the bundle has format {found!r}, this version reads {FORMAT_WITHOUT_ID} and {FORMAT}")

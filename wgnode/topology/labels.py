@@ -12,6 +12,7 @@ docs/decisions/preshared-keys-from-ids.md has the table of all mixed states.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 Step = Literal["accept", "use", "drop"]
@@ -20,6 +21,14 @@ OLD = (1,)
 NEW = (2,)
 STEPS: dict[str, tuple[int, ...]] = {"accept": (1, 2), "use": (2, 1), "drop": NEW}
 ORDER = (OLD, *STEPS.values())
+
+
+def parse(raw: Iterable[int | float | str]) -> tuple[int, ...]:
+    """A site's labels as they were written. Raises ValueError for those of a newer version."""
+    found = tuple(int(label) for label in raw)
+    if found not in ORDER:
+        raise ValueError(f"pre-shared keys of labels {list(found)} are none that this version knows; use a later one")
+    return found
 
 
 def at(labels: tuple[int, ...], wanted: Step | None) -> tuple[int, ...]:

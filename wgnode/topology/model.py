@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from wgnode import formats
 from wgnode.nodeconfig import decode_key, encode_key
 from wgnode.topology import labels
 from wgnode.topology.identity import parse_id
@@ -20,6 +21,10 @@ Network = IPv4Network | IPv6Network
 
 class TopologyError(ValueError):
     """Topology, bundle and site do not fit together; the text says which and what to do."""
+
+
+class NewerTopology(TopologyError):
+    """It, or the bundle, is of a newer version; the text says so, and the way out."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class SiteTopology:
             lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
             keepalive=int(raw["keepalive"]),
             lan_mac=str(raw["lanMac"]),
-            labels=tuple(int(label) for label in raw["labels"]),
+            labels=labels.parse(raw["labels"]),
             renamed_from=raw.get("renamedFrom"),
             key_generation=int(raw.get("keyGeneration", 1)),
         )
@@ -155,6 +160,8 @@ class Topology:
         """Raises TopologyError when the value was not written by `to_dict` of this format."""
         if not isinstance(raw, Mapping) or raw.get("format") != FORMAT:
             found = raw.get("format") if isinstance(raw, Mapping) else type(raw).__name__
+            if why := formats.newer("the topology", found, FORMAT):
+                raise NewerTopology(why)
             raise TopologyError(f"the topology has format {found!r}, this version reads {FORMAT}")
         try:
             return cls(

@@ -273,6 +273,16 @@ def test_damaged_files_are_named_with_their_host(mesh: Mesh, path: str, content:
     assert said in done.stderr
 
 
+def test_a_bundle_of_a_newer_version_ends_it_by_name_and_is_not_taken_for_lost(mesh: Mesh) -> None:
+    files = mesh.hosts[ADDRESSES["berlin"]].files
+    sealed = base64.b64decode(files[paths.PLAIN.sealed_bundle][0])
+    newer = base64.b64encode(bytes([sealed[0] + 1]) + sealed[1:])
+    files[paths.PLAIN.sealed_bundle] = (newer, 0o644, "root")
+    done = run()
+    assert done.exit_code == 1
+    assert "site berlin: the bundle has format 3" in done.stderr
+
+
 def test_sites_of_two_meshes_are_not_mixed(mesh: Mesh) -> None:
     mesh.stack("farm", mesh="prod-mesh")
     done = run()

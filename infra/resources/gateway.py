@@ -129,7 +129,7 @@ class Gateway:
         """Whose it is; a new guest, whether it has room, and whether its address is its own."""
         if not has_unknown([inputs["site"], inputs.get("instance")]):
             known = Known.of(state or {}, ownership.moved(state or {}, inputs))
-            yield lambda: ownership.judge(host, "gateway", ownership.wanted(inputs), known)
+            yield lambda: ownership.foresee(host, "gateway", ownership.wanted(inputs), known)
         if (new_guest.announce(host, inputs, state) or state is None) and not has_unknown(inputs["machine"]):
             unit = Paths(_instance(inputs)).gateway_unit
             yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"], unit)

@@ -122,7 +122,7 @@ class HypervisorHost:
         kept = Traits.of(state or {})
         if not has_unknown(inputs):
             known = Known.of(state or {}, ownership.moved(state or {}, inputs))
-            record = ownership.judge(host, "host", _whose(inputs), known).record  # else nothing more is to be said
+            record = ownership.foresee(host, "host", _whose(inputs), known).record  # else nothing more is to be said
             kept = Traits(instance=record.instance, protocol=record.protocol)
         seen = look(host, inputs, kept.paths)
         yield lambda: require_usable(host, inputs, seen, kept)

@@ -96,7 +96,7 @@ class NatFirewall:
         if has_unknown(inputs):
             return
         known, paths = Known.of(state or {}, ownership.moved(state or {}, inputs)), paths_of(inputs)
-        yield lambda: ownership.judge(host, "firewall", ownership.wanted(inputs), known)
+        yield lambda: ownership.foresee(host, "firewall", ownership.wanted(inputs), known)
         seen = look(host, paths)
         yield lambda: require_ssh_port(host, inputs, seen["ssh"])
         yield lambda: require_open(host, inputs, facts.firewalls_of(seen, paths.transit_tap))

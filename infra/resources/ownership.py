@@ -23,6 +23,9 @@ from infra.provider.log import Severity, log
 from infra.resources.inputs import Inputs
 from infra.resources.owner_judgement import Known, ResourceKind, Wanted, decide, may_delete
 
+_leaving: set[str] = set()
+"""The provider's process is of one run of the engine."""
+
 
 class SiteInputs(Inputs):
     """Whose resource it is."""
@@ -49,9 +52,25 @@ class Taken:
         return {"claim": claim, "machineId": self.seen.machine, "owner": described(self.record, self.kind)}
 
 
+def leaves(state: Properties) -> None:
+    """In a preview: a resource of that owner is to be replaced, so that its record is gone before another is made."""
+    if owner := owner_of(state):
+        _leaving.add(owner.id)
+
+
+def foresee(host: Host, kind: ResourceKind, wanted: Wanted, known: Known) -> Taken:
+    """As `judge` will once all that leaves has left. Raises HostError."""
+    seen = answer(host, owners.QUERY)
+    stay = tuple(one for one in seen.records if one.owner.id not in _leaving or one.owner.id == wanted.owner.id)
+    return _judged(host, kind, replace(seen, records=stay), wanted, known)
+
+
 def judge(host: Host, kind: ResourceKind, wanted: Wanted, known: Known) -> Taken:
     """Whether the gateway there is ours to make or change. Raises HostError, which names whose it is."""
-    seen = answer(host, owners.QUERY)
+    return _judged(host, kind, answer(host, owners.QUERY), wanted, known)
+
+
+def _judged(host: Host, kind: ResourceKind, seen: Seen, wanted: Wanted, known: Known) -> Taken:
     require_understood(host, seen, wanted.owner)
     try:
         decided = decide(seen, wanted, known)

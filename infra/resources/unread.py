@@ -49,6 +49,7 @@ class OnHost:
         diff = self._kind.diff(_without_marks(state), old_inputs, news)
         if any(change.replace for change in diff.changes):
             self._judge_replacement(state)
+            ownership.leaves(state)
             return diff
         ignored = UNREACHED if options.current().skip_unreachable else None
         marks = [mark for mark in _MARKS if mark in state and mark != ignored]

@@ -21,7 +21,7 @@ class SiteError(pulumi.RunError):
 
 
 def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
-    """The site's id and mesh, config and secrets (canonical JSON), the host's routes, listenPort, endpoint.
+    """The site's id and mesh, config and secrets (canonical JSON), routes of the host and whose, listenPort, endpoint.
 
     Raises SiteError.
     """
@@ -41,12 +41,14 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
     except TopologyError as error:
         raise SiteError(_explained(config, mesh, [str(error)])) from None
     routes = host_routes(mesh, config.name, facts.gateway_addresses) if facts.reach == "host-route" else []
+    owners = {lan: f"site {name!r}" for name, site in mesh.sites.items() for lan in site.lans}
     return {
         "id": mesh.sites[config.name].id,
         "mesh": mesh.mesh,
         "config": node.to_json().decode(),
         "secrets": secrets.to_json().decode(),
         "routes": [asdict(route) for route in routes],
+        "whose": {route.to: owners.get(route.to, "the tunnel") for route in routes},
         "listenPort": mesh.listen_port,
         "endpoint": mesh.sites[config.name].endpoint,
     }

@@ -66,6 +66,7 @@ class Site(pulumi.ComponentResource):
                 "lanInterface": self._wanted.lan.interface,
                 "transit": self._wanted.gateway.transit.to_dict(),
                 "routes": _plain(self._compiled, "routes"),
+                "whose": _plain(self._compiled, "whose"),
             },
             opts=self._after(*self._bootstrap()),
         )

@@ -126,6 +126,11 @@ def of_gateway(name: str) -> bool:
     return bool(_OURS.fullmatch(name))
 
 
+def lan_names(network: Network) -> tuple[str, str]:
+    """The links on which the host is in its LAN: the interface, or our bridge that took over what it had."""
+    return network.lan, network.bridge
+
+
 def is_ours(bridge: str) -> bool:
     return bool(_BRIDGE.fullmatch(bridge))
 

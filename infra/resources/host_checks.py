@@ -134,26 +134,19 @@ def require_way_in(host: Host, management: Iterable[str], uplink: str, said: Seq
     )
 
 
-def require_own_transit(host: Host, transit: Iterable[str], links: str) -> None:
-    """Raises HostError where an address of the link to the gateway is in the network of another interface there."""
-    nets = [ip_interface(address).network for address in transit]
-    for name, address in _own_addresses(links):
-        if not network.of_gateway(name) and any(address.ip in net for net in nets):
-            raise HostError(
-                f"host {host.name}: {name} has {address}, which is in the network of the link to the gateway"
-                f" ({' and '.join(map(str, nets))}); give another as gateway.transit in the site's stack file"
-            )
-
-
 def require_own_address(host: Host, addresses: Iterable[str]) -> None:
     """Raises HostError where the host itself has an address that is to be its gateway's."""
     links = answer(host, Query(network.READ_LINKS, lambda said: said.stdout, check=True))
     for name, own in _own_addresses(links):
         if own.ip in [ip_interface(address).ip for address in addresses]:
-            raise HostError(
-                f"host {host.name}: {own.ip} is to be the gateway's address in the LAN, but is the host's own, on"
-                f" {name}; give the gateway another in the site's stack file"
-            )
+            raise own_address(host, str(own.ip), name)
+
+
+def own_address(host: Host, address: str, interface: str) -> HostError:
+    return HostError(
+        f"host {host.name}: {address} is to be the gateway's address in the LAN, but is the host's own, on"
+        f" {interface}; give the gateway another in the site's stack file"
+    )
 
 
 def require_nobody_at(host: Host, addresses: Iterable[str], mac: str) -> None:

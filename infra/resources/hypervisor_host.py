@@ -16,7 +16,7 @@ from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
-from infra.resources import host_checks, hypervisor_change, owner_judgement, ownership
+from infra.resources import host_checks, hypervisor_change, overlap_checks, owner_judgement, ownership
 from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
 from infra.resources.hypervisor_state import (
@@ -31,7 +31,7 @@ from infra.resources.hypervisor_state import (
     plan,
     traits_of,
 )
-from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
+from infra.resources.inputs import AddressText, HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from infra.resources.owner_judgement import Known
 from infra.resources.ownership import SiteInputs
 from wgnode.image.paths import IMAGES, STATE
@@ -42,7 +42,7 @@ PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-syst
 
 class RouteInputs(Inputs):
     to: NetworkText
-    via: str
+    via: AddressText
 
 
 class NetworksInputs(Inputs):
@@ -50,6 +50,7 @@ class NetworksInputs(Inputs):
     lan_interface: str = Field(min_length=1, max_length=15)
     transit: TransitInputs = TransitInputs()
     routes: list[RouteInputs] = Field([])
+    whose: dict[str, str] | None = Field(None, description="of the routes' networks, for messages: site 'cabin'")
 
 
 class HypervisorHostInputs(HostInputs):
@@ -74,7 +75,10 @@ class HypervisorHost:
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(
-            old_inputs, news, HypervisorHostInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
+            _unnamed(old_inputs),
+            _unnamed(news),
+            HypervisorHostInputs.wire_names(),
+            replace=ownership.replaced(old_inputs, news),
         )
         if not has_unknown(news):
             changes += plan(desired(news, Traits.of(state)), state)
@@ -97,6 +101,7 @@ class HypervisorHost:
         if owner is None or not there:
             return None
         host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
+        overlap_checks.warn_of(host, inputs, desired(inputs, traits).network, seen)
         host_checks.warn_of(host, facts.firewalls_of(seen, traits.paths.transit_tap))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         now = {**_state(host, inputs, seen, found, traits, state.get("facts")), **kept}
@@ -129,8 +134,7 @@ class HypervisorHost:
         if has_unknown(inputs) or not network.are_there(seen["links"], interfaces_of(inputs)):
             return
         wanted = desired(inputs, traits_of(seen, inputs, kept))
-        yield lambda: host_checks.require_neighbours(host, wanted.network, seen["links"])
-        yield lambda: host_checks.require_own_transit(host, wanted.network.transit, seen["links"])
+        yield from overlap_checks.checks(host, inputs, wanted.network, seen)
 
     def require_replaceable(self, state: Properties) -> None:
         _require_no_gateway(self._connect(connection(state)), Traits.of(state).paths.gateway_unit)
@@ -164,9 +168,8 @@ class HypervisorHost:
         seen = look(host, inputs, kept.paths)
         require_usable(host, inputs, seen, kept)
         wanted = desired(inputs, traits_of(seen, inputs, kept))
-        host_checks.require_neighbours(host, wanted.network, seen["links"])
-        host_checks.require_own_transit(host, wanted.network.transit, seen["links"])
-        host_checks.require_own_routes(host, wanted.network, seen["routes"])
+        for check in overlap_checks.checks(host, inputs, wanted.network, seen):
+            check()
         owned = taken.stamp(host)
         try:
             hypervisor_change.apply(host, lambda: self._reconnect(to), wanted, seen)
@@ -188,6 +191,14 @@ class HypervisorHost:
         except HostError:
             nothing: Properties = {name: {} for name in wanted.outputs}
             return {**inputs, **nothing, "facts": {}, "traits": kept.outputs(), "instance": kept.instance}
+
+
+def _unnamed(inputs: Properties) -> Properties:
+    """Without what is for messages only: another name of another site changes nothing on this host."""
+    networks = inputs.get("networks")
+    if not isinstance(networks, dict) or "whose" not in networks:
+        return inputs
+    return {**inputs, "networks": {name: value for name, value in networks.items() if name != "whose"}}
 
 
 def _whose(inputs: Properties) -> owner_judgement.Wanted:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, owners, packages, system, units
+from infra.hosts import facts, files, network, network_change, owners, packages, routing, system, units
 from infra.hosts.host import Host
 from infra.hosts.network import MissingInterface, Network
 from infra.hosts.query import Query, ask
@@ -135,6 +135,7 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             **facts.QUERIES,
             "links": Query(network.READ_LINKS, lambda said: said.stdout, check=True),
             "routes": Query(network.READ_ROUTES, lambda said: said.stdout, check=True),
+            "routing": routing.QUERY,
             "owners": owners.QUERY,
             "found": files.content(FOUND),
             "script": files.content(paths.network_script),

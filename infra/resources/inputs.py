@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,11 +18,21 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _network(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, which means something on one machine only")
     ip_network(text)  # raises ValueError with the reason
     return text
 
 
+def _address(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, which means something on one machine only")
+    ip_address(text)  # raises ValueError with the reason
+    return text
+
+
 NetworkText = Annotated[str, AfterValidator(_network)]
+AddressText = Annotated[str, AfterValidator(_address)]
 
 
 class Inputs(BaseModel):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
-from infra.hosts.network import Network
+from infra.hosts import routing
+from infra.hosts.network import READ_LINKS, Network
+from infra.hosts.overlaps import There, Wanted, judge
 from tests.lab.bare_host import bare_host
 
 pytestmark = pytest.mark.lab
@@ -93,3 +97,37 @@ def test_what_the_kernel_refuses_is_named() -> None:
         assert done.returncode == 4
         assert "route add 10.3.0.0/24 via 10.77.0.2 dev wgnode-br0" in done.stderr
         assert "10.4.0.0/24 via 10.2.0.2" in host.shell("ip route")
+
+
+def test_what_overlaps_is_told_from_what_ip_really_says() -> None:
+    more = """; ip route add blackhole 10.9.0.0/16; ip route add local 10.44.0.0/24 dev lo
+    ip route add 10.10.0.0/24 nexthop via 192.168.1.8 dev wan0 nexthop via 10.2.0.8 dev lan0
+    ip route add 10.11.0.0/24 via inet6 fd00:1::7 dev wan0 table 200; ip -6 route add unreachable fd00:9::/64
+    ip addr add 10.12.0.1 peer 10.13.0.1/32 dev lan0; ip addr add 10.14.0.1/24 dev wan0 noprefixroute
+    ip rule add from 10.2.0.0/24 lookup 300; ip route add default via 192.168.1.9 dev wan0 table 300
+    ip rule add not fwmark 9 lookup main suppress_prefixlength 0"""
+    wanted = ["192.168.0.0/16", "10.9.0.0/16", "10.44.0.0/16", "10.10.0.0/24", "10.11.0.0/24", "fd00:9::/64"]
+    wanted += ["fd00:1::/48", "10.13.0.0/24", "10.14.0.7/32", "10.15.0.0/24", "fd00:15::/64"]
+    with bare_host(HOME + more) as host:
+        said = subprocess.CompletedProcess([], 0, host.shell(routing._READ))
+        found = routing.parse(said)
+        there = There.of(host.shell(" ".join(READ_LINKS)), found, BEFORE)
+        host.shell("ip rule del not fwmark 9 lookup main suppress_prefixlength 0")
+        later = routing.parse(subprocess.CompletedProcess([], 0, host.shell(routing._READ)))
+    networks = [Wanted(ip_network(one)) for one in wanted]
+    verdict = judge(networks, there)
+    assert {str(one.wanted.network): one.held.text for one in reversed(verdict.refused)} == {
+        "192.168.0.0/16": "wan0 has 192.168.1.10/24",
+        "10.9.0.0/16": "it has the route blackhole 10.9.0.0/16",
+        "10.44.0.0/16": "it has the route local 10.44.0.0/24 dev lo table local",
+        "10.10.0.0/24": "it has the route 10.10.0.0/24 via 192.168.1.8 via 10.2.0.8 dev wan0",
+        "10.11.0.0/24": "it has the route 10.11.0.0/24 via fd00:1::7 dev wan0 table 200",
+        "fd00:9::/64": "it has the route unreachable fd00:9::/64 dev lo metric 1024",
+        "fd00:1::/48": "wan0 has fd00:1::10/64",
+        "10.13.0.0/24": "lan0 has 10.12.0.1/32",
+        "10.14.0.7/32": "wan0 has 10.14.0.1/24",
+    }
+    assert verdict.told == ()
+    (told,) = judge(networks, replace(there, routing=later)).told
+    assert "from 10.2.0.0/24 lookup 300` comes before its main table" in told
+    assert "10.15.0.0/24 of the mesh go by `default via 192.168.1.9 dev wan0 table 300`" in told

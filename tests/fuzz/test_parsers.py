@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.fuzz.effort import effort
 from tests.unit.protocol.pairs import A4, A6, B4, B6, ENDPOINT_A, ENDPOINT_B, KEY_A, PSK_1, Clock, Node, packet, pair
 from wgnode.io.control import LARGEST_FRAME, Decoder, FrameError, encode
+from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.io.uapi import handle
 from wgnode.io.uapi_socket import request_length
-from wgnode.io.udp import parse_endpoint
 from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, NodeSecrets, PeerConfig, decode_key
 from wgnode.protocol import Endpoint
 from wgnode.protocol.cookie import CookieGenerator

@@ -16,16 +16,9 @@ from pathlib import Path
 
 from wgnode.appliance import system
 from wgnode.appliance.control import find_port
-from wgnode.io.netlink import (
-    IFINFOMSG,
-    NLM_F_ACK,
-    NLM_F_CREATE,
-    RTM_NEWLINK,
-    NetlinkError,
-    Rtnetlink,
-    attribute,
-    write_sysctl,
-)
+from wgnode.io.netlink import NetlinkError, Rtnetlink
+from wgnode.io.rtmessages import IFINFOMSG, NLM_F_ACK, NLM_F_CREATE, RTM_NEWLINK, attribute
+from wgnode.io.sysctl import write_sysctl
 
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 18, 1
 ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.lab.interop import Bench, Namespace, bench
-from wgnode.io.netlink import Link, LinkMonitor, NetlinkError, Route, Rtnetlink, read_sysctl, write_sysctl
+from wgnode.io.netlink import LinkMonitor, NetlinkError, Rtnetlink
 from wgnode.io.route_mtu import RouteMtus
+from wgnode.io.rtmessages import Link, Route
+from wgnode.io.sysctl import read_sysctl, write_sysctl
 from wgnode.io.tun import Tun, TunGone, get_mtu
 
 pytestmark = pytest.mark.lab

@@ -16,11 +16,11 @@ from wgnode.appliance.log import Log
 from wgnode.dataplane import DataPlane, choose
 from wgnode.dataplane.choose import AUTO
 from wgnode.io import address
+from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.loop import Loop
 from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
-from wgnode.io.udp import parse_endpoint
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
 from wgnode.protocol.device import Device
 

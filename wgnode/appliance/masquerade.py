@@ -19,18 +19,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wgnode.appliance.system import MODULES, load_modules
-from wgnode.io.netlink import (
-    NLM_F_ACK,
-    NLM_F_CREATE,
-    NLM_F_REQUEST,
-    NLMSG_ERROR,
-    RECEIVE,
-    NetlinkError,
-    attribute,
-    message,
-    parse_messages,
-    write_sysctl,
-)
+from wgnode.io.netlink import RECEIVE, NetlinkError
+from wgnode.io.rtmessages import NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR, attribute, message, parse_messages
+from wgnode.io.sysctl import write_sysctl
 
 TABLE = "wgnode"
 SETTINGS: dict[str, str | int] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wgnode.io.netlink import Rtnetlink, write_sysctl
+from wgnode.io.netlink import Rtnetlink
+from wgnode.io.sysctl import write_sysctl
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 
 DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")

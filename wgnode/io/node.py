@@ -10,7 +10,7 @@ from ipaddress import ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from wgnode.io.udp import parse_endpoint
+from wgnode.io.endpoints import parse_endpoint
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.device import Device

@@ -11,16 +11,14 @@ import socket
 import struct
 
 from wgnode.io import only
-from wgnode.io.netlink import (
-    AT_ONCE,
-    RECEIVE,
+from wgnode.io.netlink import AT_ONCE, RECEIVE, Rtnetlink
+from wgnode.io.rtmessages import (
     RTA_METRICS,
     RTA_OIF,
     RTAX_MTU,
     RTM_DELROUTE,
     RTM_NEWROUTE,
     RTMSG,
-    Rtnetlink,
     attribute,
     parse_attributes,
     parse_messages,

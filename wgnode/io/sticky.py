@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from wgnode.io.netlink import AT_ONCE, RTMGRP_LINK, Rtnetlink
+from wgnode.io.netlink import AT_ONCE, Rtnetlink
+from wgnode.io.rtmessages import RTMGRP_LINK
 from wgnode.protocol.endpoint import Endpoint
 
 IP_PKTINFO = 8

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Protocol
 
-from wgnode.io.udp import parse_endpoint
+from wgnode.io.endpoints import parse_endpoint
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 

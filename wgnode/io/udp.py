@@ -13,13 +13,10 @@ import socket
 from collections import Counter, deque
 from typing import NamedTuple
 
-from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, ask_for_local_address, from_address, local_address
+from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, from_address, local_address
+from wgnode.io.udp_bind import bind_pair
 from wgnode.protocol.endpoint import Endpoint
 
-SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-BUFFER = 1 << 20
-"""Bytes of each socket buffer (Linux doubles it for its own needs): a few milliseconds at the rates that we reach. More
-would be waiting time for whoever shares the tunnel with a transfer (docs/decisions/waiting-time.md)."""
 LARGEST_DATAGRAM = 65535
 LARGEST_BACKLOG = 1024
 """Datagrams."""
@@ -28,12 +25,10 @@ KNOWN_SOURCES = 1024
 MOST_HEARD = 64
 """Endpoints that wait for being judged; in a flood, the newest."""
 BATCH = 64
-PORT_ATTEMPTS = 16
 OUTER_IPV4, OUTER_IPV6 = 28, 48
 """Bytes of IP and UDP header."""
 SOURCE_GONE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV)
 """What sending from an address may bring that sending from any would not."""
-NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
@@ -67,7 +62,7 @@ class UdpSockets:
     ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
         self.fwmark, self.paths = fwmark, paths
-        self._sockets = _bind_pair(port, fwmark)
+        self._sockets = bind_pair(port, fwmark)
         self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
         self._backlog: deque[tuple[bytes, Endpoint]] = deque()
         self._sources: dict[object, Endpoint] = {}
@@ -278,78 +273,8 @@ class UdpSockets:
         return endpoint
 
 
-def parse_endpoint(text: str) -> Endpoint:
-    """An address and port as `wg` writes them: "192.0.2.1:51820" or "[2001:db8::1]:51820". Raises ValueError.
-
-    Names are not resolved. An IPv4-mapped IPv6 address becomes the IPv4 address that it stands for.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"endpoint {text!r}: an address and a port 0..65535, please")
-    if host.startswith("[") and host.endswith("]"):
-        return Endpoint(_canonical_ipv6(host[1:-1], text), int(port))
-    try:
-        return Endpoint(socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, host)), int(port))
-    except OSError:
-        raise ValueError(f"endpoint {text!r}: {host!r} is no IPv4 address, nor an IPv6 address in brackets") from None
-
-
-def _canonical_ipv6(host: str, text: str) -> str:
-    address, percent, scope = host.partition("%")
-    try:
-        packed = socket.inet_pton(socket.AF_INET6, address)
-    except OSError:
-        raise ValueError(f"endpoint {text!r}: {host!r} is no IPv6 address") from None
-    if packed.startswith(bytes(10) + b"\xff\xff"):
-        return socket.inet_ntop(socket.AF_INET, packed[12:])
-    if percent and not scope:
-        raise ValueError(f"endpoint {text!r}: the scope after % is missing")
-    return socket.inet_ntop(socket.AF_INET6, packed) + percent + scope
-
-
 def _ipv6_destination(address: str, port: int) -> SocketAddress:
     if "%" not in address:
         return (address, port)
     host, _, scope = address.partition("%")
     return (host, port, 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope))
-
-
-def _bind_pair(port: int, fwmark: int) -> dict[int, socket.socket]:
-    """One socket a family, IPv6 only where the machine has it. A free port is one that is free in both."""
-    for attempt in range(PORT_ATTEMPTS):
-        first = _bind(socket.AF_INET, port, fwmark)
-        try:
-            second = _bind(socket.AF_INET6, int(first.getsockname()[1]), fwmark)
-        except OSError as error:
-            if error.errno in NO_IPV6:
-                return {socket.AF_INET: first}
-            first.close()
-            if port or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
-                raise
-        else:
-            return {socket.AF_INET: first, socket.AF_INET6: second}
-    raise AssertionError("unreachable")
-
-
-def _bind(family: socket.AddressFamily, port: int, fwmark: int) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if fwmark:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
-        for forced, ordinary in ((SO_SNDBUFFORCE, socket.SO_SNDBUF), (SO_RCVBUFFORCE, socket.SO_RCVBUF)):
-            _enlarge(made, forced, ordinary)
-        ask_for_local_address(made)
-        made.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-def _enlarge(made: socket.socket, forced: int, ordinary: int) -> None:
-    try:
-        made.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
-    except PermissionError:
-        made.setsockopt(socket.SOL_SOCKET, ordinary, BUFFER)

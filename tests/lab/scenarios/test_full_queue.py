@@ -18,14 +18,14 @@ pytestmark = pytest.mark.lab
 
 TOLD = """
 import socket
-from wgnode.io import udp
-bind = udp._bind
+from wgnode.io import udp_bind
+bind = udp_bind._bind
 def bind_and_be_told(family, port, fwmark):
     made = bind(family, port, fwmark)
     if family == socket.AF_INET:
         made.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
     return made
-udp._bind = bind_and_be_told
+udp_bind._bind = bind_and_be_told
 """
 
 

@@ -11,7 +11,8 @@ import pytest
 from wgnode import nodeconfig
 from wgnode.appliance import masquerade, network
 from wgnode.appliance.masquerade import Step
-from wgnode.io.netlink import NLMSG_ERROR, NetlinkError, message, parse_attributes, parse_messages
+from wgnode.io.netlink import NetlinkError
+from wgnode.io.rtmessages import NLMSG_ERROR, message, parse_attributes, parse_messages
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 
 STEPS = masquerade.ruleset("wg0", "wan", "lan")

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from wgnode.io import udp
+from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.sticky import SourcePaths
-from wgnode.io.udp import UdpSockets, parse_endpoint
+from wgnode.io.udp import UdpSockets
 from wgnode.protocol.endpoint import Endpoint
 
 

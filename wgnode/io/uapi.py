@@ -19,6 +19,8 @@ from wgnode.protocol.peer import Peer
 NO_KEY = bytes(32)
 LARGEST_PORT = LARGEST_KEEPALIVE = 0xFFFF
 LARGEST_FWMARK = 0xFFFFFFFF
+LONGEST_REASON = 300
+"""Characters of a refusal in the log: a request may be one word of 16 MiB."""
 
 
 class Sockets(Protocol):
@@ -63,9 +65,13 @@ def handle(
             return "errno=0\n\n"
     except (UapiError, OSError) as error:
         if log is not None:
-            log(f"refused: {error}")
+            log(f"refused: {_in_short(str(error))}")
         return f"errno={-(error.errno or errno.EINVAL)}\n\n"
     return ""
+
+
+def _in_short(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else reason[:LONGEST_REASON] + "…"
 
 
 def describe(device: Device, now: float, wall: float) -> Iterator[str]:

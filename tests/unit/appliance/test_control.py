@@ -15,7 +15,7 @@ import pytest
 from wgnode.appliance import control as control_module
 from wgnode.appliance.control import Control, find_port
 from wgnode.appliance.log import Log
-from wgnode.io.control import LARGEST_FRAME, Decoder, Message, encode
+from wgnode.io.control import LARGEST_FRAME, Decoder, FrameError, Message, encode
 from wgnode.io.loop import Loop
 
 
@@ -50,6 +50,14 @@ class Host:
     def __init__(self, loop: Loop, end: socket.socket) -> None:
         self.loop, self.end, self.decoder = loop, end, Decoder()
         self.received: list[Message] = []
+
+    def send(self, data: bytes) -> None:
+        """All of it, while the gateway's loop turns."""
+        left = memoryview(data)
+        while left:
+            with contextlib.suppress(BlockingIOError):
+                left = left[self.end.send(left) :]
+            self.loop.run_once(0)
 
     def wait_for(self, kind: str) -> Message:
         deadline = time.monotonic() + 10
@@ -211,6 +219,26 @@ def test_a_clock_that_can_not_be_set_is_told(host: Host, monkeypatch: pytest.Mon
     host.wait_for("hello")
     host.end.sendall(encode({"type": "time", "unix_ns": 5}))
     assert "can't be set" in host.wait_for("log")["text"]
+
+
+@pytest.mark.parametrize("below", [1, 0])
+def test_a_request_up_to_the_limit_is_answered(host: Host, answers: Answers, below: int) -> None:
+    answers.uapi = lambda text: f"{len(text)} bytes"  # type: ignore[method-assign]
+    host.wait_for("hello")
+    size = LARGEST_FRAME - len('{"type":"uapi","text":"","id":7}') - below
+    host.send(encode({"type": "uapi", "text": "a" * size, "id": 7}))
+    assert host.wait_for("reply") == {"type": "reply", "id": 7, "text": f"{size} bytes"}
+
+
+def test_a_request_beyond_the_limit_is_refused_at_both_ends_and_ends_neither(host: Host) -> None:
+    """hostd does not send one; whoever claims one is out of step, so the channel begins anew."""
+    host.wait_for("hello")
+    with pytest.raises(FrameError, match=f"the limit is {LARGEST_FRAME}"):
+        encode({"type": "uapi", "text": "a" * (LARGEST_FRAME + 1 - len('{"type":"uapi","text":"","id":7}')), "id": 7})
+    host.send(struct.pack(">I", LARGEST_FRAME + 1))
+    host.wait_for("hello")
+    host.send(encode({"type": "uapi", "id": 8, "text": "get=1"}))
+    assert host.wait_for("reply") == {"type": "reply", "id": 8, "text": "answer to get=1"}
 
 
 @pytest.mark.parametrize("below", [1, 0, -1])

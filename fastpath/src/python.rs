@@ -402,6 +402,11 @@ impl PyEngine {
         self.plane().engine.counters.refused().collect()
     }
 
+    /// Datagrams whose control messages were cut off.
+    fn cut_off(&self) -> u64 {
+        self.plane().engine.counters.cut_off
+    }
+
     fn sessions(&self) -> usize {
         self.plane().engine.sessions()
     }

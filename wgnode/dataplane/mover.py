@@ -12,6 +12,7 @@ from wgnode.dataplane.offloads import Offloads
 from wgnode.io.mover import Carrier
 from wgnode.io.netlink import Rtnetlink
 from wgnode.io.sticky import is_tunnel_datagram
+from wgnode.io.udp import CUT_OFF
 from wgnode.protocol.endpoint import Endpoint
 
 UDP_SEGMENT, UDP_GRO = 103, 104
@@ -43,7 +44,8 @@ class FastMover:
     def counters(self) -> Counter[str]:
         """What the kernel refused: "tun ENOSPC", "udp EMSGSIZE"..."""
         refused = self._engine.refused()
-        return Counter({f"{whose} {errno.errorcode.get(number, number)}": count for whose, number, count in refused})
+        told = {f"{whose} {errno.errorcode.get(number, number)}": count for whose, number, count in refused}
+        return +Counter({**told, f"udp {CUT_OFF}": self._engine.cut_off()})
 
     def sockets_changed(self) -> None:
         self._plane.routing_changed()

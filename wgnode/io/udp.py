@@ -29,6 +29,8 @@ OUTER_IPV4, OUTER_IPV6 = 28, 48
 """Bytes of IP and UDP header."""
 SOURCE_GONE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV)
 """What sending from an address may bring that sending from any would not."""
+CUT_OFF = "control message cut off"
+"""A counter's name, in both data planes."""
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
@@ -157,7 +159,7 @@ class UdpSockets:
                 continue
             information = ancillary[0][2] if ancillary else b""
             if flags & socket.MSG_CTRUNC:  # where it arrived is not known, and half of an address is none
-                self.counters["control message cut off"] += 1
+                self.counters[CUT_OFF] += 1
                 information = b""
             source = known.get((address, information))
             if source is None:

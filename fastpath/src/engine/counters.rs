@@ -34,6 +34,8 @@ drops! {
 pub struct Counters {
     drops: [u64; NAMES.len()],
     refused: BTreeMap<(&'static str, i32), u64>,
+    /// Datagrams whose control messages had no room, so where they were sent to is not known.
+    pub cut_off: u64,
 }
 
 impl Counters {

@@ -95,14 +95,20 @@ pub struct Received {
     pub ecn: u8,
     /// Seconds of CLOCK_REALTIME at which the kernel had it.
     pub arrived: Option<f64>,
+    /// There was more to tell than room for it (MSG_CTRUNC).
+    pub cut_off: bool,
 }
 
-/// Reads the control messages of what recvmsg has filled in.
+/// Reads the control messages of what recvmsg has filled in. Where some were cut off, which ones is not known: then
+/// nothing of them is believed but the size of segments, if it is whole, without which a train is lost.
 ///
 /// # Safety
 /// `header` describes memory that is valid and was written by the kernel.
 pub unsafe fn read(header: &libc::msghdr) -> Received {
-    let mut found = Received::default();
+    let mut found = Received {
+        cut_off: header.msg_flags & libc::MSG_CTRUNC != 0,
+        ..Received::default()
+    };
     // SAFETY: the caller vouches for the header; the macros stay inside of its control buffer.
     let mut each = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !each.is_null() {
@@ -110,10 +116,11 @@ pub unsafe fn read(header: &libc::msghdr) -> Received {
         unsafe {
             let data = libc::CMSG_DATA(each);
             match ((*each).cmsg_level, (*each).cmsg_type) {
-                (libc::SOL_UDP, libc::UDP_GRO) => {
+                (libc::SOL_UDP, libc::UDP_GRO) if holds::<i32>(each) => {
                     let size = data.cast::<i32>().read_unaligned();
                     found.segment = usize::try_from(size).ok().filter(|size| *size > 0);
                 }
+                _ if found.cut_off => {}
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let information = data.cast::<libc::in_pktinfo>().read_unaligned();
                     found.local =
@@ -137,6 +144,15 @@ pub unsafe fn read(header: &libc::msghdr) -> Received {
         }
     }
     found
+}
+
+/// Whether a T is there as a whole: what is cut off says so in its length.
+///
+/// # Safety
+/// `message` points to a control message's header.
+unsafe fn holds<T>(message: *const libc::cmsghdr) -> bool {
+    // SAFETY: CMSG_LEN only computes; the caller vouches for the header.
+    unsafe { (*message).cmsg_len >= libc::CMSG_LEN(size_of::<T>() as u32) as usize }
 }
 
 #[cfg(test)]

@@ -57,8 +57,12 @@ impl Inbox {
     ) -> Turn {
         let mut batches = [None; AT_ONCE];
         let codel = &mut self.codel[usize::from(socket.v6)];
-        let count = match receive_batches(socket.fd, &mut self.buffer, &mut batches, codel, now) {
-            Ok(count) => count,
+        let received = receive_batches(socket.fd, &mut self.buffer, &mut batches, codel, now);
+        let count = match received {
+            Ok((count, cut_off)) => {
+                engine.counters.cut_off += cut_off;
+                count
+            }
             Err(libc::EAGAIN | libc::EINTR) => {
                 codel.emptied();
                 return Turn::Empty;
@@ -90,14 +94,14 @@ impl Inbox {
     }
 }
 
-/// Fills `batches` by one recvmmsg; their number, or errno.
+/// Fills `batches` by one recvmmsg; their number and how many had control messages cut off, or errno.
 fn receive_batches(
     fd: i32,
     buffer: &mut [u8],
     batches: &mut [Option<Batch>; AT_ONCE],
     codel: &mut Codel,
     now: f64,
-) -> Result<usize, i32> {
+) -> Result<(usize, u64), i32> {
     let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
     let mut controls = [Control::EMPTY; AT_ONCE];
     let mut parts = [libc::iovec {
@@ -136,10 +140,12 @@ fn receive_batches(
         codel.emptied();
     }
     let wall = clock::wall();
+    let mut cut_off = 0;
     for (number, header) in headers[..count].iter().enumerate() {
         let length = header.msg_len as usize;
         // SAFETY: recvmmsg has filled in this header.
         let beside = unsafe { read(&header.msg_hdr) };
+        cut_off += u64::from(beside.cut_off);
         batches[number] = addresses[number].endpoint(beside.local).map(|from| Batch {
             start: number * LARGEST,
             length,
@@ -151,7 +157,7 @@ fn receive_batches(
                 .is_some_and(|arrived| count == AT_ONCE && codel.marks(wall - arrived, now)),
         });
     }
-    Ok(count)
+    Ok((count, cut_off))
 }
 
 impl Tun {
@@ -167,5 +173,71 @@ impl Tun {
             counters.refuse("tun", error, 1);
         }
         error != libc::EBADFD
+    }
+}
+
+#[cfg(all(test, not(miri)))] // which has no sockets
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// Beside the local address, the ECN bits and the time of arrival: more than CONTROL bytes of them.
+    const TOO_MUCH: [i32; 2] = [libc::IP_RECVTTL, libc::IP_RECVORIGDSTADDR];
+
+    /// What comes of a datagram to 127.0.0.2 at a socket that tells as much as ours do, and of these options more.
+    fn received(more: &[i32]) -> (Vec<Batch>, u64) {
+        let near = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let fd = near.as_raw_fd();
+        set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
+        for option in [libc::IP_PKTINFO, libc::IP_RECVTOS].iter().chain(more) {
+            set(fd, libc::IPPROTO_IP, *option);
+        }
+        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = near.local_addr().unwrap().port();
+        far.send_to(&[7; 48], ("127.0.0.2", port)).unwrap();
+        let mut buffer = vec![0; AT_ONCE * LARGEST];
+        let mut batches = [None; AT_ONCE];
+        let mut codel = Codel::default();
+        let (count, cut_off) =
+            receive_batches(fd, &mut buffer, &mut batches, &mut codel, 0.0).unwrap();
+        assert_eq!(buffer[..48], [7; 48]);
+        (
+            batches[..count].iter().flatten().copied().collect(),
+            cut_off,
+        )
+    }
+
+    fn set(fd: i32, level: i32, option: i32) {
+        let on = 1i32;
+        // SAFETY: an option of four bytes, at a valid descriptor.
+        let done = unsafe {
+            libc::setsockopt(
+                fd,
+                level,
+                option,
+                (&raw const on).cast(),
+                size_of::<i32>() as _,
+            )
+        };
+        assert_eq!(done, 0);
+    }
+
+    #[test]
+    fn a_datagram_comes_with_the_address_that_it_was_sent_to() {
+        for more in [&[], &TOO_MUCH[..1]] {
+            let (batches, cut_off) = received(more);
+            assert_eq!((batches.len(), batches[0].length, cut_off), (1, 48, 0));
+            assert_eq!(batches[0].from.source, Some("127.0.0.2".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn where_it_was_sent_to_is_not_known_when_control_messages_are_cut_off() {
+        let (batches, cut_off) = received(&TOO_MUCH);
+        assert_eq!((batches.len(), batches[0].length, cut_off), (1, 48, 1));
+        assert_eq!(batches[0].from.source, None);
+        assert_eq!((batches[0].segment, batches[0].ecn), (48, 0));
     }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
+from wgnode.io import fragments
 from wgnode.io.sticky import ask_for_local_address
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
@@ -42,6 +43,7 @@ def _bind(family: socket.AddressFamily, port: int, fwmark: int) -> socket.socket
         for forced, ordinary in ((SO_SNDBUFFORCE, socket.SO_SNDBUF), (SO_RCVBUFFORCE, socket.SO_RCVBUF)):
             _enlarge(made, forced, ordinary)
         ask_for_local_address(made)
+        fragments.allow(made)
         made.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
     except BaseException:
         made.close()

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from wgnode.io import udp
+from wgnode.io import fragments, udp
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.udp import UdpSockets
 from wgnode.protocol.endpoint import Endpoint
+
+IPV6_MTU_DISCOVER = 23
 
 
 @pytest.fixture
@@ -391,3 +393,14 @@ def test_in_a_flood_few_ways_are_asked_for() -> None:
         assert len(asked) == udp.MOST_HEARD
     finally:
         one.close()
+
+
+def test_routers_may_fragment_what_is_sent_over_ipv4() -> None:
+    """Of IPv6 the kernel fragments at the sender, as ever."""
+    sockets = UdpSockets()
+    v4, v6 = sockets.sockets[socket.AF_INET], sockets.sockets[socket.AF_INET6]
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as untouched:
+        usual = untouched.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)
+    assert v4.getsockopt(socket.IPPROTO_IP, fragments.IP_MTU_DISCOVER) == fragments.IP_PMTUDISC_DONT
+    assert v6.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) == usual
+    sockets.close()

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import network
+from infra.hosts import firewalls, network
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
-from wgnode.firewall.foreign import Foreign, foreign, legacy
-from wgnode.firewall.rules import PLAIN_TRANSIT
+from wgnode.firewall.foreign import PLAIN_SITE, Foreign
+from wgnode.firewall.packet import Site
 
 # A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
 PROBE_EXIT = 67
@@ -29,11 +29,6 @@ echo "memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
 echo "qemu=$(dpkg-query -W -f '${db:Status-Abbrev}${Version}' qemu-system-x86 2>/dev/null | sed -n 's/^ii *//p')"
 for module in kvm_intel kvm_amd; do [ -d /sys/module/$module ] && echo "module=$module"; done
 true"""
-
-# Listing them would load the kernel's old tables where they aren't in use.
-_LEGACY = """for f in ip ip6; do
-    grep -qsx filter /proc/net/${f}_tables_names && echo "# $f" && ${f}tables-legacy -S 2>/dev/null
-done; true"""
 
 
 @dataclass(frozen=True)
@@ -69,15 +64,10 @@ class Facts:
         }
 
 
-_LISTING: Query[str] = Query(["nft", "-j", "list", "ruleset"], lambda said: said.stdout if said.code == 0 else "")
-FIREWALLS: dict[str, Query[Any]] = {
-    "ruleset": _LISTING,
-    "legacy": Query(["sh", "-c", _LEGACY], lambda said: said.stdout),
-}
 QUERIES: dict[str, Query[Any]] = {
     "facts": Query(["sh", "-c", _READ], lambda said: said.stdout, check=True),
     "links": Query(network.READ_LINKS, lambda said: said.stdout if said.code == 0 else ""),
-    **FIREWALLS,
+    **firewalls.FIREWALLS,
 }
 
 
@@ -87,9 +77,9 @@ def read(host: Host, known: Mapping[str, Any] | None = None) -> Facts:
 
 
 def of(
-    host: Host, answers: Mapping[str, Any], known: Mapping[str, Any] | None = None, transit: str = PLAIN_TRANSIT
+    host: Host, answers: Mapping[str, Any], known: Mapping[str, Any] | None = None, site: Site = PLAIN_SITE
 ) -> Facts:
-    """From the answers to QUERIES; the host is asked only where a guest has to be probed."""
+    """Seen from the gateway `site`, from the answers to QUERIES; the host is asked only where it has to be probed."""
     values = dict(line.split("=", 1) for line in answers["facts"].splitlines() if "=" in line)
     module, now = values.get("module"), (values["kernel"], values["qemu"])
     if known and known["kvm"] and module and (known["kernel"], known["qemu"]) == now:
@@ -106,22 +96,8 @@ def of(
         kvm=usable,
         kvm_reason=reason,
         interfaces=tuple(network.interfaces(answers["links"])) if answers["links"] else (),
-        foreign_firewalls=tuple(firewalls_of(answers, transit)),
+        foreign_firewalls=tuple(firewalls.of(answers, site)),
     )
-
-
-def foreign_firewalls(host: Host, transit: str = PLAIN_TRANSIT) -> list[Foreign]:
-    """Those of others that drop what they were not told to accept."""
-    return firewalls_of(ask(host, FIREWALLS), transit)
-
-
-def firewalls_of(answers: Mapping[str, Any], transit: str = PLAIN_TRANSIT) -> list[Foreign]:
-    """Seen from the gateway on the link `transit`. From the answers to FIREWALLS."""
-    found = foreign(answers["ruleset"], transit) if answers["ruleset"] else []
-    for part in answers["legacy"].split("# ")[1:]:
-        family, _, rules = part.partition("\n")
-        found += legacy(rules, family, transit)
-    return found
 
 
 def _kvm(host: Host, module: str | None, qemu: str) -> tuple[bool, str]:

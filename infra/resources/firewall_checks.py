@@ -4,13 +4,16 @@ firewall.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
 
+from infra.hosts import firewalls
 from infra.hosts.host import Host, HostError
 from infra.provider.kind import Properties
-from infra.resources.firewall_state import ssh_port
+from infra.resources.firewall_state import paths_of, ssh_port
 from wgnode.firewall.foreign import Foreign
+from wgnode.firewall.packet import Site
 
 
 def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> None:
@@ -29,17 +32,28 @@ def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> Non
         )
 
 
-def require_open(host: Host, inputs: Properties, firewalls: Iterable[Foreign]) -> None:
+def firewalls_of(seen: Mapping[str, Any], inputs: Properties) -> list[Foreign]:
+    """From what `firewall_state.look` has read."""
+    return firewalls.of(seen, Site(transit=paths_of(inputs).transit_tap, uplink=inputs["uplink"]))
+
+
+def require_open(host: Host, inputs: Properties, others: Iterable[Foreign]) -> None:
     """Raises HostError, before anything is changed, when another firewall drops what `allow` lets in."""
-    if shut := shut_by_others(host, inputs, firewalls):
+    if shut := shut_by_others(host, inputs, others):
         raise HostError(shut)
 
 
-def shut_by_others(host: Host, inputs: Properties, firewalls: Iterable[Foreign]) -> str:
-    for one in firewalls:
-        if ports := [allowed["port"] for allowed in inputs["allow"] if one.blocks_port(allowed["port"])]:
+def shut_by_others(host: Host, inputs: Properties, others: Iterable[Foreign]) -> str:
+    for one in others:
+        shut = [
+            (allowed["port"], allowed["protocol"])
+            for allowed in inputs["allow"]
+            if one.blocks_port(allowed["port"], allowed["protocol"], map(ip_network, allowed["from"]))
+        ]
+        if shut:
             return (
-                f"host {host.name}: another firewall, {one}, drops port {', '.join(map(str, ports))}, which"
-                " firewall.allow lets in; open it there too, or take it out of the site's stack file"
+                f"host {host.name}: another firewall, {one}, drops port {', '.join(str(port) for port, _ in shut)},"
+                f" which firewall.allow lets in; open it there too ({'; '.join(one.way_in(*each) for each in shut)}),"
+                " or take it out of the site's stack file"
             )
     return ""

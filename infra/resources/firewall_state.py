@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from infra.hosts import facts, files, owners, units
+from infra.hosts import files, firewalls, owners, units
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
@@ -106,7 +106,7 @@ def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
     return ask(
         host,
         {
-            **facts.FIREWALLS,
+            **firewalls.FIREWALLS,
             **host_checks.LISTENERS,
             "owners": owners.QUERY,
             "file": files.content(paths.firewall_file),

@@ -21,7 +21,6 @@ from infra.hosts.network import Network
 from infra.hosts.query import Query, answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
-from wgnode.firewall.foreign import Foreign
 
 
 def require_static(host: Host, lan: str, links: str) -> None:
@@ -39,28 +38,6 @@ def require_static(host: Host, lan: str, links: str) -> None:
         f"host {host.name}: {keeper}, and that would go on when {lan} is a port of our bridge. Either make a bridge"
         f" with {lan} as its port and the host's address on it, by whatever configures {lan} now, and give that bridge"
         f" as lan.interface; or give {lan} a static address by ifupdown or systemd-networkd"
-    )
-
-
-def require_forwarding(host: Host, firewalls: Iterable[Foreign]) -> None:
-    """Raises HostError when another firewall drops what the gateway needs forwarded, as far as the host can tell."""
-    if blocking := _blocking(host, firewalls):
-        raise HostError(f"{blocking}\nThen run it again")
-
-
-def warn_of(host: Host, firewalls: Iterable[Foreign]) -> None:
-    """Of the same, where it has come after the deployment: no drift of ours, but packets are lost."""
-    if blocking := _blocking(host, firewalls):
-        log(blocking, Severity.WARNING)
-
-
-def _blocking(host: Host, firewalls: Iterable[Foreign]) -> str:
-    ways = [f"\n  {one}: {one.way_out}" for one in firewalls if one.hook == "forward" and not one.passes_us]
-    if not ways:
-        return ""
-    return (
-        f"host {host.name}: another firewall drops what the gateway needs forwarded. Let it through, permanently:"
-        + "".join(ways)
     )
 
 

@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.hosts import facts, files, network_change, packages, system, undo, units
+from infra.hosts import files, firewalls, network_change, packages, system, undo, units
 from infra.hosts.host import Host
 from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import log
-from infra.resources import host_checks
+from infra.resources import foreign_checks
 from infra.resources.compare import join
 from infra.resources.hypervisor_state import (
     FOUND,
@@ -28,17 +28,18 @@ from infra.resources.hypervisor_state import (
     plan,
     unit_file,
 )
+from wgnode.firewall.packet import Site
 from wgnode.image.paths import IMAGES, STATE, USER
 
 
-def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any]) -> None:
+def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], site: Site) -> None:
     """What differs, and nothing else: first all that cannot cut the way in, then the networks. Raises HostError."""
     found = observed(seen, wanted)
     differing = {change.path for change in plan(wanted, found)}
     if missing := [name for name in wanted.outputs["packageStates"] if name not in found["packageStates"]]:
         packages.install(host, missing)
         # Again: a host that had no `nft` before could not show all of them.
-        host_checks.require_forwarding(host, facts.foreign_firewalls(host, wanted.network.paths.transit_tap))
+        foreign_checks.require_forwarding(host, firewalls.foreign_firewalls(host, site))
     paths = wanted.network.paths
     _remember(host, found, seen)
     if not found["users"]:

@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, network, network_change, owners, pool, undo, units
+from infra.hosts import facts, firewalls, network, network_change, owners, pool, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
-from infra.resources import host_checks, hypervisor_change, overlap_checks, owner_judgement, ownership
+from infra.resources import foreign_checks, host_checks, hypervisor_change, overlap_checks, owner_judgement, ownership
 from infra.resources.compare import changed_inputs
+from infra.resources.foreign_checks import site_of
 from infra.resources.foresee import Check
 from infra.resources.hypervisor_state import (
     SHARED_DIRECTORIES,
@@ -102,7 +103,7 @@ class HypervisorHost:
             return None
         host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
         overlap_checks.warn_of(host, inputs, desired(inputs, traits).network, seen)
-        host_checks.warn_of(host, facts.firewalls_of(seen, traits.paths.transit_tap))
+        foreign_checks.warn_of(host, firewalls.of(seen, site_of(inputs, traits)))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         now = {**_state(host, inputs, seen, found, traits, state.get("facts")), **kept}
         return now, _with_desired(inputs, traits)
@@ -167,12 +168,13 @@ class HypervisorHost:
         undo.settle(host, network_change.change_of(kept.paths))
         seen = look(host, inputs, kept.paths)
         require_usable(host, inputs, seen, kept)
-        wanted = desired(inputs, traits_of(seen, inputs, kept))
+        traits = traits_of(seen, inputs, kept)
+        wanted = desired(inputs, traits)
         for check in overlap_checks.checks(host, inputs, wanted.network, seen):
             check()
         owned = taken.stamp(host)
         try:
-            hypervisor_change.apply(host, lambda: self._reconnect(to), wanted, seen)
+            hypervisor_change.apply(host, lambda: self._reconnect(to), wanted, seen, site_of(inputs, traits))
             return {**self._found(to, inputs, kept), **owned}
         except HostError as error:
             state = {**self._found_if_possible(to, inputs, wanted, kept), **owned}
@@ -216,7 +218,8 @@ def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], trai
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
     host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
-    host_checks.require_forwarding(host, facts.firewalls_of(seen, traits.paths.transit_tap))
+    site = site_of(inputs, traits_of(seen, inputs, traits))
+    foreign_checks.require_forwarding(host, firewalls.of(seen, site))
 
 
 def _state(
@@ -227,7 +230,7 @@ def _state(
     traits: Traits,
     known: Mapping[str, Any] | None = None,
 ) -> Properties:
-    now = facts.of(host, seen, known, traits.paths.transit_tap).outputs()
+    now = facts.of(host, seen, known, site_of(inputs, traits)).outputs()
     return {**inputs, **found, "traits": traits.outputs(), "instance": traits.instance, "facts": now}
 
 

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from infra.hosts import facts, pool, undo, units
+from infra.hosts import pool, undo, units
 from infra.hosts.host import Connection, Host, OutOfTime
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
 from infra.resources import firewall_change, host_checks, ownership
 from infra.resources.compare import changed_inputs
-from infra.resources.firewall_checks import require_open, require_ssh_port, shut_by_others
+from infra.resources.firewall_checks import firewalls_of, require_open, require_ssh_port, shut_by_others
 from infra.resources.firewall_state import change_of, desired, differences, look, observed, paths_of
 from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
@@ -82,7 +82,7 @@ class NatFirewall:
         there = found["rules"] or found["files"] or ownership.claimed(seen["owners"], "firewall", state)
         if owner is None or not there:
             return None
-        if shut := shut_by_others(host, inputs, facts.firewalls_of(seen, paths.transit_tap)):
+        if shut := shut_by_others(host, inputs, firewalls_of(seen, inputs)):
             log(shut, Severity.WARNING)
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         now = {**inputs, **found, **kept}
@@ -99,7 +99,7 @@ class NatFirewall:
         yield lambda: ownership.foresee(host, "firewall", ownership.wanted(inputs), known)
         seen = look(host, paths)
         yield lambda: require_ssh_port(host, inputs, seen["ssh"])
-        yield lambda: require_open(host, inputs, facts.firewalls_of(seen, paths.transit_tap))
+        yield lambda: require_open(host, inputs, firewalls_of(seen, inputs))
         yield lambda: host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
         yield lambda: host_checks.require_way_in(host, inputs["managementNetworks"], inputs["uplink"], seen["ssh"])
 
@@ -122,7 +122,7 @@ class NatFirewall:
         undo.settle(host, wanted.change)
         seen = look(host, wanted.paths)
         require_ssh_port(host, inputs, seen["ssh"])
-        require_open(host, inputs, facts.firewalls_of(seen, wanted.paths.transit_tap))
+        require_open(host, inputs, firewalls_of(seen, inputs))
         host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
         owned = taken.stamp(host)
         try:

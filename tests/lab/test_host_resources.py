@@ -459,9 +459,8 @@ def test_a_missing_interface_and_a_foreign_firewall_change_nothing(berlin: Site)
     try:
         with pytest.raises(HostError, match="ip filter FORWARD"):
             berlin.create(berlin.host, berlin.host_inputs())
-        accept = "; ".join(
-            f"nft insert rule ip filter FORWARD {way} wgnode-wan accept" for way in ("iifname", "oifname")
-        )
+        ways = ("iifname wgnode-wan", "oifname wgnode-wan", "iifname wgnode-br0 oifname wgnode-br0")
+        accept = "; ".join(f"nft insert rule ip filter FORWARD {way} accept" for way in ways)
         berlin.shell(accept)
         berlin.create(berlin.host, berlin.host_inputs())
     finally:

@@ -46,7 +46,7 @@ def observed(listing: str, table: str = PLAIN_TABLE) -> Table:
             order[body["name"]] = []
         elif kind == "rule":
             name = _unused(body.get("comment") or "unnamed", rules)
-            rules[name] = f"{body['chain']}: {rule_text(body['expr'])}"
+            rules[name] = f"{body['chain']}: {rule_text(body.get('expr', ()))}"
             order[body["chain"]].append(name)
         elif kind != "table":
             others[f"{kind} {body['name']}"] = json.dumps(body.get("elem") or body.get("type"), sort_keys=True)

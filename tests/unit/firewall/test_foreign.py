@@ -41,15 +41,28 @@ def test_docker_is_named_with_a_way_out():
     assert "iptables -I DOCKER-USER -i wgnode-wan -j ACCEPT" in found.way_out
 
 
+def match(left, right, op="=="):
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def meta(key, right, op="=="):
+    return match({"meta": {"key": key}}, right, op)
+
+
+def passing(bridge="wgnode-br0"):
+    """What lets every way of a site through."""
+    ways = [[meta("iifname", "wgnode-wan")], [meta("oifname", "wgnode-wan")]]
+    return [*ways, [meta("iifname", bridge), meta("oifname", bridge)]]
+
+
 def test_a_firewall_that_lets_us_through_is_told_apart():
-    through = rule(
-        "filter",
-        "DOCKER-USER",
-        {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "wgnode-wan"}},
-        {"accept": None},
-    )
-    items = [chain("filter", "FORWARD", "forward", "drop"), chain("filter", "DOCKER-USER"), through]
-    assert foreign(listing(*items))[0].passes_us
+    items = [chain("filter", "FORWARD", "forward", "drop"), chain("filter", "DOCKER-USER")]
+    items.append(rule("filter", "FORWARD", {"jump": {"target": "DOCKER-USER"}}))
+    through = [rule("filter", "DOCKER-USER", *way, {"accept": None}) for way in passing()]
+    assert foreign(listing(*items, *through))[0].passes_us
+    for number in range(3):
+        (found,) = foreign(listing(*items, *through[:number], *through[number + 1 :]))
+        assert not found.passes_us, "each of them is needed"
 
 
 def test_ufw_drops_by_policy():
@@ -102,7 +115,8 @@ def test_old_iptables_are_seen_too():
     assert found.hook == "forward"
     assert found.way_out.startswith("iptables-legacy -I FORWARD -i wgnode-wan")
     assert not found.passes_us
-    assert legacy(rules + "-A FORWARD -i wgnode-wan -j ACCEPT\n", "ip")[0].passes_us
+    accepts = ("-i wgnode-wan", "-o wgnode-wan", "-i wgnode-br0 -o wgnode-br0")
+    assert legacy(rules + "".join(f"-A FORWARD {way} -j ACCEPT\n" for way in accepts), "ip")[0].passes_us
     assert legacy("-P FORWARD ACCEPT\n", "ip") == []
 
 

@@ -103,6 +103,14 @@ def test_rules_of_others_in_our_table_are_seen():
     assert found.order["input"][-2:] == ["unnamed-1", "unnamed-2"]
 
 
+def test_a_rule_of_others_without_statements_is_seen_too():
+    items = listing()
+    items["nftables"].append({"rule": {**OURS, "chain": "input", "handle": 99}})
+    found = nft.observed(json.dumps(items))
+    assert found.rules["unnamed-1"] == "input: "
+    assert found.order["input"][-1] == "unnamed-1"
+
+
 def test_a_chain_that_hangs_elsewhere_is_missing_or_is_anothers_is_seen():
     items = listing()
     chains = {one["chain"]["name"]: one["chain"] for one in items["nftables"] if "chain" in one}

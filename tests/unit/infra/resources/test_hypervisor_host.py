@@ -9,7 +9,7 @@ import pytest
 from infra.hosts import facts, network_change, owners, undo
 from infra.hosts.host import HostError, Result
 from infra.provider.kind import UNKNOWN, CheckError, Partial
-from infra.resources import host_checks
+from infra.resources import foreign_checks, host_checks
 from infra.resources.hypervisor_host import PACKAGES, HypervisorHost
 from infra.resources.hypervisor_state import FOUND, directories
 from tests.unit.infra.fake_host import FakeHost, link, said
@@ -219,7 +219,7 @@ def test_a_stranger_in_our_bridge_is_drift(kind, host):
 
 def test_a_firewall_that_came_later_is_warned_of_and_is_no_drift(kind, host, monkeypatch):
     said_so = []
-    monkeypatch.setattr(host_checks, "log", lambda text, *_: said_so.append(text))
+    monkeypatch.setattr(foreign_checks, "log", lambda text, *_: said_so.append(text))
     inputs, id, state = created(kind)
     host.foreign = [
         {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}}
@@ -346,6 +346,30 @@ def test_a_firewall_that_would_drop_forwarded_packets_is_named_and_nothing_is_ch
     with pytest.raises(HostError, match=r"ip filter FORWARD \(Docker\): iptables -I DOCKER-USER"):
         created(kind)
     assert host.events == []
+
+
+def test_a_firewall_of_which_it_is_not_sure_is_warned_of_and_does_not_stop_it(kind, host, monkeypatch):
+    said_so = []
+    monkeypatch.setattr(foreign_checks, "log", lambda text, *_: said_so.append(text))
+    base = {"family": "inet", "table": "filter"}
+    host.foreign = [
+        {"chain": {**base, "name": "forward", "hook": "forward", "policy": "drop"}},
+        {"rule": {**base, "chain": "forward", "expr": [{"xt": {"type": "match", "name": "set"}}, {"accept": None}]}},
+    ]
+    created(kind)
+    text, *again = said_so
+    assert set(again) <= {text}, "once packages are there, it is asked again"
+    assert "may drop what the gateway needs" in text
+    assert "nft insert rule inet filter forward iifname wgnode-br0 oifname wgnode-br0 accept" in text
+
+
+def test_a_bridge_of_the_host_is_what_another_firewall_has_to_let_pass(kind, host):
+    host.links["lan0"]["linkinfo"] = {"info_kind": "bridge"}
+    host.foreign = [
+        {"chain": {"family": "inet", "table": "filter", "name": "forward", "hook": "forward", "policy": "drop"}}
+    ]
+    with pytest.raises(HostError, match="iifname lan0 oifname lan0 accept"):
+        created(kind)
 
 
 def test_a_firewall_that_shows_only_once_nft_is_installed_is_named_before_the_networks_come_up(kind, host, monkeypatch):

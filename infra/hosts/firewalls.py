@@ -1,0 +1,58 @@
+"""The firewalls of others on a host: what is asked of it, and what a gateway meets there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from infra.hosts.host import Host
+from infra.hosts.query import Query, ask
+from wgnode.firewall.foreign import PLAIN_SITE, Foreign, foreign, legacy, saved
+from wgnode.firewall.packet import FAMILIES, Family, Site
+
+# What iptables has made, nft shows in part only; iptables itself tells all, and makes nothing by being asked. Listing
+# the kernel's old tables would load them where they aren't in use. Bridges, all of them or one, such as ours, may show
+# their frames to the rules of IP.
+_IPTABLES = """for f in ip ip6; do
+    grep -qs . /proc/net/${f}_tables_names && command -v ${f}tables-legacy-save >/dev/null &&
+        echo "# $f" && ${f}tables-legacy-save 2>/dev/null
+    command -v ${f}tables-nft-save >/dev/null && echo "# nft $f" && ${f}tables-nft-save 2>/dev/null
+    for b in /proc/sys/net/bridge/bridge-nf-call-${f}tables /sys/class/net/*/bridge/nf_call_${f}tables; do
+        [ "$(cat "$b" 2>/dev/null || echo 0)" = 0 ] || echo "# shown $f $b"
+    done
+done; true"""
+FIREWALLS: dict[str, Query[Any]] = {
+    "ruleset": Query(["nft", "-j", "list", "ruleset"], lambda said: said.stdout if said.code == 0 else ""),
+    "iptables": Query(["sh", "-c", _IPTABLES], lambda said: said.stdout),
+}
+
+
+def foreign_firewalls(host: Host, site: Site = PLAIN_SITE) -> list[Foreign]:
+    """Those of others that drop what they were not told to accept, or what the gateway needs."""
+    return of(ask(host, FIREWALLS), site)
+
+
+def of(answers: Mapping[str, Any], site: Site = PLAIN_SITE) -> list[Foreign]:
+    """From the answers to FIREWALLS."""
+    found = answers["iptables"]
+    site = replace(site, bridged=frozenset(family for family in FAMILIES if _shown(found, family, site.bridge)))
+    by_nft = [table for family, rules in _parts(found, "nft ") for table in saved(rules, family)]
+    others = foreign(answers["ruleset"], site, by_nft)
+    for family, rules in _parts(found, ""):
+        others += legacy(rules, family, site)
+    return others
+
+
+def _shown(text: str, family: Family, bridge: str) -> bool:
+    """Whether a bridge shows its frames to the rules of IP."""
+    return bool(re.search(rf"^# shown {family} (/proc/|/sys/class/net/{re.escape(bridge)}/)", text, re.MULTILINE))
+
+
+def _parts(text: str, kind: str) -> Iterator[tuple[str, str]]:
+    """Each family with what was said of it."""
+    parts = re.split(r"^# ((?:nft |shown )?ip6?)\b.*$", text, flags=re.MULTILINE)
+    for name, rules in zip(parts[1::2], parts[2::2], strict=True):
+        if name in (f"{kind}ip", f"{kind}ip6"):
+            yield name.removeprefix(kind), rules

@@ -181,9 +181,11 @@ class ApplianceImage(_Resource):
         connection: Input[Mapping[str, Any]],
         source: Input[str],
         sha256: Input[str],
+        needed_by: Input[Mapping[str, Input[str]]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
-        super().__init__(name, {"connection": connection, "source": source, "sha256": sha256}, opts)
+        inputs = {"connection": connection, "source": source, "sha256": sha256, "neededBy": needed_by}
+        super().__init__(name, inputs, opts)
 
     @property
     def directory(self) -> Output[str]:

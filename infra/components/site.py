@@ -51,7 +51,7 @@ class Site(pulumi.ComponentResource):
         self._of: dict[str, Any] = {"connection": _connection(config), "site": _whose(config, compiled)}
         host = self._host()
         firewall = self._firewall(host)
-        image = _image(f"{name}-image", config.gateway, root, self._of["connection"], self._after(host))
+        image = _image(f"{name}-image", config.gateway, root, self._of, self._after(host))
         self.gateway = self._gateway(bundle, host, image, firewall)
         self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")
         self.register_outputs({})
@@ -202,15 +202,14 @@ def _command_connection(config: SiteConfig) -> Any:
 
 
 def _image(
-    name: str, gateway: GatewayConfig, root: Path, connection: Mapping[str, Any], opts: ResourceOptions
+    name: str, gateway: GatewayConfig, root: Path, of: Mapping[str, Any], opts: ResourceOptions
 ) -> sdk.ApplianceImage:
+    where = {"connection": of["connection"], "needed_by": of["site"]}
     if "://" in gateway.image:
-        return sdk.ApplianceImage(
-            name, connection=connection, source=gateway.image, sha256=str(gateway.sha256), opts=opts
-        )
+        return sdk.ApplianceImage(name, **where, source=gateway.image, sha256=str(gateway.sha256), opts=opts)
     path = root / gateway.image
     sha256 = gateway.sha256 or _sha256(path)  # with a digest, a runner that has nothing to upload needs no file
-    return sdk.ApplianceImage(name, connection=connection, source=str(path), sha256=sha256, opts=opts)
+    return sdk.ApplianceImage(name, **where, source=str(path), sha256=sha256, opts=opts)
 
 
 def _sha256(path: Path) -> str:

@@ -29,12 +29,13 @@ from infra.provider import deadline
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
 from infra.resources.compare import changed_inputs, drift
+from infra.resources.image_use import why_kept
 from infra.resources.inputs import HostInputs, Sha256, connection, validated
+from infra.resources.ownership import SiteInputs
 from wgnode.image import variants
-from wgnode.image.paths import GATEWAY_UNITS, image_directory
+from wgnode.image.paths import image_directory
 
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
-IN_USE = f'exec grep -qsF -- "$1" {GATEWAY_UNITS}'
 
 
 class ImageError(ExplainedError):
@@ -44,6 +45,7 @@ class ImageError(ExplainedError):
 class ApplianceImageInputs(HostInputs):
     source: str = Field(description="path of the image file, or its URL; never kept in the state")
     sha256: Sha256
+    needed_by: SiteInputs | None = Field(None, description="the site whose gateway it is for: others on its host stay")
 
 
 COMPARED = tuple(name for name in ApplianceImageInputs.wire_names() if name != "source")
@@ -96,8 +98,8 @@ class ApplianceImage:
 
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
-        if in_use(host, id):
-            log(f"image {id[:12]} stays on {host.name}: a gateway runs by it", Severity.INFO)
+        if why := why_kept(host, id, (state.get("neededBy") or {}).get("id")):
+            log(f"image {id[:12]} stays on {host.name}: {why}", Severity.INFO)
             return
         for member in MEMBERS:
             host.remove(f"{image_directory(id)}/{member}")
@@ -208,12 +210,6 @@ def _tell_variant(before: object, source: object) -> None:
         " replaced by one that boots it; name another file in `gateway.image` to keep the former kind",
         Severity.WARNING,
     )
-
-
-def in_use(host: Host, sha256: str) -> bool:
-    """Whether a gateway starts with it: a failed update that went back to an older image leaves that to be deleted, a
-    program that asks for it again gets the same directory, and so do all gateways of a host."""
-    return host.run(["sh", "-c", IN_USE, "in-use", image_directory(sha256)], check=False).code == 0
 
 
 def _require_whole(host: Host, state: Properties) -> None:

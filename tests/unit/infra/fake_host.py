@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.hosts import files, network, network_change, owners, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
-from infra.resources import appliance_image
+from infra.resources import image_use
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
 from wgnode.image import paths
@@ -274,7 +274,7 @@ class FakeHost:
             return said("".join(f"{path}\n" for path in overrides) + shown.stdout)
         if argv[2] == owners.READ:
             return said("".join(f"{line}\n" for line in self._owners()))
-        if argv[2] == appliance_image.IN_USE:
+        if argv[2] == image_use.IN_USE:
             gateways = [data for path, (data, *_) in self.files.items() if "wgnode-gateway" in path]
             return said() if any(argv[4].encode() in data for data in gateways) else Result(1, "", "")
         if argv[2] == files.STAT:

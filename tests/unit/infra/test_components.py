@@ -112,6 +112,7 @@ def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
     assert engine.inputs("NatFirewall")["listenPort"] == 51820
     assert "sshPort" not in engine.inputs("NatFirewall")
     assert engine.inputs("ApplianceImage")["sha256"] == hashlib.sha256(b"").hexdigest()
+    assert engine.inputs("ApplianceImage")["neededBy"] == engine.inputs("Gateway")["site"]
     gateway = engine.inputs("Gateway")
     assert gateway["machine"] == {
         "memory": 128,

@@ -226,6 +226,7 @@ class Gateway(_Resource):
         config: Input[str],
         secrets: Input[str],
         instance: Input[str] | None = None,
+        lan_interface: Input[str] | None = None,
         bundle: Input[str | None] = None,
         opts: ResourceOptions | None = None,
     ) -> None:
@@ -237,6 +238,7 @@ class Gateway(_Resource):
             "machine": machine,
             "config": config,
             "secrets": Output.secret(secrets),
+            "lanInterface": lan_interface,
             "bundle": bundle,
         }
         super().__init__(name, inputs, opts)

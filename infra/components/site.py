@@ -97,6 +97,7 @@ class Site(pulumi.ComponentResource):
             f"{self._called}-gateway",
             **self._of,
             instance=host.instance,
+            lan_interface=self._wanted.lan.interface,
             image={"directory": image.directory, "sha256": image.output("sha256")},
             machine={"memory": machine.memory, "cpus": machine.cpus, **_accelerator(machine, host)},
             config=_plain(self._compiled, "config"),

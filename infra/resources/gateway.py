@@ -23,7 +23,7 @@ from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import CheckError, Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import gateway_change, host_checks, new_guest, ownership
+from infra.resources import gateway_change, host_checks, lan_addresses, new_guest, ownership
 from infra.resources.accelerator import AcceleratorError, Asked, announcement, resolve
 from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
@@ -77,7 +77,15 @@ class GatewayInputs(HostInputs):
     secrets: Annotated[str, AfterValidator(_secrets_text)] = Field(
         description="its private and pre-shared keys, canonical JSON; a secret"
     )
+    lan_interface: str | None = Field(
+        None,
+        max_length=15,
+        description="the host's interface into its LAN, where that is asked for the node's addresses",
+    )
     bundle: str | None = Field(None, description="the site's sealed bundle, kept on the host for `wgnode mesh recover`")
+
+
+_COMPARED = tuple(name for name in GatewayInputs.wire_names() if name != "lanInterface")  # for questions alone
 
 
 class Gateway:
@@ -90,9 +98,7 @@ class Gateway:
         return checked if has_unknown(checked) else {**checked, **_planned(checked)}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        changes = changed_inputs(
-            old_inputs, news, GatewayInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
-        )
+        changes = changed_inputs(old_inputs, news, _COMPARED, replace=ownership.replaced(old_inputs, news))
         if not has_unknown(news):
             changes += differences(desired(news).properties(), state)
             changes += ownership.differences(state, news, "gateway")
@@ -104,7 +110,7 @@ class Gateway:
         if preview:
             return "", inputs
         id = inputs["site"]["id"]
-        return id, self._apply(id, inputs, Known())
+        return id, self._apply(id, inputs, Known(), {})
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host = self._connect(connection(inputs))
@@ -123,7 +129,7 @@ class Gateway:
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         known = Known.of(state, ownership.moved(state, inputs))
-        return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known)
+        return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known, state)
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
         """Whose it is; a new guest, whether it has room, and whether its address is its own."""
@@ -135,10 +141,8 @@ class Gateway:
             yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"], unit)
         if has_unknown(inputs["config"]):
             return
-        lan = NodeConfig.from_json(inputs["config"].encode()).lan
-        yield lambda: host_checks.require_own_address(host, lan.addresses)
-        if state is None:
-            yield lambda: host_checks.require_nobody_at(host, lan.addresses, lan.mac)
+        if not lan_addresses.held(state or {}, inputs):
+            yield lambda: lan_addresses.require_free(host, inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host, paths = self._connect(connection(state)), Paths(state.get("instance", ""))
@@ -179,10 +183,13 @@ class Gateway:
             return None
         return "kvm" if b"-accel kvm" in (unit or b"") else None
 
-    def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:
+    def _apply(self, id: str, inputs: Properties, known: Known, state: Properties) -> Properties:
         host = self._connect(connection(inputs))
         wanted = desired(inputs)
-        owned = ownership.judge(host, "gateway", ownership.wanted(inputs), known).stamp(host)
+        taken = ownership.judge(host, "gateway", ownership.wanted(inputs), known)
+        if not lan_addresses.held(state, inputs):
+            lan_addresses.require_free(host, inputs)
+        owned = taken.stamp(host)
         try:
             gateway_change.apply(host, wanted)
             return {**inputs, **observed(host, wanted), **owned}

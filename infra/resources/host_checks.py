@@ -126,21 +126,6 @@ def own_address(host: Host, address: str, interface: str) -> HostError:
     )
 
 
-def require_nobody_at(host: Host, addresses: Iterable[str], mac: str) -> None:
-    """Raises HostError where another machine in the LAN answers for an address that is to be the gateway's."""
-    for address in (str(ip_interface(address).ip) for address in addresses):
-        said = host.run(["sh", "-c", _NEIGHBOUR, "neighbour", address], check=False).stdout.lower()
-        if (found := re.search(r"lladdr (\S+)", said)) and found[1] != mac.lower():
-            raise HostError(
-                f"host {host.name}: {address} is to be the gateway's address in the LAN, but is in use there by"
-                f" {found[1]}; give the gateway another in the site's stack file"
-            )
-
-
-_NEIGHBOUR = """ping -c 1 -W 1 -n "$1" >/dev/null 2>&1
-ip neigh show to "$1" nud reachable nud delay nud probe nud stale; true"""
-
-
 def _own_addresses(links: str) -> Iterator[tuple[str, IPv4Interface | IPv6Interface]]:
     for link in json.loads(links):
         for entry in link["addr_info"]:

@@ -234,7 +234,10 @@ def test_an_address_that_another_machine_answers_for_is_told(told, monkeypatch, 
     neighbour = said(f"10.1.0.2 dev lan0 lladdr {mac} REACHABLE\n")
     monkeypatch.setattr(host, "_sh", lambda argv, data: neighbour if "ip neigh" in argv[2] else answer(argv, data))
     preview(Gateway, host, gateway_case.NEWS)
-    assert [f"is in use there by {mac}" in text for text in warnings(told)] == [True] * taken
+    assert [
+        f"10.1.0.2 is to be the gateway's address in the LAN, but is in use there by {mac}" in text
+        for text in warnings(told)
+    ] == [True] * taken
 
 
 def test_a_host_that_is_away_is_no_error_of_a_preview(told):

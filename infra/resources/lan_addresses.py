@@ -1,0 +1,52 @@
+"""The addresses that a gateway takes in its LAN: nobody else's, neither the host's own nor another machine's."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface
+
+from infra.hosts import probe
+from infra.hosts.host import Host, HostError
+from infra.provider.codec import has_unknown
+from infra.provider.kind import Properties
+from infra.resources import host_checks
+from wgnode.image.paths import Paths
+from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig
+
+
+def lan_of(inputs: Properties) -> LinkConfig:
+    return NodeConfig.from_json(inputs["config"].encode()).lan
+
+
+def held(state: Properties, inputs: Properties) -> bool:
+    """Whether our own guest has them already, by what was last read of it."""
+    unit = Paths(state.get("instance", "")).gateway_unit
+    if not state.get("units", {}).get(unit, "").startswith("active"):
+        return False
+    try:
+        return lan_of(state).addresses == lan_of(inputs).addresses
+    except ConfigError:  # of another version of wgnode
+        return False
+
+
+def require_free(host: Host, inputs: Properties) -> None:
+    """Raises HostError where the host or another machine of the LAN has one; asked of the LAN itself."""
+    lan = lan_of(inputs)
+    host_checks.require_own_address(host, lan.addresses)
+    require_nobody_at(host, inputs)
+
+
+def require_nobody_at(host: Host, inputs: Properties) -> None:
+    lan, paths = lan_of(inputs), Paths(_text(inputs, "instance"))
+    wanted = [str(ip_interface(address).ip) for address in lan.addresses]
+    found = probe.holders(host, wanted, tap=paths.lan_tap, lan=_text(inputs, "lanInterface"))
+    for address, mac in found.items():
+        if mac != lan.mac.lower():
+            raise HostError(
+                f"host {host.name}: {address} is to be the gateway's address in the LAN, but is in use there by {mac},"
+                " which would lose it; give the gateway another in the site's stack file"
+            )
+
+
+def _text(inputs: Properties, name: str) -> str:
+    value = inputs.get(name) or ""
+    return "" if has_unknown(value) else str(value)

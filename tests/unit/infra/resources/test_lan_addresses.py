@@ -1,0 +1,83 @@
+"""An address of the LAN that another machine has is nobody's gateway's: found by asking, refused before all else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from infra.hosts import probe
+from infra.hosts.host import HostError
+from infra.resources.gateway import Gateway
+from tests.unit.infra.fake_host import said
+from tests.unit.infra.resources import gateway_case
+from tests.unit.infra.resources.gateway_host import GatewayHost
+from wgnode.image import paths
+
+ROUTER = "02:00:00:00:00:01"
+BOTH = replace(gateway_case.CONFIG.lan, addresses=("10.1.0.2/24", "fd00:10:1::2/64"))
+
+
+class Lan(GatewayHost):
+    """`machines` by address answer to whoever asks; `asked` is what was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.machines: dict[str, str] = {}
+        self.asked: list[list[str]] = []
+
+    def _sh(self, argv, input):
+        if argv[2] != probe._ASK:
+            return super()._sh(argv, input)
+        assert b"neighbour_probe" in input
+        self.asked.append(argv[4:])
+        there = [(address, self.machines[address]) for address in argv[6:] if address in self.machines]
+        return said("".join(f"{address} dev lan0 lladdr {mac}\n" for address, mac in there))
+
+
+def config(lan):
+    return replace(gateway_case.CONFIG, lan=lan).to_json().decode()
+
+
+@pytest.mark.parametrize("taken", ["10.1.0.2", "fd00:10:1::2"])
+def test_a_gateway_whose_address_is_the_routers_is_refused_and_nothing_is_made(taken):
+    host = Lan()
+    host.machines[taken] = ROUTER
+    with pytest.raises(HostError, match=rf"{taken} is to be the gateway's .* in use there by {ROUTER}.*another in the"):
+        gateway_case.created(Gateway(connect=lambda _: host), config=config(BOTH), lanInterface="lan0")
+    assert host.events == []
+    assert host.asked == [[paths.PLAIN.lan_tap, "lan0", "10.1.0.2", "fd00:10:1::2"]]
+
+
+def test_its_own_guest_may_answer_as_on_a_host_that_is_taken_over():
+    host = Lan()
+    host.machines["10.1.0.2"] = gateway_case.CONFIG.lan.mac.upper()
+    gateway_case.created(Gateway(connect=lambda _: host))
+
+
+def test_addresses_that_its_running_guest_has_are_not_asked_for_again_others_are():
+    host = Lan()
+    kind = Gateway(connect=lambda _: host)
+    inputs, id, state = gateway_case.created(kind)
+    host.asked.clear()
+    news = kind.check({**gateway_case.NEWS, **gateway_case.JOINED}, inputs)
+    state = kind.update(id, state, news, False)
+    assert host.asked == []
+    host.machines["fd00:10:1::2"] = ROUTER
+    host.events.clear()
+    with pytest.raises(HostError, match=f"fd00:10:1::2 .* in use there by {ROUTER}"):
+        kind.update(id, state, kind.check({**gateway_case.NEWS, "config": config(BOTH)}, inputs), False)
+    assert host.events == [], "the running guest goes on"
+    host.states[paths.PLAIN.gateway_unit][0] = "inactive"
+    host.machines["10.1.0.2"] = ROUTER
+    state, _ = kind.read(id, state, news)
+    with pytest.raises(HostError, match=r"10\.1\.0\.2 is to be"):
+        kind.update(id, state, news, False)
+
+
+def test_where_the_lan_is_asked_is_no_change_of_a_gateway():
+    host = Lan()
+    kind = Gateway(connect=lambda _: host)
+    inputs, _, state = gateway_case.created(kind)
+    news = kind.check({**gateway_case.NEWS, "lanInterface": "lan0"}, inputs)
+    assert kind.diff(state, inputs, news).changes == ()

@@ -67,10 +67,7 @@ def _source_network(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an address; write it like 10.1.0.2, without a prefix length") from None
+    return str(networks.parse_address(text))
 
 
 def _private_key(secret: SecretStr) -> SecretStr:

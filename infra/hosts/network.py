@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from wgnode.image.paths import PLAIN, USER, Paths
@@ -162,19 +162,6 @@ def leased(links: str, lan: str) -> list[str]:
         for entry in entries
         if entry.get("dynamic") and (entry["family"] == "inet" or entry["prefixlen"] == 128)
     ]
-
-
-def strange_next_hops(links: str, network: Network) -> list[str]:
-    """Those of the routes' next hops that lie in no network of the LAN interface, so that no route can lead there."""
-    entries = [
-        entry
-        for link in json.loads(links)
-        if link["ifname"] in (network.lan, network.bridge)
-        for entry in link["addr_info"]
-    ]
-    near = [ip_interface(f"{entry['local']}/{entry['prefixlen']}").network for entry in entries]
-    hops = sorted({ip_address(via) for via in network.routes.values()}, key=lambda hop: (hop.version, hop.packed))
-    return [str(hop) for hop in hops if not any(hop in network for network in near)]
 
 
 def interfaces(links: str) -> list[str]:

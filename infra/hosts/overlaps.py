@@ -103,6 +103,13 @@ def connected(host: There) -> Iterator[Held]:
             yield Held(route.to, f"it has the route {route}")
 
 
+def near(host: There) -> list[Network]:
+    """The networks in which the host reaches machines of its LAN without a router: of its addresses, or by a route."""
+    nets = [_network_of(entry) for link in _lan_links(host) for entry in link["addr_info"]]
+    on_link = [route.to for route in _routes(host) if route.device in lan_names(host.own) and not route.gateways]
+    return nets + [network for network in on_link if network.prefixlen]
+
+
 def _network_of(entry: Mapping[str, Any]) -> Network:
     """Of a point-to-point address, the other end's."""
     return ip_interface(f"{entry.get('address', entry['local'])}/{entry['prefixlen']}").network

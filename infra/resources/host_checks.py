@@ -41,16 +41,6 @@ def require_static(host: Host, lan: str, links: str) -> None:
     )
 
 
-def require_neighbours(host: Host, wanted: Network, links: str) -> None:
-    """Raises HostError when the host is not in the LAN where its routes' next hops are."""
-    if strange := network.strange_next_hops(links, wanted):
-        raise HostError(
-            f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
-            f" so the host cannot route to it. Give {wanted.lan} an address in that LAN,"
-            " or take proxy-arp or masquerade for lan.reach"
-        )
-
-
 def require_own_routes(host: Host, wanted: Network, routes: str) -> None:
     """Raises HostError where another gateway of the host has a route to one of our networks."""
     others = network.routes_of_others(routes, wanted.protocol)

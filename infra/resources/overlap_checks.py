@@ -26,7 +26,7 @@ _TOLD = 8  # networks named one by one
 def checks(host: Host, inputs: Properties, wanted: Network, seen: Mapping[str, Any]) -> Iterator[Check]:
     """All that is to be seen before anything is changed; each raises HostError."""
     there = There.of(seen["links"], seen["routing"], wanted)
-    yield lambda: host_checks.require_neighbours(host, wanted, seen["links"])
+    yield lambda: require_neighbours(host, wanted, there)
     yield lambda: require_strange_next_hops(host, wanted, there)
     yield lambda: require_own_transit(host, there)
     yield lambda: host_checks.require_own_routes(host, wanted, seen["routes"])
@@ -69,6 +69,18 @@ def require_own_transit(host: Host, there: There) -> None:
         raise HostError(
             f"host {host.name}: {held.text}, which {'is in' if within else 'overlaps'} the network of {LINK}"
             f" ({' and '.join(map(str, networks))}); give another as gateway.transit in the site's stack file"
+        )
+
+
+def require_neighbours(host: Host, wanted: Network, there: There) -> None:
+    """Raises HostError when the host is not in the LAN where its routes' next hops are."""
+    near = overlaps.near(there)
+    hops = sorted({ip_address(via) for via in wanted.routes.values()}, key=lambda hop: (hop.version, hop.packed))
+    if strange := [str(hop) for hop in hops if not any(hop in network for network in near)]:
+        raise HostError(
+            f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
+            f" so the host cannot route to it. Give {wanted.lan} an address in that LAN,"
+            " or take proxy-arp or masquerade for lan.reach"
         )
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def new(
         mesh=mesh or f"{environment}-mesh",
         stack=f"{environment}-{name}",
         lans=lans,
-        gateway_addresses=gateways or [str(ip_network(lan)[2]) for lan in lans],
+        gateway_addresses=gateways or [str(networks.parse(lan)[2]) for lan in lans],
         management=management,
         **given,
     )
@@ -194,20 +194,25 @@ def _gateway_problems(gateways: Sequence[str], lans: Sequence[Network]) -> Itera
     """As the site's own configuration will be judged."""
     for text in gateways:
         try:
-            address = ip_address(text)
-        except ValueError:
-            yield f"gateway address {text!r} is not an address; write it like 10.7.0.2, without a prefix length"
+            address = networks.parse_address(text)
+        except ValueError as error:
+            yield f"gateway address {error}"
             continue
         lan = next((lan for lan in lans if address in lan), None)
         if lan is None:
             yield f"gateway address {text} is in none of the lans"
-        elif address == lan.network_address or (address.version == 4 and address == lan.broadcast_address):
-            yield f"gateway address {text} is the network or broadcast address of {lan}; take another"
+        elif problem := networks.gateway_problem(address, lan):
+            yield f"gateway address {text} {problem}"
     for lan in lans:
-        if gateways and not any(ip_address(text) in lan for text in gateways):
+        if single := networks.single_problem(lan):
+            yield single
+        elif gateways and not any(ip_address(text) in lan for text in gateways):
             yield f"the gateway has no address in lan {lan}; add one by --gateway-address"
         elif not gateways and lan.num_addresses < 4:
-            yield f"lan {lan} has no place for a gateway beside a router"
+            yield (
+                f"lan {lan} has no place for a gateway beside a router; where one of its addresses is the gateway's,"
+                " say which by --gateway-address"
+            )
 
 
 def _keep_private_half(private: str, site: NewSite, file: Path, key_file: Path | None, undo: ExitStack) -> None:

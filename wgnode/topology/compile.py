@@ -13,7 +13,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import labels, presharedkey, transit
+from wgnode.topology import labels, networks, presharedkey, transit
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
 from wgnode.topology.networks import Claim, overlaps
@@ -76,7 +76,9 @@ def site_problems(topology: Topology, name: str, facts: SiteFacts) -> list[str]:
     lans = [ip_network(lan) for lan in topology.sites[name].lans]
     problems = [problem for text in facts.gateway_addresses for problem in _address_problems(text, lans, name)]
     for lan in lans:
-        if not any(ip_address(text) in lan for text in facts.gateway_addresses):
+        if single := networks.single_problem(lan):
+            problems.append(f"site {name!r}: {single}")
+        elif not any(ip_address(text) in lan for text in facts.gateway_addresses):
             problems.append(f"site {name!r}: the gateway has no address in lan {lan}; add one to lan.gatewayAddresses")
     claims = [Claim(network, "transit", "", "transit network") for network in facts.transit.networks]
     claims += [Claim(network, "", "", "tunnel prefix") for network in topology.tunnel]
@@ -99,10 +101,8 @@ def host_routes(topology: Topology, name: str, gateway_addresses: Iterable[str])
     gives the same list.
     """
     via = {ip_address(text).version: text for text in reversed(tuple(gateway_addresses))}
-    networks = {ip_network(lan) for peer, site in topology.sites.items() if peer != name for lan in site.lans}
-    ordered = sorted(
-        {*topology.tunnel, *networks}, key=lambda network: (network.version, network.network_address.packed)
-    )
+    lans = {ip_network(lan) for peer, site in topology.sites.items() if peer != name for lan in site.lans}
+    ordered = sorted({*topology.tunnel, *lans}, key=lambda network: (network.version, network.network_address.packed))
     return [Route(str(network), via[network.version]) for network in ordered if network.version in via]
 
 
@@ -148,8 +148,8 @@ def _address_problems(text: str, lans: Sequence[Network], name: str) -> Iterator
     if lan is None:
         listed = ", ".join(map(str, lans))
         yield f"site {name!r}: lan.gatewayAddresses: {text} is in none of the site's lans ({listed})"
-    elif address == lan.network_address or (address.version == 4 and address == lan.broadcast_address):
-        yield f"site {name!r}: lan.gatewayAddresses: {text} is the network or broadcast address of {lan}; take another"
+    elif problem := networks.gateway_problem(address, lan):
+        yield f"site {name!r}: lan.gatewayAddresses: {text} {problem}"
 
 
 def _bundle_problems(topology: Topology, name: str, bundle: Bundle) -> Iterator[str]:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import AddressValueError, NetmaskValueError, ip_network
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv6Address,
+    IPv6Network,
+    NetmaskValueError,
+    ip_address,
+    ip_network,
+)
 
 from wgnode.topology.model import Network
+
+Address = IPv4Address | IPv6Address
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,7 @@ class Claim:
 
 def parse(text: str, family: int | None = None) -> Network:
     """Raises ValueError with what is wrong and what to do; `family` is 4 or 6, or None for either."""
+    _require_no_zone(text)
     try:
         network = ip_network(text, strict=False)
     except (AddressValueError, NetmaskValueError, ValueError):
@@ -39,9 +51,50 @@ def parse(text: str, family: int | None = None) -> Network:
     for name in ("unspecified", "loopback", "link_local", "multicast"):
         if getattr(network, f"is_{name}"):
             raise ValueError(f"{text} is {name.replace('_', '-')}; only unicast networks can be routed into a tunnel")
+    if network.version == 6 and network.subnet_of(_MAPPED):
+        short = ip_network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+        raise ValueError(f"{text} is IPv4 in IPv6's notation; write {short}")
     if network.prefixlen == 0:
         raise ValueError(f"{text} is everything; name the networks of this site")
     return network
+
+
+def parse_address(text: str) -> Address:
+    """Raises ValueError with what is wrong and what to do."""
+    _require_no_zone(text)
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address; write it like 10.1.0.2, without a prefix length") from None
+
+
+def _require_no_zone(text: str) -> None:
+    if "%" in text:
+        zone = text[text.index("%") :].split("/")[0]
+        raise ValueError(f"{text!r} has a zone, which means something on one machine only; leave {zone} out")
+
+
+def gateway_problem(address: Address, lan: Network) -> str | None:
+    """Why a gateway can't have an address of its LAN, or None.
+
+    Of two addresses both are machines' (RFC 3021, RFC 6164); of more, IPv4's first and last are none, and IPv6's first
+    is every router's (RFC 4291 2.6.1).
+    """
+    last = lan.broadcast_address if lan.version == 4 else None
+    if lan.num_addresses > 2 and address in (lan.network_address, last):
+        return f"is the network or broadcast address of {lan}; take another"
+    return None
+
+
+def single_problem(lan: Network) -> str | None:
+    """Why a network can't be a LAN with a gateway of its own, or None."""
+    if lan.num_addresses > 1:
+        return None
+    wider = lan.supernet()
+    return (
+        f"lan {lan} is one address, a machine's: its gateway needs one of its own beside it; give the network that both"
+        f" are in, {wider} at least"
+    )
 
 
 def capacity(network: Network) -> int:

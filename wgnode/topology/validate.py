@@ -72,6 +72,8 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
         if bracketed or not HOST_NAME.fullmatch(host):
             raise ValueError(f"endpoint {endpoint!r}: {host!r} is neither an address nor a host name") from None
         return host, int(port)
+    if "%" in host:
+        raise ValueError(f"endpoint {endpoint!r} has a zone, which other machines have none of; leave it out")
     if (address.version == 6) != bracketed:
         raise ValueError(
             f"endpoint {endpoint!r}: only an IPv6 address stands in brackets; write [{host}]:{port}"

@@ -139,6 +139,9 @@ def test_a_file_that_is_there_stays_as_it_is(project: Path) -> None:
         (["--lan", "fd00:7::/64", "--gateway-address", "10.7.0.2"], "no address in lan fd00:7::/64"),
         (["--lan", "172.31.255.0/24"], "transit network 172.31.255.252/30 overlaps lan 172.31.255.0/24"),
         (["--lan", "10.8.0.0/31"], "has no place for a gateway"),
+        (["--lan", "10.8.0.1/32"], "is one address, a machine's"),
+        (["--lan", "fd00:7::%eth0/64"], "has a zone"),
+        (["--lan", "10.8.0.0/31", "--gateway-address", "10.8.0.1%eth0"], "has a zone"),
     ],
 )
 def test_what_would_be_refused_later_is_refused_now(project: Path, more: list[str], says: str) -> None:

@@ -16,6 +16,7 @@ from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import Route, SiteFacts, compile_site, host_routes
 from wgnode.topology.model import Topology, TopologyError
 from wgnode.topology.transit import Transit
+from wgnode.topology.validate import mesh_problems
 
 from .meshes import SECRET, bundle_of, private_key, public_key, site, site_id, topology_of, two_sites
 
@@ -159,6 +160,48 @@ def test_a_site_that_does_not_fit_its_mesh_is_refused(facts: SiteFacts, says: st
     with pytest.raises(TopologyError, match="site 'cabin'") as caught:
         compile_site(topology, "cabin", bundle_of(topology, "cabin"), facts)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lan", "gateway", "address"),
+    [
+        ("10.2.0.0/31", "10.2.0.0", "10.2.0.0/31"),
+        ("10.2.0.0/31", "10.2.0.1", "10.2.0.1/31"),
+        ("10.2.0.4/30", "10.2.0.6", "10.2.0.6/30"),
+        ("fd00:10:2::8/127", "fd00:10:2::8", "fd00:10:2::8/127"),
+        ("fd00:10:2::8/127", "fd00:10:2::9", "fd00:10:2::9/127"),
+        ("fd00:10:2::8/126", "fd00:10:2::b", "fd00:10:2::b/126"),
+    ],
+)
+def test_of_two_addresses_a_gateway_may_have_either(lan: str, gateway: str, address: str) -> None:
+    raw = two_sites()
+    raw["sites"]["cabin"]["lans"] = [lan]
+    assert mesh_problems(raw) == []
+    topology = topology_of(raw)
+    config, _ = compile_site(topology, "cabin", bundle_of(topology, "cabin"), SiteFacts((gateway,)))
+    assert config.lan.addresses == (address,)
+
+
+@pytest.mark.parametrize(
+    ("lan", "gateway", "says"),
+    [
+        ("10.2.0.4/30", "10.2.0.4", "10.2.0.4 is the network or broadcast address of 10.2.0.4/30"),
+        ("10.2.0.4/30", "10.2.0.7", "10.2.0.7 is the network or broadcast address"),
+        ("fd00:10:2::8/126", "fd00:10:2::8", "fd00:10:2::8 is the network or broadcast address"),
+        (
+            "10.2.0.9/32",
+            "10.2.0.9",
+            "lan 10.2.0.9/32 is one address, a machine.s: .* 10.2.0.8/31 at least",
+        ),
+        ("fd00:10:2::9/128", "fd00:10:2::9", "lan fd00:10:2::9/128 is one address.* fd00:10:2::8/127 at least"),
+    ],
+)
+def test_an_address_that_is_no_machines_and_a_lan_without_place_are_refused(lan: str, gateway: str, says: str) -> None:
+    raw = two_sites()
+    raw["sites"]["cabin"]["lans"] = [lan]
+    topology = topology_of(raw)
+    with pytest.raises(TopologyError, match=says):
+        compile_site(topology, "cabin", bundle_of(topology, "cabin"), SiteFacts((gateway,)))
 
 
 def test_the_last_ipv6_address_of_a_lan_is_an_address_like_any_other() -> None:

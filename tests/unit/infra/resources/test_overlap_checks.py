@@ -108,6 +108,43 @@ def test_a_gateways_address_that_is_the_hosts_own_is_refused_before_routes_lead_
     assert "10.1.0.2 is to be the gateway's address in the LAN, but is the host's own, on lan0" in text
 
 
+def point_to_point(name, local, other):
+    made = link(name)
+    made["addr_info"] = [{"family": "inet", "local": local, "address": other, "prefixlen": 32, "scope": "global"}]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("lan", "routed"),
+    [
+        (link("lan0", "10.1.0.3/31"), ()),
+        (link("lan0", "10.1.0.1/32"), [{"dst": "10.1.0.0/24", "dev": "lan0", "scope": "link", "flags": []}]),
+        (point_to_point("lan0", "10.7.0.1", "10.1.0.2"), ()),
+    ],
+)
+def test_a_host_that_reaches_its_gateway_without_a_network_of_both_may_route_to_it(lan, routed):
+    host = Routed()
+    host.links["lan0"], host.routed = lan, tuple(routed)
+    kind = kind_of(host)
+    kind.create("host", inputs_of(kind, "10.2.0.0/24"), False)
+
+
+@pytest.mark.parametrize(
+    ("lan", "routed"),
+    [
+        (link("lan0", "10.1.0.1/32"), ()),
+        (link("lan0", "10.1.0.4/31"), ()),
+        (link("lan0", "10.1.0.1/32"), [{"dst": "10.1.0.0/24", "gateway": "10.1.0.1", "dev": "lan0", "flags": []}]),
+        (link("lan0", "10.1.0.1/32"), [{"dst": "default", "dev": "lan0", "scope": "link", "flags": []}]),
+        (link("lan0", "10.1.0.1/32"), [{"dst": "10.1.0.0/24", "dev": "eth9", "scope": "link", "flags": []}]),
+    ],
+)
+def test_a_host_that_does_not_is_refused(lan, routed):
+    host = Routed()
+    host.links["lan0"], host.routed = lan, tuple(routed)
+    assert "lan0 has no address in the network of 10.1.0.2" in refused(host, "10.2.0.0/24")
+
+
 def test_an_overlap_that_comes_later_is_warned_of_at_each_read_and_is_no_drift(told):
     host = Routed()
     kind = kind_of(host)

@@ -13,6 +13,9 @@ QEMU = "/usr/bin/qemu-system-x86_64"
 CONTROL_PORT = "org.wgnode.control"
 TRANSLATION_CACHE = 64
 """MiB for code that TCG has translated; QEMU's own default is an eighth of the host's memory."""
+FIRMWARE = "qboot.rom"
+"""Named, because what a microvm starts with otherwise depends on the QEMU: Debian 12's is qboot too, Debian 13's (QEMU
+10) is SeaBIOS, which finds no kernel where there are no option ROMs, and waits for ever."""
 EMULATED_PROCESSOR = "qemu64,+rdrand"
 """Without AVX: TCG emulates wide vectors so slowly that ChaCha20-Poly1305 takes three times as long with "max"."""
 SMALLEST_MEMORY = 128
@@ -57,7 +60,7 @@ def command(machine: Machine) -> list[str]:
     _check(machine)
     arguments = [QEMU, "-name", f"wgnode-{machine.name}", "-nodefaults", "-no-user-config", "-no-reboot"]
     arguments += ["-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
-    arguments += ["-M", "microvm,rtc=on,x-option-roms=off", *_processor(machine)]
+    arguments += ["-M", "microvm,rtc=on,x-option-roms=off", "-bios", FIRMWARE, *_processor(machine)]
     arguments += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     arguments += ["-kernel", machine.kernel, "-initrd", machine.initrd, "-append", kernel_command_line(machine)]
     arguments += ["-chardev", _console(machine.console), "-serial", "chardev:console"]

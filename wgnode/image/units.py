@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from wgnode.image.machine import TRANSLATION_CACHE, Machine, Nic, command
+from wgnode.image.machine import FIRMWARE, TRANSLATION_CACHE, Machine, Nic, command
 from wgnode.image.paths import PLAIN, TRANSIT_MAC, UAPI_DIRECTORY, USER, Paths
 
 QEMU_OVERHEAD = 192
@@ -27,7 +27,8 @@ KVM_DEVICES = f"DeviceAllow=/dev/kvm rw\nDeviceAllow={VHOST_DEVICE} rw"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
 """A gateway's name: it becomes part of a path in a script that root runs."""
 
-_NAMED = re.compile(r"^Description=.*$| -name wgnode-[a-z0-9-]+", re.MULTILINE)
+_NO_MATTER = re.compile(rf"^Description=.*$| -name wgnode-[a-z0-9-]+| -bios {re.escape(FIRMWARE)}", re.MULTILINE)
+"""What two units of the same machine may differ in. Before the firmware was named, a guest that ran had the same."""
 
 HARDENING = """\
 NoNewPrivileges=yes
@@ -129,7 +130,7 @@ WantedBy=multi-user.target
 
 def same_machine(one: str, other: str) -> bool:
     """Whether two gateway units start the same machine: what it is called makes it no other."""
-    return _NAMED.sub("", one) == _NAMED.sub("", other)
+    return _NO_MATTER.sub("", one) == _NO_MATTER.sub("", other)
 
 
 def hostd_service(name: str, bundle: str, paths: Paths = PLAIN) -> str:

@@ -24,6 +24,12 @@ def test_the_machine_has_nothing_that_was_not_asked_for_and_ends_with_the_guest(
     assert values(command(MACHINE), "-sandbox")[0].startswith("on,")
 
 
+def test_the_firmware_is_the_same_whatever_the_qemu_has_for_a_default() -> None:
+    """SeaBIOS, which is QEMU 10's on Debian 13, does not find the kernel where option ROMs are off."""
+    assert values(command(MACHINE), "-bios") == ["qboot.rom"]
+    assert "x-option-roms=off" in values(command(MACHINE), "-M")[0]
+
+
 def test_cards_are_in_the_order_given_each_on_its_own_tap() -> None:
     assert [value for value in values(command(MACHINE), "-netdev") if "tap" in value] == [
         "tap,id=net0,ifname=wgnode-wan,script=no,downscript=no",

@@ -35,6 +35,14 @@ def test_the_gateway_starts_again_whatever_ended_it() -> None:
     assert settings(text, "StartLimitIntervalSec") == ["0"]
 
 
+def test_a_unit_that_did_not_name_the_firmware_starts_the_same_machine() -> None:
+    """A guest that ran had that firmware: naming it takes no outage."""
+    text = units.gateway_service(UNIT)
+    assert units.same_machine(text.replace(" -bios qboot.rom", ""), text)
+    assert not units.same_machine(text.replace("qboot.rom", "another.rom"), text)
+    assert not units.same_machine(text.replace("-m 128", "-m 129"), text)
+
+
 def test_only_kvm_gets_at_dev_kvm_and_only_emulation_may_write_code() -> None:
     tcg, kvm = units.gateway_service(UNIT), units.gateway_service(replace(UNIT, accelerator="kvm"))
     assert settings(tcg, "DeviceAllow") == ["/dev/net/tun rw"]

@@ -81,7 +81,7 @@ def running(monkeypatch):
             },
         ),
         ("NatFirewall", firewalled, {paths.PLAIN.firewall_file}),
-        ("Gateway", running, {f"/etc/systemd/system/{paths.PLAIN.hostd_unit}"}),
+        ("Gateway", running, {f"/etc/systemd/system/{unit}" for unit in UNITS}),
     ],
 )
 def test_a_resource_of_that_version_is_taken_over_in_place(name, place, changes, monkeypatch):

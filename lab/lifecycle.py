@@ -37,7 +37,7 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
     """Make or complete the lab; returns its inventory."""
     machine.check()
     with state.locked(name, directory, lambda: progress(f"waiting for another command on lab {name!r}")) as lock:
-        root = rootfs.ensure(progress)
+        roots = rootfs.ensure(progress)
         if not (directory / "hosts").is_dir():
             machine.check_space(directory, HOSTS_SPACE, "free some, or choose another place by --dir")
         directory.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def up(name: str, directory: Path, progress: Progress) -> dict[str, Any]:
             (directory / "lab.json").unlink(missing_ok=True)
         for site in off:
             progress(f"booting {site.name}")
-            _start_host(name, directory, site, root, lock)
+            _start_host(name, directory, site, roots[site.suite], lock)
         ssh.write_known_hosts(directory)
         # Without an inventory an earlier `up` was interrupted: what runs may still be booting.
         fresh = not (directory / "lab.json").exists()

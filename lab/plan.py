@@ -4,7 +4,8 @@
                                |
                                +---------- wan0 cabin  lan0 ----- cabin.client
 
-Inner names and addresses are the same in every lab; only the names of the network namespaces carry the lab's name.
+berlin is Debian 12, cabin Debian 13. Inner names and addresses are the same in every lab; only the names of the
+network namespaces carry the lab's name.
 Public addresses are those set aside for documentation (RFC 5737, RFC 3849).
 """
 
@@ -25,7 +26,10 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]|[a-z]")
 
 @dataclass(frozen=True)
 class Site:
-    """A hypervisor host, its LAN and the client machine on that LAN; addresses with prefix lengths."""
+    """A hypervisor host, its LAN and the client machine on that LAN; addresses with prefix lengths.
+
+    `suite` is the Debian release that the host is of, by its code name.
+    """
 
     name: str
     public: tuple[str, str]
@@ -35,6 +39,7 @@ class Site:
     gateway: tuple[str, str]
     user: str
     nftables_at_boot: bool
+    suite: str
 
     @property
     def client_role(self) -> str:
@@ -51,6 +56,7 @@ SITES = (
         gateway=("10.1.0.2", "fd00:10:1::2"),
         user="root",
         nftables_at_boot=False,
+        suite="bookworm",
     ),
     Site(
         name="cabin",
@@ -61,6 +67,7 @@ SITES = (
         gateway=("10.2.0.2", "fd00:10:2::2"),
         user="ops",
         nftables_at_boot=True,
+        suite="trixie",
     ),
 )
 RUNNER_ADDRESSES = ("192.0.2.10/24", "2001:db8::10/64")

@@ -1,6 +1,6 @@
-"""The hosts' root file system: Debian 12 by mmdebstrap from the machine's own apt sources, built once.
+"""The hosts' root file systems: Debian 12 and 13 by mmdebstrap from the machine's own apt sources, each built once.
 
-Kept in the cache by digest of its recipe; the hosts lay an overlay of their own over it and never change it.
+Kept in the cache by digest of their recipes; the hosts lay an overlay of their own over one and never change it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.errors import LabError
 from lab.machine import check_space
 from lab.process import run
 
-SUITE = "bookworm"
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 _HOOKS = (
     # Each host makes or is given its own of these.
     'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname',
@@ -35,14 +37,15 @@ _HOOKS = (
 )
 _PACKAGES = ["systemd-sysv", "dbus", "ifupdown", "openssh-server", "sudo", "iputils-ping", "kmod"]
 _PACKAGES += ["qemu-system-x86", "nftables", "iproute2", "python3", "wireguard-tools", "conntrack", "procps"]
-RECIPE = {
-    "suite": SUITE,
-    "include": _PACKAGES,
-    "exclude": ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"],
-    "hooks": _HOOKS,
-}
+# What a release has on every host but for a build without recommended packages, and what changes how it behaves.
+_OF_SUITE = {"trixie": ["linux-sysctl-defaults"]}
+_EXCLUDED = ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"]
 BUILD_SPACE = 700 << 20
 """Bytes for a build; it was seen to take 310 MB in the end, more while packages are unpacked."""
+_NEWER_KEYS = (
+    "the machine does not know the keys that sign this release: `apt-get install debian-archive-keyring` "
+    "(2023.3+deb12u2 or newer), then run the same again"
+)
 Progress = Callable[[str], None]
 
 
@@ -50,22 +53,37 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgnode" / "lab"
 
 
-def digest() -> str:
-    return hashlib.sha256(json.dumps(RECIPE, sort_keys=True).encode()).hexdigest()[:16]
+def recipe(suite: str) -> Mapping[str, Any]:
+    """All that a root file system depends on, but for the versions that the archive has when it is built."""
+    return {"suite": suite, "include": _included(suite), "exclude": _EXCLUDED, "hooks": _HOOKS}
 
 
-def ensure(progress: Progress) -> Path:
-    """The root file system's directory; built first where the cache has none (about a minute, 250 MB)."""
+def _included(suite: str) -> list[str]:
+    return _PACKAGES + _OF_SUITE.get(suite, [])
+
+
+def digest(suite: str) -> str:
+    return hashlib.sha256(json.dumps(recipe(suite), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def ensure(progress: Progress) -> dict[str, Path]:
+    """The root file systems' directories by suite.
+
+    Those that the cache lacks are built first, side by side (about a minute and 310 MB each).
+    """
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
-    target = cache / f"rootfs-{digest()}"
-    if target.is_dir():
-        return target
-    with _locked(cache / "build.lock", progress):
-        if not target.is_dir():
-            _remove_stale(cache, keep=target)
-            _build(cache, target, progress)
-    return target
+    targets = {suite: cache / f"rootfs-{digest(suite)}" for suite in SUITES}
+    if _missing(targets):
+        with _locked(cache / "build.lock", progress):
+            if missing := _missing(targets):
+                _remove_stale(cache, keep=targets.values())
+                _build(cache, missing, progress)
+    return targets
+
+
+def _missing(targets: Mapping[str, Path]) -> dict[str, Path]:
+    return {suite: path for suite, path in targets.items() if not path.is_dir()}
 
 
 @contextlib.contextmanager
@@ -79,26 +97,57 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _build(cache: Path, target: Path, progress: Progress) -> None:
-    check_space(cache, BUILD_SPACE, "free some, or choose another place by XDG_CACHE_HOME")
+def _build(cache: Path, targets: Mapping[str, Path], progress: Progress) -> None:
+    check_space(cache, BUILD_SPACE * len(targets), "free some, or choose another place by XDG_CACHE_HOME")
     started = time.monotonic()
-    progress(f"building the hosts' root file system (Debian {SUITE}, once, about a minute)")
+    names = " and ".join(SUITES[suite] for suite in targets)
+    progress(f"building the hosts' root file systems ({names}, once, about a minute each)")
+    with contextlib.ExitStack() as stack:
+        builds = [stack.enter_context(_begun(cache, suite)) for suite in targets]
+        for build in builds:
+            _end(build, targets[build.suite])
+    progress(f"root file systems built in {time.monotonic() - started:.0f} s")
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One that runs: `root` is where it goes until it is whole, `log` what mmdebstrap says."""
+
+    suite: str
+    root: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+@contextlib.contextmanager
+def _begun(cache: Path, suite: str) -> Iterator[_Build]:
+    """Whatever happens in the meantime, at the end nothing of it runs and no half of it is left."""
     with tempfile.TemporaryDirectory(prefix=".build-", dir=cache, ignore_cleanup_errors=True) as work:
-        sources = Path(work, "sources.list")
-        sources.write_text(apt_sources())
-        log = cache / "build.log"
+        sources, root, log = Path(work, "sources.list"), Path(work, "root"), cache / f"build-{suite}.log"
+        sources.write_text(apt_sources(suite))
         with open(log, "wb") as output:
-            code = subprocess.run(
-                _command(Path(work, "root"), sources), stdout=output, stderr=output, umask=0o022
-            ).returncode
-        if code:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-            raise LabError(f"mmdebstrap failed ({code}); the end of {log}:\n{tail}")
-        Path(work, "root").rename(target)
-    progress(f"root file system built in {time.monotonic() - started:.0f} s")
+            process = subprocess.Popen(_command(suite, root, sources), stdout=output, stderr=output, umask=0o022)
+        try:
+            yield _Build(suite, root, log, process)
+        finally:
+            process.kill()
+            process.wait()
 
 
-def _command(root: Path, sources: Path) -> list[str]:
+def _end(build: _Build, target: Path) -> None:
+    if code := build.process.wait():
+        raise LabError(_failure(SUITES[build.suite], code, build.log))
+    build.root.rename(target)
+
+
+def _failure(name: str, code: int, log: Path) -> str:
+    said = log.read_text(errors="replace")
+    way_out = f"\n{_NEWER_KEYS}" if "NO_PUBKEY" in said else ""
+    tail = "\n".join(said.splitlines()[-8:])
+    return f"mmdebstrap of {name} failed ({code}); the end of {log}:\n{tail}{way_out}"
+
+
+def _command(suite: str, root: Path, sources: Path) -> list[str]:
     """mmdebstrap in process and mount namespaces that end with us: a killed build leaves only files behind."""
     command = [
         "setpriv",
@@ -113,9 +162,9 @@ def _command(root: Path, sources: Path) -> list[str]:
     ]
     command += ["mmdebstrap", "--variant=minbase", "--mode=root", "--dpkgopt=force-unsafe-io"]
     command += ['--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"', *_apt_options()]
-    command += [f"--dpkgopt=path-exclude={each}" for each in RECIPE["exclude"]]
+    command += [f"--dpkgopt=path-exclude={each}" for each in _EXCLUDED]
     command += [f"--customize-hook={hook}" for hook in _HOOKS]
-    return [*command, f"--include={','.join(RECIPE['include'])}", SUITE, str(root), str(sources)]
+    return [*command, f"--include={','.join(_included(suite))}", suite, str(root), str(sources)]
 
 
 def _apt_options() -> Iterator[str]:
@@ -125,10 +174,10 @@ def _apt_options() -> Iterator[str]:
             yield f"--aptopt={line}"
 
 
-def apt_sources() -> str:
-    """One-line apt sources for our suite, from the archives of the machine's own apt sources.
+def apt_sources(suite: str) -> str:
+    """One-line apt sources for a suite, from the archives of the machine's own apt sources.
 
-    A machine of another Debian release serves as well: its archive holds our suite too.
+    A machine of another Debian release serves as well: its archive holds the suite too.
     """
     asked = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"])
     lines = set()
@@ -136,8 +185,8 @@ def apt_sources() -> str:
         uri, codename, component = line.split()
         _, dash, pocket = codename.partition("-")
         if component == "main" and pocket in ("", "updates", "security"):
-            lines.add(f"deb {uri} {SUITE}{dash}{pocket} main")
-    if not any(f" {SUITE} " in line for line in lines):
+            lines.add(f"deb {uri} {suite}{dash}{pocket} main")
+    if not any(f" {suite} " in line for line in lines):
         raise LabError("the machine's apt sources name no Debian archive; run `apt-get update`, or add one")
     return "\n".join(sorted(lines)) + "\n"
 
@@ -150,13 +199,11 @@ def in_use(root: Path) -> Iterator[None]:
         yield
 
 
-def _remove_stale(cache: Path, keep: Path) -> None:
+def _remove_stale(cache: Path, keep: Iterable[Path]) -> None:
     """Interrupted builds, and root file systems of older recipes on which no host runs."""
     for path in cache.glob(".build-*"):
         shutil.rmtree(path, ignore_errors=True)
-    for path in cache.glob("rootfs-*[0-9a-f]"):
-        if path == keep:
-            continue
+    for path in set(cache.glob("rootfs-*[0-9a-f]")) - set(keep):
         lock = Path(f"{path}.lock")
         with open(lock, "w") as handle:
             try:

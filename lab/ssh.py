@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from lab import netns, plan
@@ -9,6 +10,8 @@ from lab.plan import Site, bare
 from lab.process import run
 
 PORT = 22
+PAUSE = 1.0
+"""Seconds after a login that a starting host refused: OpenSSH 10 shuts out who fails a few times in a row."""
 
 
 def argv(lab: str, directory: Path, site: Site, command: str | None = None, *, terminal: bool = False) -> list[str]:
@@ -35,7 +38,10 @@ def booted(lab: str, directory: Path, site: Site) -> bool:
     if not answers(lab, site):
         return False
     done = run(argv(lab, directory, site, "systemctl is-system-running --wait"), check=False, timeout=60)
-    return done.stdout.strip() in ("running", "degraded")
+    if done.stdout.strip() in ("running", "degraded"):
+        return True
+    time.sleep(PAUSE)
+    return False
 
 
 def write_known_hosts(directory: Path) -> None:

@@ -138,7 +138,7 @@ def _install_sudo(root: Path) -> None:
     """From the lab hosts' root file system, where this machine has none, as a machine of root's alone may."""
     if (root / "usr/bin/sudo").exists():
         return
-    source = rootfs.ensure(print)
+    source = rootfs.ensure(print)["bookworm"]
     for line in (source / "var/lib/dpkg/info/sudo.list").read_text().splitlines():
         inner = line.lstrip("/")
         if (source / inner).is_symlink() or (source / inner).is_file():

@@ -82,18 +82,26 @@ def test_sources_are_the_machines_own_archives_with_the_hosts_suite(monkeypatch:
         "http://one.test/debian/ trixie main\nhttp://one.test/debian/ trixie contrib\n"
         "http://one.test/security/ trixie-security main\nhttp://one.test/debian/ trixie-backports main\n",
     )
-    assert rootfs.apt_sources() == (
+    assert rootfs.apt_sources("bookworm") == (
         "deb http://one.test/debian/ bookworm main\ndeb http://one.test/security/ bookworm-security main\n"
+    )
+    assert rootfs.apt_sources("trixie") == (
+        "deb http://one.test/debian/ trixie main\ndeb http://one.test/security/ trixie-security main\n"
     )
 
 
 def test_a_machine_without_an_archive_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _apt_says(monkeypatch, "")
     with pytest.raises(LabError, match="apt-get update"):
-        rootfs.apt_sources()
+        rootfs.apt_sources("trixie")
 
 
 def test_another_recipe_is_another_root_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = rootfs.digest()
-    monkeypatch.setitem(rootfs.RECIPE, "hooks", ())
-    assert rootfs.digest() != before
+    before = rootfs.digest("trixie")
+    assert before != rootfs.digest("bookworm")
+    monkeypatch.setattr(rootfs, "_HOOKS", ())
+    assert rootfs.digest("trixie") != before
+
+
+def test_the_labs_hosts_are_of_each_release_that_is_built() -> None:
+    assert {site.suite for site in plan.SITES} == set(rootfs.SUITES)

@@ -11,10 +11,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from typing import cast
 
 import paramiko
 
 from infra.hosts import dialling, private_key
+from infra.hosts.greeting import Heard, meaning
 from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 from infra.hosts.watchdog import Watchdog
 from infra.provider import deadline
@@ -132,7 +134,8 @@ def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> 
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each command is a few small packets
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
-    transport = paramiko.Transport(sock)
+    heard = Heard(sock)
+    transport = paramiko.Transport(cast(socket.socket, heard))
     try:
         _prefer_pinned(transport, connection)
         transport.banner_timeout = patience
@@ -146,10 +149,8 @@ def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> 
         _abandon(transport)
         if not isinstance(error, paramiko.SSHException | OSError | EOFError):
             raise
-        raise HostUnreachable(
-            f"host {name_of(connection)}: port {connection.port} answers, but not as an SSH server should"
-            f" ({str(error) or 'it ended the connection'})"
-        ) from None
+        why = meaning(heard.lines, str(error) or "it ended the connection")
+        raise HostUnreachable(f"host {name_of(connection)}: port {connection.port} answers{why}") from None
     return transport
 
 

@@ -286,6 +286,30 @@ def test_a_server_that_takes_connections_and_says_nothing_is_unreachable_within_
         assert time.monotonic() - start < 10
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"Not allowed at this time\r\n", "answers 'Not allowed at this time': .*logins that failed.*ExemptList"),
+        (b"Exceeded MaxStartups\r\n", "answers 'Exceeded MaxStartups': .*run it again"),
+        (b"220 mail ESMTP\r\n", r"answers, but not as an SSH server should \(it said '220 mail ESMTP'\)"),
+        (b"\x1b[31mred\x00\r\n" + b"x" * 5000, r"should \(it said '\[31mred'\)"),
+        (b"", r"should \((Error reading|it ended|EOF)"),
+        (b"SSH-1.5-old\r\n", r"should \(Incompatible version \(1.5 instead of 2.0\)"),
+    ],
+)
+def test_what_a_server_says_instead_of_ssh_is_told_with_what_it_means(connection, said, told):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            taken, _ = listener.accept()
+            taken.sendall(said)
+            taken.close()  # as sshd does, with the client's own greeting unread
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(HostUnreachable, match=told):
+            pool.connect(replace(connection, port=listener.getsockname()[1]))
+
+
 def test_a_host_whose_connection_broke_gets_less_time_to_connect_again(connection, host, server, monkeypatch):
     patience = []
     opened = ssh.open_transport

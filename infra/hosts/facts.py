@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import firewalls, network
+from infra.hosts import firewalls, network, supported
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
 from wgnode.firewall.foreign import PLAIN_SITE, Foreign
@@ -20,9 +20,7 @@ timeout 10 qemu-system-x86_64 -accel kvm -machine microvm -m 16 -nodefaults -dis
     -bios "$d/bios" -device isa-debug-exit,iobase=0xf4,iosize=1 2>&1
 [ $? = {PROBE_EXIT} ] || exit 1"""
 
-_READ = """. /etc/os-release
-echo "os=$PRETTY_NAME"
-echo "kernel=$(uname -r)"
+_READ = """echo "kernel=$(uname -r)"
 echo "cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 echo "cpus=$(nproc)"
 echo "memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
@@ -65,6 +63,7 @@ class Facts:
 
 
 QUERIES: dict[str, Query[Any]] = {
+    "release": supported.QUERY,
     "facts": Query(["sh", "-c", _READ], lambda said: said.stdout, check=True),
     "links": Query(network.READ_LINKS, lambda said: said.stdout if said.code == 0 else ""),
     **firewalls.FIREWALLS,
@@ -87,7 +86,7 @@ def of(
     else:
         usable, reason = _kvm(host, module, values["qemu"])
     return Facts(
-        os=values["os"],
+        os=str(answers["release"]),
         kernel=values["kernel"],
         cpu=values["cpu"],
         cpus=int(values["cpus"]),

@@ -67,6 +67,12 @@ class NoRoot(NoEntry):
     what = "gives us no root"
 
 
+class Unsupported(NoEntry):
+    """The host is of a system that gateways are not run on."""
+
+    what = "is of a system that gateways are not run on"
+
+
 class OutOfTime(HostError):
     """What the program's customTimeouts leave an operation is over."""
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, firewalls, network, network_change, owners, pool, undo, units
+from infra.hosts import facts, firewalls, network, network_change, owners, pool, supported, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
+from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
 from infra.resources import foreign_checks, host_checks, hypervisor_change, overlap_checks, owner_judgement, ownership
@@ -101,6 +102,7 @@ class HypervisorHost:
         there = found["files"] or found["users"] or ownership.claimed(seen["owners"], "host", state)
         if owner is None or not there:
             return None
+        supported.warn_of(host.name, seen["release"])
         host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
         overlap_checks.warn_of(host, inputs, desired(inputs, traits).network, seen)
         foreign_checks.warn_of(host, firewalls.of(seen, site_of(inputs, traits)))
@@ -126,7 +128,9 @@ class HypervisorHost:
         if has_unknown(list(names)):
             return
         kept = Traits.of(state or {})
-        if not has_unknown(inputs):
+        if has_unknown(inputs):
+            supported.require(host.name, answer(host, supported.QUERY))
+        else:
             known = Known.of(state or {}, ownership.moved(state or {}, inputs))
             record = ownership.foresee(host, "host", _whose(inputs), known).record  # else nothing more is to be said
             kept = Traits(instance=record.instance, protocol=record.protocol)

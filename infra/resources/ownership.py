@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-from infra.hosts import owners
+from infra.hosts import owners, supported
 from infra.hosts.host import Host, HostError
 from infra.hosts.owners import Owner, Record, Seen
-from infra.hosts.query import answer
+from infra.hosts.query import answer, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties, PropertyChange
 from infra.provider.log import Severity, log
@@ -60,14 +60,22 @@ def leaves(state: Properties) -> None:
 
 def foresee(host: Host, kind: ResourceKind, wanted: Wanted, known: Known) -> Taken:
     """As `judge` will once all that leaves has left. Raises HostError."""
-    seen = answer(host, owners.QUERY)
+    seen = _seen(host)
     stay = tuple(one for one in seen.records if one.owner.id not in _leaving or one.owner.id == wanted.owner.id)
     return _judged(host, kind, replace(seen, records=stay), wanted, known)
 
 
 def judge(host: Host, kind: ResourceKind, wanted: Wanted, known: Known) -> Taken:
     """Whether the gateway there is ours to make or change. Raises HostError, which names whose it is."""
-    return _judged(host, kind, answer(host, owners.QUERY), wanted, known)
+    return _judged(host, kind, _seen(host), wanted, known)
+
+
+def _seen(host: Host) -> Seen:
+    """What precedes every change: also refuses a host of a system that gateways are not run on. Deletions never do."""
+    asked = ask(host, {"release": supported.QUERY, "owners": owners.QUERY})
+    supported.require(host.name, asked["release"])
+    seen: Seen = asked["owners"]
+    return seen
 
 
 def _judged(host: Host, kind: ResourceKind, seen: Seen, wanted: Wanted, known: Known) -> Taken:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infra.hosts import files, network, network_change, owners, system, undo, units
+from infra.hosts import facts, files, network, network_change, owners, supported, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from infra.resources import image_use
 from wgnode.firewall import nft
@@ -18,6 +18,12 @@ from wgnode.firewall.rules import Chain
 from wgnode.image import paths
 
 Answer = Callable[[Sequence[str], bytes], Result]
+DEBIAN = """architecture amd64
+init systemd
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+VERSION_ID="12"
+ID=debian
+"""
 
 
 class FakeHost:
@@ -56,6 +62,7 @@ class FakeHost:
         self.memory = (512, 0)  # MiB available, and held by the guest
         self.machine = "0123456789abcdef0123456789abcdef"
         self.gecos = system.COMMENT
+        self.release = DEBIAN
         self.refused_ruleset = ""
         self.kept: dict[str, bytes] = {}  # everything that was ever written
         self._changes = {
@@ -128,6 +135,8 @@ class FakeHost:
 
     def _answer(self, argv: list[str], input: bytes) -> Result:
         name = argv[0]
+        if argv == supported.QUERY.argv:
+            return said(self.release)
         if argv == network.READ_LINKS:
             return said(json.dumps(list(self.links.values())))
         if argv == network.READ_ROUTES:
@@ -288,8 +297,8 @@ class FakeHost:
             return said("".join(f"{mebibytes << 10}\n" for mebibytes in self.memory))
         if argv[2] in self._changes:
             return self._changes[argv[2]](argv[4:], input)
-        if "os-release" in argv[2]:
-            return said("os=Debian\nkernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
+        if argv[2] == facts._READ:
+            return said("kernel=6.1\ncpu=Test\ncpus=2\nmemory=1024\nqemu=7.2\n")
         return said()
 
 

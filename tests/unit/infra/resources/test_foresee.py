@@ -16,7 +16,7 @@ from infra.resources.gateway import Gateway
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from infra.resources.unread import OnHost
-from tests.unit.infra.fake_host import FakeHost, link, said
+from tests.unit.infra.fake_host import FakeHost, failed, link, said
 from tests.unit.infra.resources import gateway_case
 from tests.unit.infra.resources.gateway_host import GatewayHost
 from wgnode.image import paths
@@ -100,6 +100,44 @@ def test_an_interface_is_judged_also_while_routes_are_unknown(told):
     networks = {**NETWORKS, "uplink": "wan9", "routes": UNKNOWN}
     preview(HypervisorHost, FakeHost(), {**HOST, "networks": networks})
     assert "no uplink interface wan9" in one(told)
+
+
+REFERRED = "host root@fake is of a system that gateways are not run on; `pulumi up` would be refused"
+UBUNTU = 'architecture amd64\ninit systemd\nID=ubuntu\nID_LIKE=debian\nPRETTY_NAME="Ubuntu 24.04 LTS"\n'
+
+
+class Alpine(FakeHost):
+    """Has an `ip` that knows no JSON, and no nft."""
+
+    release = "architecture x86_64\ninit init\nID=alpine\nVERSION_ID=3.20\n"
+
+    def __init__(self):
+        super().__init__()
+        self.release = Alpine.release
+
+    def _answer(self, argv, input):
+        return failed("not found") if argv[0] in ("ip", "nft", "systemctl", "ss") else super()._answer(argv, input)
+
+
+@pytest.mark.parametrize("routes", [NETWORKS["routes"], UNKNOWN], ids=["known", "unknown"])
+@pytest.mark.parametrize("name", ["Ubuntu 24.04 LTS (ubuntu, made of Debian)", "alpine 3.20 (alpine)"])
+def test_a_host_of_another_system_is_told_by_name_and_nothing_else_of_it(told, name, routes):
+    host = Alpine() if "alpine" in name else FakeHost()
+    if "Ubuntu" in name:
+        host.release = UBUNTU
+    preview(HypervisorHost, host, {**HOST, "networks": {**NETWORKS, "routes": routes}})
+    in_full, of_the_resource = warnings(told)
+    assert f"it is {name}; needed is a host of Debian 12 or 13 on amd64" in in_full
+    assert of_the_resource == REFERRED
+    assert host.events == []
+
+
+def test_the_other_resources_of_such_a_host_say_no_more(told):
+    host = Alpine()
+    preview(NatFirewall, host, FIREWALL)
+    preview(Gateway, host, gateway_case.NEWS)
+    assert warnings(told)[1::2] == [REFERRED, REFERRED]
+    assert all("alpine 3.20" in text for text in warnings(told)[::2])
 
 
 class Routing(FakeHost):

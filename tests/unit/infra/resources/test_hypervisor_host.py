@@ -7,8 +7,10 @@ from typing import ClassVar
 import pytest
 
 from infra.hosts import facts, network_change, owners, undo
-from infra.hosts.host import HostError, Result
+from infra.hosts.host import HostError, Result, Unsupported
+from infra.provider import log
 from infra.provider.kind import UNKNOWN, CheckError, Partial
+from infra.provider.log import Severity
 from infra.resources import foreign_checks, host_checks
 from infra.resources.hypervisor_host import PACKAGES, HypervisorHost
 from infra.resources.hypervisor_state import FOUND, directories
@@ -86,6 +88,40 @@ def test_all_that_a_gateway_needs_is_there_afterwards(kind, host):
     assert {SCRIPT, SYSCTL_FILE, FOUND} <= set(host.files)
     assert state["facts"]["interfaces"] == ["lan0", "wan0"]
     assert state["facts"]["kvm"] is False
+
+
+@pytest.fixture
+def told():
+    """(text, severity) of what is said."""
+    lines = []
+    log.send_to(lambda text, severity: lines.append((text, severity)))
+    yield lines
+    log.send_to(None)
+
+
+FORKY = 'architecture amd64\ninit systemd\nID=debian\nVERSION_ID="14"\nPRETTY_NAME="Debian GNU/Linux 14 (forky)"\n'
+
+
+def test_on_another_system_nothing_is_done(kind, host):
+    host.release = FORKY
+    with pytest.raises(
+        Unsupported, match=r"it is Debian GNU/Linux 14 \(forky\), .*needed is a host of Debian 12 or 13"
+    ):
+        created(kind)
+    assert host.events == []
+
+
+def test_a_host_that_became_another_system_is_read_with_a_warning_left_alone_and_can_be_freed(kind, host, told):
+    inputs, id, state = created(kind)
+    host.release = FORKY
+    host.events.clear()
+    assert kind.read(id, state, inputs)[0]["facts"]["os"] == "Debian GNU/Linux 14 (forky)"
+    assert any("14 (forky)" in text for text, severity in told if severity is Severity.WARNING)
+    with pytest.raises(Unsupported):
+        kind.update(id, state, kind.check({**NEWS, "packages": []}, inputs), False)
+    assert host.events == []
+    kind.delete(id, state)
+    assert not [path for path in host.files if "wgnode" in path]
 
 
 def test_only_missing_packages_are_installed(kind, host):
@@ -194,7 +230,7 @@ def test_another_route_is_set_without_touching_a_link_in_few_round_trips(kind, h
     (change,) = [command for command in host.commands if "wgnode-network-change" in command]
     assert "network-new.sh routes " in change
     assert "new connection" in host.events
-    assert host.round_trips == 2, "one to look and one to see"
+    assert host.round_trips == 3, "one to judge, one to look and one to see"
 
 
 def test_a_file_or_a_directory_is_mended_without_touching_the_networks(kind, host):

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.fuzz.effort import effort
 from tests.fuzz.test_parsers import damaged
 from tests.unit.hostd.fakes import FakeGuest, turn
+from tests.unit.hostd.reports import NOW, peer
 from wgnode.hostd import guest as guest_module
 from wgnode.hostd import said
 from wgnode.hostd.notify import Notifier
@@ -30,21 +31,9 @@ from wgnode.io import address
 from wgnode.io.loop import Loop
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig, encode_key
 
-NOW = 1_700_000_000 * 10**9
 KEYS = [encode_key(bytes([fill]) * 32) for fill in (1, 2, 9)]
 """Of two peers that the configuration has, and of a stranger."""
-PEER = {
-    "name": "cabin",
-    "public_key": KEYS[0],
-    "public_keys": KEYS[:1],
-    "preshared_keys": ["ab" * 32],
-    "endpoint": "203.0.113.2:51820",
-    "allowed_ips": ["10.2.0.0/24", "fd00::/64"],
-    "last_handshake": NOW / 1e9 - 5,
-    "rx_bytes": 1,
-    "tx_bytes": 2,
-    "persistent_keepalive": 25,
-}
+PEER = peer(KEYS[0])
 HEALTH = {
     "format": 1,
     "live": "ab" * 32,

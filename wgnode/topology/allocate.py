@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wgnode.topology import history, identity, labels
-from wgnode.topology.model import MeshSpec, TopologyError
+from wgnode.topology.model import MeshSpec, TopologyError, allocated
 from wgnode.topology.networks import capacity
 
 
@@ -40,14 +40,7 @@ class Allocation:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Allocation:
         """Of a site in a topology, or of one that rests."""
-        return cls(
-            id=identity.parse_id(raw["id"]),
-            index=int(raw["index"]),
-            lan_mac=str(raw["lanMac"]),
-            labels=labels.parse(raw["labels"]),
-            renamed_from=raw.get("renamedFrom"),
-            key_generation=int(raw.get("keyGeneration", 1)),
-        )
+        return cls(**allocated(raw))
 
 
 def allocate(spec: MeshSpec, old: Mapping[str, Allocation], random: Callable[[int], bytes]) -> dict[str, Allocation]:

@@ -120,18 +120,25 @@ class SiteTopology:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> SiteTopology:
         return cls(
-            id=parse_id(raw["id"]),
-            index=int(raw["index"]),
             addresses=tuple(str(ip_address(address)) for address in raw["addresses"]),
             public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
             endpoint=raw.get("endpoint"),
             lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
             keepalive=int(raw["keepalive"]),
-            lan_mac=str(raw["lanMac"]),
-            labels=labels.parse(raw["labels"]),
-            renamed_from=raw.get("renamedFrom"),
-            key_generation=int(raw.get("keyGeneration", 1)),
+            **allocated(raw),
         )
+
+
+def allocated(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """By field, what a site keeps also while it rests, from its written form. Raises TopologyError for its id."""
+    return {
+        "id": parse_id(raw["id"]),
+        "index": int(raw["index"]),
+        "lan_mac": str(raw["lanMac"]),
+        "labels": labels.parse(raw["labels"]),
+        "renamed_from": raw.get("renamedFrom"),
+        "key_generation": int(raw.get("keyGeneration", 1)),
+    }
 
 
 @dataclass(frozen=True)

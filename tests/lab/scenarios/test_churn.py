@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.interop import Namespace, wait_for
-from tests.lab.scenarios.world import Device, World, outer_wire, ping
+from tests.lab.scenarios.world import Device, World, outer_wire, ping, two_uplinks
 
 pytestmark = pytest.mark.lab
 
@@ -26,16 +26,7 @@ ROUTES = 400
 
 @pytest.fixture
 def busy(world: World) -> tuple[Device, Device]:
-    a, b = world.space("a"), world.space("b")
-    world.cable(a, b, ["198.51.100.1/24"], ["198.51.100.2/24"])
-    world.cable(a, b, ["192.0.2.1/24"], ["192.0.2.2/24"])
-    b.run("ip", "address", "add", "203.0.113.2/32", "dev", "lo")
-    a.run("ip", "route", "add", "203.0.113.2", "via", "198.51.100.2")
-    one, two = world.all_devices([(a, ["10.9.0.1/24"]), (b, ["10.9.0.2/24"])])
-    two.peer(one, "10.9.0.1/32", "198.51.100.1:51820")
-    one.peer(two, "10.9.0.2/32", "203.0.113.2:51820")
-    assert ping(a, "10.9.0.2")
-    return one, two
+    return two_uplinks(world)
 
 
 @contextlib.contextmanager

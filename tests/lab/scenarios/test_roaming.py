@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.interop import wait_for
-from tests.lab.scenarios.world import Device, World, ping, udp_socket
+from tests.lab.scenarios.world import Device, World, ping, two_uplinks, udp_socket
 
 pytestmark = pytest.mark.lab
 
@@ -65,20 +65,9 @@ def test_replies_leave_from_the_address_written_to(
 
 
 def test_source_follows_the_route_to_another_interface(world: World) -> None:
-    """Two uplinks; when the route moves to the other, so does the source address.
-
-    [a] 198.51.100.1 ---- 198.51.100.2 [b] 203.0.113.2
-        192.0.2.1    ---- 192.0.2.2
-    """
-    a, b = world.space("a"), world.space("b")
-    world.cable(a, b, ["198.51.100.1/24"], ["198.51.100.2/24"])
-    world.cable(a, b, ["192.0.2.1/24"], ["192.0.2.2/24"])
-    b.run("ip", "address", "add", "203.0.113.2/32", "dev", "lo")
-    a.run("ip", "route", "add", "203.0.113.2", "via", "198.51.100.2")
-    one, two = world.all_devices([(a, ["10.9.0.1/24"]), (b, ["10.9.0.2/24"])])
-    two.peer(one, "10.9.0.1/32", "198.51.100.1:51820")
-    one.peer(two, "10.9.0.2/32", "203.0.113.2:51820")
-    assert ping(a, "10.9.0.2")
+    """When the route moves to the other uplink, so does the source address."""
+    one, two = two_uplinks(world)
+    a = one.space
     assert two.endpoint(one) == "198.51.100.1:51820"
     a.run("ip", "route", "replace", "203.0.113.2", "via", "192.0.2.2")
     assert ping(a, "10.9.0.2")

@@ -154,6 +154,24 @@ class World:
         return (SOCKETS / f"{device.name}.sock").exists() and bool(device.wg("show", device.name, check=False))
 
 
+def two_uplinks(world: World) -> tuple[Device, Device]:
+    """Two that talk by the first of two ways; the route of [a] decides which.
+
+    [a] 198.51.100.1 ---- 198.51.100.2 [b] 203.0.113.2
+        192.0.2.1    ---- 192.0.2.2
+    """
+    a, b = world.space("a"), world.space("b")
+    world.cable(a, b, ["198.51.100.1/24"], ["198.51.100.2/24"])
+    world.cable(a, b, ["192.0.2.1/24"], ["192.0.2.2/24"])
+    b.run("ip", "address", "add", "203.0.113.2/32", "dev", "lo")
+    a.run("ip", "route", "add", "203.0.113.2", "via", "198.51.100.2")
+    one, two = world.all_devices([(a, ["10.9.0.1/24"]), (b, ["10.9.0.2/24"])])
+    two.peer(one, "10.9.0.1/32", "198.51.100.1:51820")
+    one.peer(two, "10.9.0.2/32", "203.0.113.2:51820")
+    assert ping(a, "10.9.0.2")
+    return one, two
+
+
 def split_on_the_cable(space: Namespace, interface: str) -> None:
     """Datagrams that are sent as one cross the cable one by one, as on a real one, so that rules see their sizes."""
     space.run("ethtool", "-K", interface, "tx-udp-segmentation", "off")

@@ -5,24 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.unit.hostd.reports import NOW, peer
 from wgnode.hostd import said
 from wgnode.hostd.said import HOUR, Failure, Health, Heartbeat, Hello, LogLine, Other, Outcome, Refused, Reply, UapiText
 from wgnode.nodeconfig import encode_key
 
-NOW = 1_700_000_000 * 10**9
 KEY = encode_key(bytes(32))
-PEER = {
-    "name": "cabin",
-    "public_key": KEY,
-    "public_keys": [KEY],
-    "preshared_keys": ["ab" * 32],
-    "endpoint": "203.0.113.2:51820",
-    "allowed_ips": ["10.2.0.0/24", "fd00::/64"],
-    "last_handshake": NOW / 1e9 - 5,
-    "rx_bytes": 1,
-    "tx_bytes": 2,
-    "persistent_keepalive": 25,
-}
+PEER = peer(KEY)
 
 
 def parse(message: Any) -> said.Said:

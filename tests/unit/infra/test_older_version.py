@@ -23,7 +23,7 @@ from infra.resources.mesh_topology import MeshTopology
 from infra.resources.versioned import MARK, Versioned
 from tests.unit.infra.resources import gateway_case
 from tests.unit.infra.resources.gateway_host import GatewayHost
-from tests.unit.infra.resources.test_hypervisor_host import NEWS, FakeHypervisor
+from tests.unit.infra.resources.hypervisor_case import NEWS, FakeHypervisor
 from tests.unit.infra.test_compiled import config
 from tests.unit.infra.test_mesh_topology import mesh, over_the_wire
 from tests.unit.infra.test_recovery import recovery_of

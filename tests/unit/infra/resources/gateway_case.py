@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from infra.hosts import owners
+from infra.resources import gateway_change
+from infra.resources.gateway import Gateway
+from tests.unit.infra.resources.gateway_host import Clock, GatewayHost
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
@@ -38,6 +43,25 @@ GATEWAY_FILE, HOSTD_FILE = (
     f"/etc/systemd/system/{unit}" for unit in (paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit)
 )
 GATEWAY_UNIT, HOSTD_UNIT = (f'units["{unit}"]' for unit in (paths.PLAIN.gateway_unit, paths.PLAIN.hostd_unit))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(gateway_change, "time", made)
+    return made
+
+
+@pytest.fixture
+def host(clock):
+    made = GatewayHost()
+    made.waited = clock.sleep
+    return made
+
+
+@pytest.fixture
+def kind(host):
+    return Gateway(connect=lambda _: host)
 
 
 def created(kind, **changes):

@@ -11,8 +11,7 @@ import pytest
 
 from infra.provider.kind import UNKNOWN, CheckError
 from infra.provider.log import send_to
-from infra.resources import gateway_change
-from infra.resources.gateway import Gateway, desired
+from infra.resources.gateway import desired
 from infra.resources.gateway_state import SILENT, reported
 from tests.unit.infra.resources.gateway_case import (
     CONFIG,
@@ -28,32 +27,17 @@ from tests.unit.infra.resources.gateway_case import (
     PRIVATE,
     PUBLIC,
     SECRETS,
+    clock,
     created,
+    host,
     hostd_file,
+    kind,
     read_paths,
 )
-from tests.unit.infra.resources.gateway_host import Clock, GatewayHost
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import NodeSecrets, expected_live_digest
 
-
-@pytest.fixture
-def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(gateway_change, "time", made)
-    return made
-
-
-@pytest.fixture
-def host(clock):
-    made = GatewayHost()
-    made.waited = clock.sleep
-    return made
-
-
-@pytest.fixture
-def kind(host):
-    return Gateway(connect=lambda _: host)
+__all__ = ["clock", "host", "kind"]
 
 
 # What should be there

@@ -25,33 +25,19 @@ from tests.unit.infra.resources.gateway_case import (
     PRIVATE,
     RECORD,
     SECRETS,
+    clock,
     created,
+    host,
     hostd_file,
+    kind,
     layer_digest,
     read_paths,
 )
-from tests.unit.infra.resources.gateway_host import CONSOLE, Clock, GatewayHost
+from tests.unit.infra.resources.gateway_host import CONSOLE, GatewayHost
 from wgnode.image import paths
 from wgnode.nodeconfig import expected_live_digest
 
-
-@pytest.fixture
-def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(gateway_change, "time", made)
-    return made
-
-
-@pytest.fixture
-def host(clock):
-    made = GatewayHost()
-    made.waited = clock.sleep
-    return made
-
-
-@pytest.fixture
-def kind(host):
-    return Gateway(connect=lambda _: host)
+__all__ = ["clock", "host", "kind"]
 
 
 # Applying

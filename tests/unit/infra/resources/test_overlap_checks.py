@@ -14,7 +14,7 @@ from infra.provider.log import Severity
 from infra.resources.foresee import judge
 from infra.resources.hypervisor_host import HypervisorHost
 from tests.unit.infra.fake_host import link, said
-from tests.unit.infra.resources.test_hypervisor_host import NEWS, FakeHypervisor
+from tests.unit.infra.resources.hypervisor_case import NEWS, FakeHypervisor
 
 
 class Routed(FakeHypervisor):

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import owners, undo
+from infra.hosts import owners
 from infra.hosts.host import HostError
 from infra.hosts.owners import Owner, Record, RecordError, Seen
 from infra.resources import ownership
-from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.owner_judgement import Known, Wanted, decide, may_delete
 from tests.unit.infra.resources.gateway_case import CONFIG
-from tests.unit.infra.resources.test_hypervisor_host import NEWS, FakeHypervisor
+from tests.unit.infra.resources.hypervisor_case import NEWS, created, host, kind
 from wgnode.image import layers, paths
+
+__all__ = ["host", "kind"]
 
 HERE, ELSEWHERE = "a" * 32, "b" * 32
 BERLIN = Owner("3fa9c1d2e4b50607", "dev", "berlin")
@@ -201,22 +202,6 @@ def test_a_stack_that_knows_no_id_finds_its_gateway_by_its_names():
 
 
 # As a resource
-
-
-@pytest.fixture
-def host(monkeypatch):
-    monkeypatch.setattr(undo, "RETRY", 0)
-    return FakeHypervisor()
-
-
-@pytest.fixture
-def kind(host):
-    return HypervisorHost(connect=lambda _: host, reconnect=lambda _: host.new_connection())
-
-
-def created(kind, **changes):
-    inputs = kind.check({**NEWS, **changes}, {})
-    return (inputs, *kind.create("host", inputs, False))
 
 
 def before(state):

@@ -17,8 +17,8 @@ from infra.resources.unread import OnHost
 from tests.unit.infra.fake_host import FakeHost
 from tests.unit.infra.resources import gateway_case
 from tests.unit.infra.resources.gateway_host import GatewayHost
+from tests.unit.infra.resources.hypervisor_case import FakeHypervisor
 from tests.unit.infra.resources.test_foresee import CONNECTION, FIREWALL, HOST, SITE, one, preview, warnings
-from tests.unit.infra.resources.test_hypervisor_host import FakeHypervisor
 from wgnode.firewall import nft
 from wgnode.image import paths
 

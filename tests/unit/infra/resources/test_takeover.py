@@ -19,7 +19,7 @@ from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from infra.resources.unread import OnHost
 from tests.unit.infra.fake_host import FakeHost
-from tests.unit.infra.resources import gateway_case, test_hypervisor_host, test_nat_firewall
+from tests.unit.infra.resources import gateway_case, hypervisor_case, test_nat_firewall
 from tests.unit.infra.resources.gateway_host import GatewayHost
 from wgnode.firewall import nft
 from wgnode.image import paths
@@ -37,11 +37,11 @@ def with_files(host, kind):
 
 def hypervisor(monkeypatch):
     """Its host as that version left it: by the same steps as today, but for the files."""
-    host = test_hypervisor_host.FakeHypervisor()
+    host = hypervisor_case.FakeHypervisor()
     kind = HypervisorHost(connect=lambda _: host, reconnect=lambda _: host.new_connection())
-    kind.create("host", kind.check(test_hypervisor_host.NEWS, {}), False)
+    kind.create("host", kind.check(hypervisor_case.NEWS, {}), False)
     host.directories.pop(owners.DIRECTORY)
-    return with_files(host, "HypervisorHost"), kind, test_hypervisor_host.NEWS
+    return with_files(host, "HypervisorHost"), kind, hypervisor_case.NEWS
 
 
 def firewalled(monkeypatch):

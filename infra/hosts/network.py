@@ -49,12 +49,11 @@ class MissingInterface(Exception):
 
 def script(network: Network) -> str:
     """/etc/wgnode/network.sh."""
-    fixed = files("infra.hosts").joinpath("network.sh").read_text()
+    fixed = "".join(map(_shell, ("network.sh", "moving.sh", "managers.sh")))
     lines = [
-        f"LAN={shlex.quote(network.lan)}",
+        *_settings(network),
         f"TRANSIT={shlex.quote(' '.join(network.transit))}",
         f"PROTOCOL={network.protocol} METRIC={METRIC}",
-        f"WAN_TAP={network.paths.transit_tap} LAN_TAP={network.paths.lan_tap} BRIDGE={network.bridge}",
         "set_all_routes() {",
         *(f"    set_routes {version}{_routes(network, version)}" for version in (4, 6)),
         "}",
@@ -63,6 +62,21 @@ def script(network: Network) -> str:
         "",
     ]
     return fixed + "\n".join(lines)
+
+
+def _shell(name: str) -> str:
+    return files("infra.hosts").joinpath(name).read_text()
+
+
+def _settings(network: Network) -> list[str]:
+    """Whose links these are, for all of the functions."""
+    paths = network.paths
+    return [
+        f"UPLINK={shlex.quote(network.uplink)}",
+        f"LAN={shlex.quote(network.lan)}",
+        f"WAN_TAP={paths.transit_tap} LAN_TAP={paths.lan_tap} BRIDGE={network.bridge}",
+        f"OWN={paths.network_unit.removesuffix('.service')} SCRIPT={paths.network_script}",
+    ]
 
 
 def described(network: Network, bridge: str = PLAIN.bridge) -> dict[str, dict[str, str]]:

@@ -7,6 +7,9 @@
 # The bridge may be shared with other gateways of this host, whose taps are called wgnode-lan or wgnlan-*: the last of
 # them takes it away.
 set -eu
+export LC_ALL=C
+
+MARK='made by wgnode'
 
 bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo "$BRIDGE"; fi; }
 master() { basename "$(readlink "/sys/class/net/$1/master" 2>/dev/null || echo none)"; }
@@ -16,43 +19,24 @@ tap() { # NAME
     exists "$1" || ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
 }
 
-addresses() { # INTERFACE: its own addresses; those that router advertisements made come back by themselves
-    ip -o addr show dev "$1" scope global | awk '!($3 == "inet6" && / dynamic /) {
-        printf "%s%s\n", $4, ($5 == "brd" ? " brd " $6 : $3 == "inet6" ? " nodad" : "") }'
-}
-
 set_addresses() { # INTERFACE ADDRESS...: these and no others
     interface=$1; shift
     for address; do
         case $address in *:*) dad=nodad ;; *) dad= ;; esac
         ip addr replace "$address" dev "$interface" $dad
     done
-    addresses "$interface" | while read -r address _; do
+    ip -o addr show dev "$interface" scope global | while read -r _ _ _ address _; do
         case " $* " in *" $address "*) ;; *) ip addr del "$address" dev "$interface" ;; esac
-    done
-}
-
-move() { # FROM TO: addresses, and routes that the kernel did not make of them
-    held=$(addresses "$1")
-    routes4=$(ip -4 route show dev "$1" | grep -v 'proto kernel' || true)
-    routes6=$(ip -6 route show dev "$1" | grep -v -e 'proto kernel' -e 'proto ra' || true)
-    ip addr flush dev "$1" scope global
-    printf '%s\n' "$held" | while read -r address; do
-        [ -z "$address" ] || ip addr replace $address dev "$2"
-    done
-    for family in 4 6; do
-        eval "routes=\$routes$family"
-        printf '%s\n' "$routes" | sed 's/ linkdown//; s/ dead//' | while read -r route; do
-            [ -z "$route" ] || ip "-$family" route replace $route dev "$2" || echo "route $route is lost" >&2
-        done
     done
 }
 
 join() { # LAN becomes a port of our bridge, which takes over what it had
     if ! exists "$BRIDGE"; then
-        ip link add name "$BRIDGE" type bridge mcast_snooping 0
-        ip link set "$BRIDGE" address "$(mac "$LAN")"
+        ip link add name "$BRIDGE" address "$(mac "$LAN")" type bridge mcast_snooping 0
+        made=yes
     fi
+    ip link set "$BRIDGE" alias "$MARK"
+    [ -z "${made-}" ] || settle_like "$LAN" "$BRIDGE"
     sysctl -q -w "net.ipv4.conf.$BRIDGE.send_redirects=0"
     ip link set "$BRIDGE" up
     for port in /sys/class/net/"$BRIDGE"/brif/*; do
@@ -61,18 +45,43 @@ join() { # LAN becomes a port of our bridge, which takes over what it had
     [ "$(mac "$BRIDGE")" = "$(mac "$LAN")" ] || ip link set "$BRIDGE" address "$(mac "$LAN")"
     [ "$(master "$LAN")" = "$BRIDGE" ] || ip link set "$LAN" master "$BRIDGE"
     ip link set "$LAN" up
-    [ -z "$(addresses "$LAN")" ] || move "$LAN" "$BRIDGE"
+    if [ -n "${made-}" ] && [ -z "$(held_addresses "$LAN")" ]; then
+        recorded | hold "$BRIDGE"
+    fi
+    move "$LAN" "$BRIDGE"
+    record
 }
 
+record() { # what a bridge that is removed comes back with; addresses that expire come back by themselves
+    mkdir -p "$RECORD"
+    { where; held "$BRIDGE" | grep -v -e _lft -e ' expires ' || true; } >"$RECORD/$BRIDGE.new"
+    mv "$RECORD/$BRIDGE.new" "$RECORD/$BRIDGE"
+}
+
+recorded() { # nothing where it is of another network, as of a container's
+    [ "$(head -n 1 "$RECORD/$BRIDGE" 2>/dev/null)" != "$(where)" ] || sed 1d "$RECORD/$BRIDGE"
+}
+
+where() { echo "$(readlink /proc/self/ns/net) $LAN $(mac "$LAN")"; }
+
 mac() { cat "/sys/class/net/$1/address"; }
+
+is_ours() { # the bridge of our name: by our mark; an older version's by a tap in it; one just made by an `up` cut short
+    [ "$(cat "/sys/class/net/$BRIDGE/ifalias")" != "$MARK" ] || return 0
+    for port in /sys/class/net/"$BRIDGE"/brif/*; do
+        case ${port##*/} in wgnode-lan|wgnlan-*) return 0 ;; esac
+    done
+    [ -d "/sys/class/net/$BRIDGE/bridge" ] && [ "$(mac "$BRIDGE")" = "$(mac "$LAN")" ] &&
+        [ "$(ls "/sys/class/net/$BRIDGE/brif")" = "" ] && [ -z "$(held_addresses "$BRIDGE")" ]
+}
 
 release() { # INTERFACE leaves our bridge; if it was the LAN's, from which the bridge has its MAC, it gets its own back
     ip link set "$1" nomaster
     [ "$1" != "$LAN" ] && [ "$(mac "$1")" != "$(mac "$BRIDGE")" ] || move "$BRIDGE" "$1"
 }
 
-shared() { # whether another gateway of this host is in our bridge
-    for port in /sys/class/net/"$BRIDGE"/brif/*; do
+shared() { # whether another gateway of this host is in the bridge
+    for port in /sys/class/net/"$(bridge)"/brif/*; do
         case ${port##*/} in "$LAN_TAP") ;; wgnode-lan|wgnlan-*) return 0 ;; esac
     done
     return 1
@@ -119,11 +128,32 @@ plan_routes() {
 
 routes() { # alone: nothing else is touched
     set_all_routes
+    changed=
+    networkd_routes
+    reload_managers
     all_set
 }
 
 all_set() { # 4: everything is up but routes that were named
     [ -z "${unset_routes-}" ] || exit 4
+}
+
+listen() { # a host that forwards hears router advertisements only at 2, and ifupdown writes 1
+    setting=/proc/sys/net/ipv6/conf/$UPLINK
+    case $(cat "$setting/accept_ra" "$setting/forwarding" 2>/dev/null | tr '\n' ' ') in "1 1 ") echo 2 >"$setting/accept_ra" ;; esac
+}
+
+check() { # what keeps LAN from being taken over, a line each; nothing is touched
+    [ "$(bridge)" = "$BRIDGE" ] || return 0
+    if exists "$BRIDGE" && ! is_ours; then
+        echo "there is a $BRIDGE already that is none of ours: remove it, or call it something else"
+    fi
+    { unmovable "$LAN"; networkd_objects; } | sed "s/^/$LAN has what cannot move to our bridge: /"
+}
+
+give_back() { # before LAN is configured anew: it has again what whoever does that gave it
+    alone
+    ! exists "$BRIDGE" || ! is_ours || move "$BRIDGE" "$LAN"
 }
 
 alone() { # the units of a host's gateways start at once, and may share a bridge
@@ -133,6 +163,10 @@ alone() { # the units of a host's gateways start at once, and may share a bridge
 up() {
     alone
     exists "$LAN" || { echo "there is no interface $LAN" >&2; exit 1; }
+    obstacles=$(check)
+    [ -z "$obstacles" ] || { echo "$obstacles" >&2; exit 1; }
+    keep_ports
+    listen
     tap "$WAN_TAP"
     tap "$LAN_TAP"
     set_addresses "$WAN_TAP" $TRANSIT
@@ -140,22 +174,33 @@ up() {
     [ "$(bridge)" != "$BRIDGE" ] || join
     ip link set "$LAN_TAP" mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
     set_all_routes
+    keep_lan
+    mkdir -p "$RECORD" && : >"$RECORD/$OWN"
     all_set
 }
 
 down() {
     set +e
     alone
+    last=all
+    ! shared || last=
+    let_go "$last"
     for family in 4 6; do
         ip "-$family" route flush proto "$PROTOCOL" 2>/dev/null
     done
-    if exists "$BRIDGE" && ! shared; then
+    if exists "$BRIDGE" && is_ours && [ -n "$last" ]; then
         for port in /sys/class/net/"$BRIDGE"/brif/*; do
             case ${port##*/} in "$LAN_TAP"|'*') ;; *) release "${port##*/}" ;; esac
         done
         ip link del "$BRIDGE"
+    elif ! exists "$BRIDGE" && exists "$LAN" && [ -z "$(held_addresses "$LAN")" ]; then
+        recorded | hold "$LAN"
     fi
+    rm -f "$RECORD/$OWN" "${last:+$RECORD/$BRIDGE}"
+    rmdir "$RECORD" 2>/dev/null
     for name in "$LAN_TAP" "$WAN_TAP"; do
         ! exists "$name" || ip link del "$name"
     done
+    reload_managers
+    [ -z "$last" ] || ! exists "$LAN" || networkd_goes_on
 }

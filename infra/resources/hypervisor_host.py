@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, firewalls, network, network_change, owners, pool, supported, undo, units
+from infra.hosts import facts, firewalls, lan_manager, network, network_change, owners, pool, supported, undo, units
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
 from infra.hosts.query import answer
@@ -222,6 +222,7 @@ def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], trai
     except MissingInterface as error:
         raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
     host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
+    lan_manager.require_movable(host, seen["lan"])
     site = site_of(inputs, traits_of(seen, inputs, traits))
     foreign_checks.require_forwarding(host, firewalls.of(seen, site))
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, owners, packages, routing, system, units
+from infra.hosts import facts, files, lan_manager, network, network_change, owners, packages, routing, system, units
 from infra.hosts.host import Host
 from infra.hosts.network import MissingInterface, Network
 from infra.hosts.query import Query, ask
@@ -37,7 +37,7 @@ class Traits:
 
     `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them; `ipv6`, whether
     its kernel lets new interfaces have IPv6 addresses. `instance` is which of its gateways this one is, `protocol` the
-    number of its routes: both as its owner record has them.
+    number of its routes: both as its owner record has them. `manager` is who configures the LAN interface.
     """
 
     bridge: str = PLAIN.bridge
@@ -45,6 +45,7 @@ class Traits:
     ipv6: bool = True
     instance: str = ""
     protocol: int = network.PROTOCOLS[0]
+    manager: str = ""
 
     @property
     def paths(self) -> Paths:
@@ -57,6 +58,7 @@ class Traits:
             "ipv6": self.ipv6,
             "instance": self.instance,
             "protocol": self.protocol,
+            "manager": self.manager,
         }
 
     @classmethod
@@ -69,6 +71,7 @@ class Traits:
             kept.get("ipv6", usual.ipv6),
             kept.get("instance", usual.instance),
             int(kept.get("protocol", usual.protocol)),
+            kept.get("manager", usual.manager),
         )
 
 
@@ -103,6 +106,7 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
         "units": {paths.network_unit: units.RUNNING},
         **network.described(net, traits.bridge),
     }
+    outputs["links"] |= lan_manager.wanted(traits.manager, net.lan)
     return Wanted(net, contents, outputs)
 
 
@@ -127,9 +131,10 @@ def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
 
 
 def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]:
-    """All that is read of the host, in one round trip."""
+    """All that is read of the host, in two round trips."""
     names = (*sysctls(inputs["networks"]["uplink"], Traits()), _NO_IPV6)
-    return ask(
+    lan = lan_manager.look(host, interfaces_of(inputs, paths))
+    seen = ask(
         host,
         {
             **facts.QUERIES,
@@ -147,11 +152,12 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             "units": units.query([paths.network_unit]),
         },
     )
+    return {**seen, "lan": lan}
 
 
 def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
     """What the host has of what is wanted, in the same shape."""
-    return {
+    found = {
         "packageStates": seen["packages"],
         "users": {USER: "present"} if seen["user"] else {},
         "directories": seen["directories"],
@@ -160,6 +166,8 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
         "units": seen["units"],
         **network.observed(seen["links"], seen["routes"], wanted.network),
     }
+    found["links"] |= seen["lan"].described(wanted.network.lan)
+    return found
 
 
 def plan(wanted: Wanted, found: Properties) -> list[PropertyChange]:
@@ -175,7 +183,7 @@ def traits_of(seen: Mapping[str, Any], inputs: Properties, known: Traits) -> Tra
     name, now = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra", seen["sysctls"]
     listens = found_sysctls(seen["found"]).get(name, now.get(name, "0")) != "0"
     ipv6 = _IPV6 in now and now.get(_NO_IPV6, "0") == "0"
-    return Traits(bridge, listens, ipv6, known.instance, known.protocol)
+    return Traits(bridge, listens, ipv6, known.instance, known.protocol, seen["lan"].name)
 
 
 def _described(path: str, text: str, paths: Paths) -> str:

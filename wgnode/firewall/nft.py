@@ -87,12 +87,16 @@ def _statement(expression: Expression) -> str:
     ((kind, body),) = expression.items()
     if kind == "match":
         # "in" is how nft lists a test of flags, "==" one of equality; both are written without an operator.
-        operator = "" if body["op"] in ("==", "in") else body["op"] + " "
+        # Of bits it is not understood otherwise.
+        implied = body["op"] in ("==", "in") and "&" not in body["left"]
+        operator = "" if implied else body["op"] + " "
         left = _value(body["left"])
         quoted = left in ("iifname", "oifname")
         return f"{left} {operator}{_value(body['right'], quoted)}"
     if kind == "dnat" and set(body) == {"family", "addr"}:
         return f"dnat {body['family']} to {_value(body['addr'])}"
+    if kind == "mangle":
+        return f"{_value(body['key'])} set {_value(body['value'])}"
     if kind in _VERDICTS and body is None:
         return kind
     return json.dumps(expression, sort_keys=True)
@@ -106,6 +110,8 @@ def _value(value: Any, quoted: bool = False) -> str:
     ((kind, body),) = value.items()
     if kind == "set":
         return "{ " + ", ".join(sorted(_value(item, quoted) for item in body)) + " }"
+    if kind in ("&", "|") and len(body) == 2:
+        return f"{_value(body[0])} {kind} {_value(body[1])}"
     if kind == "prefix":
         return f"{body['addr']}/{body['len']}"
     if kind == "payload" and "protocol" in body:

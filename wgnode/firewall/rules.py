@@ -16,6 +16,9 @@ PLAIN_TABLE, PLAIN_TRANSIT = "wgnode", "wgnode-wan"
 """Of a host's first gateway; those of further ones are given."""
 OTHER_GATEWAYS = (PLAIN_TRANSIT, "wgnwan-*")
 """The transit links of all gateways of a host (wgnode.image.paths), as nftables writes patterns: of links no other."""
+LET_IN = 0x01000000
+"""A bit of the packet's mark, only within the input hook: one of the tables lets it in. The packet passes the base
+chains of all of them, so none may drop before each has had its say (docs/decisions/two-firewalls.md)."""
 Network = IPv4Network | IPv6Network
 Expression = Mapping[str, Any]
 
@@ -73,16 +76,20 @@ class Chain:
 
     @property
     def hook(self) -> str:
-        return self.name
+        """Chains of one hook have what they are for behind its name."""
+        return self.name.partition("-")[0]
 
 
 def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
-    """The chains of our table, each named as the hook that it hangs on."""
+    """The chains of our table, each named after the hook that it hangs on."""
     return (
         Chain("prerouting", "nat", -100, tuple(_dnat(firewall))),
         Chain("postrouting", "nat", 100, tuple(_masquerade(firewall))),
         Chain("input", "filter", 0, tuple(_input(firewall))),
         Chain("forward", "filter", 0, tuple(_forward(firewall))),
+        Chain("input-begin", "filter", -10, (_unmarked("input-begin", firewall.uplink),)),
+        Chain("input-end", "filter", 10, (_drop_unmarked(firewall.uplink),)),
+        Chain("input-after", "filter", 20, (_unmarked("input-after", firewall.uplink),)),
     )
 
 
@@ -107,22 +114,31 @@ def _masquerade(firewall: Firewall) -> Iterable[Rule]:
 def _input(firewall: Firewall) -> Iterable[Rule]:
     uplink = _from(firewall.uplink)
     accept: Expression = {"accept": None}
-    yield Rule("input-established", (uplink, _established(), accept))
-    yield Rule("input-icmp", (uplink, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), accept))
-    yield Rule("input-icmpv6", (uplink, _match(_payload("icmpv6", "type"), _set(ICMPV6_TYPES)), accept))
-    yield Rule("input-dhcp-v4", (uplink, _match(_payload("udp", "sport"), 67), _udp_to(68), accept))
+    let_in = (_mark("|", LET_IN), accept)
+    yield Rule("input-established", (uplink, _established(), *let_in))
+    yield Rule("input-icmp", (uplink, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), *let_in))
+    yield Rule("input-icmpv6", (uplink, _match(_payload("icmpv6", "type"), _set(ICMPV6_TYPES)), *let_in))
+    yield Rule("input-dhcp-v4", (uplink, _match(_payload("udp", "sport"), 67), _udp_to(68), *let_in))
     link_local = _match(_payload("ip6", "saddr"), _prefix(ip_network("fe80::/10")))
-    yield Rule("input-dhcp-v6", (uplink, link_local, _udp_to(546), accept))
+    yield Rule("input-dhcp-v6", (uplink, link_local, _udp_to(546), *let_in))
     yield from _open(firewall.uplink, "input-ssh", Allow("tcp", firewall.ssh_port, firewall.management))
     for allowed in _by_port(firewall.allow):
         yield from _open(firewall.uplink, f"input-allow-{allowed.protocol}-{allowed.port}", allowed)
-    yield Rule("input-drop", (uplink, {"drop": None}))
     gateway = _from(firewall.transit_interface)
     icmpv6 = _match(_payload("icmpv6", "type"), _set(GATEWAY_ICMPV6_TYPES))
     yield Rule("input-gateway-established", (gateway, _established(), accept))
     yield Rule("input-gateway-icmp", (gateway, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), accept))
     yield Rule("input-gateway-icmpv6", (gateway, icmpv6, accept))
     yield Rule("input-gateway-drop", (gateway, {"drop": None}))
+
+
+def _unmarked(name: str, uplink: str) -> Rule:
+    """Before all and after all: somebody else's mark lets nothing in, and nobody sees ours, not even a socket."""
+    return Rule(name, (_from(uplink), _mark("&", 0xFFFFFFFF ^ LET_IN)))
+
+
+def _drop_unmarked(uplink: str) -> Rule:
+    return Rule("input-drop", (_from(uplink), _match({"&": [_MARK, LET_IN]}, 0), {"drop": None}))
 
 
 def _forward(firewall: Firewall) -> Iterable[Rule]:
@@ -153,14 +169,14 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
 def _open(uplink: str, name: str, allowed: Allow) -> Iterable[Rule]:
     """One rule, or one a family where sources are given."""
     port = _match(_payload(allowed.protocol, "dport"), allowed.port)
-    accept: Expression = {"accept": None}
+    let_in: tuple[Expression, ...] = (_mark("|", LET_IN), {"accept": None})
     if not allowed.sources:
-        yield Rule(name, (_from(uplink), port, accept))
+        yield Rule(name, (_from(uplink), port, *let_in))
     for version in (4, 6):
         networks = _merged(network for network in allowed.sources if network.version == version)
         if networks:
             source = _match(_payload(_family(networks[0]), "saddr"), _set([_prefix(one) for one in networks]))
-            yield Rule(f"{name}-v{version}", (_from(uplink), source, port, accept))
+            yield Rule(f"{name}-v{version}", (_from(uplink), source, port, *let_in))
 
 
 def _by_port(allows: Iterable[Allow]) -> list[Allow]:
@@ -189,6 +205,13 @@ def _from(interface: str) -> Expression:
 
 def _to(interface: str) -> Expression:
     return _match({"meta": {"key": "oifname"}}, interface)
+
+
+_MARK: Expression = {"meta": {"key": "mark"}}
+
+
+def _mark(operator: str, bits: int) -> Expression:
+    return {"mangle": {"key": _MARK, "value": {operator: [_MARK, bits]}}}
 
 
 def _established() -> Expression:

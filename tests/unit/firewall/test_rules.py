@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wgnode.firewall import nft
-from wgnode.firewall.rules import Allow, Firewall, ruleset
+from wgnode.firewall.rules import LET_IN, Allow, Firewall, ruleset
 from wgnode.topology.transit import Transit
 
 CASES = Path(__file__).with_name("cases")
@@ -183,9 +183,25 @@ def test_rule_names_are_unique_even_for_a_port_that_is_named_twice():
     made = Firewall(**{**base.__dict__, "allow": twice})
     names = [rule.name for chain in ruleset(made) for rule in chain.rules]
     assert len(names) == len(set(names))
-    rules = nft.described(ruleset(made)).rules
-    assert rules["input-allow-tcp-443-v4"] == 'input: iifname "wan0" ip saddr 10.0.0.0/8 tcp dport 443 accept'
-    assert rules["input-allow-udp-53"] == 'input: iifname "wan0" udp dport 53 accept'
+    rules, let_in = nft.described(ruleset(made)).rules, f"mark set mark | {LET_IN} accept"
+    assert rules["input-allow-tcp-443-v4"] == f'input: iifname "wan0" ip saddr 10.0.0.0/8 tcp dport 443 {let_in}'
+    assert rules["input-allow-udp-53"] == f'input: iifname "wan0" udp dport 53 {let_in}'
+
+
+def test_no_table_drops_what_comes_by_the_uplink_before_all_have_had_their_say():
+    """Between their input chains, whatever their order, and after the bit was cleared of what others made of it."""
+    chains = {chain.name: chain for chain in ruleset(firewall()) if chain.hook == "input"}
+    assert [name for name, _ in sorted(chains.items(), key=lambda one: one[1].priority)] == [
+        "input-begin",
+        "input",
+        "input-end",
+        "input-after",
+    ]
+    texts = {name: [nft.rule_text(rule.expressions) for rule in chain.rules] for name, chain in chains.items()}
+    of_uplink = [text for text in texts["input"] if text.startswith('iifname "wan0"')]
+    assert all(text.endswith(f"mark set mark | {LET_IN} accept") for text in of_uplink)
+    assert texts["input-begin"] == texts["input-after"] == [f'iifname "wan0" mark set mark & {~LET_IN & 0xFFFFFFFF}']
+    assert texts["input-end"] == [f'iifname "wan0" mark & {LET_IN} == 0 drop']
 
 
 def test_each_gateway_s_table_lets_pass_what_another_s_translates_to_its_own_gateway():

@@ -328,13 +328,13 @@ FORWARDED = {**NEWS["connection"], "port": 2222}
 def test_ssh_is_let_in_at_the_port_of_the_connection(kind, host):
     host.ssh_connection = "192.0.2.10 40000 198.51.100.2 2222"
     created(kind, connection=FORWARDED)
-    assert "tcp dport 2222 accept" in nft.described(host.table).rules["input-ssh-v4"]
+    assert "tcp dport 2222 mark set" in nft.described(host.table).rules["input-ssh-v4"]
 
 
 def test_ssh_is_let_in_at_the_hosts_own_port_where_it_is_given(kind, host):
     host.ssh_connection = "192.0.2.10 40000 198.51.100.2 22"
     inputs, _, state = created(kind, connection=FORWARDED, sshPort=22)
-    assert "tcp dport 22 accept" in nft.described(host.table).rules["input-ssh-v4"]
+    assert "tcp dport 22 mark set" in nft.described(host.table).rules["input-ssh-v4"]
     assert kind.diff(state, inputs, inputs).changes == ()
     without_it = kind.check({**NEWS, "connection": FORWARDED}, inputs)
     assert "sshPort" in [change.path for change in kind.diff(state, inputs, without_it).changes]
@@ -351,4 +351,4 @@ def test_a_port_that_is_forwarded_to_another_is_named_and_nothing_is_changed(kin
 def test_of_a_host_that_does_not_tell_the_port_that_ssh_came_in_by_nothing_is_presumed(kind, host, said):
     host.ssh_connection = said
     created(kind, connection=FORWARDED)
-    assert "tcp dport 2222 accept" in nft.described(host.table).rules["input-ssh-v4"]
+    assert "tcp dport 2222 mark set" in nft.described(host.table).rules["input-ssh-v4"]

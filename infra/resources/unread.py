@@ -5,7 +5,8 @@ pins or the port have changed since, the update that brings the new ones must st
 not get in keeps the recorded state and says so in an output: `unread`, or `unreached` where the host is away. (Also one
 whose user gets no shell or no root any more, and one for which the agent is gone.) That is a
 difference, hence an update, which uses the connection in the program and fails, by name, when that does not get in
-either.
+either. Where the run has been told of another connection by then (successor.py), the read uses that one, and so does
+the comparison: what is shown is what there is.
 
 With the provider's option `skipUnreachable` a host that is away is no difference, and an update of what is on it is
 passed over: the state stays, with a mark that makes the next `up` do it. With `deleteUnreachable` what was on a host
@@ -26,7 +27,7 @@ from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostU
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, warn
-from infra.resources import foresee, ownership
+from infra.resources import foresee, ownership, successor
 from infra.resources.inputs import connection
 
 UNREAD = "unread"
@@ -43,9 +44,12 @@ class OnHost:
         self._kind, self._connect = kind, connect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
-        return self._kind.check(news, olds)
+        checked = self._kind.check(news, olds)
+        successor.learn(checked, olds)
+        return checked
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
+        state, old_inputs = self._read_after_all(state, old_inputs)
         diff = self._kind.diff(_without_marks(state), old_inputs, news)
         if any(change.replace for change in diff.changes):
             self._judge_replacement(state)
@@ -55,6 +59,25 @@ class OnHost:
         marks = [mark for mark in _MARKS if mark in state and mark != ignored]
         changes = [PropertyChange(mark, kind="DELETE", drift=True) for mark in marks]
         return Diff((*diff.changes, *changes), diff.delete_before_replace)
+
+    def _read_after_all(self, state: Properties, inputs: Properties) -> tuple[Properties, Properties]:
+        """What the read before this could not get at, by the connection that the program has for it now."""
+        if not _MARKS_OF_READS & state.keys():
+            return state, inputs
+        id = ownership.id_of(inputs, state.get("sha256", ""))
+        found = self._read_by_successor(id, state, inputs)
+        passed_over = {name: value for name, value in state.items() if name == PASSED_OVER}
+        return ({**found[0], **passed_over}, found[1]) if isinstance(found, tuple) else (state, inputs)
+
+    def _read_by_successor(self, id: str, state: Properties, inputs: Properties) -> successor.Found:
+        """None where there is no other connection by now, or it gets nowhere either, or finds nothing: the mark stays,
+        and the update makes what is missing."""
+        if (to := successor.of(inputs)) is None:
+            return None
+        try:
+            return successor.read(self._kind, self._connect, to, id, _without_marks(state), inputs)
+        except (HostError, LookupError):  # which the update will tell
+            return None
 
     def _judge_replacement(self, state: Properties) -> None:
         """Warn of one that the deletion of what is there would refuse."""
@@ -83,7 +106,9 @@ class OnHost:
         try:
             found = self._kind.read(id, _without_marks(state), inputs)
         except (HostUnreachable, NoEntry) as error:
-            return {**_without_marks(state), **passed_over, **_mark(error)}, inputs
+            found = self._read_by_successor(id, state, inputs)
+            if found is None:
+                return {**_without_marks(state), **passed_over, **_mark(error)}, inputs
         if found is None or isinstance(found, Imported):
             return found
         state, real = {**found[0], **passed_over}, found[1]
@@ -128,12 +153,15 @@ _FOR_GOOD = (
 )
 
 
+_READ_BY = " (read by the login of the last `pulumi up`; the next one uses what is configured now)"
+
+
 def _mark(error: HostError) -> Properties:
     """What a read that did not get in adds to the recorded state; warns of it."""
     if isinstance(error, HostUnreachable) and options.current().skip_unreachable:
         warn(error, "; skipped (wgnode:skipUnreachable): shown as it was when last read")
         return {}
-    warn(error)
+    warn(error, "" if isinstance(error, HostUnreachable) else _READ_BY)
     return {UNREACHED if isinstance(error, HostUnreachable) else UNREAD: str(error)}
 
 

@@ -97,7 +97,8 @@ def test_the_recorded_state_is_kept_and_is_a_difference(error, mark, warnings):
     assert state == {**STATE, mark: "host root@192.0.2.1: cannot connect"}
     assert inputs == INPUTS
     assert paths(kind, state) == [mark]
-    assert warnings == ["host root@192.0.2.1: cannot connect"]
+    by = "" if mark == "unreached" else unread._READ_BY
+    assert warnings == [f"host root@192.0.2.1: cannot connect{by}"]
 
 
 def test_another_error_is_an_error():

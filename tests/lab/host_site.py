@@ -16,13 +16,15 @@ from lab.api import Lab
 
 T = TypeVar("T")
 
-# What a deployment may change on a host. Backups of /etc/passwd and the like stay: packages' tools make them.
+# What a deployment may change on a host. Backups of /etc/passwd and the like stay: packages' tools make them. What
+# hostd keeps of a running guest changes by itself.
 SNAPSHOT = r"""
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr
 ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all; ip neigh show proxy
 networkctl --no-legend 2>&1
 sysctl -a 2>/dev/null | grep -E 'forwarding|ip_forward|accept_ra |send_redirects' | sort
-find /etc /var/lib/wgnode /run/wgnode* -xdev -type f ! -name '*-' 2>/dev/null | sort | xargs sha256sum
+find /etc /var/lib/wgnode /run/wgnode* -xdev -type f ! -name '*-' ! -path '/var/lib/wgnode/state*' 2>/dev/null |
+    sort | xargs sha256sum
 find /var/lib/wgnode /run/wgnode* -type d 2>/dev/null
 systemctl list-unit-files 'wgnode*'; systemctl list-units --all --plain 'wgnode*'; getent passwd; getent group
 """

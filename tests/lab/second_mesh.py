@@ -42,6 +42,8 @@ class SecondMesh:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.destroy(check=False)
         self._addresses("del")
+        for stack in ("corp-mesh", *(f"corp-{site}" for site in self.sites)):
+            self.deployment.pulumi(["stack", "rm", "--yes", "--force", "--stack", stack], check=False)
 
     def up_with_the_same_transit(self) -> str:
         """What the engine says to a gateway that would have the first one's transit networks."""

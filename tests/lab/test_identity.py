@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from lab.api import Lab
 from lab.deployment import Deployment
-from tests.lab.environment import CABIN, SITES, changed, deployed_in, is_clean, reachable
+from tests.lab.environment import CABIN, SITES, changed, is_clean, reachable, up_all
 from tests.lab.host_site import SNAPSHOT
 from tests.lab.second_mesh import OFFICE, SecondMesh
 from tests.lab.test_changes import booted
@@ -18,10 +17,8 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab) -> Iterator[Deployment]:
-    with deployed_in(lab) as deployment:
-        assert reachable(lab)
-        yield deployment
+def lab(deployed: Deployment) -> Lab:
+    return deployed.lab
 
 
 def records(lab: Lab, site: str) -> dict[str, dict[str, str]]:
@@ -121,30 +118,33 @@ Branch("branch", load())
 """
 
 
-def test_a_renamed_site_is_updated_in_place(lab: Lab, deployed: Deployment) -> None:
+def test_a_site_is_renamed_in_place_and_back(lab: Lab, deployed: Deployment) -> None:
     before = booted(lab)
     assert "berlin" in records(lab, "berlin")
     with lab.stream("berlin.client", CABIN) as pings:
-        rename(deployed, "berlin", "lager")
-        for stack in deployed.stacks:
-            deployed.up(stack)
+        rename(deployed, "dev-berlin", "berlin", "lager")
+        up_all(deployed)
     names = lab.host_ssh("berlin", "ls /run/wireguard; wg show lager | head -n 1").stdout
     assert names.split() == ["lager.sock", "interface:", "lager"]
     assert set(records(lab, "berlin")) == {"lager"}
-    assert pings.lost == 0
-    assert booted(lab) == before
     assert all(is_clean(deployed, f"dev-{site}") for site in SITES)
+    with lab.stream("berlin.client", CABIN) as more:
+        rename(deployed, "dev-berlin", "lager", "berlin")
+        up_all(deployed)
+    assert (pings.lost, more.lost) == (0, 0)
+    assert booted(lab) == before
+    assert set(records(lab, "berlin")) == {"berlin"}
 
 
-def rename(deployment: Deployment, old: str, new: str) -> None:
-    """In the mesh's stack file and in the site's own; the stack keeps its name."""
+def rename(deployment: Deployment, stack: str, old: str, new: str) -> None:
+    """In the mesh's stack file and in the site's own; its stack keeps its name."""
     said = json.loads(deployment.pulumi(["config", "--json", "--stack", "dev-mesh"]).stdout)
     entry = said["wgmesh:mesh"]["objectValue"]["sites"][old]
     values = {f"mesh.sites.{new}.{name}": value for name, value in entry.items() if isinstance(value, str)}
     values |= {f"mesh.sites.{new}.lans[{number}]": lan for number, lan in enumerate(entry["lans"])}
     deployment.configure("dev-mesh", {**values, f"mesh.sites.{new}.renamedFrom": old})
     deployment.pulumi(["config", "rm", "--path", f"wgmesh:mesh.sites.{old}", "--stack", "dev-mesh"])
-    deployment.configure(f"dev-{old}", {"site.name": new})
+    deployment.configure(stack, {"site.name": new})
 
 
 def test_gateways_of_two_meshes_share_a_host_and_each_takes_only_its_own_along(lab: Lab, deployed: Deployment) -> None:

@@ -14,7 +14,8 @@ from tests.lab.interop import Namespace
 # All that a gateway's links and routes may change: the order of routes counts, of addresses too.
 SNAPSHOT = r"""
 ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all | grep -v fe80:
-ip -o addr | grep -v 'inet6 fe80'; ip -4 neigh show proxy; ip -6 neigh show proxy; ip -br link | awk '{ print $1, $NF }'
+ip -o addr | sed 's|^[0-9]*: ||' | grep -v 'inet6 fe80'; ip -4 neigh show proxy; ip -6 neigh show proxy
+ip -br link | awk '{ print $1, $NF }'
 ip -d -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/ promiscuity .*//'
 cd /proc/sys/net; grep -s . ipv[46]/ip_forward ipv[46]/conf/*/{forwarding,accept_ra,proxy_arp,proxy_ndp,send_redirects}
 """

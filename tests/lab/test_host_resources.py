@@ -226,6 +226,10 @@ def _fresh(to: Connection) -> Host:
     return pool.connect(to)
 
 
+NETWORKS = """ip -br addr; ip rule; ip route show table all; ip -6 route show table all; ip neigh show proxy
+systemctl list-unit-files 'wgnode*'"""
+
+
 def test_other_tables_are_left_alone(berlin: Site) -> None:
     berlin.shell("nft add table ip mine; nft add chain ip mine here; nft add rule ip mine here counter")
     mine = berlin.shell("nft -a list table ip mine")
@@ -260,12 +264,12 @@ def test_a_firewall_that_would_lock_us_out_reverts_by_itself(berlin: Site) -> No
 
 @pytest.mark.usefixtures("sooner")
 def test_networks_that_would_lock_us_out_revert_by_themselves(berlin: Site) -> None:
-    before = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
+    before = berlin.shell(NETWORKS)
     # The way back to the runner would lead into the LAN.
     routes = [{"to": "192.0.2.0/24", "via": berlin.lan["gateway"][0]}]
     with pytest.raises(Partial, match="would lock us out"):
         berlin.create(berlin.host, berlin.host_inputs(routes=routes))
-    after = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
+    after = berlin.shell(NETWORKS)
     assert after == before
     assert "wgnode-network" not in after
 
@@ -275,13 +279,13 @@ def test_networks_that_lock_us_out_only_after_the_new_connection_revert_too(
     berlin: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer that they are up is held up by them, and comes through when the undo has run."""
-    before = berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'")
+    before = berlin.shell(NETWORKS)
     render = network.script
     monkeypatch.setattr(network, "script", lambda wanted: render(wanted).replace("up() {", "up() {\n    sleep 2"))
     routes = [{"to": "192.0.2.0/24", "via": berlin.lan["gateway"][0]}]
     with pytest.raises(Partial, match="would lock us out"):
         berlin.create(berlin.host, berlin.host_inputs(routes=routes))
-    assert berlin.shell("ip -br addr; ip route; systemctl list-unit-files 'wgnode*'") == before
+    assert berlin.shell(NETWORKS) == before
 
 
 def test_a_change_that_was_interrupted_is_taken_back_before_the_next_one(berlin: Site) -> None:
@@ -458,6 +462,12 @@ def test_a_missing_interface_and_a_foreign_firewall_change_nothing(berlin: Site)
     before = berlin.snapshot()
     with pytest.raises(HostError, match="no LAN interface eth9; there are"):
         berlin.create(berlin.host, berlin.host_inputs(lanInterface="eth9"))
+    uplink = [{"to": "198.51.100.0/24", "via": berlin.lan["gateway"][0]}]
+    with pytest.raises(
+        HostError, match=rf"198.51.100.0/24 of the mesh is not the mesh's alone there: .*{berlin.address}"
+    ):
+        berlin.create(berlin.host, berlin.host_inputs(routes=uplink))
+    assert berlin.snapshot() == before
     berlin.shell(
         "nft add table ip filter;"
         " nft 'add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'"

@@ -12,6 +12,7 @@ from infra.hosts import routing
 from infra.hosts.network import READ_LINKS, Network
 from infra.hosts.overlaps import There, Wanted, judge
 from tests.lab.bare_host import bare_host
+from wgnode.image.paths import Paths
 
 pytestmark = pytest.mark.lab
 
@@ -131,3 +132,41 @@ def test_what_overlaps_is_told_from_what_ip_really_says() -> None:
     (told,) = judge(networks, replace(there, routing=later)).told
     assert "from 10.2.0.0/24 lookup 300` comes before its main table" in told
     assert "10.15.0.0/24 of the mesh go by `default via 192.168.1.9 dev wan0 table 300`" in told
+
+
+BRIDGED = """ip link add br7 type bridge; ip link set br7 up; ip link set lan0 master br7; ip addr flush dev lan0
+ip addr add 10.2.0.1/24 brd + dev br7; ip addr add fd00:10:2::1/64 dev br7 nodad"""
+# What a LAN is attached to, and whether the host has the routes (host-route) or none (proxy-arp, masquerade).
+WAYS = {
+    "a plain interface": (HOME, BEFORE),
+    "no routes": (HOME, replace(BEFORE, routes={})),
+    "a bridge of the host's": (f"{HOME}\n{BRIDGED}", replace(BEFORE, lan="br7")),
+    "without the host": (HOME.replace("ip addr add 10.2.0.1/24 brd + dev lan0", "true"), replace(BEFORE, routes={})),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_host_had_is_there_again_after_the_undo_and_after_the_end(way: str) -> None:
+    """Of the first change, of a later one, and with a second gateway that shares what there is to share."""
+    setting, network = WAYS[way]
+    changed = replace(
+        network, transit=("172.31.254.1/30", TRANSIT[1]), routes={**network.routes, "10.5.0.0/24": "10.2.0.2"}
+    )
+    if not network.routes:
+        changed = replace(changed, routes={})
+    second = replace(network, transit=("172.31.255.249/30",), routes={}, paths=Paths("0b1c2d3e"), protocol=120)
+    with bare_host(setting) as host:
+        pristine = host.snapshot()
+        assert host.script(network).returncode == 0
+        assert host.script(network, "down").returncode == 0
+        assert host.snapshot() == pristine, "the undo of the first"
+        assert host.script(network).returncode == 0
+        as_it_was = host.snapshot()
+        assert host.script(changed).returncode == 0
+        assert host.script(network).returncode == 0
+        assert host.snapshot() == as_it_was, "the undo of a change"
+        assert host.script(second).returncode == 0
+        assert host.script(second, "down").returncode == 0
+        assert host.snapshot() == as_it_was, "the end of another"
+        assert host.script(network, "down").returncode == 0
+        assert host.snapshot() == pristine, "the end"

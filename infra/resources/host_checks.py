@@ -101,12 +101,13 @@ def require_way_in(host: Host, management: Iterable[str], uplink: str, said: Seq
     )
 
 
-def require_own_address(host: Host, addresses: Iterable[str]) -> None:
-    """Raises HostError where the host itself has an address that is to be its gateway's."""
+def require_own_address(host: Host, addresses: Iterable[str]) -> str:
+    """What READ_LINKS says. Raises HostError where the host itself has an address that is to be its gateway's."""
     links = answer(host, Query(network.READ_LINKS, lambda said: said.stdout, check=True))
     for name, own in _own_addresses(links):
         if own.ip in [ip_interface(address).ip for address in addresses]:
             raise own_address(host, str(own.ip), name)
+    return links
 
 
 def own_address(host: Host, address: str, interface: str) -> HostError:

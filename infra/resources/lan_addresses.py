@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from ipaddress import ip_interface
+from typing import Any
 
 from infra.hosts import probe
 from infra.hosts.host import Host, HostError
@@ -31,8 +34,36 @@ def held(state: Properties, inputs: Properties) -> bool:
 def require_free(host: Host, inputs: Properties) -> None:
     """Raises HostError where the host or another machine of the LAN has one; asked of the LAN itself."""
     lan = lan_of(inputs)
-    host_checks.require_own_address(host, lan.addresses)
+    links = host_checks.require_own_address(host, lan.addresses)
+    if lan.proxy_arp:
+        require_no_other_network(host, inputs, links)
     require_nobody_at(host, inputs)
+
+
+def require_no_other_network(host: Host, inputs: Properties, links: str) -> None:
+    """Raises HostError where the LAN's wire has IPv4 networks that are none of the site's, as far as the host knows.
+
+    The gateway's kernel answers ARP for whatever it would send elsewhere, hence for all of their machines too.
+    """
+    own = [ip_interface(address).network for address in lan_of(inputs).addresses]
+    for link in _on_the_wire(
+        json.loads(links), Paths(_text(inputs, "instance")).lan_tap, _text(inputs, "lanInterface")
+    ):
+        for entry in link["addr_info"]:
+            network = ip_interface(f"{entry.get('address', entry['local'])}/{entry['prefixlen']}").network
+            strange = network.version == 4 and network.prefixlen < 31 and not network.is_link_local
+            if strange and not any(network.version == one.version and network.overlaps(one) for one in own):
+                raise HostError(
+                    f"host {host.name}: {link['ifname']} has {entry['local']}/{entry['prefixlen']}, and by proxy-arp"
+                    f" the gateway would answer for all machines of {network}, which is none of the site's lans; list"
+                    " it there, or take host-route or masquerade for lan.reach"
+                )
+
+
+def _on_the_wire(links: list[dict[str, Any]], tap: str, interface: str) -> Iterator[dict[str, Any]]:
+    masters = {link["ifname"]: link.get("master") for link in links}
+    name = masters.get(tap) or masters.get(interface) or interface
+    return (link for link in links if link["ifname"] in (name, interface))
 
 
 def require_nobody_at(host: Host, inputs: Properties) -> None:

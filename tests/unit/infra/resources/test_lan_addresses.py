@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from infra.hosts import probe
 from infra.hosts.host import HostError
 from infra.resources.gateway import Gateway
-from tests.unit.infra.fake_host import said
+from tests.unit.infra.fake_host import link, said
 from tests.unit.infra.resources import gateway_case
 from tests.unit.infra.resources.gateway_host import GatewayHost
 from wgnode.image import paths
@@ -81,3 +82,22 @@ def test_where_the_lan_is_asked_is_no_change_of_a_gateway():
     inputs, _, state = gateway_case.created(kind)
     news = kind.check({**gateway_case.NEWS, "lanInterface": "lan0"}, inputs)
     assert kind.diff(state, inputs, news).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("links", "says"),
+    [
+        ([link("lan0", "10.1.0.1/24", "192.168.100.1/24")], "lan0 has 192.168.100.1/24"),
+        ([link("lan0", "10.1.0.1/16", "10.5.0.9/24")], "lan0 has 10.5.0.9/24"),
+        ([link("lan0", "10.1.0.1/16", "10.99.9.9/32", "169.254.3.4/16", "fd00:5::1/64")], None),
+        ([link("lan0"), link("wan0", "198.51.100.2/24")], None),
+        ([link("lan0", master="br7"), link("br7", "10.5.0.1/24", kind="bridge")], "br7 has 10.5.0.1/24"),
+    ],
+)
+@pytest.mark.parametrize("proxy_arp", [True, False])
+def test_a_gateway_that_answers_for_others_does_not_for_another_network_of_the_wire(links, says, proxy_arp):
+    host = Lan()
+    host.links.update({one["ifname"]: one for one in links})
+    lan = replace(gateway_case.CONFIG.lan, proxy_arp=proxy_arp)
+    with pytest.raises(HostError, match=f"{says}, and by proxy-arp") if says and proxy_arp else nullcontext():
+        gateway_case.created(Gateway(connect=lambda _: host), config=config(lan), lanInterface="lan0")

@@ -16,11 +16,12 @@ from wgnode.topology.validate import Problem, mesh_problems
 
 @dataclass(frozen=True)
 class MeshFile:
-    """The mesh's stack file as it is to become, and what the mesh will say about it."""
+    """The mesh's stack file as it is to become, what the mesh will say about it, and the sites that it had before."""
 
     path: Path
     text: str
     problems: tuple[Problem, ...]
+    sites: frozenset[str] = frozenset()
 
 
 def mesh_with(path: Path, name: str, entry: Mapping[str, Any]) -> MeshFile:
@@ -29,7 +30,9 @@ def mesh_with(path: Path, name: str, entry: Mapping[str, Any]) -> MeshFile:
     after = with_site(before, name, entry)
     known = {problem.message for problem in _mesh_problems(before, path)}
     fresh = [problem for problem in _mesh_problems(after, path) if problem.message not in known]
-    return MeshFile(path, after, tuple(fresh))
+    mesh = _at(yamlfile.parse(before), MESH)
+    sites = _mapping(mesh, "sites") if isinstance(mesh, Mapping) else {}
+    return MeshFile(path, after, tuple(fresh), frozenset(map(str, sites)))
 
 
 def conflicts(directory: Path, site: NewSite) -> Iterator[str]:

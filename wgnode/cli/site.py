@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from wgnode import recipient, yamlfile
+from wgnode.cli import deployed
 from wgnode.cli.neighbours import MeshFile, conflicts, mesh_with
 from wgnode.cli.newsite import NewSite, entry_text, mesh_entry, render, scan_command
 from wgnode.topology import networks
@@ -73,7 +74,8 @@ def new(
 
     The site gets a fresh recipient key pair. The private half goes into the stack's secrets by `pulumi config set
     --secret`, or into --key-file; the public half is in the printed entry, `wgnode site public NAME` shows it again.
-    What the mesh and the other sites of DIRECTORY would refuse is refused at once, and then nothing is written.
+    What the mesh and the other sites of DIRECTORY would refuse is refused at once, and then nothing is written. So is
+    what is in use by a deployed site that DIRECTORY doesn't know of, where the mesh's stack can be read.
     """
     try:
         _judge(name, lans, gateways, management, endpoint)
@@ -158,9 +160,24 @@ def _fits(directory: Path, site: NewSite, entry: Mapping[str, Any], add: bool) -
     except ValueError as error:
         raise click.ClickException(f"{path}: {error}") from None
     problems += [problem.message for problem in mesh.problems] if mesh else []
+    problems = problems or _deployed_conflicts(directory, site, mesh, entry.get("endpoint"))
     if problems:
         raise click.UsageError("\n".join(problems))
     return mesh
+
+
+def _deployed_conflicts(directory: Path, site: NewSite, mesh: MeshFile | None, endpoint: str | None) -> list[str]:
+    """Of what the mesh's stack has deployed, as far as that can be read here."""
+    if shutil.which("pulumi") is None:
+        return []
+    try:
+        found = deployed.topology(lambda arguments: _pulumi(arguments, directory, timeout=deployed.TIMEOUT), site.mesh)
+    except deployed.Unreadable as error:
+        click.echo(
+            f"only the stack files were looked at: outputs of stack {site.mesh} can't be read ({error})", err=True
+        )
+        return []
+    return list(deployed.conflicts(found, mesh.sites if mesh else (), site, endpoint)) if found else []
 
 
 def _add(mesh: MeshFile) -> None:
@@ -252,10 +269,12 @@ def _must(arguments: Sequence[str], folder: Path, given: str = "") -> None:
         )
 
 
-def _pulumi(arguments: Sequence[str], folder: Path, given: str = "") -> subprocess.CompletedProcess[str]:
-    """The key goes in by standard input, never on a command line."""
+def _pulumi(
+    arguments: Sequence[str], folder: Path, given: str = "", timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The key goes in by standard input, never on a command line. Raises TimeoutExpired after `timeout` seconds."""
     argv = ["pulumi", *arguments, "--non-interactive", "--cwd", str(folder.absolute().parent)]
-    return subprocess.run(argv, input=given, capture_output=True, text=True, check=False)
+    return subprocess.run(argv, input=given, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:

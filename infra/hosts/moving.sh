@@ -4,32 +4,44 @@
 held() { # INTERFACE
     held_addresses "$1"
     for family in 4 6; do
-        { ip "-$family" route show table all dev "$1"; echo; ip "-$family" rule show; echo
+        { ip "-$family" route show table all; echo; ip "-$family" route show table all dev "$1"; echo
+            ip "-$family" rule show; echo
             ip "-$family" neigh show dev "$1" nud permanent; ip "-$family" neigh show proxy dev "$1"; } |
             held_of_family "$family" "$1"
     done
 }
 
-held_of_family() { # FAMILY INTERFACE: from routes, rules and neighbours; no routes of the kernel or of gateways
+# FAMILY INTERFACE: from all routes, its routes, rules and neighbours; no routes of the kernel or of gateways. One that
+# another interface has the same of, before it, is never replaced: that one would be.
+held_of_family() {
     awk -v family="$1" -v name="$2" '
+        function key(  i, found) { # of the routes of which there can be one only, unless one is told to come after
+            found = $1 ~ /^[a-z]+$/ && $1 != "default" ? $2 : $1
+            for (i = 2; i < NF; i++) if ($i ~ /^(table|tos|metric|dev)$/) has[$i] = $(i + 1)
+            found = found " " has["table"] " " has["tos"] " " has["metric"]; device = has["dev"]
+            split("", has)
+            return found
+        }
         /^$/ { part++; next }
-        !part {
+        !part { if (!((one = key()) in first)) first[one] = device; next }
+        part == 1 {
+            verb = first[key()] == name ? "replace" : "append"
             for (i = 1; i < NF; i++)
                 if ($i == "proto" && ($(i + 1) == "kernel" || ($(i + 1) >= 119 && $(i + 1) <= 150))) next
                 else if ($i == "expires") $(i + 1) += 0  # of a router advertisement, whose next one goes on with it
             if (/ proto ra /) sub(/ nhid [0-9]+/, "")
             gsub(/ (linkdown|dead|pref medium|offload|rt_offload|trap|rt_trap)/, "")
-            line = family " route replace " $0 " dev @"
+            line = family " route " verb " " $0 " dev @"
             if (/ via /) late[++lates] = line; else print line  # which needs those before it
         }
-        part == 1 {
+        part == 2 {
             at = 0
             for (i = 2; i < NF; i++) if (($i == "iif" || $i == "oif") && $(i + 1) == name) { $(i + 1) = "@"; at = 1 }
             gsub(/ \[detached\]/, "")
             if (at) { sub(/:/, "", $1); pref = $1; $1 = ""; rules[++count] = family " rule add pref " pref $0 }
         }
-        part == 2 && $2 == "lladdr" { rules[++count] = family " neigh replace " $1 " lladdr " $3 " nud permanent dev @" }
-        part == 2 && / proxy/ { rules[++count] = family " neigh replace proxy " $1 " dev @" }
+        part == 3 && $2 == "lladdr" { rules[++count] = family " neigh replace " $1 " lladdr " $3 " nud permanent dev @" }
+        part == 3 && / proxy/ { rules[++count] = family " neigh replace proxy " $1 " dev @" }
         END {
             for (i = 1; i <= lates; i++) print late[i]
             for (i = 1; i <= count; i++) print rules[i]
@@ -66,7 +78,7 @@ hold() { # INTERFACE: what is held, from standard input; IPv6 addresses at once,
 }
 
 drop() { # INTERFACE: what is held, from standard input, the last first; what goes with something before it may be gone
-    lines=$(sed 's/^\(. [a-z]*\) \(add\|replace\) /\1 del /' | tac)
+    lines=$(sed 's/^\(. [a-z]*\) \(add\|append\|replace\) /\1 del /' | tac)
     for family in 4 6; do
         printf '%s\n' "$lines" | of_family "$family" "$1" | ip -force "-$family" -batch - 2>/dev/null || true
     done

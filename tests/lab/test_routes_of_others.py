@@ -136,12 +136,14 @@ def test_what_overlaps_is_told_from_what_ip_really_says() -> None:
 
 BRIDGED = """ip link add br7 type bridge; ip link set br7 up; ip link set lan0 master br7; ip addr flush dev lan0
 ip addr add 10.2.0.1/24 brd + dev br7; ip addr add fd00:10:2::1/64 dev br7 nodad"""
+# The same of two interfaces, the LAN's behind the other's and before it.
+TWINS = """ip route append default via 10.2.0.9 dev lan0; ip route append 10.28.0.0/16 via 10.2.0.9 dev lan0
+ip route append 10.28.0.0/16 via 192.168.1.9 dev wan0"""
 # What a LAN is attached to, and whether the host has the routes (host-route) or none (proxy-arp, masquerade).
 WAYS = {
-    "a plain interface": (HOME, BEFORE),
-    "no routes": (HOME, replace(BEFORE, routes={})),
+    "a plain interface": (f"{HOME}\n{TWINS}", BEFORE),
     "a bridge of the host's": (f"{HOME}\n{BRIDGED}", replace(BEFORE, lan="br7")),
-    "without the host": (HOME.replace("ip addr add 10.2.0.1/24 brd + dev lan0", "true"), replace(BEFORE, routes={})),
+    "no routes": (HOME.replace("ip addr add 10.2.0.1/24 brd + dev lan0", "true"), replace(BEFORE, routes={})),
 }
 
 

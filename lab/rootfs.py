@@ -42,10 +42,12 @@ _OF_SUITE = {"trixie": ["linux-sysctl-defaults"]}
 _EXCLUDED = ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"]
 BUILD_SPACE = 700 << 20
 """Bytes for a build; it was seen to take 310 MB in the end, more while packages are unpacked."""
-_NEWER_KEYS = (
-    "the machine does not know the keys that sign this release: `apt-get install debian-archive-keyring` "
-    "(2023.3+deb12u2 or newer), then run the same again"
-)
+_WAYS_OUT = {
+    "NO_PUBKEY": "the machine does not know the keys that sign this release: `apt-get install debian-archive-keyring` "
+    "(2023.3+deb12u2 or newer), then run the same again",
+    "does not have a Release file": "the archive of the machine's apt sources has not all of this release; add one to "
+    "them that has, `apt-get update`, and run the same again",
+}
 Progress = Callable[[str], None]
 
 
@@ -142,9 +144,8 @@ def _end(build: _Build, target: Path) -> None:
 
 def _failure(name: str, code: int, log: Path) -> str:
     said = log.read_text(errors="replace")
-    way_out = f"\n{_NEWER_KEYS}" if "NO_PUBKEY" in said else ""
-    tail = "\n".join(said.splitlines()[-8:])
-    return f"mmdebstrap of {name} failed ({code}); the end of {log}:\n{tail}{way_out}"
+    tail = said.splitlines()[-8:] + [way for sign, way in _WAYS_OUT.items() if sign in said]
+    return "\n".join([f"mmdebstrap of {name} failed ({code}); the end of {log}:", *tail])
 
 
 def _command(suite: str, root: Path, sources: Path) -> list[str]:

@@ -59,7 +59,16 @@ def test_where_one_fails_the_other_ends_and_no_half_of_any_is_left(builds: dict[
     assert not [path for path in rootfs.cache_directory().iterdir() if path.is_dir()]
 
 
-def test_a_machine_whose_keyring_is_too_old_is_told_what_to_install(builds: dict[str, str]) -> None:
-    builds["trixie"] = "echo 'W: GPG error: x trixie InRelease: NO_PUBKEY 6ED0E7B82643E131'; exit 25"
-    with pytest.raises(LabError, match=r"(?s)mmdebstrap of Debian 13 failed.*install debian-archive-keyring"):
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("W: GPG error: x trixie InRelease: NO_PUBKEY 6ED0E7B82643E131", "apt-get install debian-archive-keyring"),
+        ("E: The repository 'x trixie Release' does not have a Release file.", "add one to them that has"),
+    ],
+)
+def test_a_machine_that_cannot_have_the_other_release_is_told_the_way_out(
+    builds: dict[str, str], said: str, told: str
+) -> None:
+    builds["trixie"] = f'echo "{said}"; exit 25'
+    with pytest.raises(LabError, match=rf"(?s)mmdebstrap of Debian 13 failed.*{told}"):
         rootfs.ensure(print)

@@ -25,7 +25,7 @@ _NEEDED = f"needed is a host of Debian {_SUPPORTED} on {ARCHITECTURE}"
 
 _READ = """echo "architecture $(dpkg --print-architecture 2>/dev/null || uname -m)"
 echo "init $([ -d /run/systemd/system ] && echo systemd || cat /proc/1/comm)"
-cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
+head -c 16384 /etc/os-release 2>/dev/null || head -c 16384 /usr/lib/os-release 2>/dev/null
 true"""
 _LONGEST = 100  # characters of a value that are shown
 _LINE = re.compile(r"[A-Z][A-Z0-9_]*=")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from infra.hosts import supported
@@ -95,3 +98,25 @@ def test_what_a_host_says_of_itself_is_shown_in_part_and_without_control_signs()
 def test_nothing_that_a_host_says_is_run() -> None:
     found = supported.parse(said(HEAD + 'ID=$(touch /x)\nVERSION_ID=`id`\nPRETTY_NAME="$HOME"\n'))
     assert (found.id, found.version, found.name) == ("$(touch", "`id`", "$HOME")
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"etc/os-release": "ID=debian\n", "usr/lib/os-release": "ID=other\n"}, "debian"),
+        ({"usr/lib/os-release": "ID=debian\n"}, "debian"),
+        ({"etc/os-release": "", "usr/lib/os-release": "ID=debian\n"}, ""),  # etc's takes precedence, says os-release(5)
+        ({"etc/os-release": "ID=debian\n" + "X" * 100_000 + "\nID=other\n"}, "debian"),
+        ({}, ""),
+    ],
+)
+def test_it_is_read_where_os_release_says_and_not_without_end(
+    tmp_path: Path, files: dict[str, str], found: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    script = supported.QUERY.argv[2].replace(" /etc/", f" {tmp_path}/etc/").replace(" /usr/", f" {tmp_path}/usr/")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert supported.parse(said(done.stdout)).id == found
+    assert done.stdout.startswith("architecture ")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.hosts import apt, supported
+from infra.hosts import apt, facts, supported
 from infra.hosts.host import Connection, HostError, HostUnreachable, LoginRefused
 from infra.hosts.query import answer
 from infra.hosts.ssh import open_transport
@@ -108,6 +108,13 @@ import wgnode.hostd.main
 print(len(bundle.namelist()))"""
     put = ["sh", "-c", 'cat >/tmp/hostd.pyz; exec python3 -I -W error -c "$1"', "sh", script]
     assert int(programs.run(put, input=bundle.build()).stdout) > 10
+
+
+def test_the_guest_that_tells_whether_kvm_works_runs_on_each_qemu(programs: Userland) -> None:
+    """Here by software emulation; its exit code is its own, so PROBE succeeds."""
+    probe = facts.PROBE.replace("-accel kvm", "-accel tcg")
+    assert "-accel tcg" in probe
+    assert programs.run(["sh", "-c", probe]).stdout == ""
 
 
 SSHD = """mkdir -p /run/sshd && printf %s "$1" >/etc/ssh/ssh_host_ed25519_key && chmod 600 /etc/ssh/ssh_host_ed25519_key

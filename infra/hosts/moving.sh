@@ -59,8 +59,9 @@ held_addresses() { # INTERFACE: all but those that the kernel gives each interfa
                 else if ($i ~ /^(noprefixroute|mngtmpaddr|home|autojoin|nodad)$/) line = line " " $i
                 else if ($i ~ /_lft$/) { if ($(i + 1) != "forever") line = line " " $i " " $(i + 1) + 0; i++ }
                 else if (index($i, name ":") == 1) line = line " label @" substr($i, length(name) + 1)
-            print line " dev @"
-        }'
+            if ($3 == "inet") print line " dev @"; else newest[++count] = line " dev @"
+        }
+        END { while (count) print newest[count--] }'  # of IPv6, the last to come is listed first
 }
 
 link_local() { # INTERFACE: the address that the kernel makes of its MAC (RFC 4291, appendix A)
@@ -104,9 +105,12 @@ settle_like() { # FROM TO: settings of one for the other, which is new; some are
     done 2>/dev/null || true
 }
 
-unmovable() { # INTERFACE: what cannot move along, in words
+unmovable() { # FROM TO: what cannot move along, in words
     for family in 4 6; do
         ip -o "-$family" route show table all | grep -v ' proto ra ' | grep -E "nexthop .* dev $1( |\\\\|\$)| nhid .* dev $1( |\$)" |
             sed 's/\\[[:space:]]*/ /g; s/ *$//; s/^/the route /; s/$/ (several next hops, or a next hop object)/'
+    done
+    held_addresses "$1" | sed -n 's/.* replace \([^ ]*\) .* label @\([^ ]*\) .*/\1 \2/p' | while read -r address label; do
+        [ "$(printf %s "$2$label" | wc -c)" -le 15 ] || echo "$address with the label $1$label, which would be too long at $2"
     done
 }

@@ -46,6 +46,7 @@ join() { # LAN becomes a port of our bridge, which takes over what it had
     [ "$(master "$LAN")" = "$BRIDGE" ] || ip link set "$LAN" master "$BRIDGE"
     ip link set "$LAN" up
     if [ -n "${made-}" ] && [ -z "$(held_addresses "$LAN")" ]; then
+        recorded | drop "$BRIDGE"  # rules that name it are still there
         recorded | hold "$BRIDGE"
     fi
     move "$LAN" "$BRIDGE"
@@ -148,7 +149,7 @@ check() { # what keeps LAN from being taken over, a line each; nothing is touche
     if exists "$BRIDGE" && ! is_ours; then
         echo "there is a $BRIDGE already that is none of ours: remove it, or call it something else"
     fi
-    { unmovable "$LAN"; networkd_objects; } | sed "s/^/$LAN has what cannot move to our bridge: /"
+    { unmovable "$LAN" "$BRIDGE"; networkd_objects; } | sed "s/^/$LAN has what cannot move to our bridge: /"
 }
 
 give_back() { # before LAN is configured anew: it has again what whoever does that gave it
@@ -194,6 +195,7 @@ down() {
         done
         ip link del "$BRIDGE"
     elif ! exists "$BRIDGE" && exists "$LAN" && [ -z "$(held_addresses "$LAN")" ]; then
+        recorded | drop "$BRIDGE"
         recorded | hold "$LAN"
     fi
     rm -f "$RECORD/$OWN" "${last:+$RECORD/$BRIDGE}"

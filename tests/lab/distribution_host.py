@@ -21,7 +21,8 @@ NETWORKD = "/run/systemd/network"
 SNAPSHOT = r"""
 for family in 4 6; do ip -$family rule; ip -$family route show table all; ip -$family neigh show proxy
 ip -$family neigh show nud permanent; done | grep -v -e fe80 -e ff00: -e 'expires' -e '^anycast'
-ip -o addr | grep -v 'inet6 fe80' | sed 's/ [0-9]*sec/ some sec/g; s/^[0-9]*: //'; ip -br link | awk '{ print $1, $NF }'
+ip -o addr | grep -v 'inet6 fe80' | sed 's/ [0-9][0-9]*sec/ some sec/g; s/^[0-9]*: //'
+ip -br link | awk '{ print $1, $NF }'
 ls -R /run/systemd/network /etc/systemd/network /run/NetworkManager /etc/network /run/wgnode* 2>/dev/null; true
 """
 _MAKE = r"""

@@ -27,7 +27,8 @@ held_of_family() {
         part == 1 {
             verb = first[key()] == name ? "replace" : "append"
             for (i = 1; i < NF; i++)
-                if ($i == "proto" && ($(i + 1) == "kernel" || ($(i + 1) >= 119 && $(i + 1) <= 150))) next
+                # The kernel has none by a gateway; ifupdown2 says that its own are of it.
+                if ($i == "proto" && ($(i + 1) == "kernel" && !/ via / || $(i + 1) >= 119 && $(i + 1) <= 150)) next
                 else if ($i == "expires") $(i + 1) += 0  # of a router advertisement, whose next one goes on with it
             if (/ proto ra /) sub(/ nhid [0-9]+/, "")
             gsub(/ (linkdown|dead|pref medium|offload|rt_offload|trap|rt_trap)/, "")

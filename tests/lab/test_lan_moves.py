@@ -25,6 +25,7 @@ ip route add default via 10.2.0.9 dev lan0 metric 400 src 10.2.0.7; ip route add
 ip route add 10.78.0.0/16 dev lan0 table 100 proto static
 ip route add 10.79.0.0/16 via 10.2.0.9 dev lan0 table 100 onlink
 ip route add 10.80.0.0/16 via 10.80.0.1 dev lan0 onlink mtu lock 1400
+ip route add 10.81.0.0/16 via 10.2.0.9 dev lan0 proto kernel
 ip -6 route add fd00:77::/64 via fd00:10:2::9 dev lan0 table 100; ip -6 route add fd00:78::/64 dev lan0 metric 7
 ip rule add iif lan0 lookup 100 pref 50; ip rule add from 10.2.0.0/24 to 10.8.0.0/16 oif lan0 lookup 100 pref 51
 ip rule add not from 10.2.0.7 fwmark 0x7/0xff lookup 100 pref 52

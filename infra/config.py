@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.config_errors import ConfigurationError, shape_problems
@@ -142,8 +142,34 @@ class AllowRule(Model):
     from_: list[SourceNetwork] | None = Field(default=None, alias="from")
 
 
+class ForwardRule(Model):
+    """Lets something through from the uplink to machines behind the host: to the network `to`, or without it, what
+    comes to a port of the host that somebody on it forwards, as Docker does with a published port."""
+
+    protocol: Literal["tcp", "udp"] | None = None
+    port: Port | None = None
+    to: SourceNetwork | None = None
+    from_: list[SourceNetwork] | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _says_what(self) -> ForwardRule:
+        if self.port and not self.protocol:
+            raise ValueError("a port needs its protocol: tcp or udp")
+        if not self.to and not self.port:
+            raise ValueError("says neither `port`, one of the host's own that is forwarded, nor `to`, a network")
+        return self
+
+
 class FirewallConfig(Model):
+    """What else than the gateway's the uplink may reach: services of the host, and machines behind it."""
+
     allow: list[AllowRule] = []
+    forward: list[ForwardRule] | None = None
+    keep: StrictBool | None = Field(
+        default=None,
+        description="true leaves alone what the host forwarded from the uplink before: ports that somebody on it"
+        " forwards, such as Docker's published ones, and networks where it was a router already",
+    )
 
 
 class SiteConfig(Model):

@@ -74,7 +74,9 @@ def _model_at(annotation: Any, location: tuple[int | str, ...]) -> type[BaseMode
         if model := _model_in(annotation):
             annotation = next((f.annotation for n, f in model.model_fields.items() if step in (n, f.alias)), None)
         else:
-            annotation = get_args(annotation)[-1] if get_args(annotation) else None
+            inner = [argument for argument in get_args(annotation) if argument is not type(None)]
+            optional = len(inner) == 1 and not _is_container(annotation) and get_args(inner[0])
+            annotation = get_args(inner[0])[-1] if optional else inner[-1] if inner else None
     return _model_in(annotation)
 
 

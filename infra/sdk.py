@@ -100,7 +100,7 @@ class HypervisorHost(_Resource):
     """A host with what a gateway needs on it."""
 
     kind = "wgnode:index:HypervisorHost"
-    produced = ("facts", "instance", "claim", "machineId", "owner")
+    produced = ("facts", "instance", "forwarding", "claim", "machineId", "owner")
 
     def __init__(
         self,
@@ -128,6 +128,11 @@ class HypervisorHost(_Resource):
         return self.output("instance")
 
     @property
+    def forwarding(self) -> Output[Any]:
+        """How it forwarded before its first gateway came, for NatFirewall."""
+        return self.output("forwarding")
+
+    @property
     def facts(self) -> Output[Any]:
         """What kind of machine it is."""
         return self.output("facts")
@@ -152,6 +157,9 @@ class NatFirewall(_Resource):
         instance: Input[str] | None = None,
         ssh_port: Input[int] | None = None,
         allow: Input[Sequence[Any]] | None = None,
+        forward: Input[Sequence[Any]] | None = None,
+        keep: Input[bool] | None = None,
+        forwarding: Input[Mapping[str, Any]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -164,6 +172,9 @@ class NatFirewall(_Resource):
             "managementNetworks": management_networks,
             "sshPort": ssh_port,
             "allow": allow,
+            "forward": forward,
+            "keep": keep,
+            "forwarding": forwarding,
         }
         super().__init__(name, inputs, opts)
 

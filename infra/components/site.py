@@ -81,7 +81,8 @@ class Site(pulumi.ComponentResource):
             listen_port=_plain(self._compiled, "listenPort"),
             management_networks=self._wanted.management_networks,
             ssh_port=self._wanted.host.ssh_port,
-            allow=self._wanted.firewall.to_dict()["allow"],
+            forwarding=host.forwarding,
+            **self._wanted.firewall.to_dict(),
             opts=self._after(host),
         )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
 from wgnode.firewall.foreign import PLAIN_SITE, Foreign, foreign, legacy, saved
 from wgnode.firewall.packet import FAMILIES, Family, Site
+from wgnode.firewall.walk import Language, Table
 
 # What iptables has made, nft shows in part only; iptables itself tells all, and makes nothing by being asked. Listing
 # the kernel's old tables would load them where they aren't in use. Bridges, all of them or one, such as ours, may show
@@ -38,11 +39,21 @@ def of(answers: Mapping[str, Any], site: Site = PLAIN_SITE) -> list[Foreign]:
     """From the answers to FIREWALLS."""
     found = answers["iptables"]
     site = replace(site, bridged=frozenset(family for family in FAMILIES if _shown(found, family, site.bridge)))
-    by_nft = [table for family, rules in _parts(found, "nft ") for table in saved(rules, family)]
-    others = foreign(answers["ruleset"], site, by_nft)
+    others = foreign(answers["ruleset"], site, by_iptables(answers, "nft "))
     for family, rules in _parts(found, ""):
         others += legacy(rules, family, site)
     return others
+
+
+def by_iptables(answers: Mapping[str, Any], kind: Literal["nft ", ""]) -> list[Table]:
+    """What iptables itself tells: of those that are nft's too, or of the kernel's old tables."""
+    language: Language = "iptables" if kind else "iptables-legacy"
+    return [table for family, rules in _parts(answers["iptables"], kind) for table in saved(rules, family, language)]
+
+
+def texts(answers: Mapping[str, Any]) -> list[str]:
+    """All that iptables saves, of either kind."""
+    return [rules for kind in ("nft ", "") for _, rules in _parts(answers["iptables"], kind)]
 
 
 def _shown(text: str, family: Family, bridge: str) -> bool:

@@ -15,9 +15,10 @@ from infra.hosts import files, firewalls, owners, units
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
-from infra.resources import host_checks
+from infra.resources import closing, forwarding, host_checks
 from infra.resources.compare import drift
 from wgnode.firewall import nft
+from wgnode.firewall.forwards import Forward
 from wgnode.firewall.rules import Allow, Firewall, ruleset
 from wgnode.image.paths import PLAIN, Paths
 from wgnode.topology.transit import Transit
@@ -76,22 +77,7 @@ def change_of(paths: Paths) -> str:
 
 def desired(inputs: Properties) -> Wanted:
     """The table as a script, and as `observed` will describe it."""
-    transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
-    paths = paths_of(inputs)
-    chains = ruleset(
-        Firewall(
-            uplink=inputs["uplink"],
-            transit=transit.networks,
-            guest=tuple(address.split("/")[0] for address in transit.guest),
-            listen_port=inputs["listenPort"],
-            management=tuple(map(ip_network, inputs["managementNetworks"])),
-            ssh_port=ssh_port(inputs),
-            allow=tuple(
-                Allow(one["protocol"], one["port"], tuple(map(ip_network, one["from"]))) for one in inputs["allow"]
-            ),
-            transit_interface=paths.transit_tap,
-        )
-    )
+    paths, chains = paths_of(inputs), ruleset(firewall(inputs))
     script = nft.script(chains, paths.table)
     contents = {
         paths.firewall_file: files.described(_sha256(script), 0o600),
@@ -101,6 +87,31 @@ def desired(inputs: Properties) -> Wanted:
     return Wanted(paths, script, {**_outputs(nft.described(chains)), "files": contents, "units": running})
 
 
+def firewall(inputs: Properties) -> Firewall:
+    transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
+    return Firewall(
+        uplink=inputs["uplink"],
+        transit=transit.networks,
+        guest=tuple(address.split("/")[0] for address in transit.guest),
+        listen_port=inputs["listenPort"],
+        management=tuple(map(ip_network, inputs["managementNetworks"])),
+        ssh_port=ssh_port(inputs),
+        allow=tuple(
+            Allow(one["protocol"], one["port"], tuple(map(ip_network, one["from"]))) for one in inputs["allow"]
+        ),
+        transit_interface=paths_of(inputs).transit_tap,
+        forward=tuple(map(_forward, inputs.get("forward") or ())),
+        keep=bool(inputs.get("keep")),
+        before=forwarding.of(inputs),
+    )
+
+
+def _forward(given: Properties) -> Forward:
+    to = ip_network(given["to"]) if given.get("to") else None
+    port = int(given["port"]) if given.get("port") else None
+    return Forward(given.get("protocol"), port, to, tuple(map(ip_network, given.get("from") or ())))
+
+
 def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
     """All that is read of the host, in one round trip."""
     return ask(
@@ -108,6 +119,7 @@ def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
         {
             **firewalls.FIREWALLS,
             **host_checks.LISTENERS,
+            **closing.QUERIES,
             "owners": owners.QUERY,
             "file": files.content(paths.firewall_file),
             "files": files.metadata([paths.firewall_file, f"{units.DIRECTORY}/{paths.firewall_unit}"]),

@@ -15,7 +15,7 @@ from infra.hosts.host import Host
 from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import log
-from infra.resources import foreign_checks
+from infra.resources import foreign_checks, forwarding
 from infra.resources.compare import join
 from infra.resources.hypervisor_state import (
     FOUND,
@@ -59,7 +59,11 @@ def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
     made = found_user(kept)
     if made is None:  # of an older version, or the first time
         made = not found["users"] or (kept is not None and answer(host, system.is_ours(USER)))
-    remembered = {"sysctls": {**found["sysctls"], **found_sysctls(kept)}, "user": "made" if made else "found"}
+    remembered = {
+        "sysctls": {**found["sysctls"], **found_sysctls(kept)},
+        "user": "made" if made else "found",
+        "bridges": forwarding.before(kept, {}, seen["links"])["bridges"],
+    }
     text = json.dumps(remembered, indent=1, sort_keys=True) + "\n"
     if text != kept:
         host.write_file(FOUND, text.encode())

@@ -17,7 +17,15 @@ from infra.hosts.network import MissingInterface
 from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
-from infra.resources import foreign_checks, host_checks, hypervisor_change, overlap_checks, owner_judgement, ownership
+from infra.resources import (
+    foreign_checks,
+    forwarding,
+    host_checks,
+    hypervisor_change,
+    overlap_checks,
+    owner_judgement,
+    ownership,
+)
 from infra.resources.compare import changed_inputs
 from infra.resources.foreign_checks import site_of
 from infra.resources.foresee import Check
@@ -89,7 +97,7 @@ class HypervisorHost:
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         if preview:
-            return "", {**inputs, "facts": UNKNOWN, "instance": UNKNOWN}
+            return "", {**inputs, "facts": UNKNOWN, "instance": UNKNOWN, "forwarding": UNKNOWN}
         id = inputs["site"]["id"]
         return id, self._apply(id, inputs, Known())
 
@@ -120,6 +128,7 @@ class HypervisorHost:
             **state,
             **_with_desired(inputs, Traits.of(state)),
             "facts": state.get("facts") or UNKNOWN,
+            "forwarding": state.get("forwarding") or UNKNOWN,
         }
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
@@ -236,7 +245,20 @@ def _state(
     known: Mapping[str, Any] | None = None,
 ) -> Properties:
     now = facts.of(host, seen, known, site_of(inputs, traits)).outputs()
-    return {**inputs, **found, "traits": traits.outputs(), "instance": traits.instance, "facts": now}
+    return {
+        **inputs,
+        **found,
+        "traits": traits.outputs(),
+        "instance": traits.instance,
+        "facts": now,
+        "forwarding": _forwarding(seen, traits),
+    }
+
+
+def _forwarding(seen: Mapping[str, Any], traits: Traits) -> Properties:
+    """How it forwarded before us; its bridges with the LAN's."""
+    before = forwarding.before(seen["found"], seen["sysctls"], seen["links"])
+    return {**before, "bridges": sorted({*before["bridges"], traits.bridge})}
 
 
 def _with_desired(inputs: Properties, traits: Traits) -> Properties:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infra.hosts import pool, undo, units
 from infra.hosts.host import Connection, Host, OutOfTime
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import firewall_change, host_checks, ownership
+from infra.resources import closing, firewall_change, host_checks, ownership
 from infra.resources.compare import changed_inputs
 from infra.resources.firewall_checks import firewalls_of, require_open, require_ssh_port, shut_by_others
-from infra.resources.firewall_state import change_of, desired, differences, look, observed, paths_of
+from infra.resources.firewall_state import change_of, desired, differences, firewall, look, observed, paths_of
 from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from infra.resources.owner_judgement import Known
@@ -33,6 +33,30 @@ class AllowInputs(Inputs):
     from_: list[NetworkText] = Field([], alias="from")
 
 
+class ForwardInputs(Inputs):
+    """Without `to`, a port of the host's own that somebody on it translates, as Docker publishes one."""
+
+    protocol: Literal["tcp", "udp"] | None = None
+    port: int | None = Field(None, ge=1, le=65535)
+    to: NetworkText | None = None
+    from_: list[NetworkText] = Field([], alias="from")
+
+    @model_validator(mode="after")
+    def _says_what(self) -> ForwardInputs:
+        if self.port and not self.protocol:
+            raise ValueError("a port needs its protocol, tcp or udp")
+        if not self.to and not self.port:
+            raise ValueError("neither a port of the host that is forwarded, nor a network `to`")
+        return self
+
+
+class ForwardingInputs(Inputs):
+    """As HypervisorHost found it, before forwarding was switched on for the first gateway."""
+
+    versions: list[int] = Field(description="of IP that it forwarded: 4, 6")
+    bridges: list[str] = Field(description="that it had, and the LAN's")
+
+
 class NatFirewallInputs(HostInputs):
     site: SiteInputs
     instance: str = Field(
@@ -44,6 +68,9 @@ class NatFirewallInputs(HostInputs):
     management_networks: list[NetworkText] = Field(min_length=1, description="who may reach the host's SSH port")
     ssh_port: int | None = Field(None, ge=1, le=65535)  # where the host itself listens; the connection's, if not given
     allow: list[AllowInputs] = Field([])
+    forward: list[ForwardInputs] | None = Field(None, description="what the uplink may reach behind the host")
+    keep: bool | None = Field(None, description="leave alone what the host forwarded before us, and what is translated")
+    forwarding: ForwardingInputs | None = Field(None, description="how the host forwarded before us, as it says itself")
 
 
 class NatFirewall:
@@ -93,7 +120,10 @@ class NatFirewall:
         return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known)
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
+        """What it will close also on a first preview, which does not know yet which of its host's gateways it is."""
         if has_unknown(inputs):
+            if told := closing.known(inputs):
+                yield lambda: closing.tell(host, look(host), firewall(told), paths_of(told).table)
             return
         known, paths = Known.of(state or {}, ownership.moved(state or {}, inputs)), paths_of(inputs)
         yield lambda: ownership.foresee(host, "firewall", ownership.wanted(inputs), known)
@@ -101,6 +131,7 @@ class NatFirewall:
         yield lambda: require_ssh_port(host, inputs, seen["ssh"])
         yield lambda: require_open(host, inputs, firewalls_of(seen, inputs))
         yield lambda: host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
+        yield lambda: closing.tell(host, seen, firewall(inputs), paths.table)
         yield lambda: host_checks.require_way_in(host, inputs["managementNetworks"], inputs["uplink"], seen["ssh"])
 
     def delete(self, id: str, state: Properties) -> None:
@@ -124,6 +155,7 @@ class NatFirewall:
         require_ssh_port(host, inputs, seen["ssh"])
         require_open(host, inputs, firewalls_of(seen, inputs))
         host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
+        closing.tell(host, seen, firewall(inputs), wanted.paths.table)
         owned = taken.stamp(host)
         try:
             firewall_change.apply(host, lambda: self._reconnect(to), wanted, inputs, seen)

@@ -123,8 +123,8 @@ class HostBesideFirewall:
             ("v4", "10.2.0.9", "10.1.0.50", "198.51.100.1"),
             ("v6", "fd00:2::9", "fd00:1::50", "2001:db8::1"),
         ):
-            tries[f"to remote {family}"] = partial(self.client.call, partial(_fetched, remote))
-            tries[f"from remote {family}"] = partial(self.remote.call, partial(_fetched, client))
+            tries[f"to remote {family}"] = partial(self.client.call, partial(fetched, remote))
+            tries[f"from remote {family}"] = partial(self.remote.call, partial(fetched, client))
             tries[f"wireguard {family}"] = partial(self.world.call, partial(_echoed, guest))
         with ThreadPoolExecutor(len(tries)) as pool:
             return dict(zip(tries, pool.map(lambda attempt: attempt(), tries.values()), strict=True))
@@ -134,10 +134,10 @@ class HostBesideFirewall:
         return {"lan": all(ok for name, ok in found.items() if "remote" in name), "wireguard": found["wireguard v4"]}
 
 
-def _fetched(address: str) -> bool:
+def fetched(to: str, port: int = 8000) -> bool:
     """Whether TCP comes through to the other end and back, as a whole."""
     try:
-        with socket.create_connection((address, 8000), PATIENCE) as made:
+        with socket.create_connection((to, port), PATIENCE) as made:
             got = 0
             while some := made.recv(65536):
                 got += len(some)
@@ -160,9 +160,9 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _serve_tcp(space: Namespace, address: str) -> Callable[[], None]:
+def serve_tcp(space: Namespace, own: str) -> Callable[[], None]:
     """Until what it returns is called."""
-    listener = space.call(lambda: socket.create_server((address, 8000), family=_family(address)))
+    listener = space.call(lambda: socket.create_server((own, 8000), family=_family(own)))
 
     def serve() -> None:
         with suppress(OSError):
@@ -196,12 +196,12 @@ def host_beside_firewall(work: Path, bridged: bool = False, variant: str = "nft"
     try:
         _wire(made, bridged)
         with ExitStack() as servers:
-            for address in ("10.2.0.9", "fd00:2::9"):
-                servers.callback(_serve_tcp(made.remote, address))
-            for address in ("10.1.0.50", "fd00:1::50"):
-                servers.callback(_serve_tcp(made.client, address))
-            for address in GUEST:
-                servers.callback(_serve_echo(made.gateway, address))
+            for own in ("10.2.0.9", "fd00:2::9"):
+                servers.callback(serve_tcp(made.remote, own))
+            for own in ("10.1.0.50", "fd00:1::50"):
+                servers.callback(serve_tcp(made.client, own))
+            for own in GUEST:
+                servers.callback(_serve_echo(made.gateway, own))
             yield made
     finally:
         for space in spaces:
@@ -216,14 +216,14 @@ def _wire(made: HostBesideFirewall, bridged: bool) -> None:
         run("ip", "-n", near.name, "link", "add", end, "type", "veth", "peer", "name", other, "netns", far.name)
     run("ip", "-n", g.name, "link", "add", "wg0", "type", "veth", "peer", "name", "e0", "netns", r.name)
     run("ip", "-n", h.name, "link", "add", "wan0", "type", "veth", "peer", "name", "e0", "netns", w.name)
-    _address(c, "e0", "10.1.0.50/24", "fd00:1::50/64", "10.1.0.1", "fd00:1::1")
-    _address(h, "lan0", "10.1.0.1/24", "fd00:1::1/64")
-    _address(h, "wan0", "198.51.100.1/24", "2001:db8::1/64")
-    _address(w, "e0", "198.51.100.9/24", "2001:db8::9/64")
-    _address(g, "lan", "10.1.0.2/24", "fd00:1::2/64")
-    _address(g, "wg0", "10.2.0.254/24", "fd00:2::254/64")
-    _address(g, "wan", f"{GUEST[0]}/30", f"{GUEST[1]}/126", TRANSIT[0].split("/")[0], TRANSIT[1].split("/")[0])
-    _address(r, "e0", "10.2.0.9/24", "fd00:2::9/64", "10.2.0.254", "fd00:2::254")
+    address(c, "e0", "10.1.0.50/24", "fd00:1::50/64", "10.1.0.1", "fd00:1::1")
+    address(h, "lan0", "10.1.0.1/24", "fd00:1::1/64")
+    address(h, "wan0", "198.51.100.1/24", "2001:db8::1/64")
+    address(w, "e0", "198.51.100.9/24", "2001:db8::9/64")
+    address(g, "lan", "10.1.0.2/24", "fd00:1::2/64")
+    address(g, "wg0", "10.2.0.254/24", "fd00:2::254/64")
+    address(g, "wan", f"{GUEST[0]}/30", f"{GUEST[1]}/126", TRANSIT[0].split("/")[0], TRANSIT[1].split("/")[0])
+    address(r, "e0", "10.2.0.9/24", "fd00:2::9/64", "10.2.0.254", "fd00:2::254")
     shown = int(bridged)
     h.run(
         "sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={shown}", f"net.bridge.bridge-nf-call-ip6tables={shown}"
@@ -237,7 +237,7 @@ def _wire(made: HostBesideFirewall, bridged: bool) -> None:
     h.run("nft", "-f", "-", text=nft.script(ruleset(ours)))
 
 
-def _address(space: Namespace, link: str, v4: str, v6: str, *via: str) -> None:
+def address(space: Namespace, link: str, v4: str, v6: str, *via: str) -> None:
     lines = [f"addr add {v4} dev {link}", f"addr add {v6} dev {link} nodad", f"link set {link} up"]
     lines += [f"route add default via {hop}" for hop in via]
     space.run("ip", "-batch", "-", text="\n".join(line for line in lines) + "\n")

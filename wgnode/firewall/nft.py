@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wgnode.firewall.rules import PLAIN_TABLE, Chain, Expression, Rule
+from wgnode.firewall.expressions import Expression, Rule
+from wgnode.firewall.rules import PLAIN_TABLE, Chain
 
 _VERDICTS = ("accept", "drop", "masquerade", "return", "continue")
-_BARE = ("meta iifname", "meta oifname")
+_BARE = ("iifname", "oifname", "mark")  # keys of packets' own data that are written without "meta"
+_QUOTED = ("iifname", "oifname", "meta iifkind")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,22 @@ def _ours(listing: str, table: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
             yield kind, body
 
 
+def items(chains: Iterable[Chain], table: str = PLAIN_TABLE) -> Iterable[Mapping[str, Any]]:
+    """As `nft -j list` has them once they are loaded."""
+    own = {"family": "inet", "table": table}
+    return [
+        *(
+            {"chain": {**own, "name": chain.name, "type": chain.kind, "hook": chain.hook, "prio": chain.priority}}
+            for chain in chains
+        ),
+        *(
+            {"rule": {**own, "chain": chain.name, "comment": rule.name, "expr": list(rule.expressions)}}
+            for chain in chains
+            for rule in chain.rules
+        ),
+    ]
+
+
 def script(chains: Iterable[Chain], table: str = PLAIN_TABLE) -> str:
     """For `nft -f`: replaces our table, and nothing else, in one transaction."""
     lines = [f"table inet {table}", f"delete table inet {table}", f"table inet {table} {{"]
@@ -91,7 +109,7 @@ def _statement(expression: Expression) -> str:
         implied = body["op"] in ("==", "in") and "&" not in body["left"]
         operator = "" if implied else body["op"] + " "
         left = _value(body["left"])
-        quoted = left in ("iifname", "oifname")
+        quoted = left in _QUOTED
         return f"{left} {operator}{_value(body['right'], quoted)}"
     if kind == "dnat" and set(body) == {"family", "addr"}:
         return f"dnat {body['family']} to {_value(body['addr'])}"
@@ -117,12 +135,12 @@ def _value(value: Any, quoted: bool = False) -> str:
     if kind == "payload" and "protocol" in body:
         return f"{body['protocol']} {body['field']}"
     if kind == "meta":
-        return str(body["key"])
+        return str(body["key"]) if body["key"] in _BARE else f"meta {body['key']}"
     if kind == "fib":  # some versions list a single flag by itself
         flags = [body["flags"]] if isinstance(body["flags"], str) else body["flags"]
         return f"fib {' . '.join(flags)} {body['result']}"
-    if kind == "ct" and set(body) == {"key"}:
-        return f"ct {body['key']}"
+    if kind == "ct" and set(body) <= {"key", "dir"}:
+        return " ".join(["ct", *([body["dir"]] if "dir" in body else []), body["key"]])
     return json.dumps(value, sort_keys=True)
 
 

@@ -94,7 +94,7 @@ def _payload(packet: Packet, body: Mapping[str, Any], item: Any) -> Answer:
     if field in ("saddr", "daddr") and body.get("protocol") in ("ip", "ip6"):
         value = packet.source if field == "saddr" else packet.destination
         return questions.address(value, *_bounds(item))
-    if field in ("sport", "dport") and (limits := _numbers(item)):
+    if field in ("sport", "dport") and (limits := numbers(item)):
         return questions.number(getattr(packet, field), *limits)
     if field in ("protocol", "nexthdr") and isinstance(item, str | int):
         return questions.protocol(packet, item)
@@ -112,6 +112,8 @@ def _tracked(packet: Packet, body: Mapping[str, Any], item: Any) -> Answer:
         return packet.state == item if isinstance(item, str) else None
     if body["key"] == "status" and item in ("dnat", "snat"):
         return packet.dnat if item == "dnat" else None
+    if body["key"] == "proto-dst" and body.get("dir") == "original" and (limits := numbers(item)):
+        return questions.number(packet.original, *limits)
     if body["key"] == "direction" and packet.state == "new":
         return bool(item == "original")
     return None
@@ -173,7 +175,7 @@ def _bounds(item: Any) -> tuple[str] | tuple[str, str]:
     return (str(item),)
 
 
-def _numbers(item: Any) -> tuple[int, int] | None:
+def numbers(item: Any) -> tuple[int, int] | None:
     if isinstance(item, int) and not isinstance(item, bool):
         return item, item
     found = item.get("range") if isinstance(item, Mapping) else None

@@ -19,7 +19,8 @@ FAMILIES: tuple[Family, ...] = ("ip", "ip6")
 class Packet:
     """None is what is not said of it: any interface, address or port, so that a rule that asks cannot be judged surely.
 
-    `state` is connection tracking's; `bridged`, whether a bridge shows its frame to the rules of IP (br_netfilter).
+    `state` is connection tracking's; `original` is the port before it was translated; `bridged`, whether a bridge shows
+    its frame to the rules of IP (br_netfilter).
     """
 
     family: Family
@@ -31,6 +32,7 @@ class Packet:
     destination: Network | None = None
     sport: int | None = None
     dport: int | None = None
+    original: int | None = None
     flags: frozenset[str] = frozenset()
     icmp: str | None = None
     dnat: bool = False

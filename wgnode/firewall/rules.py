@@ -1,17 +1,37 @@
 """What the firewall of a gateway's host lets through, as data: the one place where its rules are made.
 
-Only traffic of the uplink and of the link to the gateway is judged; every other interface, and every table that is not
-ours, is left alone. A gateway is trusted with nothing of its host's: it sends WireGuard's datagrams and gets them.
+Only traffic of the uplink and of the link to the gateway is judged; every table that is not ours is left alone, and so
+is every other interface, but for ways that would be there only because we switch forwarding on. A gateway is trusted
+with nothing of its host's: it sends WireGuard's datagrams and gets them.
 Expressions are those of `nft --json` (libnftables-json(5)), so that what is wanted and what `nft -j` lists compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
-from typing import Any, Literal
+from ipaddress import ip_network
+from typing import Literal
 
+from wgnode.firewall import forwards
+from wgnode.firewall.expressions import (
+    Expression,
+    Network,
+    Rule,
+    coming_from,
+    established,
+    family,
+    going_to,
+    match,
+    payload,
+    prefix,
+    set_of,
+    sources,
+    udp_to,
+)
+from wgnode.firewall.forwards import Before, Forward
+
+AS_IT_WAS = Before()  # of a host that forwarded everything
 PLAIN_TABLE, PLAIN_TRANSIT = "wgnode", "wgnode-wan"
 """Of a host's first gateway; those of further ones are given."""
 OTHER_GATEWAYS = (PLAIN_TRANSIT, "wgnwan-*")
@@ -19,8 +39,6 @@ OTHER_GATEWAYS = (PLAIN_TRANSIT, "wgnwan-*")
 LET_IN = 0x01000000
 """A bit of the packet's mark, only within the input hook: one of the tables lets it in. The packet passes the base
 chains of all of them, so none may drop before each has had its say (docs/decisions/two-firewalls.md)."""
-Network = IPv4Network | IPv6Network
-Expression = Mapping[str, Any]
 
 # What an address family cannot do without: errors, path MTU discovery, neighbour discovery (RFC 4890, section 4.4).
 ICMP_TYPES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
@@ -47,7 +65,10 @@ class Allow:
 
 @dataclass(frozen=True)
 class Firewall:
-    """`transit` are the networks of the link to the gateway, `guest` the gateway's addresses in them."""
+    """`transit` are the networks of the link to the gateway, `guest` the gateway's addresses in them.
+
+    `forward` and `keep` are what the uplink may reach behind the host, `before` how it forwarded without us.
+    """
 
     uplink: str
     transit: tuple[Network, ...]
@@ -57,14 +78,9 @@ class Firewall:
     ssh_port: int = 22
     allow: tuple[Allow, ...] = ()
     transit_interface: str = PLAIN_TRANSIT
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Its name is its comment in nftables, unique in the table."""
-
-    name: str
-    expressions: tuple[Expression, ...]
+    forward: tuple[Forward, ...] = ()
+    keep: bool = False
+    before: Before = AS_IT_WAS
 
 
 @dataclass(frozen=True)
@@ -95,88 +111,90 @@ def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
 
 def _dnat(firewall: Firewall) -> Iterable[Rule]:
     """Of what is addressed to the host itself; what it forwards for others at the same port is none of ours."""
-    to_host = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
+    to_host = match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
     for network, guest in zip(firewall.transit, firewall.guest, strict=True):
-        to_port = _match(_payload("udp", "dport"), firewall.listen_port)
-        dnat = {"dnat": {"family": _family(network), "addr": guest}}
-        yield Rule(f"dnat-v{network.version}", (_from(firewall.uplink), to_host, to_port, dnat))
+        to_port = match(payload("udp", "dport"), firewall.listen_port)
+        dnat = {"dnat": {"family": family(network), "addr": guest}}
+        yield Rule(f"dnat-v{network.version}", (coming_from(firewall.uplink), to_host, to_port, dnat))
 
 
 def _masquerade(firewall: Firewall) -> Iterable[Rule]:
     for network in firewall.transit:
-        out = _to(firewall.uplink)
+        out = going_to(firewall.uplink)
         yield Rule(
             f"masquerade-v{network.version}",
-            (out, _match(_payload(_family(network), "saddr"), _prefix(network)), {"masquerade": None}),
+            (out, match(payload(family(network), "saddr"), prefix(network)), {"masquerade": None}),
         )
 
 
 def _input(firewall: Firewall) -> Iterable[Rule]:
-    uplink = _from(firewall.uplink)
+    uplink = coming_from(firewall.uplink)
     accept: Expression = {"accept": None}
     let_in = (_mark("|", LET_IN), accept)
-    yield Rule("input-established", (uplink, _established(), *let_in))
-    yield Rule("input-icmp", (uplink, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), *let_in))
-    yield Rule("input-icmpv6", (uplink, _match(_payload("icmpv6", "type"), _set(ICMPV6_TYPES)), *let_in))
-    yield Rule("input-dhcp-v4", (uplink, _match(_payload("udp", "sport"), 67), _udp_to(68), *let_in))
-    link_local = _match(_payload("ip6", "saddr"), _prefix(ip_network("fe80::/10")))
-    yield Rule("input-dhcp-v6", (uplink, link_local, _udp_to(546), *let_in))
+    yield Rule("input-established", (uplink, established(), *let_in))
+    yield Rule("input-icmp", (uplink, match(payload("icmp", "type"), set_of(ICMP_TYPES)), *let_in))
+    yield Rule("input-icmpv6", (uplink, match(payload("icmpv6", "type"), set_of(ICMPV6_TYPES)), *let_in))
+    yield Rule("input-dhcp-v4", (uplink, match(payload("udp", "sport"), 67), udp_to(68), *let_in))
+    # A server may answer from any of its addresses, but to the one that the client asked from.
+    link_local = match(payload("ip6", "daddr"), prefix(ip_network("fe80::/10")))
+    yield Rule("input-dhcp-v6", (uplink, link_local, udp_to(546), *let_in))
     yield from _open(firewall.uplink, "input-ssh", Allow("tcp", firewall.ssh_port, firewall.management))
     for allowed in _by_port(firewall.allow):
         yield from _open(firewall.uplink, f"input-allow-{allowed.protocol}-{allowed.port}", allowed)
-    gateway = _from(firewall.transit_interface)
-    icmpv6 = _match(_payload("icmpv6", "type"), _set(GATEWAY_ICMPV6_TYPES))
-    yield Rule("input-gateway-established", (gateway, _established(), accept))
-    yield Rule("input-gateway-icmp", (gateway, _match(_payload("icmp", "type"), _set(ICMP_TYPES)), accept))
+    gateway = coming_from(firewall.transit_interface)
+    icmpv6 = match(payload("icmpv6", "type"), set_of(GATEWAY_ICMPV6_TYPES))
+    yield Rule("input-gateway-established", (gateway, established(), accept))
+    yield Rule("input-gateway-icmp", (gateway, match(payload("icmp", "type"), set_of(ICMP_TYPES)), accept))
     yield Rule("input-gateway-icmpv6", (gateway, icmpv6, accept))
     yield Rule("input-gateway-drop", (gateway, {"drop": None}))
 
 
 def _unmarked(name: str, uplink: str) -> Rule:
     """Before all and after all: somebody else's mark lets nothing in, and nobody sees ours, not even a socket."""
-    return Rule(name, (_from(uplink), _mark("&", 0xFFFFFFFF ^ LET_IN)))
+    return Rule(name, (coming_from(uplink), _mark("&", 0xFFFFFFFF ^ LET_IN)))
 
 
 def _drop_unmarked(uplink: str) -> Rule:
-    return Rule("input-drop", (_from(uplink), _match({"&": [_MARK, LET_IN]}, 0), {"drop": None}))
+    return Rule("input-drop", (coming_from(uplink), match({"&": [_MARK, LET_IN]}, 0), {"drop": None}))
 
 
 def _forward(firewall: Firewall) -> Iterable[Rule]:
-    uplink = _from(firewall.uplink)
+    uplink = coming_from(firewall.uplink)
     accept: Expression = {"accept": None}
-    yield Rule("forward-established", (uplink, _established(), accept))
-    to_gateway = _to(firewall.transit_interface)
-    translated = _match({"ct": {"key": "status"}}, "dnat", "in")
-    yield Rule("forward-wireguard", (uplink, to_gateway, _udp_to(firewall.listen_port), translated, accept))
+    yield Rule("forward-established", (uplink, established(), accept))
+    to_gateway = going_to(firewall.transit_interface)
+    translated = match({"ct": {"key": "status"}}, "dnat", "in")
+    yield Rule("forward-wireguard", (uplink, to_gateway, udp_to(firewall.listen_port), translated, accept))
     yield Rule("forward-to-gateway-new", (uplink, to_gateway, {"drop": None}))
     # Each gateway's table judges what goes to it: here it only passes, or this table would cut off all the others.
     for number, pattern in enumerate(OTHER_GATEWAYS, 1):
         if pattern != firewall.transit_interface:
-            yield Rule(f"forward-other-gateway-{number}", (uplink, _to(pattern), translated, accept))
+            yield Rule(f"forward-other-gateway-{number}", (uplink, going_to(pattern), translated, accept))
+    yield from forwards.allowed(firewall.uplink, firewall.forward, firewall.keep, firewall.before)
     yield Rule("forward-drop", (uplink, {"drop": None}))
-    gateway = _from(firewall.transit_interface)
-    yield Rule("forward-gateway-established", (gateway, _established(), accept))
+    gateway = coming_from(firewall.transit_interface)
+    yield Rule("forward-gateway-established", (gateway, established(), accept))
     for network, guest in zip(firewall.transit, firewall.guest, strict=True):
-        own = _match(_payload(_family(network), "saddr"), guest)
-        from_port = _match(_payload("udp", "sport"), firewall.listen_port)
-        yield Rule(f"forward-gateway-v{network.version}", (gateway, _to(firewall.uplink), own, from_port, accept))
+        own = match(payload(family(network), "saddr"), guest)
+        from_port = match(payload("udp", "sport"), firewall.listen_port)
+        yield Rule(f"forward-gateway-v{network.version}", (gateway, going_to(firewall.uplink), own, from_port, accept))
     yield Rule("forward-gateway-drop", (gateway, {"drop": None}))
     # Answers may come back by another interface than the uplink.
-    yield Rule("forward-to-gateway-established", (to_gateway, _established(), accept))
+    yield Rule("forward-to-gateway-established", (to_gateway, established(), accept))
     yield Rule("forward-to-gateway-drop", (to_gateway, {"drop": None}))
+    others = [pattern for pattern in OTHER_GATEWAYS if pattern != firewall.transit_interface]
+    yield from forwards.closed(firewall.forward, others, firewall.before)
 
 
 def _open(uplink: str, name: str, allowed: Allow) -> Iterable[Rule]:
     """One rule, or one a family where sources are given."""
-    port = _match(_payload(allowed.protocol, "dport"), allowed.port)
+    port = match(payload(allowed.protocol, "dport"), allowed.port)
     let_in: tuple[Expression, ...] = (_mark("|", LET_IN), {"accept": None})
     if not allowed.sources:
-        yield Rule(name, (_from(uplink), port, *let_in))
+        yield Rule(name, (coming_from(uplink), port, *let_in))
     for version in (4, 6):
-        networks = _merged(network for network in allowed.sources if network.version == version)
-        if networks:
-            source = _match(_payload(_family(networks[0]), "saddr"), _set([_prefix(one) for one in networks]))
-            yield Rule(f"{name}-v{version}", (_from(uplink), source, port, *let_in))
+        if source := sources(allowed.sources, version):
+            yield Rule(f"{name}-v{version}", (coming_from(uplink), source, port, *let_in))
 
 
 def _by_port(allows: Iterable[Allow]) -> list[Allow]:
@@ -194,51 +212,8 @@ def _by_port(allows: Iterable[Allow]) -> list[Allow]:
     ]
 
 
-def _merged(networks: Iterable[Network]) -> list[Network]:
-    """nftables refuses sets whose prefixes overlap."""
-    return list(collapse_addresses(networks))  # type: ignore[type-var]  # one family at a time
-
-
-def _from(interface: str) -> Expression:
-    return _match({"meta": {"key": "iifname"}}, interface)
-
-
-def _to(interface: str) -> Expression:
-    return _match({"meta": {"key": "oifname"}}, interface)
-
-
 _MARK: Expression = {"meta": {"key": "mark"}}
 
 
 def _mark(operator: str, bits: int) -> Expression:
     return {"mangle": {"key": _MARK, "value": {operator: [_MARK, bits]}}}
-
-
-def _established() -> Expression:
-    return _match({"ct": {"key": "state"}}, _set(["established", "related"]))
-
-
-def _udp_to(port: int) -> Expression:
-    return _match(_payload("udp", "dport"), port)
-
-
-def _match(left: Expression, right: Any, operator: str = "==") -> Expression:
-    return {"match": {"op": operator, "left": left, "right": right}}
-
-
-def _payload(protocol: str, field: str) -> Expression:
-    return {"payload": {"protocol": protocol, "field": field}}
-
-
-def _set(items: Sequence[Any]) -> Any:
-    return items[0] if len(items) == 1 else {"set": list(items)}
-
-
-def _prefix(network: Network) -> Any:
-    if network.prefixlen == network.max_prefixlen:
-        return str(network.network_address)
-    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
-
-
-def _family(network: Network) -> str:
-    return "ip" if network.version == 4 else "ip6"

@@ -72,8 +72,13 @@ class Table:
 
 def outcome(table: Table, chain: Chain, packet: Packet) -> frozenset[str]:
     """ACCEPTED, DROPPED or UNSURE, of a base chain."""
-    found = _walk(table, chain, packet, 0)
+    found = reached(table, chain, packet)
     return (found - {"return"}) | ({chain.policy} if "return" in found else frozenset())
+
+
+def reached(table: Table, chain: Chain, packet: Packet) -> frozenset[str]:
+    """By rules alone: "return" is where none of them decides."""
+    return _walk(table, chain, packet, 0)
 
 
 def untracks(chain: Chain, packet: Packet) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wgnode.firewall import nft
+from wgnode.firewall.forwards import Before, Forward
 from wgnode.firewall.rules import LET_IN, Allow, Firewall, ruleset
 from wgnode.topology.transit import Transit
 
@@ -21,6 +22,7 @@ OURS = {"family": "inet", "table": "wgnode"}
 
 def firewall(name="site"):
     case = json.loads((CASES / f"{name}.json").read_text())
+    before = case.get("before", {"versions": [4, 6], "bridges": []})
     transit = Transit.of(*case["transit"])
     return Firewall(
         uplink=case["uplink"],
@@ -32,6 +34,17 @@ def firewall(name="site"):
         allow=tuple(
             Allow(one["protocol"], one["port"], tuple(map(ip_network, one.get("from", [])))) for one in case["allow"]
         ),
+        forward=tuple(
+            Forward(
+                one.get("protocol"),
+                one.get("port"),
+                ip_network(one["to"]) if "to" in one else None,
+                tuple(map(ip_network, one.get("from", []))),
+            )
+            for one in case.get("forward", [])
+        ),
+        keep=case.get("keep", False),
+        before=Before(tuple(before["versions"]), tuple(before["bridges"])),
     )
 
 

@@ -196,6 +196,11 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("gateway.transit", {"v6": "fd77::/64"}, ".gateway.transit.v6: fd77::/64 must be a /126"),
         ("firewall.allow", [{"protocol": "icmp", "port": 1}], ".firewall.allow[0].protocol: must be 'tcp' or"),
         ("firewall.allow", [{"protocol": "tcp", "port": 1, "for": 2}], ".firewall.allow[0].for: unknown key"),
+        ("firewall.forward", [{"port": 80}], ".firewall.forward[0]: a port needs its protocol: tcp or udp"),
+        ("firewall.forward", [{"protocol": "tcp"}], ".firewall.forward[0]: says neither `port`"),
+        ("firewall.forward", [{"to": "10.0.0.1/8"}], ".firewall.forward[0].to: "),
+        ("firewall.forward", [{"too": "10.0.0.0/8"}], ".firewall.forward[0].too: unknown key; did you mean `to`?"),
+        ("firewall.keep", "yes", ".firewall.keep: must be true or false"),
         ("recipientKey", MISSING, ".recipientKey: is missing: the site's private recipient key, a secret"),
         pytest.param(
             "recipientKey",
@@ -267,6 +272,9 @@ def test_secrets_in_clear_text_are_refused(root: Path) -> None:
 
 def test_anybody_may_be_let_in_on_purpose(root: Path) -> None:
     raw = changed(SITE, "managementNetworks", ["0.0.0.0/0", "::/0"])
+    forward = [{"protocol": "tcp", "port": 8080}, {"to": "2001:db8:1::/64", "from": ["2001:db8::/32"]}]
+    raw["firewall"] = {"forward": forward, "keep": True}
+    assert parse_site(raw, "Pulumi.dev-berlin.yaml", root).firewall.to_dict() == {**raw["firewall"], "allow": []}
     raw["firewall"] = {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}
     config = parse_site(raw, "x", root)
     assert config.firewall.to_dict() == {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}

@@ -8,6 +8,7 @@ import pytest
 from infra.hosts import owners, undo
 from infra.hosts.host import HostError
 from infra.provider.kind import UNKNOWN, CheckError
+from infra.resources import closing, foresee
 from infra.resources.compare import changed_inputs
 from infra.resources.nat_firewall import NatFirewall
 from tests.unit.infra.fake_host import FakeHost, failed
@@ -352,3 +353,62 @@ def test_of_a_host_that_does_not_tell_the_port_that_ssh_came_in_by_nothing_is_pr
     host.ssh_connection = said
     created(kind, connection=FORWARDED)
     assert "tcp dport 2222 mark set" in nft.described(host.table).rules["input-ssh-v4"]
+
+
+def forwarding(*versions):
+    return {"versions": list(versions), "bridges": ["wgnode-br0"]}
+
+
+def test_what_is_closed_is_said_by_the_preview_and_before_the_table_is_loaded(kind, host, monkeypatch):
+    said = []
+    monkeypatch.setattr(closing, "log", lambda text, *_: said.append((text, "load table" in host.events)))
+    host.listeners = 'tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=9,fd=4))\n'
+    inputs = kind.check(NEWS, {})
+    first = {**inputs, "instance": UNKNOWN, "forwarding": UNKNOWN}
+    for news in (inputs, first, {**first, "listenPort": UNKNOWN}):
+        foresee.judge(kind.foresee(host, news, None))
+        ((text, loaded),) = said
+        assert "TCP 80 (nginx, pid 9)" in text
+        assert not loaded
+        said.clear()
+    foresee.judge(kind.foresee(host, {**first, "uplink": UNKNOWN}, None))
+    assert said == []
+    _, id, state = created(kind)
+    assert [loaded for _, loaded in said] == [False]
+    kind.read(id, state, inputs)
+    assert len(said) == 1, "what is closed is said once"
+
+
+def test_what_is_forwarded_is_in_the_table_and_missed_by_name(kind, host):
+    forward = [{"protocol": "tcp", "port": 8080}, {"to": "2001:db8:1::/64"}]
+    inputs, id, state = created(kind, forward=forward, keep=True, forwarding=forwarding(4))
+    assert {"forward-allow-tcp-8080", "forward-allow-2001:db8:1::/64", "forward-keep-translated"} <= set(state["rules"])
+    host.table = without(host.table, "forward-allow-tcp-8080")
+    host.table = without(host.table, "forward-none-v6")
+    state, _ = kind.read(id, state, inputs)
+    assert {change.path for change in kind.diff(state, inputs, inputs).changes} == {
+        'rules["forward-allow-tcp-8080"]',
+        'rules["forward-none-v6"]',
+    }
+
+
+def test_no_new_ways_only_of_the_versions_that_were_not_forwarded(kind):
+    for versions in ((4, 6), (4,), (6,), ()):
+        _, _, state = created(kind, forwarding=forwarding(*versions))
+        found = {name[-2:] for name in state["rules"] if name.startswith("forward-none-")}
+        assert found == {f"v{version}" for version in (4, 6) if version not in versions}
+    _, _, state = created(kind)
+    assert not [name for name in state["rules"] if name.startswith("forward-none-")], "who says nothing forwarded all"
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        ({"port": 80}, "a port needs its protocol"),
+        ({"protocol": "tcp"}, "neither a port"),
+        ({"from": ["10.0.0.0/8"]}, "neither a port"),
+    ],
+)
+def test_a_forward_that_says_not_what_is_refused(kind, forward, said):
+    with pytest.raises(CheckError, match=said):
+        kind.check({**NEWS, "forward": [forward]}, {})

@@ -1,0 +1,70 @@
+"""The expressions that our rules are made of, as `nft --json` has them (libnftables-json(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import Any
+
+Network = IPv4Network | IPv6Network
+Expression = Mapping[str, Any]
+ACCEPT: Expression = {"accept": None}
+DROP: Expression = {"drop": None}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Its name is its comment in nftables, unique in the table."""
+
+    name: str
+    expressions: tuple[Expression, ...]
+
+
+def merged(networks: Iterable[Network]) -> list[Network]:
+    """nftables refuses sets whose prefixes overlap."""
+    return list(collapse_addresses(networks))  # type: ignore[type-var]  # one family at a time
+
+
+def coming_from(interface: str) -> Expression:
+    return match({"meta": {"key": "iifname"}}, interface)
+
+
+def going_to(interface: str) -> Expression:
+    return match({"meta": {"key": "oifname"}}, interface)
+
+
+def established() -> Expression:
+    return match({"ct": {"key": "state"}}, set_of(["established", "related"]))
+
+
+def udp_to(port: int) -> Expression:
+    return match(payload("udp", "dport"), port)
+
+
+def match(left: Expression, right: Any, operator: str = "==") -> Expression:
+    return {"match": {"op": operator, "left": left, "right": right}}
+
+
+def payload(protocol: str, field: str) -> Expression:
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+def set_of(items: Sequence[Any]) -> Any:
+    return items[0] if len(items) == 1 else {"set": list(items)}
+
+
+def prefix(network: Network) -> Any:
+    if network.prefixlen == network.max_prefixlen:
+        return str(network.network_address)
+    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
+
+
+def family(network: Network) -> str:
+    return "ip" if network.version == 4 else "ip6"
+
+
+def sources(networks: Iterable[Network], version: int) -> Expression | None:
+    """That a packet comes from one of them; None where none is of that version of IP."""
+    mine = merged(network for network in networks if network.version == version)
+    return match(payload(family(mine[0]), "saddr"), set_of([prefix(one) for one in mine])) if mine else None

@@ -1,0 +1,126 @@
+"""What a host forwards for others than its gateways: what the uplink may still reach behind it, and what must not
+become possible because we switch forwarding on. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wgnode.firewall.expressions import (
+    ACCEPT,
+    DROP,
+    Expression,
+    Network,
+    Rule,
+    coming_from,
+    established,
+    family,
+    match,
+    payload,
+    prefix,
+    sources,
+)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What comes in by the uplink for others: to the networks `to`, or where there is none, to a port of the host's own
+    that somebody on the host translates, as Docker publishes one. `sources` empty means from anywhere."""
+
+    protocol: Literal["tcp", "udp"] | None = None
+    port: int | None = None
+    to: Network | None = None
+    sources: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class Before:
+    """How a host forwarded before we switched it on: `versions` of IP, and the bridges of then, with the LAN's.
+
+    Frames within a bridge are no forwarding, but br_netfilter shows them to our table as such.
+    """
+
+    versions: tuple[int, ...] = (4, 6)
+    bridges: tuple[str, ...] = ()
+
+
+def allowed(uplink: str, forwards: Iterable[Forward], keep: bool, before: Before) -> Iterator[Rule]:
+    """From the uplink, before the rest is dropped. `keep`: all that was forwarded before us, and what is translated."""
+    yield from _forwards("forward-allow", (coming_from(uplink),), forwards)
+    if keep:
+        yield Rule("forward-keep-translated", (coming_from(uplink), _translated(), ACCEPT))
+        for version in sorted(before.versions):
+            yield Rule(f"forward-keep-v{version}", (coming_from(uplink), _version(version), ACCEPT))
+
+
+def closed(forwards: Iterable[Forward], gateways: Iterable[str], before: Before) -> Iterator[Rule]:
+    """Of the versions of IP that the host did not forward before: nothing but what is named, what answers it, and what
+    somebody on the host translates. `gateways` are the transit links of others, whose tables judge for themselves."""
+    versions = [version for version in (4, 6) if version not in before.versions]
+    if not versions:
+        return
+    yield Rule("forward-answers", (established(), ACCEPT))
+    yield Rule("forward-translated", (_translated(), ACCEPT))
+    for number, pattern in enumerate(gateways, 1):
+        yield Rule(f"forward-from-other-gateway-{number}", (coming_from(pattern), ACCEPT))
+    yield from _forwards("forward-also", (), [one for one in forwards if one.to and one.to.version in versions])
+    for version in versions:
+        for bridge in sorted(set(before.bridges)):
+            elsewhere = match({"meta": {"key": "oifname"}}, bridge, "!=")
+            yield Rule(f"forward-none-{bridge}-v{version}", (coming_from(bridge), elsewhere, _version(version), DROP))
+        # A bridge that came later is that of somebody who wants its machines to be reached: Docker, libvirt.
+        no_bridge = match({"meta": {"key": "iifkind"}}, "bridge", "!=")
+        yield Rule(f"forward-none-v{version}", (no_bridge, _version(version), DROP))
+
+
+def _forwards(name: str, first: tuple[Expression, ...], forwards: Iterable[Forward]) -> Iterator[Rule]:
+    taken: dict[str, int] = {}
+    for one in forwards:
+        for version, source in _sources(one):
+            full = "-".join([name, *_words(one), *([f"v{version}"] if version else [])])
+            taken[full] = taken.get(full, 0) + 1
+            unique = full if taken[full] == 1 else f"{full}-{taken[full]}"
+            yield Rule(unique, (*first, *source, *_target(one), ACCEPT))
+
+
+def _sources(one: Forward) -> Iterator[tuple[int | None, tuple[Expression, ...]]]:
+    """Once, or once for each version of IP that sources are given of."""
+    if not one.sources:
+        yield None, ()
+    for version in (4, 6):
+        source = sources(one.sources, version)
+        if source and (one.to is None or one.to.version == version):
+            yield version, (source,)
+
+
+def _target(one: Forward) -> Iterator[Expression]:
+    if one.to is not None:
+        yield match(payload(family(one.to), "daddr"), prefix(one.to))
+        if one.protocol and one.port:
+            yield match(payload(one.protocol, "dport"), one.port)
+        elif one.protocol:
+            yield match({"meta": {"key": "l4proto"}}, one.protocol)
+        return
+    yield _translated()
+    yield match({"meta": {"key": "l4proto"}}, one.protocol)
+    yield match({"ct": {"key": "proto-dst", "dir": "original"}}, one.port)
+
+
+def _words(one: Forward) -> Iterator[str]:
+    if one.protocol:
+        yield one.protocol
+    if one.port:
+        yield str(one.port)
+    if one.to:
+        yield str(one.to)
+
+
+def _version(version: int) -> Expression:
+    return match({"meta": {"key": "nfproto"}}, f"ipv{version}")
+
+
+def _translated() -> Expression:
+    status: Any = {"ct": {"key": "status"}}
+    return match(status, "dnat", "in")

@@ -11,7 +11,7 @@ from infra.resources import ownership
 from infra.resources.appliance_image import ApplianceImage
 from infra.resources.unread import OnHost
 from tests.unit.infra.resources.gateway_host import GatewayHost
-from tests.unit.infra.resources.test_appliance_image import MEMBERS, build, created
+from tests.unit.infra.resources.image_case import MEMBERS, build, created
 from wgnode.image.paths import Paths, image_directory
 
 BERLIN = Owner("3fa9c1d2e4b50607", "dev", "berlin")

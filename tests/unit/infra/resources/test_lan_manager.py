@@ -10,7 +10,7 @@ from infra.hosts.lan_manager import LanManager
 from infra.hosts.network import Network
 from infra.resources.hypervisor_host import HypervisorHost
 from tests.unit.infra.fake_host import said
-from tests.unit.infra.resources.test_hypervisor_host import NEWS, FakeHypervisor
+from tests.unit.infra.resources.hypervisor_case import NEWS, FakeHypervisor
 
 SITE = Network("wan0", "lan0", (), {})
 

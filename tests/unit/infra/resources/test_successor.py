@@ -11,7 +11,7 @@ from infra.resources import successor
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.inputs import connection
 from infra.resources.unread import OnHost
-from tests.unit.infra.resources.test_hypervisor_host import NEWS, FakeHypervisor
+from tests.unit.infra.resources.hypervisor_case import NEWS, FakeHypervisor
 
 FORMER = NEWS["connection"]
 ROTATED = {**FORMER, "privateKey": "another key"}

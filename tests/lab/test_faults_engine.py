@@ -105,6 +105,7 @@ open("{file}", "wb").write(d)'"""
 
 
 @pytest.mark.sampled
+@pytest.mark.timeout(3600)
 def test_engine_and_plugin_killed_in_the_middle(lab: Lab, deployed: Deployment) -> None:
     """At a resource's beginning, or up to a second after it."""
     kinds = ("HypervisorHost", "NatFirewall", "ApplianceImage", "Gateway")

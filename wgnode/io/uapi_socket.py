@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -184,21 +185,35 @@ def _refuse_or_unlink(path: Path) -> None:
             return
         except BlockingIOError:
             pass
-    raise FileExistsError(errno.EEXIST, f"{path} belongs to a running process")
+    raise _taken(path)
+
+
+def _taken(path: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, f"{path} belongs to a running process")
 
 
 def _listen(path: Path) -> socket.socket:
-    """A socket file that never had a wider mode than 0600."""
+    """A socket file that never had a wider mode than 0600, nor its name before it answers.
+
+    `wg show` removes a socket that refuses its connection, which one does between bind(2) and listen(2): the device
+    would run on without one. Raises FileExistsError where another process was quicker.
+    """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    unnamed = path.with_suffix(f".{secrets.token_hex(3)}")  # wg looks at what ends in .sock
     before = os.umask(0o177)
     try:
-        made.bind(str(path))
+        made.bind(str(unnamed))
         made.listen(MOST_CLIENTS)
+        os.link(unnamed, path)
+    except FileExistsError:
+        made.close()
+        raise _taken(path) from None
     except BaseException:
         made.close()
         raise
     finally:
         os.umask(before)
+        unnamed.unlink(missing_ok=True)
     return made
 
 

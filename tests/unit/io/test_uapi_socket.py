@@ -196,6 +196,37 @@ def test_removal_of_the_file_by_another_is_noticed(server: Server) -> None:
     assert server.removed
 
 
+def test_wg_finds_no_socket_before_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It removes one that refuses, as between bind and listen; then nobody ever reaches the device."""
+    listen = socket.socket.listen
+
+    def looked_at(made: socket.socket, backlog: int) -> None:
+        for path in tmp_path.glob("*.sock"):
+            with socket.socket(socket.AF_UNIX) as wg, pytest.raises(ConnectionRefusedError):
+                wg.connect(str(path))
+            path.unlink()
+        listen(made, backlog)
+
+    monkeypatch.setattr(socket.socket, "listen", looked_at)
+    server = Server(tmp_path)
+    with server.connect() as client:
+        assert server.ask(client, b"get=1\n\n") == b"GET=1\n\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["wg0.sock"]
+    server.listener.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_that_start_at_once_one_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uapi_socket, "_refuse_or_unlink", lambda path: None)  # it has looked when nobody was there yet
+    first = Server(tmp_path)
+    with pytest.raises(FileExistsError, match=r"wg0\.sock belongs to a running process"):
+        Server(tmp_path)
+    with first.connect() as client:
+        assert first.ask(client, b"get=1\n\n") == b"GET=1\n\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["wg0.sock"]
+    first.listener.close()
+
+
 def test_a_stale_file_is_replaced_and_a_served_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "wireguard" / "wg0.sock"
     path.parent.mkdir()

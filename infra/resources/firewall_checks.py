@@ -4,14 +4,17 @@ firewall.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from infra.hosts import firewalls
 from infra.hosts.host import Host, HostError
+from infra.hosts.owners import Owner
 from infra.provider.kind import Properties
+from infra.provider.log import Severity, log
 from infra.resources.firewall_state import paths_of, ssh_port
+from wgnode.firewall import nft
 from wgnode.firewall.foreign import Foreign
 from wgnode.firewall.packet import Site
 
@@ -29,6 +32,23 @@ def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> Non
             f"host {host.name}: its SSH listens on port {said[3]} behind a forward of port {ssh_port(inputs)}; the"
             f" firewall must let in the former: set `sshPort: {said[3]}` beside `port` under `host` in the site's stack"
             " file"
+        )
+
+
+def of_former_version(seen: Mapping[str, Any], own: str) -> Iterator[Owner]:
+    """The host's other gateways whose tables drop by themselves, and so what ours lets in as well; `own` is our id."""
+    for record in seen["owners"].records if seen["ruleset"] else ():
+        table = nft.observed(seen["ruleset"], record.paths.table)
+        if record.owner.id != own and "input-drop" in table.order.get("input", ()):
+            yield record.owner
+
+
+def tell_former(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None:
+    for owner in of_former_version(seen, inputs["site"]["id"]):
+        log(
+            f"host {host.name}: the firewall of {owner} there is of a former version and drops what it does not let in"
+            " itself, this site's ports and managementNetworks too, until the next `pulumi up` of its stack",
+            Severity.WARNING,
         )
 
 

@@ -18,7 +18,7 @@ from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
 from infra.resources import closing, firewall_change, host_checks, ownership
 from infra.resources.compare import changed_inputs
-from infra.resources.firewall_checks import firewalls_of, require_open, require_ssh_port, shut_by_others
+from infra.resources.firewall_checks import firewalls_of, require_open, require_ssh_port, shut_by_others, tell_former
 from infra.resources.firewall_state import change_of, desired, differences, firewall, look, observed, paths_of
 from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
@@ -128,6 +128,7 @@ class NatFirewall:
         known, paths = Known.of(state or {}, ownership.moved(state or {}, inputs)), paths_of(inputs)
         yield lambda: ownership.foresee(host, "firewall", ownership.wanted(inputs), known)
         seen = look(host, paths)
+        tell_former(host, inputs, seen)
         yield lambda: require_ssh_port(host, inputs, seen["ssh"])
         yield lambda: require_open(host, inputs, firewalls_of(seen, inputs))
         yield lambda: host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 
 import pytest
 
+from infra.hosts import supported
+from infra.hosts.host import Result
 from lab import cgroup, plan
 from lab.api import Lab
 
@@ -18,6 +21,15 @@ HOSTS = [site.name for site in plan.SITES]
 def test_host_is_fully_booted_without_a_failed_unit(lab: Lab, host: str) -> None:
     assert lab.host_ssh(host, "systemctl is-system-running --wait", check=False).stdout.strip() == "running"
     assert lab.host_ssh(host, "systemctl --failed --no-legend").stdout == ""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_is_of_its_release_and_gateways_are_run_on_it(lab: Lab, host: str) -> None:
+    asked = lab.host_ssh(host, shlex.join(supported.QUERY.argv))
+    found = supported.QUERY.parse(Result(0, asked.stdout, ""))
+    assert supported.problem_of(found) == ""
+    assert found.major is not None
+    assert supported.RELEASES[found.major] == plan.site(host).suite
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from infra.hosts.host import HostUnreachable, ShutOut
+
 _KEPT = 400  # bytes; more is no greeting
 _SHOWN = 100  # characters
-_MEANINGS = (
+_MEANINGS: tuple[tuple[str, type[HostUnreachable], str], ...] = (
     (
         "Not allowed at this time",
+        ShutOut,
         # sshd_config(5), PerSourcePenalties, which is on since OpenSSH 9.8 (Debian 13): each login that fails counts
         # 5 s, each connection that ends before a login 1 s, and from 15 s on it answers like this while they last.
         "its sshd takes nobody from this address for a while, after logins that failed or connections that tried none,"
@@ -19,6 +22,7 @@ _MEANINGS = (
     ),
     (
         "Exceeded MaxStartups",
+        HostUnreachable,
         "its sshd has as many logins under way as it takes at once (MaxStartups in its sshd_config); run it again, and"
         " if it stays so, see there who connects (`ss -tn sport = :ssh`)",
     ),
@@ -48,13 +52,13 @@ class Heard:
         return ["".join(sign for sign in line if sign.isprintable()) for line in text.splitlines() if line.strip()]
 
 
-def meaning(lines: list[str], failure: str) -> str:
-    """Why there is no SSH, from what a server said before it ended: what follows "port 22 answers".
+def error(server: str, lines: list[str], failure: str) -> HostUnreachable:
+    """Why there is no SSH, from what a server said before it ended; `server` is such as "host x: port 22".
 
     `failure` is what we met, where it said nothing.
     """
-    for text, cause in _MEANINGS:
+    for text, kind, cause in _MEANINGS:
         if any(text in line for line in lines):
-            return f" {text!r}: {cause}"
+            return kind(f"{server} answers {text!r}: {cause}")
     said = f"it said {lines[0][:_SHOWN]!r}" if lines else failure
-    return f", but not as an SSH server should ({said})"
+    return HostUnreachable(f"{server} answers, but not as an SSH server should ({said})")

@@ -39,6 +39,12 @@ class HostHangs(HostUnreachable):
     what = "answers no more"
 
 
+class ShutOut(HostUnreachable):
+    """The host is there, and its sshd takes nobody from our address for a while."""
+
+    what = "takes no logins from here for a while"
+
+
 class NoEntry(_NoWayIn):
     """The host is there, but what is configured does not let us work on it; other keys, pins or users may."""
 

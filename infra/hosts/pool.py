@@ -114,7 +114,7 @@ class _Line:
                 return transport
             _raise_remembered(self._connection)
             if self._failed and time.monotonic() - self._failed[0] < REMEMBER:
-                raise HostUnreachable(str(self._failed[1]))
+                raise type(self._failed[1])(str(self._failed[1]))
             try:
                 broke = time.monotonic() - self._broke < REMEMBER
                 self._transport = transport = open_transport(self._connection, RECONNECT_TIMEOUT if broke else None)

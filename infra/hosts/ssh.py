@@ -15,8 +15,7 @@ from typing import cast
 
 import paramiko
 
-from infra.hosts import dialling, private_key
-from infra.hosts.greeting import Heard, meaning
+from infra.hosts import dialling, greeting, private_key
 from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 from infra.hosts.watchdog import Watchdog
 from infra.provider import deadline
@@ -134,7 +133,7 @@ def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> 
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each command is a few small packets
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
-    heard = Heard(sock)
+    heard = greeting.Heard(sock)
     transport = paramiko.Transport(cast(socket.socket, heard))
     try:
         _prefer_pinned(transport, connection)
@@ -149,8 +148,8 @@ def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> 
         _abandon(transport)
         if not isinstance(error, paramiko.SSHException | OSError | EOFError):
             raise
-        why = meaning(heard.lines, str(error) or "it ended the connection")
-        raise HostUnreachable(f"host {name_of(connection)}: port {connection.port} answers{why}") from None
+        server = f"host {name_of(connection)}: port {connection.port}"
+        raise greeting.error(server, heard.lines, str(error) or "it ended the connection") from None
     return transport
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from infra.hosts import pool, ssh
-from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused, ShutOut
 from infra.hosts.query import Query, ask
 from tests.unit.hosts import ssh_server
 from tests.unit.hosts.ssh_server import new_key
@@ -306,8 +306,13 @@ def test_what_a_server_says_instead_of_ssh_is_told_with_what_it_means(connection
             taken.close()  # as sshd does, with the client's own greeting unread
 
         threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(HostUnreachable, match=told):
-            pool.connect(replace(connection, port=listener.getsockname()[1]))
+        to = replace(connection, port=listener.getsockname()[1])
+        for _ in range(2):  # the second is told the same, and does not knock again
+            with pytest.raises(HostUnreachable, match=told) as refused:
+                pool.connect(to)
+            shuts_out = b"Not allowed" in said
+            assert isinstance(refused.value, ShutOut) is shuts_out
+            assert ("takes no logins from here for a while" in refused.value.short) is shuts_out
 
 
 def test_a_host_whose_connection_broke_gets_less_time_to_connect_again(connection, host, server, monkeypatch):

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from infra.hosts import private_key
-from wgnode import recipient
+from wgnode import endpoint, recipient
 from wgnode.topology import networks
-from wgnode.topology.validate import HOST_NAME, site_name_problem
+from wgnode.topology.validate import site_name_problem
 
 HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
@@ -30,11 +30,11 @@ def _site_name(text: str) -> str:
 
 def _host_address(text: str) -> str:
     try:
-        return str(ip_address(text))
+        return str(endpoint.plain(ip_address(text)))
     except ValueError:
-        if HOST_NAME.fullmatch(text) and not re.fullmatch(r"[0-9.]+", text):
-            return text
-    raise ValueError(f"{text!r} is neither an address nor a host name; the port goes into `port`")
+        if why := endpoint.no_name(text):
+            raise ValueError(f"{why}; the port goes into `port`") from None
+    return text
 
 
 def _host_key(text: str) -> str:

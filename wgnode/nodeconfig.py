@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
+from wgnode import endpoint
+
 FORMAT = 1
 KEY_LENGTH = 32
 FIXED = ("mesh", "interface", "transit", "lan")
@@ -258,11 +260,16 @@ def _link_from_dict(raw: dict[str, Any]) -> LinkConfig:
     )
 
 
+def _endpoint(text: str) -> str:
+    endpoint.split(text)  # what only looks like an address must not be resolved as a name
+    return text
+
+
 def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
     return PeerConfig(
         name=name,
         public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
         allowed_ips=tuple(raw["allowedIPs"]),
-        endpoint=None if raw["endpoint"] is None else str(raw["endpoint"]),
+        endpoint=None if raw["endpoint"] is None else _endpoint(raw["endpoint"]),
         persistent_keepalive=int(raw["persistentKeepalive"]),
     )

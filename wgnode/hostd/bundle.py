@@ -9,6 +9,7 @@ from pathlib import Path
 WGNODE = Path(__file__).resolve().parents[1]
 MODULES = (
     "__init__.py",
+    "endpoint.py",
     "nodeconfig.py",
     "io/__init__.py",
     "io/accept.py",
@@ -33,12 +34,14 @@ MODULES = (
     "hostd/lines.py",
     "hostd/live.py",
     "hostd/main.py",
+    "hostd/naming.py",
     "hostd/notify.py",
     "hostd/parts.py",
     "hostd/rates.py",
     "hostd/said.py",
     "hostd/service.py",
     "hostd/state.py",
+    "hostd/turns.py",
 )
 MAIN = b"from wgnode.hostd.main import main\n\nraise SystemExit(main())\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)

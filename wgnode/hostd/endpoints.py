@@ -1,6 +1,6 @@
 """Endpoints given as names: resolved here, because the gateway has no resolver, and set in the guest by UAPI.
 
-A name that moves is followed only while the peer is silent: an endpoint that works, or roamed, is left alone.
+Which of a name's addresses is a peer's turn is decided in turns.py.
 """
 
 from __future__ import annotations
@@ -10,58 +10,44 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 from ipaddress import ip_address
 
+from wgnode import endpoint
 from wgnode.hostd.said import PeerPlace
+from wgnode.hostd.turns import SESSION_LIFETIME
 from wgnode.io import address
 from wgnode.io.loop import Loop
 
-Resolved = dict[str, str]
-"""An endpoint as it was given ("name:port") to one with an address ("192.0.2.1:51820"); failures are absent."""
-SESSION_LIFETIME = 180.0
-"""Seconds after which a peer without a new handshake is out of reach (REJECT_AFTER_TIME)."""
+Addresses = tuple[str, ...]
+Resolved = dict[str, Addresses]
+"""An endpoint as it was given ("name:port") to those with an address ("192.0.2.1:51820"), in the resolver's order."""
+MOST_ADDRESSES = 16
+AT_ONCE = 256
+"""Names that are asked for at the same time, each on a thread that sleeps nearly always."""
+DOUBTFUL = AT_ONCE // 2
+"""How many of them may be names that did not resolve last time."""
+STACK = 256 << 10
+"""Bytes of a thread's."""
 
 
-def split(endpoint: str) -> tuple[str, str]:
-    """(host, port) of "name:port" or "[address]:port"."""
-    host, _, port = endpoint.rpartition(":")
-    return host.strip("[]"), port
+def resolve(text: str) -> Addresses:
+    """All addresses of the name. Raises OSError, also for one that is nowhere: some resolvers block names so."""
+    host, port = endpoint.split(text)
+    answers = socket.getaddrinfo(str(host), port, type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP)
+    found = dict.fromkeys(endpoint.plain(ip_address(answer[4][0])) for answer in answers)
+    good = [address.written(one, port) for one in found if not address.nowhere(one)]
+    if not good:
+        one = next(iter(found))
+        raise OSError(f"it resolves to {one}, an address that is {address.nowhere(one)}")
+    return tuple(good[:MOST_ADDRESSES])
 
 
-def resolve(endpoint: str) -> str:
-    """The first address of the name. Raises OSError, also for one that is nowhere: some resolvers block names so."""
-    host, port = split(endpoint)
-    answers = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP)
-    found = ip_address(answers[0][4][0])
-    if why := address.nowhere(found):
-        raise OSError(f"it resolves to {found}, an address that is {why}")
-    return address.written(found, int(port))
-
-
-def set_request(public_key: str, endpoint: str) -> str:
+def set_request(public_key: str, at: str) -> str:
     """The UAPI request that points a peer (key in base64) at an endpoint, and never creates one."""
     key = base64.b64decode(public_key).hex()
-    return f"set=1\npublic_key={key}\nupdate_only=true\nendpoint={endpoint}\n\n"
-
-
-def due(
-    named: dict[str, str], resolved: Resolved, applied: dict[str, str], handshakes: dict[str, float | None], now: float
-) -> dict[str, str]:
-    """Which peers (by public key) get which endpoint now.
-
-    `applied` is what was set in this guest, `handshakes` the last ones in seconds since 1970, `now` likewise.
-    """
-    wanted = {}
-    for key, name in named.items():
-        address = resolved.get(name)
-        if address is None:
-            continue
-        last = handshakes.get(key)
-        silent = last is None or now - last > SESSION_LIFETIME
-        if key not in applied or (silent and applied[key] != address):
-            wanted[key] = address
-    return wanted
+    return f"set=1\npublic_key={key}\nupdate_only=true\nendpoint={at}\n\n"
 
 
 def remembered(kept: Mapping[str, PeerPlace], named: Container[str], now: float) -> dict[str, str]:
@@ -77,32 +63,69 @@ def remembered(kept: Mapping[str, PeerPlace], named: Container[str], now: float)
 
 
 class Resolver:
-    """Resolves on a thread of its own, because the system's resolver blocks; `on_done` is called in the loop."""
+    """Resolves on threads, because the system's resolver blocks, one name on each: none waits for another's answer.
 
-    def __init__(self, loop: Loop, on_done: Callable[[Resolved, list[str]], None]) -> None:
+    `on_done` is called in the loop as each answer comes, with the addresses of a name, or with what was wrong with it.
+    A name that is still being asked for is not asked for again, so that nothing piles up while DNS is silent.
+    """
+
+    def __init__(self, loop: Loop, on_done: Callable[[Resolved, dict[str, str]], None]) -> None:
         self.loop, self.on_done = loop, on_done
-        self._questions: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[Resolved, list[str]]] = queue.SimpleQueue()
+        self._questions: queue.PriorityQueue[tuple[bool, int, str]] = queue.PriorityQueue()
+        """Names for which there is no thread yet; those that did not resolve last time come last."""
+        self._waiting: set[str] = set()
+        self._running: dict[str, bool] = {}
+        """Names that a thread asks for, and whether they did not resolve last time."""
+        self._failed: set[str] = set()
+        self._asked = 0
+        self._answers: queue.SimpleQueue[tuple[str, Addresses, str]] = queue.SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         loop.add_reader(self._wake, self._done)
-        threading.Thread(target=self._work, name="resolver", daemon=True).start()
 
-    def ask(self, names: list[str]) -> None:
-        self._questions.put(names)
+    def ask(self, names: Iterable[str]) -> None:
+        """These and no others, from now on."""
+        wanted = set(names)
+        self._failed &= wanted
+        for name in sorted(wanted - self._waiting - self._running.keys()):
+            self._asked += 1
+            self._waiting.add(name)
+            self._questions.put((name in self._failed, self._asked, name))
+        self._begin()
 
-    def _work(self) -> None:
-        while True:
-            found: Resolved = {}
-            problems = []
-            for name in self._questions.get():
-                try:
-                    found[name] = resolve(name)
-                except (OSError, ValueError) as error:
-                    problems.append(f"{name}: {error}")
-            self._answers.put((found, problems))
-            os.eventfd_write(self._wake, 1)
+    def _begin(self) -> None:
+        while self._waiting and len(self._running) < AT_ONCE:
+            doubtful, number, name = self._questions.get()
+            if doubtful and sum(self._running.values()) >= DOUBTFUL:
+                self._questions.put((doubtful, number, name))
+                return
+            self._waiting.remove(name)
+            self._running[name] = doubtful
+            _thread(partial(self._work, name))
+
+    def _work(self, name: str) -> None:
+        try:
+            answer = (name, resolve(name), "")
+        except (OSError, ValueError) as error:
+            answer = (name, (), str(error) or type(error).__name__)
+        self._answers.put(answer)
+        os.eventfd_write(self._wake, 1)
 
     def _done(self) -> None:
         os.eventfd_read(self._wake)
         while not self._answers.empty():
-            self.on_done(*self._answers.get())
+            name, addresses, problem = self._answers.get()
+            del self._running[name]
+            if problem:
+                self._failed.add(name)
+            else:
+                self._failed.discard(name)
+            self.on_done({} if problem else {name: addresses}, {name: problem} if problem else {})
+        self._begin()
+
+
+def _thread(work: Callable[[], None]) -> None:
+    former = threading.stack_size(STACK)
+    try:
+        threading.Thread(target=work, name="resolver", daemon=True).start()
+    finally:
+        threading.stack_size(former)

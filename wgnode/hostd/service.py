@@ -15,6 +15,7 @@ from wgnode.hostd.background import Background
 from wgnode.hostd.guest import Content, GuestLink
 from wgnode.hostd.layer import ConfigLayer
 from wgnode.hostd.lines import LineListener, Reply
+from wgnode.hostd.naming import NamedPeers
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.rates import Bucket
 from wgnode.hostd.said import Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText
@@ -80,16 +81,12 @@ class Hostd:
         self.background = Background(MOST_WRITES)
         self.layer = ConfigLayer(lambda: places.config, self._warn)
         self.kept = state.StateFile(places.state, wall(), self._warn, self.background.do)
-        self.named: dict[str, str] = {}
-        self.applied: dict[str, str] = {}
-        self.handshakes: dict[str, float | None] = {}
-        self._problems: list[str] = []
         self._lines, self._greetings = Bucket(*LINES), Bucket(*GREETINGS)
         self._left_out = 0
         self._connected_at: float | None = None
         self._doubted = False
         self._offset = self._clock_offset()
-        self.resolver = endpoints.Resolver(loop, self._resolved)
+        self.peers = NamedPeers(loop, self._set_endpoint, say, lambda: wall() / 1e9)
         self.guest = GuestLink(loop, places.run / "control.sock", self._told, self._warn, self._latest)
         self.uapi = UapiListener(loop, UAPI_NAME, self._uapi, directory=places.run, largest=LARGEST_UAPI)
         self.lines = LineListener(loop, places.run / "hostd.sock", self._asked)
@@ -144,16 +141,11 @@ class Hostd:
             return
         greeting = f"<6>guest greets: {hello.name}, version {hello.version}"
         self.say(f"<3>guest: {hello.error}" if hello.error else greeting)
-        self.applied = {}
-        self._name()
+        self.peers.another_guest()
+        self.peers.rename(self.layer.named())
         self._resume()
-        self._resolve()
+        self.peers.ask()
         self._poll_once()
-
-    def _name(self) -> None:
-        """Which endpoints are names now; one that was resolved for a name that stays is not set again."""
-        former, self.named = self.named, self.layer.named()
-        self.applied = {key: at for key, at in self.applied.items() if self.named.get(key) == former.get(key)}
 
     def _resume(self) -> None:
         """Tell a guest that has just booted what its predecessor knew: the time, and where its peers were.
@@ -163,7 +155,7 @@ class Hostd:
         wall = self.wall()
         keys = self.layer.keys() or frozenset()
         kept = {key: place for key, place in self.kept.peers.items() if key in keys}
-        known = endpoints.remembered(kept, self.named, wall / 1e9)
+        known = endpoints.remembered(kept, self.peers.named, wall / 1e9)
         self.guest.send({"type": "resume", "unix_ns": wall, "tai64n": self.kept.floor, "endpoints": known})
 
     # What clients ask
@@ -197,9 +189,9 @@ class Hostd:
 
     def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
         if "applied" in answer:
-            self._name()
+            self.peers.rename(self.layer.named())
             self._resume()  # for a peer that is back
-            self._resolve()
+            self.peers.ask()
         reply(answer)
 
     # What happens by itself
@@ -239,7 +231,7 @@ class Hostd:
 
     def _poll(self) -> None:
         self._poll_once()
-        self._resolve()
+        self.peers.ask()
         self.loop.call_later(POLL_INTERVAL, self._poll)
 
     def _poll_once(self) -> None:
@@ -251,26 +243,15 @@ class Hostd:
 
     def _learn(self, health: Health) -> None:
         """Of the peers that the configuration has: what a guest says of others is passed on, and not kept."""
-        self.handshakes = {key: place.last_handshake for key, place in health.places.items()}
+        self.peers.learn(health)
         keys = self.layer.keys()
         if keys is None:
             self.kept.save()
         else:
             self.kept.update(health.places, keys)
 
-    def _resolve(self) -> None:
-        if self.named:
-            self.resolver.ask(sorted(set(self.named.values())))
-
-    def _resolved(self, found: endpoints.Resolved, problems: list[str]) -> None:
-        if problems and problems != self._problems:
-            self._warn(f"endpoint names that don't resolve: {'; '.join(problems)}")
-        self._problems = problems
-        wall = self.wall() / 1e9
-        for key, address in endpoints.due(self.named, found, self.applied, self.handshakes, wall).items():
-            self.applied[key] = address
-            self.say(f"<6>endpoint {self.named[key]} is {address}")
-            self.guest.request({"type": "uapi", "text": endpoints.set_request(key, address)}, _ignore)
+    def _set_endpoint(self, key: str, address: str) -> None:
+        self.guest.request({"type": "uapi", "text": endpoints.set_request(key, address)}, _ignore)
 
     def _warn(self, text: str) -> None:
         self.say(f"<4>{text}")

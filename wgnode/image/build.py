@@ -181,7 +181,7 @@ def _sources() -> list[Path]:
     """Our sources that go into the image, and the builder's."""
     folders = [WGNODE / name for name in (*OURS, "image")]
     files = [path for folder in folders if folder.is_dir() for path in folder.rglob("*.py")]
-    return sorted([*files, WGNODE / "__init__.py", WGNODE / "nodeconfig.py"])
+    return sorted([*files, WGNODE / "__init__.py", WGNODE / "endpoint.py", WGNODE / "nodeconfig.py"])
 
 
 def _stamp(output: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from wgnode import formats
+from wgnode import endpoint, formats
 from wgnode.nodeconfig import decode_key, encode_key
 from wgnode.topology import labels
 from wgnode.topology.identity import parse_id
@@ -66,7 +66,7 @@ class MeshSpec:
                 name: SiteSpec(
                     lans=tuple(str(ip_network(lan)) for lan in site["lans"]),
                     recipient=site["recipient"].strip(),
-                    endpoint=site.get("endpoint"),
+                    endpoint=None if site.get("endpoint") is None else endpoint.canonical(site["endpoint"]),
                     renamed_from=site.get("renamedFrom"),
                     key_generation=site.get("keyGeneration") or 1,
                 )

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from wgnode import recipient
+from wgnode import endpoint, recipient
 from wgnode.topology import networks
 from wgnode.topology.networks import Claim, capacity
 
 MESH_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 SITE_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
-HOST_NAME = re.compile(
-    r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
+BROADCAST = ip_address("255.255.255.255")
 WG_KEYWORDS = ("all", "interfaces")
 
 
@@ -59,30 +57,14 @@ def site_name_problem(name: str) -> str | None:
     return None
 
 
-def split_endpoint(endpoint: str) -> tuple[str, int]:
-    """(host, port) of "host:port" or "[v6]:port". Raises ValueError with what to do."""
-    host, colon, port = endpoint.rpartition(":")
-    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError(f"endpoint {endpoint!r} has no port; write it like 192.0.2.1:51820 or [2001:db8::1]:51820")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    try:
-        address = ip_address(host)
-    except ValueError:
-        if bracketed or not HOST_NAME.fullmatch(host):
-            raise ValueError(f"endpoint {endpoint!r}: {host!r} is neither an address nor a host name") from None
-        return host, int(port)
-    if "%" in host:
-        raise ValueError(f"endpoint {endpoint!r} has a zone, which other machines have none of; leave it out")
-    if (address.version == 6) != bracketed:
-        raise ValueError(
-            f"endpoint {endpoint!r}: only an IPv6 address stands in brackets; write [{host}]:{port}"
-            if not bracketed
-            else f"endpoint {endpoint!r}: an IPv4 address has no brackets"
-        )
-    if address.is_unspecified or address.is_multicast or address.is_loopback or address.is_link_local:
-        raise ValueError(f"endpoint {endpoint!r}: {address} can't be reached from another site")
-    return str(address), int(port)
+def split_endpoint(text: str) -> tuple[str, int]:
+    """(host, port) of an endpoint that other sites can call (wgnode/endpoint.py). Raises ValueError with what to do."""
+    host, port = endpoint.split(text)
+    if not isinstance(host, str) and (
+        host.is_unspecified or host.is_multicast or host.is_loopback or host.is_link_local or host == BROADCAST
+    ):
+        raise ValueError(f"endpoint {text!r}: {host} can't be reached from another site")
+    return str(host), port
 
 
 def _name_problems(name: Any, sites: Mapping[str, Any]) -> Iterator[Problem]:
@@ -193,12 +175,12 @@ def _endpoint_problems(sites: Mapping[str, Mapping[str, Any]], claims: list[Clai
     taken: dict[tuple[str, int], str] = {}
     outside: list[Claim] = []
     for name, site in sites.items():
-        endpoint = site.get("endpoint")
-        if not isinstance(endpoint, str):
+        given = site.get("endpoint")
+        if not isinstance(given, str):
             continue
         path = f"sites.{name}.endpoint"
         try:
-            host, port = split_endpoint(endpoint)
+            host, port = split_endpoint(given)
         except ValueError as error:
             yield Problem(path, f"site {name!r}: {error}")
             continue
@@ -206,7 +188,7 @@ def _endpoint_problems(sites: Mapping[str, Mapping[str, Any]], claims: list[Clai
         if other != name:
             yield Problem(
                 path,
-                f"site {name!r}: endpoint {endpoint} already belongs to site {other!r}; change one of them in {where}",
+                f"site {name!r}: endpoint {given} already belongs to site {other!r}; change one of them in {where}",
             )
         if _is_address(host):
             outside.append(Claim(ip_network(host), path, f"site {name!r}", "endpoint"))

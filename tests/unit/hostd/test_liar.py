@@ -158,7 +158,7 @@ def test_peers_that_are_not_in_the_configuration_are_told_and_not_kept(
     answer_health(loop, guest, health)
     turn(loop, guest, lambda: hostd.kept.peers)
     assert list(hostd.kept.peers) == [KEY]
-    assert hostd.named == {}
+    assert hostd.peers.named == {}
     assert still_well(loop, guest, hostd, tmp_path)["endpoints"] == {KEY: PEER["endpoint"]}
 
 
@@ -168,7 +168,7 @@ def test_without_its_layer_no_peer_is_known(
     hostd.places.config.unlink()
     greet(loop, guest)
     answer_health(loop, guest, HEALTH)
-    turn(loop, guest, lambda: hostd.handshakes)
+    turn(loop, guest, lambda: hostd.peers._seen)
     assert hostd.kept.peers == {}
     assert sum("which peers there are is not known" in line for line in said) == 1
 

@@ -11,37 +11,10 @@ import pytest
 from wgnode.hostd import bundle, endpoints, main
 from wgnode.hostd.notify import Notifier
 
-NAMED = {"key": "gate.example:51820"}
-
-
-@pytest.mark.parametrize(
-    ("resolved", "applied", "handshake", "expected"),
-    [
-        ("192.0.2.1:1", None, None, "192.0.2.1:1"),
-        ("192.0.2.1:1", "192.0.2.1:1", None, None),
-        ("192.0.2.2:1", "192.0.2.1:1", None, "192.0.2.2:1"),
-        ("192.0.2.2:1", "192.0.2.1:1", 1000 - 180.0, None),
-        ("192.0.2.2:1", "192.0.2.1:1", 1000 - 180.1, "192.0.2.2:1"),
-        (None, None, None, None),
-    ],
-    ids=["first", "unchanged", "moved, never met", "moved, session alive", "moved, session over", "unresolved"],
-)
-def test_a_name_is_followed_only_while_its_peer_is_silent(
-    resolved: str | None, applied: str | None, handshake: float | None, expected: str | None
-) -> None:
-    due = endpoints.due(
-        NAMED,
-        {} if resolved is None else {NAMED["key"]: resolved},
-        {} if applied is None else {"key": applied},
-        {"key": handshake},
-        1000.0,
-    )
-    assert due.get("key") == expected
-
 
 def test_an_ipv6_endpoint_is_written_in_brackets() -> None:
-    assert endpoints.resolve("[::1]:51820") == "[::1]:51820"
-    assert endpoints.resolve("127.0.0.1:51820") == "127.0.0.1:51820"
+    assert endpoints.resolve("[::1]:51820") == ("[::1]:51820",)
+    assert endpoints.resolve("127.0.0.1:51820") == ("127.0.0.1:51820",)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255"])

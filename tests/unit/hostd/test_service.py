@@ -232,7 +232,7 @@ def test_the_baked_layers_are_brought_to_the_running_node(
     assert apply(loop, guest, hostd, answer) == (0, {"applied": config.digest})
     asked = guest.of_type("configure")[0]
     assert (asked["config"].encode(), asked["secrets"].encode()) == (config.to_json(), secrets.to_json())
-    assert hostd.named == {KEY: "gate.example:1"}, "names are resolved from now on, those of the layer"
+    assert hostd.peers.named == {KEY: "gate.example:1"}, "names are resolved from now on, those of the layer"
     turn(loop, guest, lambda: len(guest.of_type("resume")) == 2)
 
 
@@ -258,7 +258,7 @@ def test_layers_that_are_damaged_are_not_applied(
 def test_a_named_endpoint_is_resolved_and_set_once(
     loop: Loop, guest: FakeGuest, hostd: Hostd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = {"gate.example:51820": "192.0.2.7:51820"}
+    answers = {"gate.example:51820": ("192.0.2.7:51820",)}
     monkeypatch.setattr(service.endpoints, "resolve", answers.__getitem__)
     hostd.places.config.write_bytes(config_layer(node_config("gate.example:51820")))
     greet(loop, guest, endpoints={KEY: "another.example:51820"})

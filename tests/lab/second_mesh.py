@@ -18,6 +18,12 @@ PORT = "51821"
 TRANSIT = {"site.gateway.transit.v4": "172.31.255.248/30", "site.gateway.transit.v6": "fd77:676e:6f64:6501::/126"}
 CLIENT_INTERFACE, BRIDGE = "eth0", "wgnode-br0"
 
+# Of the host's own in the second LAN, as a person would have it: after a reboot too.
+_AT_BOOT = {
+    "add": "printf 'iface lan0 inet static\\n    address {address}\\n' >>/etc/network/interfaces",
+    "del": "sed -i '/^iface lan0 inet static$/{{N;\\|address {address}|d}}' /etc/network/interfaces",
+}
+
 
 class SecondMesh:
     """Its stacks are corp-mesh, corp-office and corp-depot, in the demo's own project; gone when it ends."""
@@ -96,5 +102,6 @@ class SecondMesh:
             lan, other = LANS[site], LANS[next(one for one in HOSTS if one != site)]
             for interface in (BRIDGE,) if verb == "add" else (BRIDGE, "lan0"):  # with the bridge it has moved
                 self.lab.console(host, f"ip addr {verb} {lan}.1/24 dev {interface}", check=False)
+            self.lab.console(host, _AT_BOOT[verb].format(address=f"{lan}.1/24"))
             for what in (f"addr {verb} {lan}.100/24 dev {CLIENT_INTERFACE}", f"route {verb} {other}.0/24 via {lan}.1"):
                 self.lab.run_in(f"{host}.client", ["ip", *what.split()], check=False)

@@ -156,6 +156,9 @@ def test_gateways_of_two_meshes_share_a_host_and_each_takes_only_its_own_along(l
         assert lab.ping("berlin.client", OFFICE, count=2, deadline=60), "the second mesh talks"
         assert reachable(lab), "and so does the first"
         assert booted(lab) == before
+        lab.reboot("cabin")
+        assert lab.ping("berlin.client", OFFICE, count=2, deadline=90), "both come back by themselves"
+        assert lab.ping("berlin.client", CABIN, count=2, deadline=90)
         assert all(second.is_clean(site) for site in second.sites)
         assert all(is_clean(deployed, f"dev-{site}") for site in SITES)
         found = records(lab, "cabin")

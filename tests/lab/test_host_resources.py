@@ -213,7 +213,7 @@ def _replaced(
     assert {"unread", "unreached"} & state.keys() == ({mark} if mark else set())
     cabin.connection = present
     new = inputs()
-    kind.check(new, read)  # as the engine does, which tells the connection of now
+    successor.learn(new, read)  # as the check does by which the engine begins
     changes = cabin.run(lambda: kind.diff(state, read, new)).changes
     assert {change.path.partition(".")[0] for change in changes} == {"connection"}, "and no drift that isn't there"
     updated = cabin.run(lambda: kind.update("id", state, new, False))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from infra.hosts import undo, units
@@ -54,10 +55,12 @@ def apply(
     before: str | None,
     verb: Verb = "up",
     enable: Callable[[Host], None] = lambda host: None,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
     """Bring up links and routes, or routes alone, prove that we still get in, and only then make them permanent.
 
-    `before` is the script that is there; `enable` sees to the unit once the new one is.
+    `before` is the script that is there; `enable` sees to the unit once the new one is. `settings` are the kernel's, by
+    name with slashes, that a first one has changed already, as they were: they go with it.
     """
     name, new = change_of(paths), _new(paths)
 
@@ -76,7 +79,8 @@ def apply(
         enable(host)
         host.run(["rm", "-f", *_left(paths)])
 
-    undo.confirmed(host, reconnect, name, undo=_undo(before, paths), apply=change, complete=complete, persist=persist)
+    back = _undo(before, paths, settings or {})
+    undo.confirmed(host, reconnect, name, undo=back, apply=change, complete=complete, persist=persist)
 
 
 def remove(host: Host, script: str, paths: Paths) -> None:
@@ -93,7 +97,7 @@ def _finished(host: Host, new: str) -> None:
         raise HostError(f"host {host.name}: the networks could not be brought up: {done.stderr.strip()}")
 
 
-def _undo(before: str | None, paths: Paths) -> str:
+def _undo(before: str | None, paths: Paths, settings: Mapping[str, str]) -> str:
     script, new = paths.network_script, _new(paths)
     stop, cleanup = f"systemctl stop {_unit(paths)}", f"rm -f {' '.join(_left(paths))}"
     if before is None:
@@ -104,6 +108,8 @@ def _undo(before: str | None, paths: Paths) -> str:
                 f"sh {new} down",
                 f"rm -f {script} {units.DIRECTORY}/{paths.network_unit}",
                 "systemctl daemon-reload",
+                f"rm -f {paths.sysctl_file}",
+                *(f"sysctl --quiet --write {shlex.quote(f'{name}={value}')}" for name, value in settings.items()),
                 cleanup,
             ]
         )

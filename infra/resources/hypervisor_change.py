@@ -50,7 +50,8 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
         system.set_sysctls(host, wanted.outputs["sysctls"])
     if join("files", paths.sysctl_file) in differing:
         host.write_file(paths.sysctl_file, wanted.files[paths.sysctl_file].encode())
-    _apply_networks(host, reconnect, wanted, seen, differing)
+    changed = {name: value for name, value in found["sysctls"].items() if value != wanted.outputs["sysctls"][name]}
+    _apply_networks(host, reconnect, wanted, seen, differing, changed)
 
 
 def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
@@ -70,9 +71,17 @@ def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
 
 
 def _apply_networks(
-    host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], differing: set[str]
+    host: Host,
+    reconnect: undo.Connect,
+    wanted: Wanted,
+    seen: Mapping[str, Any],
+    differing: set[str],
+    settings: Mapping[str, str],
 ) -> None:
-    """Where routes alone changed, as by another site in the mesh, links are not touched."""
+    """Where routes alone changed, as by another site in the mesh, links are not touched.
+
+    `settings` are the kernel's that were changed for this, as they were.
+    """
     paths = wanted.network.paths
     script, unit, text = paths.network_script, paths.network_unit, wanted.files[paths.network_script]
 
@@ -83,7 +92,8 @@ def _apply_networks(
     if _at("links", differing) or _at("routes", differing):
         log(f"bringing up the networks of {host.name}")
         verb: network_change.Verb = "up" if _at("links", differing) else "routes"
-        network_change.apply(host, reconnect, text, paths, before=seen["script"], verb=verb, enable=enable)
+        before = seen["script"]
+        network_change.apply(host, reconnect, text, paths, before=before, verb=verb, enable=enable, settings=settings)
         return
     if join("files", script) in differing:
         host.write_file(script, text.encode(), mode=mode_of(script, paths))

@@ -27,7 +27,7 @@ def checks(host: Host, inputs: Properties, wanted: Network, seen: Mapping[str, A
     """All that is to be seen before anything is changed; each raises HostError."""
     there = There.of(seen["links"], seen["routing"], wanted)
     yield lambda: require_neighbours(host, wanted, there)
-    yield lambda: require_strange_next_hops(host, wanted, there)
+    yield lambda: require_gateway_elsewhere(host, wanted, there)
     yield lambda: require_own_transit(host, there)
     yield lambda: host_checks.require_own_routes(host, wanted, seen["routes"])
     yield lambda: require_apart(host, named(inputs), there)
@@ -84,7 +84,7 @@ def require_neighbours(host: Host, wanted: Network, there: There) -> None:
         )
 
 
-def require_strange_next_hops(host: Host, wanted: Network, there: There) -> None:
+def require_gateway_elsewhere(host: Host, wanted: Network, there: There) -> None:
     """Raises HostError where an address that is to be the gateway's is the host's own."""
     hops = {ip_address(via) for via in wanted.routes.values()}
     for held in overlaps.connected(there):

@@ -226,9 +226,8 @@ def _fresh(to: Connection) -> Host:
     return pool.connect(to)
 
 
-# A host that forwards has anycast routes, and goes on to forward where the networks alone were taken back.
-NETWORKS = """ip -br addr; ip rule; ip route show table all; ip -6 route show table all | grep -v ^anycast
-ip neigh show proxy
+# A host that forwards has anycast routes too.
+NETWORKS = """ip -br addr; ip rule; ip route show table all; ip -6 route show table all; ip neigh show proxy
 systemctl list-unit-files 'wgnode*'"""
 
 

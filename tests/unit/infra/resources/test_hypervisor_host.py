@@ -107,6 +107,21 @@ def test_networks_are_confirmed_by_a_new_connection_before_they_are_persisted(ki
     assert [event for event in host.events if event in order] == order
 
 
+def test_the_undo_of_a_first_change_takes_back_what_the_kernel_was_told_too(kind, host):
+    host.sysctls["net/ipv4/conf/all/send_redirects"] = "0"
+    inputs, id, state = created(kind)
+    undone = host.kept["/run/wgnode-undo/network.sh"].decode().splitlines()
+    settings = [line.removeprefix("sysctl --quiet --write ") for line in undone if line.startswith("sysctl")]
+    assert settings == ["net/ipv6/conf/wan0/accept_ra=1", "net/ipv6/conf/all/forwarding=0", "net/ipv4/ip_forward=0"]
+    assert f"rm -f {SYSCTL_FILE}" in undone
+    host.routes.clear()
+    state, real = kind.read(id, state, inputs)
+    kind.update(id, state, kind.check(NEWS, real), False)
+    assert b"sysctl" not in host.kept["/run/wgnode-undo/network.sh"].replace(b"sysctl -q", b""), (
+        "there is one to go back to"
+    )
+
+
 def test_a_host_listens_to_router_advertisements_before_it_forwards(kind, host):
     created(kind)
     accept = host.events.index("set net/ipv6/conf/wan0/accept_ra=2")

@@ -15,8 +15,10 @@ bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo "
 master() { basename "$(readlink "/sys/class/net/$1/master" 2>/dev/null || echo none)"; }
 exists() { [ -e "/sys/class/net/$1" ]; }
 
-tap() { # NAME
-    exists "$1" || ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
+tap() { # NAME: a bridge takes the lowest address of its ports', so one of the host's own goes on with the one it has
+    ! exists "$1" || return 0
+    ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
+    ip link set "$1" address "fe:$(mac "$1" | cut -d : -f 2-)"
 }
 
 set_addresses() { # INTERFACE ADDRESS...: these and no others
@@ -51,6 +53,20 @@ join() { # LAN becomes a port of our bridge, which takes over what it had
     fi
     move "$LAN" "$BRIDGE"
     record
+}
+
+leave() { # LAN is a bridge of the host's now: what ours took over before that goes back, unless another gateway is in it
+    exists "$BRIDGE" && is_ours || return 0
+    for port in /sys/class/net/"$BRIDGE"/brif/*; do
+        case ${port##*/} in "$LAN_TAP") ;; wgnode-lan|wgnlan-*) return 0 ;; esac
+    done
+    changed=
+    take_away "$(networkd_port)" "$NETWORKD/$OURS-$BRIDGE.network" "$NETWORKD/$OURS-$BRIDGE.network.d" "$RECORD/$BRIDGE"
+    for port in /sys/class/net/"$BRIDGE"/brif/*; do
+        case ${port##*/} in "$LAN_TAP"|'*') ;; *) release "${port##*/}" ;; esac
+    done
+    ip link del "$BRIDGE"
+    reload_managers
 }
 
 record() { # what a bridge that is removed comes back with; addresses that expire come back by themselves
@@ -172,7 +188,7 @@ up() {
     tap "$LAN_TAP"
     set_addresses "$WAN_TAP" $TRANSIT
     ip link set "$WAN_TAP" up
-    [ "$(bridge)" != "$BRIDGE" ] || join
+    if [ "$(bridge)" = "$BRIDGE" ]; then join; else leave; fi
     ip link set "$LAN_TAP" mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
     set_all_routes
     keep_lan

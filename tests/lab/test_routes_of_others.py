@@ -172,3 +172,26 @@ def test_what_the_host_had_is_there_again_after_the_undo_and_after_the_end(way: 
         assert host.snapshot() == as_it_was, "the end of another"
         assert host.script(network, "down").returncode == 0
         assert host.snapshot() == pristine, "the end"
+
+
+def test_a_lan_that_becomes_a_bridge_of_the_hosts_leaves_nothing_behind_either_way() -> None:
+    """Nor does the bridge get another MAC address by our tap, for which the LAN would look in vain."""
+    bridge = """; ip link add br7 type bridge; ip link add lan7 type veth peer name lan7-far
+    ip link set lan7 address fc:ff:ff:ff:ff:01 up; ip link set lan7-far up; ip link set lan7 master br7
+    ip link set br7 up; ip addr add 10.8.0.1/24 dev br7"""
+    other = replace(BEFORE, lan="br7", routes={"10.99.0.0/24": "10.8.0.2"})
+    with bare_host(HOME + bridge) as host:
+        pristine = host.snapshot()
+        assert host.script(BEFORE).returncode == 0
+        on_lan0 = host.snapshot()
+        assert host.script(other).returncode == 0
+        on_bridge = host.snapshot()
+        assert not [line for line in on_bridge if "wgnode-br0" in line]
+        assert [line for line in pristine if "lan0" in line and line not in on_bridge] == []
+        assert host.shell("cat /sys/class/net/br7/address") == "fc:ff:ff:ff:ff:01\n"
+        assert host.script(BEFORE).returncode == 0
+        assert host.snapshot() == on_lan0
+        assert host.script(other).returncode == 0
+        assert host.snapshot() == on_bridge
+        assert host.script(other, "down").returncode == 0
+        assert host.snapshot() == pristine

@@ -21,7 +21,7 @@ put() { # FILE TEXT: whole at every moment, and `changed` says whether it was an
     changed=yes
 }
 
-link_to() { # FILE TARGET
+link_to() { # FILE TARGET: so what is changed there is changed here
     [ "$(readlink "$1")" = "$2" ] || { ln -sfn "$2" "$1"; changed=yes; }
 }
 
@@ -47,7 +47,8 @@ networkd_other() { # whether it was another interface's addresses that our bridg
 
 networkd_source() { # the file that configures LAN, or would without ours; none where networkd leaves it alone
     ! networkd_other || return 0
-    known=$(readlink "$(networkd_file)") && [ -e "$known" ] && { echo "$known"; return; }
+    known=$(networkd_original "$(networkd_file)")
+    [ ! -e "$known" ] || { echo "$known"; return; }
     for _ in $(seq 50); do # at boot it may not have come to it
         case $(networkd_state ADMIN_STATE) in pending|initialized) sleep 0.1 ;; *) break ;; esac
     done
@@ -66,7 +67,7 @@ networkd_bridge() { # before it is made; it may be one of the host's own, where 
         take_away "$(networkd_port)" "$file" "$file.d"
     elif [ -n "$source" ]; then
         mkdir -p "$file.d"
-        link_to "$file" "$source"
+        networkd_like "$file" "$source"
         networkd_drop_ins "$file.d" "${source##*/}.d"
         put "$file.d/zz-wgnode.conf" "[Match]
 $(for key in Name MACAddress PermanentMACAddress Path Driver Type Kind Property WLANInterfaceType SSID BSSID; do
@@ -90,16 +91,28 @@ Name=$1
 Unmanaged=yes"
 }
 
-networkd_drop_ins() { # OURS THEIRS: those of the source go with it, of one name the first
+networkd_drop_ins() { # OURS THEIRS: those of the source go with it, of one name the last
     for path in "$1"/*; do
-        [ ! -L "$path" ] || [ -e "$path" ] || take_away "$path"
+        case $path in */zz-wgnode*) ;; *) [ -e "$(networkd_original "$path")" ] || take_away "$path" ;; esac
     done
     for directory in /usr/lib /usr/local/lib /run /etc; do
         for path in "$directory/systemd/network/$2"/*.conf; do
-            [ ! -e "$path" ] || link_to "$1/${path##*/}" "$path"
+            [ ! -e "$path" ] || networkd_like "$1/${path##*/}" "$path"
         done
     done
 }
+
+networkd_like() { # FILE SOURCE: but for what is stacked on LAN, which stays there
+    stacked='^[[:space:]]*(VLAN|MACVLAN|MACVTAP|IPVLAN|IPVTAP|VXLAN|Tunnel|MACsec|Xfrm|IPoIB)[[:space:]]*='
+    if grep -Eqs "$stacked" "$2"; then
+        put "$1" "# like $2
+$(grep -Ev "$stacked" "$2")"
+    else
+        link_to "$1" "$2"
+    fi
+}
+
+networkd_original() { readlink "$1" || sed -n '1s/^# like //p' "$1" 2>/dev/null || true; } # FILE of ours
 
 networkd_lan() { # once what it had has moved
     runs systemd-network && [ "$(bridge)" = "$BRIDGE" ] || return 0
@@ -133,7 +146,7 @@ networkd_goes_on() { # systemd 252 overlooks a link-local address that was there
 
 networkd_let_go() { # all: bridge and LAN too
     file=$(networkd_file)
-    had_source=$(readlink "$file")
+    had_source=$(networkd_original "$file")
     take_away "$NETWORKD/$OURS-$LAN_TAP.network" "$file.d/zz-wgnode-routes-$PROTOCOL.conf"
     [ -z "$1" ] || take_away "$file" "$file.d" "$(networkd_port)"
 }

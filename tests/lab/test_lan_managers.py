@@ -99,17 +99,21 @@ def test_networkd_behind_netplan_at_boot(host: DistributionHost) -> None:
         "/run/systemd/network/10-netplan-lan0.network",
         f"[Match]\nMACAddress={mac}\nType=ether\n[Link]\nMTUBytes=1400\n",
     )
-    host.write(f"{NETWORKD}/10-netplan-lan0.network.d/more.conf", SETTINGS)
+    host.write(f"{NETWORKD}/10-netplan-lan0.network.d/more.conf", f"[Network]\nVLAN=lan0.10\nDNS=10.2.0.53\n{SETTINGS}")
+    host.write(f"{NETWORKD}/10-vlan.netdev", "[NetDev]\nName=lan0.10\nKind=vlan\n[VLAN]\nId=10\n")
     host.networkd()
     host.up()
     host.until("ip -4 addr show wgnode-br0 | grep -F 10.2.0.1/24")
     host.settled()
     in_bridge(host)
-    up = host.snapshot()
+    host.shell(f"sed -i s/10.2.0.1/10.2.0.3/ {NETWORKD}/10-netplan-lan0.network.d/more.conf; sh {SCRIPT} up")
     host.networkd()
-    host.comes_to(up, "a restart")
+    host.until("networkctl status wgnode-br0 | grep -F 10.2.0.53")
+    host.until("ip -4 addr show wgnode-br0 | grep -F 10.2.0.3/24")
+    host.settled()
+    in_bridge(host, "10.2.0.3/24")
     host.down()
-    host.until("ip -4 route show 10.77.0.0/16 dev lan0 | grep .")
+    host.until("ip -4 addr show lan0 | grep -F 10.2.0.3/24")
     assert host.shell("ls -d /run/systemd/network/* /run/wgnode* 2>/dev/null || true").splitlines() == [
         "/run/systemd/network/10-netplan-lan0.network"
     ]

@@ -1,9 +1,10 @@
 # Who configures the LAN interface, and what keeps them from taking it, the bridge and our taps back at a restart.
-# See docs/decisions/lan-managers.md. All but ifupdown's hooks is below /run: after a boot the host is configured as
+# See docs/decisions/lan-managers.md. All but hooks is below /run: after a boot the host is configured as
 # ever, and `up` comes after that.
 
 OURS=00-00-wgnode  # of .network files: the first that matches an interface is the one that counts
-NETWORKD=/run/systemd/network NETWORK_MANAGER=/run/NetworkManager/conf.d HOOKS=/etc/network
+NETWORKD=/run/systemd/network HOOKS=/etc/network
+NETWORK_MANAGER=/run/NetworkManager/conf.d DISPATCHER=/etc/NetworkManager/dispatcher.d
 RECORD=/run/wgnode-network
 
 runs() { # PROGRAM, its first 15 characters: in our own network, not in a container beside it
@@ -165,13 +166,19 @@ networkd_objects() {
         sed 's/:/, where systemd-networkd would go on to make a rule with /'
 }
 
-# --- NetworkManager: where it leaves LAN alone, as it must, it leaves alone the rest too ---
+# --- NetworkManager: where it leaves LAN alone, or LAN is its own bridge, it leaves alone the rest too ---
 
 NetworkManager_keep() {
     runs NetworkManager || return 0
+    names=interface-name:$WAN_TAP,interface-name:$LAN_TAP
+    [ "$(bridge)" = "$LAN" ] || names=$names,interface-name:$LAN,interface-name:$BRIDGE
     put "$NETWORK_MANAGER/$OWN.conf" "[device-$OWN]
-match-device=interface-name:$LAN,interface-name:$BRIDGE,interface-name:$WAN_TAP,interface-name:$LAN_TAP
+match-device=$names
 managed=0"
+    put "$DISPATCHER/$OWN" "#!/bin/sh
+# Written by wgnode, removed with it: when NetworkManager brings this interface up anew, our ports and routes are gone.
+[ \"\$1 \$2\" = $(quoted "$LAN up") ] && [ -e '$RECORD/$OWN' ] || exit 0
+exec sh '$SCRIPT' up" 755
 }
 
 NetworkManager_reload() {
@@ -182,7 +189,7 @@ NetworkManager_manages() {
     runs NetworkManager && nmcli --get-values GENERAL.STATE device show "$LAN" 2>/dev/null | grep -v unmanaged | grep -q .
 }
 
-NetworkManager_kept() { [ -e "$NETWORK_MANAGER/$OWN.conf" ]; }
+NetworkManager_kept() { [ -e "$NETWORK_MANAGER/$OWN.conf" ] && [ -x "$DISPATCHER/$OWN" ]; }
 
 # --- ifupdown: after it has brought LAN up, we move what it gave it; before it takes it down, we give it back ---
 
@@ -218,9 +225,11 @@ keep_lan() { changed=; networkd_bridge; networkd_lan; networkd_routes; reload_ma
 let_go() { # all, where the bridge goes too, or nothing
     changed=
     networkd_let_go "$1"
-    take_away "$NETWORK_MANAGER/$OWN.conf" "$HOOKS/if-up.d/$OWN" "$HOOKS/if-down.d/$OWN"
+    take_away "$NETWORK_MANAGER/$OWN.conf" "$DISPATCHER/$OWN" "$HOOKS/if-up.d/$OWN" "$HOOKS/if-down.d/$OWN"
     rmdir "$NETWORK_MANAGER" 2>/dev/null || true
 }
+
+forget() { let_go all; } # for an older network.sh that is to come back: managers see it at their next start
 
 reload_managers() {
     [ -z "$changed" ] || { networkd_reload; NetworkManager_reload; }

@@ -39,6 +39,7 @@ def change_of(paths: Paths) -> str:
 
 UNSET_ROUTES = 4  # the exit code of network.sh where all is up but routes that it has named
 Verb = Literal["up", "routes"]
+_KNOWS_MANAGERS = "\nlet_go() {"
 _BEGIN = """set -e; umask 077; new=$1 size=$2; shift 2; rm -f -- "$new.code"; cat >"$new"
 [ "$(stat -c %s -- "$new")" = "$size" ] || { echo "its data ended early" >&2; exit 1; }
 exec "$@\""""
@@ -113,7 +114,8 @@ def _undo(before: str | None, paths: Paths, settings: Mapping[str, str]) -> str:
                 cleanup,
             ]
         )
-    return f"{stop}\ncat >{script} <<'WGNODE_END'\n{before}WGNODE_END\nsh {script} up\n{cleanup}"
+    forget = "" if _KNOWS_MANAGERS in before else f"sh {new} forget\n"
+    return f"{stop}\n{forget}cat >{script} <<'WGNODE_END'\n{before}WGNODE_END\nsh {script} up\n{cleanup}"
 
 
 def _unit(paths: Paths) -> str:

@@ -89,6 +89,9 @@ def test_networkd_restarts_reloads_and_is_reconfigured(host: DistributionHost) -
     host.shell(f"sed -i s/10.2.0.3/10.2.0.1/ {NETWORKD}/20-lan.network; networkctl reload")
     host.comes_to(up, "as it was")
     host.down()
+    host.up()
+    host.comes_to(up, "our own unit's restart")
+    host.down()
     host.comes_to(before, "down")
 
 

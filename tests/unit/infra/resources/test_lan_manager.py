@@ -11,6 +11,7 @@ from infra.hosts.network import Network
 from infra.resources.hypervisor_host import HypervisorHost
 from tests.unit.infra.fake_host import said
 from tests.unit.infra.resources.hypervisor_case import NEWS, FakeHypervisor
+from wgnode.image.paths import PLAIN
 
 SITE = Network("wan0", "lan0", (), {})
 
@@ -85,3 +86,17 @@ def test_what_cannot_move_to_the_bridge_is_refused_before_anything_is_touched(ki
     checks = list(kind.foresee(host, kind.check(NEWS, {}), None))
     with pytest.raises(HostError, match=r"the route 10\.5"):
         checks[0]()
+
+
+@pytest.mark.parametrize(("before", "forgets"), [("#!/bin/sh\nolder\n", True), (None, False)])
+def test_an_undo_to_an_older_script_takes_away_what_that_does_not_know_of(kind, host, before, forgets):
+    inputs = kind.check(NEWS, {})
+    if before is None:  # as this version writes it
+        kind.create("it", inputs, False)
+        host.report = "networkd\n"
+    else:
+        host.files[PLAIN.network_script] = (before.encode(), 0o755, "root")
+    kind.create("it", inputs, False)
+    undoing = host.kept["/run/wgnode-undo/network.sh"].decode()
+    assert ("sh /run/wgnode-undo/network-new.sh forget\n" in undoing) == forgets
+    assert "sh /etc/wgnode/network.sh up" in undoing

@@ -170,6 +170,11 @@ class FirewallConfig(Model):
         description="true leaves alone what the host forwarded from the uplink before: ports that somebody on it"
         " forwards, such as Docker's published ones, and networks where it was a router already",
     )
+    leave_alone: list[Interface] | None = Field(
+        default=None,
+        description="interfaces of which nothing is judged, though they lead outside too, such as one of a management"
+        " network with a default route of its own",
+    )
 
 
 class SiteConfig(Model):
@@ -180,7 +185,7 @@ class SiteConfig(Model):
         min_length=1,
         description="the networks that SSH to the host comes from, such as 192.0.2.0/24; all others are locked out",
     )
-    uplink: Interface = Field(description="the host's interface to the internet")
+    uplink: Interface = Field(description="the interface that traffic leaves by: of a bridge and its port, the bridge")
     lan: LanConfig = Field(description="the host's LAN and the gateway's addresses in it")
     recipient_key: RecipientKey = Field(
         description="the site's private recipient key, a secret; `wgnode site new` makes it, or"

@@ -160,6 +160,7 @@ class NatFirewall(_Resource):
         forward: Input[Sequence[Any]] | None = None,
         keep: Input[bool] | None = None,
         forwarding: Input[Mapping[str, Any]] | None = None,
+        leave_alone: Input[Sequence[Input[str]]] | None = None,
         opts: ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -175,6 +176,7 @@ class NatFirewall(_Resource):
             "forward": forward,
             "keep": keep,
             "forwarding": forwarding,
+            "leaveAlone": leave_alone,
         }
         super().__init__(name, inputs, opts)
 

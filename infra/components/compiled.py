@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from ipaddress import ip_address
 from typing import Any
 
 import pulumi
@@ -22,6 +24,8 @@ class SiteError(pulumi.RunError):
 
 def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
     """The site's id and mesh, config and secrets (canonical JSON), routes of the host and whose, listenPort, endpoint.
+
+    `peers` are the addresses that other sites are called at, of those that have no name.
 
     Raises SiteError.
     """
@@ -49,9 +53,18 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
         "secrets": secrets.to_json().decode(),
         "routes": [asdict(route) for route in routes],
         "whose": {route.to: owners.get(route.to, "the tunnel") for route in routes},
+        "peers": _addresses(peer.endpoint for peer in node.peers),
         "listenPort": mesh.listen_port,
         "endpoint": mesh.sites[config.name].endpoint,
     }
+
+
+def _addresses(endpoints: Iterable[str | None]) -> list[str]:
+    found = set()
+    for endpoint in endpoints:
+        with suppress(ValueError):  # a name
+            found.add(str(ip_address((endpoint or "").rpartition(":")[0].strip("[]"))))
+    return sorted(found)
 
 
 def _opened(config: SiteConfig, mesh: Topology, bundle: str | None) -> Bundle:

@@ -67,11 +67,13 @@ class Site(pulumi.ComponentResource):
                 "transit": self._wanted.gateway.transit.to_dict(),
                 "routes": _plain(self._compiled, "routes"),
                 "whose": _plain(self._compiled, "whose"),
+                "peers": _plain(self._compiled, "peers"),
             },
             opts=self._after(*self._bootstrap()),
         )
 
     def _firewall(self, host: sdk.HypervisorHost) -> sdk.NatFirewall:
+        firewall = self._wanted.firewall.to_dict()
         return sdk.NatFirewall(
             f"{self._called}-firewall",
             **self._of,
@@ -82,7 +84,8 @@ class Site(pulumi.ComponentResource):
             management_networks=self._wanted.management_networks,
             ssh_port=self._wanted.host.ssh_port,
             forwarding=host.forwarding,
-            **self._wanted.firewall.to_dict(),
+            leave_alone=[self._wanted.lan.interface, *firewall.pop("leaveAlone", [])],
+            **firewall,
             opts=self._after(host),
         )
 

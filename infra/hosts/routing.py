@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -25,7 +25,10 @@ done 2>/dev/null"""
 
 @dataclass(frozen=True)
 class Route:
-    """`gateways` are its next hops, `metric` 0 where none is told; one that drops is of another `kind` than unicast."""
+    """`gateways` are its next hops, `metric` 0 where none is told; one that drops is of another `kind` than unicast.
+
+    `devices` are those of all next hops whose link is alive.
+    """
 
     to: Network
     kind: str = "unicast"
@@ -34,6 +37,7 @@ class Route:
     gateways: tuple[IPv4Address | IPv6Address, ...] = ()
     protocol: str = "boot"
     metric: int = 0
+    devices: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def connected(self) -> bool:
@@ -52,7 +56,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Rule:
-    """What packets it is for, and where it sends them: to a table, or to none (`action`).
+    """What packets it is for, and where it sends them: to a table, or to none (`action`); `raw` is all that `ip` says.
 
     `suppressed`: routes of that table with a prefix no longer than this don't count. `text` is as `ip rule` has it.
     """
@@ -67,6 +71,8 @@ class Rule:
     inverted: bool
     ordinary: bool  # asks for no mark, port, user or the like, which the LAN's packets don't have
     text: str
+    version: int = 4
+    raw: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ def _routes(text: str, version: int) -> Iterator[Route]:
             gateways=tuple(dict.fromkeys(ip_address(via) for via in vias if via)),
             protocol=str(raw.get("protocol", "boot")),
             metric=int(raw.get("metric", 0)),
+            devices=tuple(hop["dev"] for hop in hops if hop.get("dev") and "dead" not in hop.get("flags", ())),
         )
 
 
@@ -114,6 +121,8 @@ def _rules(text: str, version: int) -> Iterator[Rule]:
             inverted="not" in raw,
             ordinary=not strange,
             text=_rule_text(raw),
+            version=version,
+            raw=raw,
         )
 
 

@@ -19,7 +19,7 @@ _TABLE = ("rules", "chains", "order", "others")  # outputs that the table itself
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties, seen: Mapping[str, Any]) -> None:
     """Load the table, prove that we still get in, and only then make it permanent; of all that, what is to be done."""
-    found, paths = observed(seen, wanted.paths), wanted.paths
+    found, paths = observed(seen, inputs), wanted.paths
     differing = plan(wanted, found)
 
     def load(host: Host) -> None:

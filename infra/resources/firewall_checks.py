@@ -1,22 +1,63 @@
-"""What keeps a firewall from doing what is asked of it, each with the way out: an SSH port that we do not see, another
-firewall.
+"""What keeps a firewall from doing what is asked of it, each with the way out: an uplink that is none, an SSH port that
+we do not see, another firewall, a lock-out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
-from infra.hosts import firewalls
+from infra.hosts import firewalls, outside
 from infra.hosts.host import Host, HostError
 from infra.hosts.owners import Owner
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
-from infra.resources.firewall_state import paths_of, ssh_port
-from wgnode.firewall import nft
+from infra.resources.firewall_state import paths_of, ssh_port, way_of
+from wgnode.firewall import nft, unknown
 from wgnode.firewall.foreign import Foreign
 from wgnode.firewall.packet import Site
+from wgnode.firewall.rules import Firewall
+
+
+def require_uplink(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None:
+    """Raises HostError, before anything is changed, where no packet would come in under the uplink's name."""
+    if not (found := way_of(seen, inputs)).sound:
+        raise HostError(f"host {host.name}: {found.way_out}")
+
+
+def require_way_in(host: Host, firewall: Firewall, seen: Mapping[str, Any]) -> None:
+    """Raises HostError where the firewall would shut out whoever asks; an update proves that by a new connection."""
+    said = seen["ssh"]
+    if len(said) != 4:
+        return
+    client = _plain(said[0])
+    if client.is_loopback or any(client in one for one in firewall.management):
+        return
+    words = host.run(["ip", "-o", "route", "get", str(client)], check=False).stdout.split()
+    way = words[words.index("dev") + 1] if "dev" in words[:-1] else firewall.uplink
+    others = outside.facing(seen["routing"], firewall.uplink)
+    if way != firewall.uplink and (way not in others or not unknown.judges(firewall, way, client)):
+        return
+    alone = "" if way == firewall.uplink else f", or {way} to firewall.leaveAlone"
+    raise HostError(
+        f"host {host.name}: the firewall would lock us out: our SSH comes from {client}, which is in none of"
+        f" managementNetworks ({', '.join(map(str, firewall.management))}); add its network{alone} in the site's stack"
+        " file"
+    )
+
+
+def tell_of_others(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None:
+    """Which other interfaces lead outside too, hence are judged like the uplink."""
+    found = outside.facing(seen["routing"], inputs["uplink"])
+    if judged := [name for name in found if name not in inputs["leaveAlone"]]:
+        log(
+            f"{host.name}: {' and '.join(judged)} {'has' if len(judged) == 1 else 'have'} a route to the outside"
+            f" beside the uplink {inputs['uplink']}: what comes in there from public addresses is judged like the"
+            " uplink's (SSH from managementNetworks, firewall.allow); what is not to be judged goes into"
+            " firewall.leaveAlone in the site's stack file",
+            Severity.INFO,
+        )
 
 
 def require_ssh_port(host: Host, inputs: Properties, said: Sequence[str]) -> None:
@@ -77,3 +118,9 @@ def shut_by_others(host: Host, inputs: Properties, others: Iterable[Foreign]) ->
                 " or take it out of the site's stack file"
             )
     return ""
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """Without its zone, and IPv4 as such."""
+    parsed = ip_address(address.split("%")[0])
+    return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from infra.hosts import files, firewalls, owners, units
+from infra.hosts import files, firewalls, outside, owners, routing, units, uplink
 from infra.hosts.host import Host
+from infra.hosts.outside import Surroundings
 from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources import closing, forwarding, host_checks
@@ -75,19 +76,24 @@ def change_of(paths: Paths) -> str:
     return f"firewall-{paths.instance}" if paths.instance else "firewall"
 
 
-def desired(inputs: Properties) -> Wanted:
+def desired(inputs: Properties, around: Surroundings = Surroundings()) -> Wanted:  # noqa: B008 (frozen)
     """The table as a script, and as `observed` will describe it."""
-    paths, chains = paths_of(inputs), ruleset(firewall(inputs))
+    paths, chains = paths_of(inputs), ruleset(firewall(inputs, around))
     script = nft.script(chains, paths.table)
     contents = {
         paths.firewall_file: files.described(_sha256(script), 0o600),
         f"{units.DIRECTORY}/{paths.firewall_unit}": files.described(_sha256(unit_text(paths))),
     }
     running = {paths.firewall_unit: units.RUNNING}
-    return Wanted(paths, script, {**_outputs(nft.described(chains)), "files": contents, "units": running})
+    outputs = {**_outputs(nft.described(chains)), "files": contents, "units": running}
+    return Wanted(paths, script, {**outputs, "way": {inputs["uplink"]: uplink.SOUND}})
 
 
-def firewall(inputs: Properties) -> Firewall:
+def with_desired(inputs: Properties, around: Surroundings) -> Properties:
+    return {**inputs, **desired(inputs, around).outputs, "surroundings": around.outputs()}
+
+
+def firewall(inputs: Properties, around: Surroundings = Surroundings()) -> Firewall:  # noqa: B008 (frozen)
     transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
     return Firewall(
         uplink=inputs["uplink"],
@@ -103,6 +109,9 @@ def firewall(inputs: Properties) -> Firewall:
         forward=tuple(map(_forward, inputs.get("forward") or ())),
         keep=bool(inputs.get("keep")),
         before=forwarding.of(inputs),
+        left_alone=tuple(inputs.get("leaveAlone", ())),
+        inside=around.inside,
+        outside=around.outside,
     )
 
 
@@ -120,6 +129,7 @@ def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
             **firewalls.FIREWALLS,
             **host_checks.LISTENERS,
             **closing.QUERIES,
+            "routing": routing.QUERY,
             "owners": owners.QUERY,
             "file": files.content(paths.firewall_file),
             "files": files.metadata([paths.firewall_file, f"{units.DIRECTORY}/{paths.firewall_unit}"]),
@@ -129,11 +139,28 @@ def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
     )
 
 
-def observed(seen: Mapping[str, Any], paths: Paths = PLAIN) -> Properties:
-    """The table's rules by name, in order, and whether they would survive a reboot."""
+def observed(seen: Mapping[str, Any], inputs: Properties) -> Properties:
+    """The table's rules by name, in order, whether they would survive a reboot, and what has become of the uplink."""
+    paths, name = paths_of(inputs), inputs["uplink"]
     table = nft.observed(seen["ruleset"], paths.table) if seen["ruleset"] else nft.Table({}, {}, {})
     found = {path: files.describe(file) for path, file in seen["files"].items()}
-    return {**_outputs(table), "files": found, "units": seen["units"]}
+    outputs = {**_outputs(table), "files": found, "units": seen["units"]}
+    return {**outputs, "way": {name: way_of(seen, inputs).what}}
+
+
+def way_of(seen: Mapping[str, Any], inputs: Properties) -> uplink.Finding:
+    """Whether the uplink's packets come in under its name. Which way other sites are, HypervisorHost judges."""
+    transit = Transit.of(inputs["transit"].get("v4"), inputs["transit"].get("v6"))
+    tap, port = paths_of(inputs).transit_tap, inputs["listenPort"]
+    site = uplink.site_of(inputs["uplink"], "", tap, transit.guest, port)
+    return uplink.present(seen["links"], seen["routing"], site)
+
+
+def surroundings_of(seen: Mapping[str, Any], inputs: Properties, known: Surroundings) -> Surroundings:
+    """As they are now. An uplink that is none tells nothing of what is outside: then the `known` ones stay."""
+    if not way_of(seen, inputs).sound:
+        return known
+    return outside.surroundings(seen["routing"], inputs["uplink"])
 
 
 def plan(wanted: Wanted, found: Properties) -> list[str]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from ipaddress import (
-    IPv4Address,
     IPv4Interface,
-    IPv6Address,
     IPv6Interface,
     ip_address,
     ip_interface,
-    ip_network,
 )
 
 from infra.hosts import network
@@ -82,25 +79,6 @@ def require_port(host: Host, port: int, listeners: str, wireguard: str) -> None:
         )
 
 
-def require_way_in(host: Host, management: Iterable[str], uplink: str, said: Sequence[str]) -> None:
-    """Raises HostError where the firewall would shut out whoever asks; `said` as for the firewall's SSH port.
-
-    An update proves that by a new connection, and takes itself back.
-    """
-    if len(said) != 4:
-        return
-    client = _plain(said[0])
-    if client.is_loopback or any(client in ip_network(one) for one in management):
-        return
-    way = host.run(["ip", "-o", "route", "get", str(client)], check=False).stdout.split()
-    if way and uplink not in way[way.index("dev") + 1 : way.index("dev") + 2]:
-        return  # not by the uplink, which alone is judged
-    raise HostError(
-        f"host {host.name}: the firewall would lock us out: our SSH comes from {client}, which is in none of"
-        f" managementNetworks ({', '.join(management)}); add its network in the site's stack file"
-    )
-
-
 def require_own_address(host: Host, addresses: Iterable[str]) -> str:
     """What READ_LINKS says. Raises HostError where the host itself has an address that is to be its gateway's."""
     links = answer(host, Query(network.READ_LINKS, lambda said: said.stdout, check=True))
@@ -121,12 +99,6 @@ def _own_addresses(links: str) -> Iterator[tuple[str, IPv4Interface | IPv6Interf
     for link in json.loads(links):
         for entry in link["addr_info"]:
             yield link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}")
-
-
-def _plain(address: str) -> IPv4Address | IPv6Address:
-    """Without its zone, and IPv4 as such."""
-    parsed = ip_address(address.split("%")[0])
-    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _owner(line: str, port: int, wireguard: str) -> str:

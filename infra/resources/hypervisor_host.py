@@ -11,12 +11,25 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import facts, firewalls, lan_manager, network, network_change, owners, pool, supported, undo, units
+from infra.hosts import (
+    facts,
+    firewalls,
+    lan_manager,
+    network,
+    network_change,
+    owners,
+    pool,
+    supported,
+    undo,
+    units,
+    uplink,
+)
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.network import MissingInterface
 from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
+from infra.provider.log import Severity, log
 from infra.resources import (
     foreign_checks,
     forwarding,
@@ -40,6 +53,8 @@ from infra.resources.hypervisor_state import (
     observed,
     plan,
     traits_of,
+    uplink_site,
+    way_of,
 )
 from infra.resources.inputs import AddressText, HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from infra.resources.owner_judgement import Known
@@ -61,6 +76,7 @@ class NetworksInputs(Inputs):
     transit: TransitInputs = TransitInputs()
     routes: list[RouteInputs] = Field([])
     whose: dict[str, str] | None = Field(None, description="of the routes' networks, for messages: site 'cabin'")
+    peers: list[AddressText] = Field([], description="where the other sites are called; only to judge the uplink by")
 
 
 class HypervisorHostInputs(HostInputs):
@@ -112,6 +128,8 @@ class HypervisorHost:
             return None
         supported.warn_of(host.name, seen["release"])
         host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
+        if wrong := way_of(seen, uplink_site(inputs, traits.paths)).way_out:
+            log(f"host {host.name}: {wrong}", Severity.WARNING)
         overlap_checks.warn_of(host, inputs, desired(inputs, traits).network, seen)
         foreign_checks.warn_of(host, firewalls.of(seen, site_of(inputs, traits)))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
@@ -148,6 +166,7 @@ class HypervisorHost:
         if has_unknown(inputs) or not network.are_there(seen["links"], interfaces_of(inputs)):
             return
         wanted = desired(inputs, traits_of(seen, inputs, kept))
+        yield lambda: _tell_of_other_ways(host, seen, wanted)
         yield from overlap_checks.checks(host, inputs, wanted.network, seen)
 
     def require_replaceable(self, state: Properties) -> None:
@@ -209,11 +228,11 @@ class HypervisorHost:
 
 
 def _unnamed(inputs: Properties) -> Properties:
-    """Without what is for messages only: another name of another site changes nothing on this host."""
+    """Without what is for judging and messages only: another site's name or address changes nothing on this host."""
     networks = inputs.get("networks")
-    if not isinstance(networks, dict) or "whose" not in networks:
+    if not isinstance(networks, dict):
         return inputs
-    return {**inputs, "networks": {name: value for name, value in networks.items() if name != "whose"}}
+    return {**inputs, "networks": {name: one for name, one in networks.items() if name not in ("whose", "peers")}}
 
 
 def _whose(inputs: Properties) -> owner_judgement.Wanted:
@@ -224,8 +243,21 @@ def _whose(inputs: Properties) -> owner_judgement.Wanted:
     return owner_judgement.Wanted(owner, given["uplink"], tuple(map(str, transit.networks)), inputs["listenPort"])
 
 
+def _tell_of_other_ways(host: Host, seen: Mapping[str, Any], wanted: Wanted) -> None:
+    """What a site whose uplink is right does not reach by it, hence not at all."""
+    if others := uplink.partly(seen["routing"], wanted.site):
+        log(
+            f"host {host.name}: not by the uplink {wanted.site.uplink} but otherwise goes what is for"
+            f" {', '.join(others)}: the gateway's packets there are dropped",
+            Severity.WARNING,
+        )
+
+
 def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], traits: Traits) -> None:
     """Raises HostError, before anything is changed, for what cannot work."""
+    way = uplink_site(inputs, traits.paths)
+    if wrong := way_of(seen, way).way_out or uplink.lan_of_uplink(seen["links"], way):
+        raise HostError(f"host {host.name}: {wrong}")
     try:
         network.lan_bridge(seen["links"], interfaces_of(inputs, traits.paths))
     except MissingInterface as error:

@@ -11,14 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import facts, files, lan_manager, network, network_change, owners, packages, routing, system, units
+from infra.hosts import (
+    facts,
+    files,
+    lan_manager,
+    network,
+    network_change,
+    owners,
+    packages,
+    routing,
+    system,
+    units,
+    uplink,
+)
 from infra.hosts.host import Host
 from infra.hosts.network import MissingInterface, Network
 from infra.hosts.query import Query, ask
+from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources.compare import drift
 from wgnode.image.paths import IMAGES, PLAIN, STATE, USER, Paths
-from wgnode.topology.transit import Transit
+from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6, Transit
 
 FOUND = "/etc/wgnode/found.json"  # what deletion of the host's last gateway puts back
 SHARED_DIRECTORIES = {
@@ -80,6 +93,7 @@ class Wanted:
     network: Network
     files: Mapping[str, str]
     outputs: Properties
+    site: uplink.Site
 
 
 def desired(inputs: Properties, traits: Traits) -> Wanted:
@@ -104,10 +118,11 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
         "sysctls": values,
         "files": {path: _described(path, text, paths) for path, text in contents.items()},
         "units": {paths.network_unit: units.RUNNING},
+        "way": {net.uplink: uplink.SOUND},
         **network.described(net, traits.bridge),
     }
     outputs["links"] |= lan_manager.wanted(traits.manager, net.lan)
-    return Wanted(net, contents, outputs)
+    return Wanted(net, contents, outputs, uplink_site(inputs, paths))
 
 
 def directories(paths: Paths) -> dict[str, str]:
@@ -155,6 +170,21 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
     return {**seen, "lan": lan}
 
 
+def way_of(seen: Mapping[str, Any], site: uplink.Site) -> uplink.Finding:
+    """Whether the uplink is where traffic leaves."""
+    return uplink.judged(seen["links"], seen["routing"], site)
+
+
+def uplink_site(inputs: Properties, paths: Paths) -> uplink.Site:
+    """Beside routes that are not known yet, the transit's defaults are not filled in."""
+    given = inputs["networks"]
+    transit = given.get("transit", {"v4": DEFAULT_V4, "v6": DEFAULT_V6})
+    guests = () if has_unknown(transit) else Transit.of(transit.get("v4"), transit.get("v6")).guest
+    port, peers = inputs.get("listenPort", 0), given.get("peers", ())
+    port, peers = (0 if has_unknown(port) else port), (() if has_unknown(peers) else peers)
+    return uplink.site_of(given["uplink"], given["lanInterface"], paths.transit_tap, guests, port, peers)
+
+
 def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
     """What the host has of what is wanted, in the same shape."""
     found = {
@@ -164,6 +194,7 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
         "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
         "files": {path: files.describe(file) for path, file in seen["files"].items()},
         "units": seen["units"],
+        "way": {wanted.network.uplink: way_of(seen, wanted.site).what},
         **network.observed(seen["links"], seen["routes"], wanted.network),
     }
     found["links"] |= seen["lan"].described(wanted.network.lan)

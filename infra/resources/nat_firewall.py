@@ -7,24 +7,46 @@ transaction, which cuts nothing. Every change is taken back by the host unless a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from infra.hosts import pool, undo, units
 from infra.hosts.host import Connection, Host, OutOfTime
+from infra.hosts.outside import Surroundings
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
 from infra.resources import closing, firewall_change, host_checks, ownership
 from infra.resources.compare import changed_inputs
-from infra.resources.firewall_checks import firewalls_of, require_open, require_ssh_port, shut_by_others, tell_former
-from infra.resources.firewall_state import change_of, desired, differences, firewall, look, observed, paths_of
+from infra.resources.firewall_checks import (
+    firewalls_of,
+    require_open,
+    require_ssh_port,
+    require_uplink,
+    require_way_in,
+    shut_by_others,
+    tell_former,
+    tell_of_others,
+)
+from infra.resources.firewall_state import (
+    change_of,
+    desired,
+    differences,
+    firewall,
+    look,
+    observed,
+    paths_of,
+    surroundings_of,
+    with_desired,
+)
 from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from infra.resources.owner_judgement import Known
 from infra.resources.ownership import SiteInputs
 from wgnode.image.paths import INSTANCE
+
+InterfaceName = Annotated[str, Field(min_length=1, max_length=15)]
 
 
 class AllowInputs(Inputs):
@@ -71,6 +93,7 @@ class NatFirewallInputs(HostInputs):
     forward: list[ForwardInputs] | None = Field(None, description="what the uplink may reach behind the host")
     keep: bool | None = Field(None, description="leave alone what the host forwarded before us, and what is translated")
     forwarding: ForwardingInputs | None = Field(None, description="how the host forwarded before us, as it says itself")
+    leave_alone: list[InterfaceName] = Field([], description="interfaces of which nothing is judged, such as the LAN's")
 
 
 class NatFirewall:
@@ -84,14 +107,14 @@ class NatFirewall:
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with the rules that are wanted, so that a preview shows drift against them."""
         checked = validated(NatFirewallInputs, news)
-        return checked if has_unknown(checked) else {**checked, **desired(checked).outputs}
+        return checked if has_unknown(checked) else with_desired(checked, Surroundings.of(olds))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(
             old_inputs, news, NatFirewallInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
         )
         if not has_unknown(news):
-            changes += differences(desired(news).outputs, state)
+            changes += differences(desired(news, Surroundings.of(state)).outputs, state)
             changes += ownership.differences(state, news, "firewall")
         return Diff(tuple(changes))
 
@@ -104,7 +127,7 @@ class NatFirewall:
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host, paths = self._connect(connection(inputs)), paths_of(inputs)
         seen = look(host, paths)
-        found = observed(seen, paths)
+        found, around = observed(seen, inputs), surroundings_of(seen, inputs, Surroundings.of(state))
         owner = ownership.found(host, seen["owners"], "firewall", inputs, paths.instance)
         there = found["rules"] or found["files"] or ownership.claimed(seen["owners"], "firewall", state)
         if owner is None or not there:
@@ -112,12 +135,14 @@ class NatFirewall:
         if shut := shut_by_others(host, inputs, firewalls_of(seen, inputs)):
             log(shut, Severity.WARNING)
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
-        now = {**inputs, **found, **kept}
-        return now, {**inputs, **desired(inputs).outputs}
+        now = {**inputs, **found, **kept, "surroundings": around.outputs()}
+        return now, with_desired(inputs, around)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         known = Known.of(state, ownership.moved(state, inputs))
-        return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known)
+        if not preview:
+            return self._apply(id, inputs, known)
+        return {**with_desired(inputs, Surroundings.of(state)), **ownership.kept(state)}
 
     def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
         """What it will close also on a first preview, which does not know yet which of its host's gateways it is."""
@@ -129,11 +154,14 @@ class NatFirewall:
         yield lambda: ownership.foresee(host, "firewall", ownership.wanted(inputs), known)
         seen = look(host, paths)
         tell_former(host, inputs, seen)
+        around = surroundings_of(seen, inputs, Surroundings.of(state or {}))
+        yield lambda: require_uplink(host, inputs, seen)
         yield lambda: require_ssh_port(host, inputs, seen["ssh"])
         yield lambda: require_open(host, inputs, firewalls_of(seen, inputs))
         yield lambda: host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
-        yield lambda: closing.tell(host, seen, firewall(inputs), paths.table)
-        yield lambda: host_checks.require_way_in(host, inputs["managementNetworks"], inputs["uplink"], seen["ssh"])
+        yield lambda: closing.tell(host, seen, firewall(inputs, around), paths.table)
+        yield lambda: require_way_in(host, firewall(inputs, around), seen)
+        yield lambda: tell_of_others(host, inputs, seen)
 
     def delete(self, id: str, state: Properties) -> None:
         host, paths = self._connect(connection(state)), paths_of(state)
@@ -148,18 +176,22 @@ class NatFirewall:
         ownership.forget(host, "firewall", state, seen)
 
     def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:
-        to, wanted = connection(inputs), desired(inputs)
+        to, paths = connection(inputs), paths_of(inputs)
         host = self._connect(to)
         taken = ownership.judge(host, "firewall", ownership.wanted(inputs), known)
-        undo.settle(host, wanted.change)
-        seen = look(host, wanted.paths)
+        undo.settle(host, change_of(paths))
+        seen = look(host, paths)
+        require_uplink(host, inputs, seen)
+        around = surroundings_of(seen, inputs, Surroundings())
+        wanted = desired(inputs, around)
         require_ssh_port(host, inputs, seen["ssh"])
         require_open(host, inputs, firewalls_of(seen, inputs))
         host_checks.require_port(host, inputs["listenPort"], seen["listeners"], seen["wireguard"])
-        closing.tell(host, seen, firewall(inputs), wanted.paths.table)
+        closing.tell(host, seen, firewall(inputs, around), paths.table)
         owned = taken.stamp(host)
         try:
             firewall_change.apply(host, lambda: self._reconnect(to), wanted, inputs, seen)
-            return {**inputs, **observed(look(self._connect(to), wanted.paths), wanted.paths), **owned}
+            found = observed(look(self._connect(to), paths), inputs)
+            return {**inputs, **found, **owned, "surroundings": around.outputs()}
         except OutOfTime as error:  # with it there, or taken back by the host's own undo: the next read tells
-            raise Partial(id, {**inputs, **owned}, inputs, str(error)) from error
+            raise Partial(id, {**inputs, **owned, "surroundings": around.outputs()}, inputs, str(error)) from error

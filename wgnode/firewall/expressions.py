@@ -11,6 +11,7 @@ Network = IPv4Network | IPv6Network
 Expression = Mapping[str, Any]
 ACCEPT: Expression = {"accept": None}
 DROP: Expression = {"drop": None}
+MARK: Expression = {"meta": {"key": "mark"}}
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,16 @@ def merged(networks: Iterable[Network]) -> list[Network]:
     return list(collapse_addresses(networks))  # type: ignore[type-var]  # one family at a time
 
 
-def coming_from(interface: str) -> Expression:
+def coming_from(interface: Any) -> Expression:
     return match({"meta": {"key": "iifname"}}, interface)
 
 
 def going_to(interface: str) -> Expression:
     return match({"meta": {"key": "oifname"}}, interface)
+
+
+def set_mark(operator: str, bits: int) -> Expression:
+    return {"mangle": {"key": MARK, "value": {operator: [MARK, bits]}}}
 
 
 def established() -> Expression:
@@ -68,3 +73,6 @@ def sources(networks: Iterable[Network], version: int) -> Expression | None:
     """That a packet comes from one of them; None where none is of that version of IP."""
     mine = merged(network for network in networks if network.version == version)
     return match(payload(family(mine[0]), "saddr"), set_of([prefix(one) for one in mine])) if mine else None
+
+
+FROM_BRIDGE = match({"meta": {"key": "iifkind"}}, "bridge")

@@ -12,7 +12,7 @@ from wgnode.firewall.rules import PLAIN_TABLE, Chain
 
 _VERDICTS = ("accept", "drop", "masquerade", "return", "continue")
 _BARE = ("iifname", "oifname", "mark")  # keys of packets' own data that are written without "meta"
-_QUOTED = ("iifname", "oifname", "meta iifkind")
+_QUOTED = ("iifname", "oifname", "meta iifkind", "meta oifkind")
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ def _statement(expression: Expression) -> str:
         implied = body["op"] in ("==", "in") and "&" not in body["left"]
         operator = "" if implied else body["op"] + " "
         left = _value(body["left"])
+        if "fib" in body["left"] and body["right"] in (False, True):  # whether there is such a route
+            return f"{left} {operator}{'exists' if body['right'] else 'missing'}"
         quoted = left in _QUOTED
         return f"{left} {operator}{_value(body['right'], quoted)}"
     if kind == "dnat" and set(body) == {"family", "addr"}:

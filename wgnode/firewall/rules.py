@@ -1,8 +1,9 @@
 """What the firewall of a gateway's host lets through, as data: the one place where its rules are made.
 
-Only traffic of the uplink and of the link to the gateway is judged; every table that is not ours is left alone, and so
-is every other interface, but for ways that would be there only because we switch forwarding on. A gateway is trusted
-with nothing of its host's: it sends WireGuard's datagrams and gets them.
+Traffic of the uplink and of the link to the gateway is judged, and what comes from outside by an interface that the
+table does not know (unknown.py); every table that is not ours is left alone, and so is every other interface, but for
+ways that would be there only because we switch forwarding on. A gateway is trusted with nothing of its host's: it
+sends WireGuard's datagrams and gets them.
 Expressions are those of `nft --json` (libnftables-json(5)), so that what is wanted and what `nft -j` lists compare.
 """
 
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Literal
 
-from wgnode.firewall import forwards
+from wgnode.firewall import forwards, unknown
 from wgnode.firewall.expressions import (
+    FROM_BRIDGE,
+    MARK,
     Expression,
     Network,
     Rule,
@@ -25,6 +28,7 @@ from wgnode.firewall.expressions import (
     match,
     payload,
     prefix,
+    set_mark,
     set_of,
     sources,
     udp_to,
@@ -68,6 +72,8 @@ class Firewall:
     """`transit` are the networks of the link to the gateway, `guest` the gateway's addresses in them.
 
     `forward` and `keep` are what the uplink may reach behind the host, `before` how it forwarded without us.
+    `left_alone` are interfaces of which nothing is judged, as the LAN's; `inside` public networks that the host has by
+    others than those that lead outside, and `outside` private ones that it has by the uplink.
     """
 
     uplink: str
@@ -81,6 +87,9 @@ class Firewall:
     forward: tuple[Forward, ...] = ()
     keep: bool = False
     before: Before = AS_IT_WAS
+    left_alone: tuple[str, ...] = ()
+    inside: tuple[Network, ...] = ()
+    outside: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,23 @@ def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
         Chain("input-begin", "filter", -10, (_unmarked("input-begin", firewall.uplink),)),
         Chain("input-end", "filter", 10, (_drop_unmarked(firewall.uplink),)),
         Chain("input-after", "filter", 20, (_unmarked("input-after", firewall.uplink),)),
+        *_of_unknown(firewall),
     )
+
+
+def _of_unknown(firewall: Firewall) -> Iterable[Chain]:
+    """Each behind the one of the same hook that judges the uplink, by the same rules."""
+    may_reach = tuple(_let_in(firewall, "input-unknown", ()))
+    clear, dropped = (set_mark("&", 0xFFFFFFFF ^ LET_IN),), (match({"&": [MARK, LET_IN]}, 0), {"drop": None})
+    behind = (
+        ("input-unknown-begin", -9, (Rule("input-unknown-clear", clear),)),
+        ("input-unknown", 1, may_reach),
+        ("input-unknown-end", 11, (Rule("input-unknown-drop", dropped),)),
+        ("input-unknown-after", 21, (Rule("input-unknown-clear-after", clear),)),
+        ("forward-unknown", 1, tuple(_forward_unknown(firewall))),
+    )
+    for name, priority, rules in behind:
+        yield Chain(name, "filter", priority, (*unknown.left_alone(firewall, name), *rules))
 
 
 def _dnat(firewall: Firewall) -> Iterable[Rule]:
@@ -128,19 +153,8 @@ def _masquerade(firewall: Firewall) -> Iterable[Rule]:
 
 
 def _input(firewall: Firewall) -> Iterable[Rule]:
-    uplink = coming_from(firewall.uplink)
+    yield from _let_in(firewall, "input", (coming_from(firewall.uplink),))
     accept: Expression = {"accept": None}
-    let_in = (_mark("|", LET_IN), accept)
-    yield Rule("input-established", (uplink, established(), *let_in))
-    yield Rule("input-icmp", (uplink, match(payload("icmp", "type"), set_of(ICMP_TYPES)), *let_in))
-    yield Rule("input-icmpv6", (uplink, match(payload("icmpv6", "type"), set_of(ICMPV6_TYPES)), *let_in))
-    yield Rule("input-dhcp-v4", (uplink, match(payload("udp", "sport"), 67), udp_to(68), *let_in))
-    # A server may answer from any of its addresses, but to the one that the client asked from.
-    link_local = match(payload("ip6", "daddr"), prefix(ip_network("fe80::/10")))
-    yield Rule("input-dhcp-v6", (uplink, link_local, udp_to(546), *let_in))
-    yield from _open(firewall.uplink, "input-ssh", Allow("tcp", firewall.ssh_port, firewall.management))
-    for allowed in _by_port(firewall.allow):
-        yield from _open(firewall.uplink, f"input-allow-{allowed.protocol}-{allowed.port}", allowed)
     gateway = coming_from(firewall.transit_interface)
     icmpv6 = match(payload("icmpv6", "type"), set_of(GATEWAY_ICMPV6_TYPES))
     yield Rule("input-gateway-established", (gateway, established(), accept))
@@ -149,19 +163,36 @@ def _input(firewall: Firewall) -> Iterable[Rule]:
     yield Rule("input-gateway-drop", (gateway, {"drop": None}))
 
 
+def _let_in(firewall: Firewall, name: str, when: tuple[Expression, ...]) -> Iterable[Rule]:
+    """What may reach the host itself from outside."""
+    let_in: tuple[Expression, ...] = (set_mark("|", LET_IN), {"accept": None})
+    yield Rule(f"{name}-established", (*when, established(), *let_in))
+    yield Rule(f"{name}-icmp", (*when, match(payload("icmp", "type"), set_of(ICMP_TYPES)), *let_in))
+    yield Rule(f"{name}-icmpv6", (*when, match(payload("icmpv6", "type"), set_of(ICMPV6_TYPES)), *let_in))
+    yield Rule(f"{name}-dhcp-v4", (*when, match(payload("udp", "sport"), 67), udp_to(68), *let_in))
+    # A server may answer from any of its addresses, but to the one that the client asked from.
+    link_local = match(payload("ip6", "daddr"), prefix(ip_network("fe80::/10")))
+    yield Rule(f"{name}-dhcp-v6", (*when, link_local, udp_to(546), *let_in))
+    yield from _open(when, f"{name}-ssh", Allow("tcp", firewall.ssh_port, firewall.management))
+    for allowed in _by_port(firewall.allow):
+        yield from _open(when, f"{name}-allow-{allowed.protocol}-{allowed.port}", allowed)
+
+
 def _unmarked(name: str, uplink: str) -> Rule:
     """Before all and after all: somebody else's mark lets nothing in, and nobody sees ours, not even a socket."""
-    return Rule(name, (coming_from(uplink), _mark("&", 0xFFFFFFFF ^ LET_IN)))
+    return Rule(name, (coming_from(uplink), set_mark("&", 0xFFFFFFFF ^ LET_IN)))
 
 
 def _drop_unmarked(uplink: str) -> Rule:
-    return Rule("input-drop", (coming_from(uplink), match({"&": [_MARK, LET_IN]}, 0), {"drop": None}))
+    return Rule("input-drop", (coming_from(uplink), match({"&": [MARK, LET_IN]}, 0), {"drop": None}))
 
 
 def _forward(firewall: Firewall) -> Iterable[Rule]:
     uplink = coming_from(firewall.uplink)
     accept: Expression = {"accept": None}
     yield Rule("forward-established", (uplink, established(), accept))
+    # Frames that only pass the bridge which is the uplink, where br_netfilter shows them to this table.
+    yield Rule("forward-bridged", (uplink, going_to(firewall.uplink), FROM_BRIDGE, accept))
     to_gateway = going_to(firewall.transit_interface)
     translated = match({"ct": {"key": "status"}}, "dnat", "in")
     yield Rule("forward-wireguard", (uplink, to_gateway, udp_to(firewall.listen_port), translated, accept))
@@ -186,15 +217,29 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
     yield from forwards.closed(firewall.forward, others, firewall.before)
 
 
-def _open(uplink: str, name: str, allowed: Allow) -> Iterable[Rule]:
+def _forward_unknown(firewall: Firewall) -> Iterable[Rule]:
+    """Behind the host it reaches what the uplink does, but the gateway itself, which the rules before have closed."""
+    accept: Expression = {"accept": None}
+    yield Rule("forward-unknown-established", (established(), accept))
+    translated = match({"ct": {"key": "status"}}, "dnat", "in")
+    for number, pattern in enumerate(OTHER_GATEWAYS, 1):
+        if pattern != firewall.transit_interface:
+            yield Rule(f"forward-unknown-gateway-{number}", (going_to(pattern), translated, accept))
+    for rule in forwards.allowed(firewall.uplink, firewall.forward, firewall.keep, firewall.before):
+        yield Rule(rule.name.replace("forward", "forward-unknown", 1), rule.expressions[1:])
+    yield Rule("forward-unknown-bridged", (*unknown.ONLY_BRIDGED, accept))
+    yield Rule("forward-unknown-drop", ({"drop": None},))
+
+
+def _open(when: tuple[Expression, ...], name: str, allowed: Allow) -> Iterable[Rule]:
     """One rule, or one a family where sources are given."""
     port = match(payload(allowed.protocol, "dport"), allowed.port)
-    let_in: tuple[Expression, ...] = (_mark("|", LET_IN), {"accept": None})
+    let_in: tuple[Expression, ...] = (set_mark("|", LET_IN), {"accept": None})
     if not allowed.sources:
-        yield Rule(name, (coming_from(uplink), port, *let_in))
+        yield Rule(name, (*when, port, *let_in))
     for version in (4, 6):
         if source := sources(allowed.sources, version):
-            yield Rule(f"{name}-v{version}", (coming_from(uplink), source, port, *let_in))
+            yield Rule(f"{name}-v{version}", (*when, source, port, *let_in))
 
 
 def _by_port(allows: Iterable[Allow]) -> list[Allow]:
@@ -210,10 +255,3 @@ def _by_port(allows: Iterable[Allow]) -> list[Allow]:
         )
         for (protocol, port), same in sorted(ports.items())
     ]
-
-
-_MARK: Expression = {"meta": {"key": "mark"}}
-
-
-def _mark(operator: str, bits: int) -> Expression:
-    return {"mangle": {"key": _MARK, "value": {operator: [_MARK, bits]}}}

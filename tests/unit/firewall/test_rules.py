@@ -45,6 +45,9 @@ def firewall(name="site"):
         ),
         keep=case.get("keep", False),
         before=Before(tuple(before["versions"]), tuple(before["bridges"])),
+        left_alone=tuple(case.get("leftAlone", [])),
+        inside=tuple(map(ip_network, case.get("inside", []))),
+        outside=tuple(map(ip_network, case.get("outside", []))),
     )
 
 
@@ -162,10 +165,24 @@ def test_the_order_of_rules_counts():
 
 
 def test_only_the_uplink_and_the_link_to_the_gateway_are_judged():
-    for chain in ruleset(firewall()):
+    for chain in (one for one in ruleset(firewall()) if "unknown" not in one.name):
         for rule in chain.rules:
             text = nft.rule_text(rule.expressions)
             assert text.startswith(tuple(f'{way} "{name}" ' for way in ("iifname", "oifname") for name in JUDGED))
+
+
+def test_interfaces_and_sources_that_are_known_are_let_through_before_what_comes_from_outside_is_judged():
+    for chain in (one for one in ruleset(firewall("around")) if "unknown" in one.name):
+        texts = [nft.rule_text(rule.expressions) for rule in chain.rules]
+        named = [place for place, rule in enumerate(chain.rules) if rule.name.startswith(left_alone(chain.name))]
+        assert named == list(range(7))
+        assert texts[0] == 'iifname { "lan0", "lo", "vmbr0", "wan1", "wgnode-br0", "wgnode-wan" } accept'
+        assert all(text.endswith(" accept") for text in texts[:7])
+        assert not [text for text in texts[7:] if "iifname" in text], "whatever its interface"
+
+
+def left_alone(chain):
+    return tuple(f"{chain}-{what}" for what in ("known", "private", "inside"))
 
 
 @pytest.mark.parametrize(("chain", "way"), [("input", "iifname"), ("forward", "iifname"), ("forward", "oifname")])
@@ -203,7 +220,9 @@ def test_rule_names_are_unique_even_for_a_port_that_is_named_twice():
 
 def test_no_table_drops_what_comes_by_the_uplink_before_all_have_had_their_say():
     """Between their input chains, whatever their order, and after the bit was cleared of what others made of it."""
-    chains = {chain.name: chain for chain in ruleset(firewall()) if chain.hook == "input"}
+    chains = {
+        chain.name: chain for chain in ruleset(firewall()) if chain.hook == "input" and "unknown" not in chain.name
+    }
     assert [name for name, _ in sorted(chains.items(), key=lambda one: one[1].priority)] == [
         "input-begin",
         "input",
@@ -215,6 +234,12 @@ def test_no_table_drops_what_comes_by_the_uplink_before_all_have_had_their_say()
     assert all(text.endswith(f"mark set mark | {LET_IN} accept") for text in of_uplink)
     assert texts["input-begin"] == texts["input-after"] == [f'iifname "wan0" mark set mark & {~LET_IN & 0xFFFFFFFF}']
     assert texts["input-end"] == [f'iifname "wan0" mark & {LET_IN} == 0 drop']
+
+
+def test_what_is_unknown_is_judged_behind_each_chain_of_the_uplink_and_before_the_mark_is_cleared():
+    order = sorted((chain for chain in ruleset(firewall()) if chain.hook == "input"), key=lambda one: one.priority)
+    names = ("begin", "unknown-begin", "", "unknown", "end", "unknown-end", "after", "unknown-after")
+    assert [chain.name for chain in order] == ["-".join(filter(None, ("input", name))) for name in names]
 
 
 def test_each_gateway_s_table_lets_pass_what_another_s_translates_to_its_own_gateway():

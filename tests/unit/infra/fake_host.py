@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, owners, supported, system, undo, units
+from infra.hosts import facts, files, network, network_change, owners, routing, supported, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from infra.resources import image_use
 from wgnode.firewall import nft
@@ -49,6 +49,7 @@ class FakeHost:
             "lan0": link("lan0", "10.1.0.1/24"),
         }
         self.routes: dict[str, str] = {}
+        self.routing = ""  # as infra.hosts.routing asks for it
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
         self.table: tuple[Chain, ...] | None = None
         self.foreign: list[dict[str, Any]] = []
@@ -277,6 +278,8 @@ class FakeHost:
     def _sh(self, argv: list[str], input: bytes) -> Result:
         if "SSH_CONNECTION" in argv[2]:
             return said(self.ssh_connection + "\n")
+        if argv == routing.QUERY.argv:
+            return said(self.routing)
         if argv[2] == units.SHOW:
             overrides = [path for path in self.files if path.rpartition("/")[0].endswith(".service.d")]
             shown = self._systemctl(["systemctl", "show", *argv[4:]], b"")
@@ -318,6 +321,12 @@ def link(name: str, *addresses: str, kind: str | None = None, master: str | None
     if master:
         made["master"] = master
     return made
+
+
+def ways(*routes: dict[str, Any]) -> str:
+    """What a host says of its routes, all of IPv4 and in its main table."""
+    rules = [{"priority": 32766, "src": "all", "table": "main"}]
+    return f"{json.dumps([{'flags': [], **route} for route in routes])}\n--\n{json.dumps(rules)}\n--\n"
 
 
 def nft_listing(chains: Sequence[Chain]) -> list[dict[str, Any]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from infra.hosts.host import Host
+from infra.hosts.host import Host, Result
 from infra.hosts.query import Query, ask
-from wgnode.firewall.foreign import PLAIN_SITE, Foreign, foreign, legacy, saved
+from wgnode.firewall.foreign import PLAIN_SITE, Foreign, foreign, legacy, saved, unread
 from wgnode.firewall.packet import FAMILIES, Family, Site
 from wgnode.firewall.walk import Language, Table
 
@@ -24,10 +25,24 @@ _IPTABLES = """for f in ip ip6; do
         [ "$(cat "$b" 2>/dev/null || echo 0)" = 0 ] || echo "# shown $f $b"
     done
 done; true"""
+_NO_PROGRAM = 127
 FIREWALLS: dict[str, Query[Any]] = {
-    "ruleset": Query(["nft", "-j", "list", "ruleset"], lambda said: said.stdout if said.code == 0 else ""),
+    "ruleset": Query(["nft", "-j", "list", "ruleset"], lambda said: _listing(said)),
     "iptables": Query(["sh", "-c", _IPTABLES], lambda said: said.stdout),
 }
+
+
+def _listing(said: Result) -> str:
+    """Empty where there is no nft. What an nft cannot list, as that of Debian 12 dies of some sets of newer ones, is a
+    listing of nothing that says so."""
+    if said.code == _NO_PROGRAM or "not found" in said.stderr:
+        return ""
+    try:
+        json.loads(said.stdout)
+    except ValueError:
+        reason = said.stderr.strip() or f"it exited with {said.code}"
+        return json.dumps({"nftables": [], "unread": reason[-200:]})
+    return said.stdout
 
 
 def foreign_firewalls(host: Host, site: Site = PLAIN_SITE) -> list[Foreign]:
@@ -40,6 +55,8 @@ def of(answers: Mapping[str, Any], site: Site = PLAIN_SITE) -> list[Foreign]:
     found = answers["iptables"]
     site = replace(site, bridged=frozenset(family for family in FAMILIES if _shown(found, family, site.bridge)))
     others = foreign(answers["ruleset"], site, by_iptables(answers, "nft "))
+    if answers["ruleset"] and (reason := json.loads(answers["ruleset"]).get("unread")):
+        others.append(unread(reason, site))
     for family, rules in _parts(found, ""):
         others += legacy(rules, family, site)
     return others

@@ -59,7 +59,7 @@ class Foreign:
     @property
     def way_out(self) -> str:
         """Commands that let the gateway through, in the language of whoever made the table."""
-        return way_out(self._block(), self.site)
+        return way_out(self._block(), self.site) if self.whole else "see what `nft list ruleset` says on the host"
 
     def way_in(self, port: int, protocol: str = "tcp") -> str:
         """Commands that open a port of the host."""
@@ -90,6 +90,11 @@ def legacy(rules: str, family: str, site: Site | str = PLAIN_SITE) -> list[Forei
 def saved(rules: str, family: str, language: Language = "iptables") -> list[Table]:
     """From `iptables-save`."""
     return iptables_reader.tables(rules, family, language)
+
+
+def unread(reason: str, site: Site = PLAIN_SITE) -> Foreign:
+    """What stands for rules that nft cannot list, whatever they are."""
+    return Foreign("nft", "ruleset", f"cannot be listed ({reason})", "forward", None, site, unsure=tuple(paths(site)))
 
 
 def judged(tables: Iterable[Table], site: Site | str) -> Iterator[Foreign]:

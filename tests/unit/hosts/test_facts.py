@@ -5,6 +5,7 @@ import json
 import pytest
 
 from infra.hosts import facts, network
+from infra.hosts.host import Result
 from tests.unit.infra.fake_host import FakeHost, failed, said
 
 
@@ -69,6 +70,25 @@ def test_a_bare_host_without_iproute_and_nftables_has_facts_too():
 
     found = facts.read(Bare(None, "", said()))
     assert (found.interfaces, found.foreign_firewalls, found.qemu) == ((), (), "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Result(139, "", ""), "it exited with 139"),
+        (failed("netlink: Error"), "netlink: Error"),
+        (said("{"), "exited with 0"),
+    ],
+)
+def test_rules_that_nft_cannot_list_are_not_sure(answer, reason):
+    class Unlisted(FakeKvmHost):
+        def _nft(self, argv, input):
+            return answer
+
+    (found,) = facts.read(Unlisted(None, "", said())).foreign_firewalls
+    assert reason in str(found)
+    assert not found.dropped
+    assert found.unsure
 
 
 def test_old_iptables_count_as_a_firewall_of_another():

@@ -21,12 +21,15 @@ def bridges(links: str) -> list[str]:
 
 
 def before(found: str | None, sysctls: Mapping[str, str], links: str) -> Properties:
-    """As HypervisorHost says it, and NatFirewall takes it: the versions of IP, and the bridges of then."""
+    """As HypervisorHost says it, and NatFirewall takes it: the versions of IP, and the bridges of then.
+
+    Where an older version has not written down the bridges, there are none: what has come since is not to be cut.
+    """
     kept: dict[str, Any] = json.loads(found) if found else {}
     values = {**sysctls, **kept.get("sysctls", {})}
     return {
         "versions": [version for version, name in SYSCTLS.items() if values.get(name, "0") != "0"],
-        "bridges": kept.get("bridges") or bridges(links),
+        "bridges": bridges(links) if found is None else kept.get("bridges", []),
     }
 
 

@@ -175,6 +175,15 @@ def test_addresses_are_compared_as_networks():
         assert found == ((set(), {ROUTED}) if dropped is None else (dropped, set()))
 
 
+def test_whoever_drops_addresses_that_nobody_has_drops_nothing_of_ours():
+    base = chain("mine", "fwd", "forward", "accept", family="inet")
+    to = {"payload": {"protocol": "ip6", "field": "daddr"}}
+    for address, length, sure in (("2002:a00::", 24, True), ("::", 96, True), ("2001:db8::", 32, False)):
+        bogus = match(to, {"set": [{"prefix": {"addr": address, "len": length}}]})
+        found = foreign(listing(base, rule("mine", "fwd", bogus, DROP, family="inet")), SITE)
+        assert (found == []) is sure
+
+
 def test_verdict_maps_jumps_gotos_and_returns_are_followed():
     inner = chain("filter", "lan", family="inet")
     jump = {

@@ -201,7 +201,11 @@ def test_port_forwards_of_iptables_are_read(line, found):
 def test_how_a_host_forwarded_before_is_what_was_written_down_then():
     links = json.dumps([link("br1", kind="bridge"), link("wgnode-br0", kind="bridge"), link("eth0")])
     assert forwarding.before(None, ON, links) == {"versions": [4, 6], "bridges": ["br1"]}
-    off = json.dumps({"sysctls": {"net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0"}, "bridges": []})
-    assert forwarding.before(off, ON, "[]") == {"versions": [], "bridges": []}
+    off = {"sysctls": {"net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0"}, "bridges": ["br2"]}
+    assert forwarding.before(json.dumps(off), ON, links) == {"versions": [], "bridges": ["br2"]}
+    off["bridges"] = []
+    assert forwarding.before(json.dumps(off), ON, links) == {"versions": [], "bridges": []}
+    del off["bridges"]
+    assert forwarding.before(json.dumps(off), ON, links) == {"versions": [], "bridges": []}, "of an older version"
     assert forwarding.of({}) == Before((4, 6), ())
     assert forwarding.of({"forwarding": {"versions": [6.0], "bridges": ["br1"]}}) == Before((6,), ("br1",))

@@ -355,3 +355,14 @@ def test_unknown_routes_are_not_judged_at_preview(kind):
     old, _, state = created(kind)
     news = kind.check({**NEWS, "networks": {**NEWS["networks"], "routes": UNKNOWN}}, old)
     assert [one.path for one in kind.diff(state, old, news).changes] == ["networks.routes"]
+
+
+def test_it_says_how_the_host_forwarded_before_it_was_switched_on(kind, host):
+    host.sysctls["net/ipv6/conf/all/forwarding"] = "1"
+    host.links["br1"] = link("br1", kind="bridge")
+    inputs, id, state = created(kind)
+    assert host.sysctls["net/ipv4/ip_forward"] == "1"
+    assert state["forwarding"] == {"versions": [6], "bridges": ["br1", "wgnode-br0"]}
+    host.links["docker0"] = link("docker0", kind="bridge")
+    assert kind.read(id, state, inputs)[0]["forwarding"] == state["forwarding"]
+    assert kind.create("host", inputs, True)[1]["forwarding"] is UNKNOWN

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import network, pool, undo
+from infra.hosts import network, pool, probe, undo
 from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoRoot, NoShell
 from infra.provider.kind import Partial
 from infra.resources import successor
@@ -59,6 +59,11 @@ def test_both_resources_come_up_clean_and_leave_the_host_as_it_was_found(site: S
     assert host_state["facts"]["interfaces"] == ["lan0", "wan0"]
     assert "10.99.0.0/24 via" in site.shell("ip route")
     assert lab.ping(f"{site.name}.client", site.lan["host"][0].split("/")[0]), "the LAN reaches its router"
+    clients = {"berlin": ["10.1.0.100", "fd00:10:1::100"], "cabin": ["10.2.0.100", "fd00:10:2::100"]}[site.name]
+    found = site.run(
+        lambda: probe.holders(pool.connect(connection(host_inputs)), clients, tap="wgnode-lan", lan="lan0")
+    )
+    assert sorted(found) == clients, "asked of the LAN, as before a gateway takes an address"
     assert site.snapshot() != before
     site.clean()
     assert site.snapshot() == before

@@ -129,7 +129,10 @@ plan_routes() {
             to = $1 ~ /^[a-z]+$/ && $1 != "default" ? $2 : $1
             split("", has)
             for (i = 2; i < NF; i++) if ($i ~ /^(via|dev|proto|metric)$/) has[$i] = $(i + 1)
-            if (has["proto"] != proto) { if (to in via && has["metric"] + 0 <= metric) taken[to] = $0; next }
+            if (has["proto"] != proto) {
+                if (to in via && has["via"] != via[to] && has["metric"] + 0 <= metric) taken[to] = $0
+                next
+            }
             if (to in via && has["via"] == via[to] && has["dev"] == device && has["metric"] == metric) { kept[to]; next }
             gone = "route del " to " via " has["via"] " dev " has["dev"] " proto " proto " metric " has["metric"] + 0
             if (to in via && has["metric"] == metric) before[to] = gone; else after[++count] = gone

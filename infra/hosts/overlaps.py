@@ -12,7 +12,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 from typing import Any
 
 from infra.hosts.network import METRIC, PROTOCOLS, lan_names
@@ -126,9 +126,11 @@ def _same_places(index: _Index, host: There) -> Iterator[Overlap]:
 
 
 def _same_routes(index: _Index, host: There) -> Iterator[Overlap]:
-    """One with a worse metric than ours is a fallback."""
+    """One with a worse metric than ours is a fallback, one to our gateway says what ours says."""
+    hops = {ip_network(to): ip_address(via) for to, via in host.own.routes.items()}
     for route in _routes(host):
-        if route.kind in _SENDING and not _another_gateways(route) and not (route.table == MAIN and _behind(route)):
+        harmless = (route.table == MAIN and _behind(route)) or route.gateways == (hops.get(route.to),)
+        if route.kind in _SENDING and not _another_gateways(route) and not harmless:
             for wanted in index.overlapping(route.to):
                 if wanted.network == route.to:
                     yield Overlap(wanted, Held(route.to, f"it has the route {route}"))

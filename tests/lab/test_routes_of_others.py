@@ -61,13 +61,15 @@ def test_a_route_of_the_host_is_never_taken_but_named_while_all_others_are_set()
         assert host.snapshot() == pristine
 
 
-def test_a_route_behind_ours_is_the_hosts_fallback_and_stays() -> None:
-    fallback = "; ip route add blackhole 10.3.0.0/24 metric 4000000"
+def test_a_route_behind_ours_or_to_the_gateway_is_the_hosts_own_and_stays() -> None:
+    fallback = "; ip route add blackhole 10.3.0.0/24 metric 4000000; ip route add 10.99.0.0/24 via 10.2.0.2"
     with bare_host(HOME + fallback) as host:
         assert host.script(with_routes(**{"10.3.0.0/24": "10.2.0.2"})).returncode == 0
         assert "via 10.2.0.2 dev wgnode-br0" in host.shell("ip route get 10.3.0.9")
         host.script(BEFORE)
-        assert "blackhole 10.3.0.0/24" in host.shell("ip route")
+        routes = host.shell("ip route")
+        assert "blackhole 10.3.0.0/24" in routes
+        assert "10.99.0.0/24 via 10.2.0.2 dev wgnode-br0 \n" in routes
 
 
 def test_an_uplink_that_gets_the_network_of_another_site_later_is_not_cut_off() -> None:

@@ -15,7 +15,7 @@ from infra.hosts.network import Network
 from infra.hosts.overlaps import There, Wanted
 from tests.unit.infra.fake_host import link
 
-OWN = Network("wan0", "lan0", ("172.31.255.253/30",), {})
+OWN = Network("wan0", "lan0", ("172.31.255.253/30",), {"10.2.0.0/24": "10.1.0.2"})
 RULES = [
     {"priority": 0, "src": "all", "table": "local"},
     {"priority": 32766, "src": "all", "table": "main"},
@@ -169,6 +169,7 @@ def test_the_other_end_of_a_point_to_point_address_is_where_the_host_is():
         {"routes": [route("10.2.0.0/24", type="blackhole", metric=4000000)]},
         {"routes": [route("10.2.0.0/24", gateway="192.168.1.9", dev="wan0", metric=30001)]},
         {"routes": [route("10.2.0.0/24", gateway="10.1.0.2", dev="wgnode-br0", protocol="119", metric=30000)]},
+        {"routes": [route("10.2.0.0/24", gateway="10.1.0.2", dev="lan0", protocol="static")]},
         {"routes": [route("10.2.0.0/24", gateway="10.1.0.3", dev="wgnode-br0", protocol="120", metric=30000)]},
         {"routes": [connected("10.2.0.0/16", "lan0")], "wanted": "10.3.0.0/24"},
         {"links": [link("wgnode-wan", "10.2.0.1/30", kind="tun")], "routes": [connected("10.2.0.0/30", "wgnode-wan")]},

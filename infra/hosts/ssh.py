@@ -15,10 +15,11 @@ from typing import cast
 
 import paramiko
 
-from infra.hosts import dialling, greeting, private_key
-from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from infra.hosts import dialling, private_key
+from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused, ShutOut
 from infra.hosts.watchdog import Watchdog
 from infra.provider import deadline
+from wgnode import greeting
 
 # With what the engine needs itself, a command ends within 10 s for a host that is away, whichever way it is.
 CONNECT_TIMEOUT = 5.0  # seconds for name and TCP
@@ -148,8 +149,9 @@ def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> 
         _abandon(transport)
         if not isinstance(error, paramiko.SSHException | OSError | EOFError):
             raise
-        server = f"host {name_of(connection)}: port {connection.port}"
-        raise greeting.error(server, heard.lines, str(error) or "it ended the connection") from None
+        why = greeting.meaning(heard.lines, str(error) or "it ended the connection")
+        refused = ShutOut if greeting.shuts_out(heard.lines) else HostUnreachable
+        raise refused(f"host {name_of(connection)}: port {connection.port} answers{why}") from None
     return transport
 
 

@@ -9,11 +9,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 import paramiko
 
-from wgnode import yamlfile
+from wgnode import greeting, yamlfile
 from wgnode.cli.stackfile import with_host_keys
 
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
@@ -91,7 +92,8 @@ def _fetch_one(address: str, port: int, kind: str) -> HostKey | None:
         connection = socket.create_connection((address, port), timeout=TIMEOUT)
     except OSError as error:
         raise click.ClickException(f"{address} port {port}: no SSH connection ({error.strerror or error})") from None
-    transport = paramiko.Transport(connection)
+    heard = greeting.Heard(connection)
+    transport = paramiko.Transport(cast(socket.socket, heard))
     try:
         transport.get_security_options().key_types = (kind,)
         transport.start_client(timeout=TIMEOUT)
@@ -99,7 +101,8 @@ def _fetch_one(address: str, port: int, kind: str) -> HostKey | None:
     except paramiko.ssh_exception.IncompatiblePeer:
         return None
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise click.ClickException(f"{address} port {port}: no SSH host key to be had ({error})") from None
+        why = greeting.meaning(heard.lines, str(error) or "it ended the connection")
+        raise click.ClickException(f"{address} port {port} answers{why}") from None
     finally:
         transport.close()
     return HostKey(key.get_name(), key.asbytes())

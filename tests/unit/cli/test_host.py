@@ -103,6 +103,30 @@ def test_a_host_that_does_not_answer_is_named() -> None:
     assert f"127.0.0.1 port {port}: no SSH connection (Connection refused)" in answer.output
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"Not allowed at this time\r\n", "answers 'Not allowed at this time': its sshd takes nobody"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "but not as an SSH server should (it said 'HTTP/1.1 400 Bad Request')"),
+        (b"", "but not as an SSH server should ("),
+    ],
+)
+def test_what_a_server_says_instead_of_ssh_is_told(said: bytes, told: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            taken, _ = listener.accept()
+            taken.sendall(said)
+            taken.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        answer = CliRunner().invoke(command, ["scan", "127.0.0.1", "--port", str(port)])
+    assert answer.exit_code == 1
+    assert f"127.0.0.1 port {port} answers" in answer.output
+    assert told in answer.output
+
+
 def test_a_key_type_that_the_host_lacks_puts_no_traceback_on_the_terminal(ssh_server: int) -> None:
     argv = [
         sys.executable,

@@ -294,7 +294,7 @@ def test_a_server_that_takes_connections_and_says_nothing_is_unreachable_within_
         (b"220 mail ESMTP\r\n", r"answers, but not as an SSH server should \(it said '220 mail ESMTP'\)"),
         (b"\x1b[31mred\x00\r\n" + b"x" * 5000, r"should \(it said '\[31mred'\)"),
         (b"", r"should \((Error reading|it ended|EOF)"),
-        (b"SSH-1.5-old\r\n", r"should \(Incompatible version \(1.5 instead of 2.0\)"),
+        (b"Welcome\r\nSSH-1.5-old\r\n", r"should \(Incompatible version \(1.5 instead of 2.0\)"),
     ],
 )
 def test_what_a_server_says_instead_of_ssh_is_told_with_what_it_means(connection, said, told):

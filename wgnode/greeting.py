@@ -5,14 +5,12 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from infra.hosts.host import HostUnreachable, ShutOut
-
 _KEPT = 400  # bytes; more is no greeting
 _SHOWN = 100  # characters
-_MEANINGS: tuple[tuple[str, type[HostUnreachable], str], ...] = (
+_SHUT_OUT = "Not allowed at this time"
+_MEANINGS = (
     (
-        "Not allowed at this time",
-        ShutOut,
+        _SHUT_OUT,
         # sshd_config(5), PerSourcePenalties, which is on since OpenSSH 9.8 (Debian 13): each login that fails counts
         # 5 s, each connection that ends before a login 1 s, and from 15 s on it answers like this while they last.
         "its sshd takes nobody from this address for a while, after logins that failed or connections that tried none,"
@@ -22,7 +20,6 @@ _MEANINGS: tuple[tuple[str, type[HostUnreachable], str], ...] = (
     ),
     (
         "Exceeded MaxStartups",
-        HostUnreachable,
         "its sshd has as many logins under way as it takes at once (MaxStartups in its sshd_config); run it again, and"
         " if it stays so, see there who connects (`ss -tn sport = :ssh`)",
     ),
@@ -47,18 +44,23 @@ class Heard:
 
     @property
     def lines(self) -> list[str]:
-        """Those before the one by which SSH begins, printable."""
-        text = self._first.partition(b"SSH-")[0].decode(errors="replace")
+        """Printable; none where SSH began, as it may after a few lines: then they are not why it ended."""
+        text = "" if b"SSH-" in self._first else self._first.decode(errors="replace")
         return ["".join(sign for sign in line if sign.isprintable()) for line in text.splitlines() if line.strip()]
 
 
-def error(server: str, lines: list[str], failure: str) -> HostUnreachable:
-    """Why there is no SSH, from what a server said before it ended; `server` is such as "host x: port 22".
+def meaning(lines: list[str], failure: str) -> str:
+    """Why there is no SSH, from what a server said before it ended: how "port 22 answers" goes on.
 
     `failure` is what we met, where it said nothing.
     """
-    for text, kind, cause in _MEANINGS:
+    for text, cause in _MEANINGS:
         if any(text in line for line in lines):
-            return kind(f"{server} answers {text!r}: {cause}")
+            return f" {text!r}: {cause}"
     said = f"it said {lines[0][:_SHOWN]!r}" if lines else failure
-    return HostUnreachable(f"{server} answers, but not as an SSH server should ({said})")
+    return f", but not as an SSH server should ({said})"
+
+
+def shuts_out(lines: list[str]) -> bool:
+    """Whether it is an sshd that takes nobody from our address for a while."""
+    return any(_SHUT_OUT in line for line in lines)

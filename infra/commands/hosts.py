@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from infra.commands.stacks import Found, SiteStack, each
 from infra.errors import ExplainedError
-from infra.hosts.host import HostUnreachable
+from infra.hosts.host import HostError, HostUnreachable
 from infra.hosts.ssh import name_of
 
 WAIT = 10.0
@@ -19,11 +19,14 @@ def ask_all(
     sites: Iterable[SiteStack], ask: Callable[[SiteStack], Found], wait: float = WAIT
 ) -> list[Found | ExplainedError]:
     """`ask(site)` of each, in order, or the error that says why there is no answer; `wait` in seconds a host."""
-    return each(sites, lambda site: _bounded(ask, site, wait), AT_ONCE)
+    return each(sites, lambda site: bounded(ask, site, wait), AT_ONCE)
 
 
-def _bounded(ask: Callable[[SiteStack], Found], site: SiteStack, wait: float) -> Found:
-    """In a thread of its own, which is left behind when it takes too long: its process ends soon anyway."""
+def bounded(
+    ask: Callable[[SiteStack], Found], site: SiteStack, wait: float = WAIT, late: type[HostError] = HostUnreachable
+) -> Found:
+    """In a thread of its own, which is left behind when it takes longer than `wait` seconds: its process ends soon
+    anyway. Raises what `ask` raises, or `late`."""
     answer: list[Found] = []
     raised: list[BaseException] = []
 
@@ -39,5 +42,5 @@ def _bounded(ask: Callable[[SiteStack], Found], site: SiteStack, wait: float) ->
     if raised:
         raise raised[0]
     if not answer:
-        raise HostUnreachable(f"host {name_of(site.connection)}: no answer within {wait:g} s")
+        raise late(f"host {name_of(site.connection)}: no answer within {wait:g} s")
     return answer[0]

@@ -1,19 +1,24 @@
-"""What a site's gateway says of itself, beside what its host was told to run; and what of it is wrong."""
+"""What a site's gateway says of itself, and what is wrong with the site: gateway, host and sessions.
+
+Whether what is on the host is as wanted is judged by its resources (site_parts.py), the node's configuration with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Any
 
+from infra.commands import part_words
+from infra.commands.site_parts import Part
+from infra.errors import ExplainedError
 from infra.hosts import owners
-from infra.hosts.host import Host
+from infra.hosts.host import Host, HostUnreachable, NoEntry
 from infra.hosts.query import answer
 from wgnode.hostd.said import answered, believed
 from wgnode.image import layers
 from wgnode.image.units import instance_option
-from wgnode.nodeconfig import NodeConfig, PeerConfig, encode_key
+from wgnode.nodeconfig import NodeConfig
 
 HANDSHAKE_LIMIT = 180.0
 """Seconds after which a session can't be used any more (REJECT_AFTER_TIME): no packet passes without a newer one."""
@@ -52,8 +57,9 @@ class Peer:
 @dataclass(frozen=True)
 class SiteStatus:
     """`image`, `wanted` (on the host's disk), `loaded`, `applied` and `live` are digests, "" where unknown; `uptime` is
-    in seconds. `status` is hostd's word for the guest, or "away" for a host that did not answer. `dataplane` is "fast"
-    or "python", "" where no node runs."""
+    in seconds. `status` is hostd's word for the guest, or "away" for a host that did not answer, "refused" for one that
+    does not let us in, "unknown" where nobody could ask. `parts` is what of the host is as its stack has it, empty
+    where that is not known. `dataplane` is "fast" or "python", "" where no node runs."""
 
     stack: str
     site: str
@@ -68,15 +74,22 @@ class SiteStatus:
     uptime: float | None = None
     dataplane: str = ""
     peers: tuple[Peer, ...] = field(default=())
+    parts: tuple[Part, ...] = ()
 
     @property
     def healthy(self) -> bool:
         return not self.problems
 
 
-def away(stack: str, site: str, host: str, error: Exception) -> SiteStatus:
+def unasked(stack: str, site: str, host: str, error: Exception) -> SiteStatus:
     """The row of a site that can't be asked."""
-    return SiteStatus(stack, site, host, "away", (str(error),))
+    return SiteStatus(stack, site, host, _why_not(error), (str(error),))
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, HostUnreachable):
+        return "away"
+    return "refused" if isinstance(error, NoEntry) else "unknown"
 
 
 @dataclass(frozen=True)
@@ -104,12 +117,14 @@ def ask(host: Host, site: str) -> Answer:
         return Answer(report, digest, None, f"{paths.config_layer} is damaged ({error})")
 
 
-def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteStatus:
-    """`now` in seconds since 1970."""
+def judge(
+    stack: str, site: str, host: str, answer: Answer, parts: tuple[Part, ...] | ExplainedError, now: float
+) -> SiteStatus:
+    """`parts` is what was found on the host, or why it is not known; `now` in seconds since 1970."""
     health, config = believed(answer.health) if answer.health else {}, answer.config
     status = str(health.get("status") or "none")
     peers = tuple(_peer(raw, config, now) for raw in health.get("peers") or ())
-    problems = [*_gateway_problems(status, health, config), *(_differences(config, health) if config else ())]
+    problems = [*_gateway_problems(status, health), *_part_problems(parts)]
     if answer.damage:
         problems.append(f"{answer.damage}; `pulumi up` of its stack writes it anew")
     return SiteStatus(
@@ -126,6 +141,7 @@ def judge(stack: str, site: str, host: str, answer: Answer, now: float) -> SiteS
         uptime=health.get("uptime"),
         dataplane=health.get("dataplane") or "",
         peers=peers,
+        parts=() if isinstance(parts, ExplainedError) else parts,
     )
 
 
@@ -146,42 +162,18 @@ def _peer(raw: Mapping[str, Any], config: NodeConfig | None, now: float) -> Peer
     )
 
 
-def _gateway_problems(status: str, health: Mapping[str, Any], config: NodeConfig | None) -> Iterator[str]:
+def _gateway_problems(status: str, health: Mapping[str, Any]) -> Iterator[str]:
     if status == "none":
         yield "no gateway is deployed here, or its hostd is broken; `pulumi up` of its stack mends it"
     elif status != "running":
         yield f"the gateway is {status}" + (f": {health['error']}" if health.get("error") else "")
-    elif config and (applied := health.get("applied") or health.get("loaded")) != config.digest:
-        yield (
-            f"the node runs configuration {short(applied)}, its host's disk has {short(config.digest)}; `pulumi up` of"
-            " its stack mends it"
-        )
 
 
-def _differences(config: NodeConfig, health: Mapping[str, Any]) -> Iterator[str]:
-    """What somebody changed in the running node by hand, such as by `wg set`."""
-    if health.get("status") != "running" or (health.get("applied") or health.get("loaded")) != config.digest:
+def _part_problems(parts: tuple[Part, ...] | ExplainedError) -> Iterator[str]:
+    if isinstance(parts, ExplainedError):
+        yield f"whether its host is as it should be is not known: {parts}"
         return
-    running = {key: raw for raw in health.get("peers") or () for key in raw.get("public_keys") or [raw["public_key"]]}
-    wanted = {encode_key(key): peer for peer in config.peers for key in peer.public_keys}
-    for key in sorted(running.keys() - wanted.keys()):
-        yield f"the node has a peer {key} that is not in its configuration"
-    for peer in config.peers:
-        raw = running.get(encode_key(peer.public_keys[0]))
-        yield from _peer_differences(peer, raw) if raw else [f"the node has lost its peer {peer.name}"]
-
-
-def _peer_differences(peer: PeerConfig, raw: Mapping[str, Any]) -> Iterator[str]:
-    found, wanted = _networks(raw.get("allowed_ips") or ()), _networks(peer.allowed_ips)
-    if found != wanted:
-        yield f"peer {peer.name} has allowed IPs {', '.join(found) or 'none'} instead of {', '.join(wanted)}"
-    keepalive = raw.get("persistent_keepalive")
-    if keepalive is not None and keepalive != peer.persistent_keepalive:
-        yield f"peer {peer.name} has keepalive {keepalive} instead of {peer.persistent_keepalive}"
-
-
-def _networks(texts: Iterable[str]) -> Sequence[str]:
-    return sorted(str(ip_network(text)) for text in texts)
+    yield from part_words.all_problems(parts)
 
 
 def short(digest: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`wgnode status`: what the gateways of an environment say of themselves, asked over SSH at once."""
+"""`wgnode status`: what the gateways of an environment say, and whether their hosts are as deployed, asked at once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import click
 from infra.commands import options
 
 if TYPE_CHECKING:
+    from infra.commands.looking import Known
     from infra.commands.site_status import SiteStatus
-    from infra.commands.stacks import SiteStack
 
 INTERVAL = 2.0
 """Seconds between two looks of --watch."""
@@ -24,24 +24,39 @@ INTERVAL = 2.0
 
 @click.command(
     epilog="""\b
-Exit codes: 0 all healthy, 1 something is wrong (it is said), 2 wrong usage.
+Exit codes: 0 all gateways run, hosts and nodes are as deployed, sessions alive;
+1 something is not, or can't be told: lines with "!" say what; 2 wrong usage.
+
+The first word of a site:
+  running  the gateway's node runs; or booting, stopped, silent, failed, none;
+           unreachable is a gateway whose host answers, but not its hostd
+  away     its host does not answer
+  refused  its host answers, but lets us not in (key, host key, sudo)
+  unknown  nobody could ask: the stack can't be read, or the host is too slow
+
 Examples:
   wgnode status                            all sites of the project's folder
   wgnode status --environment prod --watch
   wgnode status -s prod-paris --json | jq -r '.sites[].peers[] | select(.handshake_age == null) | .name'
+  wgnode status --json | jq -c '.sites[] | select(.healthy | not) | {site, status, problems}'
 """
 )
 @options.choose_stacks
 @click.option("--json", "as_json", is_flag=True, help="For programs; ages in seconds, traffic in bytes.")
 @click.option("--watch", is_flag=True, help="Look again every 2 s, until Ctrl-C.")
 def command(directory: Path, environment: str | None, stacks: Sequence[str], as_json: bool, watch: bool) -> None:
-    """Show what the sites' gateways run, and whom they talk to.
+    """Show what each site's gateway runs, its peers, and what is wrong.
 
-    Hosts are asked over SSH, all at once and none for longer than 10 s. A session is expected, so a missing handshake
-    is a problem, where one of the two sites keeps it alive: the one that nobody can call. Two sites that both can be
-    called have none while they have nothing to say. Sites that left the mesh's configuration, and whose keys and
-    addresses rest in its state, are listed last.
+    Each host is compared with what the last `pulumi up` of its stack recorded, as `pulumi preview` would: links,
+    addresses, routes, kernel settings, packages, files and services, the firewall rule by rule, the image, and the
+    node's keys and peers. Nothing is changed.
+
+    Hosts are asked over SSH, all at once; one has 10 s to let us in, 10 s to tell of its gateway and 20 s to be
+    compared. A session is expected, so a missing handshake is a problem, where one of the two sites keeps it alive:
+    the one that nobody can call. Two sites that both can be called have none while they have nothing to say. Sites
+    that left the mesh's configuration, and whose keys and addresses rest in its state, are listed last.
     """
+    from infra.commands import looking
     from infra.commands import stacks as stack_files
     from infra.errors import ExplainedError
 
@@ -50,55 +65,28 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
         names = options.chosen(folder, environment, stacks)
     except ExplainedError as error:
         raise click.UsageError(str(error)) from None
-    known = list(zip(names, stack_files.each(names, lambda name: stack_files.read_site(folder, name)), strict=True))
+    known = looking.know(folder, names)
     resting = _resting(folder, known)
     code = 0
     try:
         while True:
-            code = _show(look(known), resting, as_json, clear=watch and sys.stdout.isatty())
+            sites = looking.look(known)
+            code = _show(sites, resting, as_json, clear=watch and sys.stdout.isatty())
             if not watch:
                 break
             time.sleep(INTERVAL)
+            known = looking.know_again(folder, known, sites)
     except KeyboardInterrupt:
         if not watch:
             raise
     sys.exit(code)
 
 
-def look(known: Sequence[tuple[str, SiteStack | Exception]]) -> list[SiteStatus]:
-    """The sites' statuses in order; a stack that can't be read is one that says so."""
-    from infra.commands.hosts import ask_all
-    from infra.commands.site_status import ask, away, judge
-    from infra.commands.stacks import SiteStack
-    from infra.hosts import pool
-    from infra.hosts.ssh import name_of
-
-    sites = [site for _, site in known if isinstance(site, SiteStack)]
-    answers = dict(
-        zip(
-            (site.stack for site in sites),
-            ask_all(sites, lambda s: ask(pool.connect(s.connection), s.site)),
-            strict=True,
-        )
-    )
-    statuses: list[SiteStatus] = []
-    for stack, site in known:
-        if isinstance(site, Exception):
-            statuses.append(away(stack, stack, "no host", site))
-            continue
-        answer, host = answers[stack], name_of(site.connection)
-        if isinstance(answer, Exception):
-            statuses.append(away(stack, site.site, host, answer))
-        else:
-            statuses.append(judge(stack, site.site, host, answer, time.time()))
-    return statuses
-
-
-def _resting(folder: Path, known: Sequence[tuple[str, SiteStack | Exception]]) -> dict[str, dict[str, Any]]:
+def _resting(folder: Path, known: Sequence[Known]) -> dict[str, dict[str, Any]]:
     """What rests, by the mesh's stack and by name. A mesh that can't be read is told and is no site's fault."""
     from infra.commands import stacks as stack_files
 
-    meshes = sorted({site.mesh for _, site in known if not isinstance(site, Exception)})
+    meshes = sorted({one.site.mesh for one in known if not isinstance(one.site, Exception)})
     found = {}
     for mesh, resting in zip(meshes, stack_files.each(meshes, lambda m: stack_files.resting(folder, m)), strict=True):
         if isinstance(resting, Exception):

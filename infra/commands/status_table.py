@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from infra.commands import part_words
+from infra.commands.site_parts import Part
 from infra.commands.site_status import Peer, SiteStatus, short
 
 HEADING = ("peer", "endpoint", "handshake", "received", "sent")
@@ -34,6 +36,8 @@ def _site(site: SiteStatus) -> Iterable[str]:
     if site.image or site.loaded:
         plane = f"  data plane {site.dataplane}" if site.dataplane else ""
         yield f"  image {short(site.image)}  {_configuration(site)}  live {short(site.live)}{plane}"
+    if site.parts:
+        yield f"  {_parts(site.parts)}"
     if site.peers:
         rows = [HEADING, *(_row(peer) for peer in site.peers)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
@@ -44,7 +48,24 @@ def _site(site: SiteStatus) -> Iterable[str]:
             ]
             yield "  " + "  ".join(cells).rstrip()
     for problem in site.problems:
-        yield f"  ! {problem}"
+        yield _indented(f"  ! {problem}")
+    for part in site.parts:
+        yield from (_indented(f"  ? {part.name}: {note}") for note in part.notes)
+    if way_out := part_words.mends(site.parts, site.stack):
+        yield f"  {way_out}"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
+
+
+def _parts(parts: Sequence[Part]) -> str:
+    """ "host, firewall, image, gateway as wanted", or which of them are not."""
+    well = ", ".join(part.name for part in parts if part.well)
+    other = [
+        f"{part.name} {'warned of' if part.state == 'as wanted' else part.state}" for part in parts if not part.well
+    ]
+    return "; ".join(filter(None, [f"{well} as wanted" if well else "", *other]))
 
 
 def _configuration(site: SiteStatus) -> str:

@@ -15,6 +15,7 @@ from infra.provider.log import Severity, send_to
 _SEVERITIES = {
     Severity.STATUS: engine_pb2.INFO,
     Severity.INFO: engine_pb2.INFO,
+    Severity.DOUBT: engine_pb2.WARNING,
     Severity.WARNING: engine_pb2.WARNING,
 }
 _lock = threading.Lock()

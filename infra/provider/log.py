@@ -15,6 +15,7 @@ from infra.provider import told
 class Severity(Enum):
     STATUS = "status"  # replaces the line before it
     INFO = "info"  # stays
+    DOUBT = "doubt"  # as WARNING, of what may as well be in order
     WARNING = "warning"  # stays, and is shown again at the end
 
 
@@ -45,7 +46,7 @@ def log(text: str, severity: Severity = Severity.STATUS) -> None:
     line = _line.get()
     if line is None:
         return
-    if severity is Severity.WARNING and line.resource and told.by(text, line.resource) is not None:
+    if severity in (Severity.DOUBT, Severity.WARNING) and line.resource and told.by(text, line.resource) is not None:
         return
     line.sink(text, severity)
 

@@ -73,7 +73,7 @@ def _warn_unsure(host: Host, firewalls: Iterable[Foreign]) -> None:
         log(
             f"host {host.name}: another firewall may drop what the gateway needs, or some of it; its rules don't tell"
             " surely. If packets are lost, let them through:" + "".join(found),
-            Severity.WARNING,
+            Severity.DOUBT,
         )
 
 

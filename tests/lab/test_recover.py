@@ -57,7 +57,7 @@ def lose_all_state(deployment: Deployment) -> None:
     (deployment.folder / "state").mkdir()
 
 
-def test_status_is_healthy_and_names_what_somebody_changed_in_a_running_node(
+def test_status_is_healthy_and_names_what_somebody_changed_on_a_host_and_in_its_running_node(
     lab: Lab, deployed: Deployment, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert reachable(lab)
@@ -67,13 +67,28 @@ def test_status_is_healthy_and_names_what_somebody_changed_in_a_running_node(
     assert re.search(r"^berlin: running, up .* \(root@198\.51\.100\.2, stack dev-berlin\)$", healthy, re.M)
     assert re.search(r"^  cabin +203\.0\.113\.2:\d+ +\d+ s ago ", healthy, re.M)
 
+    assert healthy.count("  host, firewall, image, gateway as wanted\n") == 2
+
     key = mesh_outputs(deployed)["topology"]["sites"]["cabin"]["publicKeys"][0]
     lab.host_ssh("berlin", f"wg set berlin peer {key} allowed-ips 10.99.0.2/32")
-    changed = status(deployed, "--environment", "dev", "--json", code=1)
-    berlin = next(site for site in json.loads(changed)["sites"] if site["site"] == "berlin")
-    assert [problem.split(" instead")[0] for problem in berlin["problems"]] == [
-        "peer cabin has allowed IPs 10.99.0.2/32"
-    ]
+    lab.host_ssh("berlin", "nft flush ruleset; ip link set lan0 nomaster; systemctl disable --quiet wgnode-network")
+    berlin, cabin = json.loads(status(deployed, "--environment", "dev", "--json", code=1))["sites"]
+    assert berlin["status"] == "running"
+    assert all(part["state"] in ("as wanted", "unread") for part in cabin["parts"]), cabin["problems"]
+    assert {part["name"]: part["state"] for part in berlin["parts"]} == {
+        "host": "differs",
+        "firewall": "differs",
+        "image": "as wanted",
+        "gateway": "differs",
+    }
+    told = "\n".join(berlin["problems"])
+    for problem in (
+        r"host: link lan0 is up.* instead of ",
+        r"host: service wgnode-network.service is active, disabled instead of active, enabled",
+        r"firewall: none of its \d+ rules is there",
+        r"gateway: peer cabin allowedIPs is 10\.99\.0\.2/32 instead of ",
+    ):
+        assert re.search(f"^{problem}", told, re.M), told
 
     deployed.up("dev-berlin")
     assert reachable(lab)

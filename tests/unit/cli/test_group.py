@@ -28,7 +28,7 @@ def test_all_commands_are_listed_with_what_they_do() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
     assert "device  Run a WireGuard node on a TUN interface of this machine." in shown
     assert "mesh    Recover a mesh whose state is lost." in shown
-    assert "status  Show what the sites' gateways run, and whom they talk to." in shown
+    assert "status  Show what each site's gateway runs, its peers, and what is wrong." in shown
 
 
 @pytest.mark.parametrize("arguments", [["status", "--help"], ["mesh", "recover", "--help"]])

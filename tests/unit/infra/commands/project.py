@@ -12,7 +12,8 @@ PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 FAKE_PULUMI = """#!/bin/sh
 here="$(dirname "$0")"
 echo "$@" >> "$here/calls"
-kind=json; [ "$1" = stack ] && kind=outputs.json
+kind=json
+case "$1 $2" in "stack output") kind=outputs.json;; "stack export") kind=export.json;; esac
 while [ "$1" != --stack ]; do shift; done
 [ -f "$here/$2.$kind" ] || { echo "error: no stack named '$2' found" >&2; exit 6; }
 cat "$here/$2.$kind"
@@ -61,6 +62,10 @@ class Folder:
     def outputs(self, stack: str, **outputs: Any) -> None:
         """What `pulumi stack output --json` says."""
         (self.bin / f"{stack}.outputs.json").write_text(json.dumps(outputs))
+
+    def export(self, stack: str, text: str) -> None:
+        """What `pulumi stack export --show-secrets` says."""
+        (self.bin / f"{stack}.export.json").write_text(text)
 
     def mesh(self, environment: str = "dev", **mesh: Any) -> None:
         self.outputs(f"{environment}-mesh")

@@ -11,11 +11,21 @@ import pytest
 
 from infra.commands import site_status
 from infra.commands.hosts import ask_all
+from infra.commands.site_parts import Difference, Part
 from infra.commands.site_status import Answer, SiteStatus, judge
-from infra.commands.stacks import SiteStack
+from infra.commands.stacks import SiteStack, StackError
 from infra.commands.status_table import duration, render, size
 from infra.hosts import owners
-from infra.hosts.host import Connection, HostUnreachable, Result
+from infra.hosts.host import (
+    Connection,
+    HostError,
+    HostKeyMismatch,
+    HostUnreachable,
+    LoginRefused,
+    NoRoot,
+    OutOfTime,
+    Result,
+)
 from infra.hosts.owners import Owner, Record
 from tests.unit.infra.fake_host import FakeHost
 from wgnode.image import layers, paths
@@ -37,6 +47,7 @@ CONFIG = NodeConfig(
     ),
 )
 IMAGE = "ab" * 32
+WELL = tuple(Part(name, "as wanted") for name in ("host", "firewall", "image", "gateway"))
 
 
 def peer(name: str, **changes: Any) -> dict[str, Any]:
@@ -60,7 +71,7 @@ def health(*peers: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def status(raw: dict[str, Any], config: NodeConfig | None = CONFIG) -> SiteStatus:
-    return judge("dev-berlin", "berlin", "root@fake", Answer(raw, IMAGE, config), NOW)
+    return judge("dev-berlin", "berlin", "root@fake", Answer(raw, IMAGE, config), WELL, NOW)
 
 
 def problems(raw: dict[str, Any]) -> str:
@@ -83,11 +94,23 @@ def test_no_gateway_at_all_is_a_problem() -> None:
     assert "no gateway is deployed here" in "\n".join(status({}, config=None).problems)
 
 
-def test_a_configuration_in_force_that_is_not_the_disks_is_a_problem() -> None:
-    assert f"runs configuration {'ef' * 6}, its host's disk has {CONFIG.digest[:12]}" in problems(
-        health(loaded="ef" * 32)
+def with_parts(parts: tuple[Part, ...] | StackError) -> SiteStatus:
+    return judge("dev-berlin", "berlin", "root@fake", Answer(health(), IMAGE, CONFIG), parts, NOW)
+
+
+def test_a_part_that_is_not_as_wanted_is_a_problem_of_a_site_whose_gateway_runs() -> None:
+    rule = Difference(("rules", "masquerade-v4"), None, "postrouting: masquerade")
+    found = with_parts((*WELL[:1], Part("firewall", "differs", (rule,), {"rules": 9}), *WELL[2:]))
+    assert (found.status, found.problems) == ("running", ("firewall: rule masquerade-v4 is missing",))
+    assert not with_parts((*WELL[:3], Part("gateway", "as wanted", said=("a warning",)))).healthy
+
+
+def test_a_stack_that_was_never_run_or_whose_state_can_not_be_read_is_a_problem() -> None:
+    never = tuple(replace(part, state="missing") for part in WELL)
+    assert with_parts(never).problems == ("nothing is deployed: its stack has had no `pulumi up` yet",)
+    assert with_parts(StackError("stack 'dev-berlin': incorrect passphrase")).problems == (
+        "whether its host is as it should be is not known: stack 'dev-berlin': incorrect passphrase",
     )
-    assert "runs configuration" in problems(health(applied="ef" * 32))
 
 
 @pytest.mark.parametrize(("age", "healthy"), [(180.0, True), (181.0, False)])
@@ -117,26 +140,6 @@ def test_a_peer_that_never_answered_is_a_problem() -> None:
     assert problems(health(peer("cabin", last_handshake=None, tx_bytes=0), peer("farm"))) == (
         "no handshake with cabin yet"
     )
-
-
-@pytest.mark.parametrize(
-    ("peers", "said"),
-    [
-        ([peer("cabin")], "the node has lost its peer farm"),
-        ([peer("cabin"), peer("farm"), peer("farm", public_key="other")], "a peer other that is not in its config"),
-        ([peer("cabin"), peer("farm", allowed_ips=["10.99.0.3/32"])], "peer farm has allowed IPs 10.99.0.3/32 instead"),
-        ([peer("cabin", persistent_keepalive=5), peer("farm")], "peer cabin has keepalive 5 instead of 0"),
-    ],
-)
-def test_what_was_changed_in_the_running_node_by_hand_is_named(peers: list[dict[str, Any]], said: str) -> None:
-    assert said in problems(health(*peers))
-
-
-def test_a_peer_in_the_middle_of_a_rotation_is_known_by_either_key() -> None:
-    both = [encode_key(CABIN), encode_key(bytes([9]) * 32)]
-    turning = replace(CONFIG, peers=(replace(CONFIG.peers[0], public_keys=(CABIN, bytes([9]) * 32)), CONFIG.peers[1]))
-    raw = health(peer("cabin", public_keys=both), peer("farm"), loaded=turning.digest)
-    assert status(raw, turning).healthy
 
 
 # Asking
@@ -188,7 +191,7 @@ def test_what_a_host_tells_and_nobody_believes_is_a_problem_and_not_an_end(lie: 
 def test_a_damaged_configuration_on_disk_is_told() -> None:
     host = StatusHost("\n")
     host.files[paths.PLAIN.config_layer] = (layers.config_layer(CONFIG)[:300], 0o644, "root")
-    said = judge("dev-berlin", "berlin", "root@fake", site_status.ask(host, "berlin"), NOW).problems
+    said = judge("dev-berlin", "berlin", "root@fake", site_status.ask(host, "berlin"), WELL, NOW).problems
     assert any("config.cpio is damaged" in problem for problem in said)
 
 
@@ -223,11 +226,25 @@ def test_the_table_has_a_block_a_site_with_its_digests_peers_and_problems() -> N
     assert render([found]).splitlines() == [
         "berlin: running, up 5 min  (root@fake, stack dev-berlin)",
         f"  image {'ab' * 6}  configuration {CONFIG.digest[:12]} as on disk  live {'cd' * 6}",
+        "  host, firewall, image, gateway as wanted",
         "  peer   endpoint         handshake  received     sent",
         "  cabin  192.0.2.7:40000  3 min ago   2.0 KiB  1.0 KiB",
         "  farm   unknown          never       2.0 KiB  1.0 KiB",
         "  ! no handshake with cabin for 200 s",
         "  ! no handshake with farm yet, it does not answer",
+    ]
+
+
+def test_the_table_says_which_parts_are_not_as_wanted_and_how_to_go_on() -> None:
+    gone = Part("firewall", "gone", said=("another firewall:\nits rule",))
+    lines = render([with_parts((*WELL[:1], gone, *WELL[2:3], Part("gateway", "unread", said=("why",))))]).splitlines()
+    assert lines[2] == "  host, image as wanted; firewall gone; gateway unread"
+    assert lines[-5:] == [
+        "  ! firewall: it is not on that host any more, or that is another host than it was deployed to",
+        "  ! firewall: another firewall:",
+        "    its rule",
+        "  ! gateway: can't be read: why",
+        "  `pulumi preview --diff --stack dev-berlin` shows all of it, `pulumi up` mends it",
     ]
 
 
@@ -241,10 +258,25 @@ def test_a_digest_that_is_not_the_disks_is_shown_beside_it() -> None:
     assert f"configuration {'01' * 6} (booted with {'ef' * 6}), on disk {CONFIG.digest[:12]}" in said
 
 
-def test_a_host_that_is_away_has_its_reason_only() -> None:
-    away = site_status.away("dev-berlin", "berlin", "root@fake", HostUnreachable("cannot connect"))
-    assert render([away]) == "berlin: away  (root@fake, stack dev-berlin)\n  ! cannot connect"
-    assert not away.healthy
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (HostUnreachable("why"), "away"),
+        (LoginRefused("why"), "refused"),
+        (HostKeyMismatch("why"), "refused"),
+        (NoRoot("why"), "refused"),
+        (OutOfTime("why"), "unknown"),
+        (HostError("why"), "unknown"),
+        (StackError("why"), "unknown"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_away_is_only_a_host_that_is_away_and_what_was_not_asked_has_its_reason_only(
+    error: Exception, word: str
+) -> None:
+    found = site_status.unasked("dev-berlin", "berlin", "root@fake", error)
+    assert render([found]) == f"berlin: {word}  (root@fake, stack dev-berlin)\n  ! why"
+    assert not found.healthy
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""One look at all sites: who lets us in, what each gateway says, and what of each host is as its stack has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.commands import recorded, stacks
+from infra.commands.hosts import AT_ONCE, bounded
+from infra.commands.recorded import Recorded
+from infra.commands.site_parts import Part, read_all
+from infra.commands.site_status import SiteStatus, ask, judge, unasked
+from infra.commands.stacks import SiteStack
+from infra.errors import ExplainedError
+from infra.hosts import pool
+from infra.hosts.host import HostError, OutOfTime
+from infra.hosts.ssh import name_of
+from infra.provider import registry
+
+COMPARING = 20.0
+"""Seconds that a host has to show all that is on it: many questions, some of which hash files of 50 MB."""
+
+
+@dataclass(frozen=True, repr=False)
+class Known:
+    """What is known of a site before its host is asked, or why it is not: its stack file, and its stack's state."""
+
+    stack: str
+    site: SiteStack | ExplainedError
+    recorded: tuple[Recorded, ...] | ExplainedError
+
+
+def know(folder: Path, names: Iterable[str]) -> list[Known]:
+    """Asks the engine twice for each, of many at once."""
+    names = list(names)
+    sites = stacks.each(names, lambda name: stacks.read_site(folder, name))
+    states = stacks.each(names, lambda name: recorded.read(folder, name))
+    return [Known(name, site, state) for name, site, state in zip(names, sites, states, strict=True)]
+
+
+def know_again(folder: Path, known: Sequence[Known], statuses: Sequence[SiteStatus]) -> list[Known]:
+    """The states anew where something differs: somebody may have run `pulumi up` since."""
+    old = [
+        one.stack for one, status in zip(known, statuses, strict=True) if any(not part.well for part in status.parts)
+    ]
+    fresh = dict(zip(old, stacks.each(old, lambda name: recorded.read(folder, name)), strict=True))
+    return [replace(one, recorded=fresh.get(one.stack, one.recorded)) for one in known]
+
+
+def look(known: Sequence[Known]) -> list[SiteStatus]:
+    """The sites' statuses in order, all hosts asked at once; what can't be asked is one that says so."""
+    found = stacks.each(known, _look_at, AT_ONCE)
+    return [status for status in found if isinstance(status, SiteStatus)]
+
+
+def _look_at(known: Known) -> SiteStatus:
+    """First whether the host lets us in, since a host that does is not away, however slow it is."""
+    stack, site = known.stack, known.site
+    if isinstance(site, ExplainedError):
+        return unasked(stack, stack, "no host", site)
+    host = name_of(site.connection)
+    try:
+        bounded(lambda site: pool.connect(site.connection), site)
+        answer = bounded(lambda site: ask(pool.connect(site.connection), site.site), site, late=OutOfTime)
+    except HostError as error:
+        return unasked(stack, site.site, host, error)
+    return judge(stack, site.site, host, answer, _parts(known, site), time.time())
+
+
+def _parts(known: Known, site: SiteStack) -> tuple[Part, ...] | ExplainedError:
+    """Or why nobody can tell."""
+    recorded = known.recorded
+    if isinstance(recorded, ExplainedError):
+        return recorded
+    try:
+        return bounded(lambda site: read_all(recorded, site.connection, registry.kind), site, COMPARING, OutOfTime)
+    except HostError as error:
+        return error

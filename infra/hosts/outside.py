@@ -22,30 +22,33 @@ _FLEETING = ("babel", "bgp", "bird", "eigrp", "isis", "openr", "ospf", "rip", "z
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`inside`: public networks that the host has by interfaces that lead nowhere outside; `outside`: private ones that
-    it has by its uplink."""
+    """`inside`: public networks that the host has by interfaces that lead nowhere, and `interfaces` these, since their
+    networks may be renumbered by a provider; `outside`: private networks that it has by its uplink."""
 
     inside: tuple[Network, ...] = ()
     outside: tuple[Network, ...] = ()
+    interfaces: tuple[str, ...] = ()
 
     def outputs(self) -> dict[str, list[str]]:
-        return {"inside": list(map(str, self.inside)), "outside": list(map(str, self.outside))}
+        networks = {"inside": list(map(str, self.inside)), "outside": list(map(str, self.outside))}
+        return {**networks, "interfaces": list(self.interfaces)}
 
     @classmethod
     def of(cls, properties: Mapping[str, Any]) -> Surroundings:
         """From a state, or inputs, also of versions that knew of none."""
         kept = properties.get("surroundings") or {}
         inside, outside = (tuple(map(ip_network, kept.get(name, ()))) for name in ("inside", "outside"))
-        return cls(inside, outside)
+        return cls(inside, outside, tuple(kept.get("interfaces", ())))
 
 
 def surroundings(routing: Routing, uplink: str) -> Surroundings:
     """What routing protocols learn does not count, nor what lies behind gateways of ours."""
     facing = outward(routing) | {uplink}
     lasting = [route for route in routing.routes if _lasting(route)]
-    inside = {one.to for one in lasting if not facing & set(one.devices) and not is_private(one.to)}
+    inside = [one for one in lasting if not facing & set(one.devices) and not is_private(one.to)]
     outside = {one.to for one in lasting if uplink in one.devices and (is_private(one.to) or _shared(one.to))}
-    return Surroundings(_sorted(inside), _sorted(outside))
+    names = sorted({device for one in inside for device in one.devices})
+    return Surroundings(_sorted({one.to for one in inside}), _sorted(outside), tuple(names))
 
 
 def facing(routing: Routing, uplink: str) -> tuple[str, ...]:

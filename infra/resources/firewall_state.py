@@ -109,7 +109,7 @@ def firewall(inputs: Properties, around: Surroundings = Surroundings()) -> Firew
         forward=tuple(map(_forward, inputs.get("forward") or ())),
         keep=bool(inputs.get("keep")),
         before=forwarding.of(inputs),
-        left_alone=tuple(inputs.get("leaveAlone", ())),
+        left_alone=(*inputs.get("leaveAlone", ()), *around.interfaces),
         inside=around.inside,
         outside=around.outside,
     )

@@ -26,7 +26,10 @@ from wgnode.firewall.rules import Firewall, ruleset
 
 pytestmark = pytest.mark.lab
 
-FIREWALL = Firewall("wan0", tuple(ip_network(one, strict=False) for one in TRANSIT), GUEST, 51820, ())
+INSIDE = ("lan0", "eth2", "dock")  # as the host's routes tell: they lead nowhere
+FIREWALL = Firewall(
+    "wan0", tuple(ip_network(one, strict=False) for one in TRANSIT), GUEST, 51820, (), left_alone=INSIDE
+)
 OFF = Before((), ("lan0", "dock"))
 PUBLISHED = """table ip nat {
     chain pre { type nat hook prerouting priority -100; fib daddr type local tcp dport 8080 dnat to 172.20.0.2:8000; }

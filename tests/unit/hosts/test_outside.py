@@ -29,6 +29,7 @@ def test_inside_are_public_networks_by_interfaces_that_lead_nowhere_and_outside_
     found = surroundings(routing(*AROUND), "wan0")
     assert [str(one) for one in found.inside] == ["203.0.113.8/29", "203.0.113.64/29"]
     assert [str(one) for one in found.outside] == ["192.168.1.0/24"]
+    assert found.interfaces == ("lan0", "vmbr1")
     assert facing(routing(*AROUND), "wan0") == ("lte0",)
     assert type(found).of({"surroundings": found.outputs()}) == found
 

@@ -118,12 +118,13 @@ PUBLIC_LAN = {"dst": "203.0.113.8/29", "dev": "lan1"}
 
 def test_a_public_network_that_the_host_gets_inside_is_let_in_by_the_next_update(host, told):
     made, id, inputs, state = created(NatFirewall, host, FIREWALL)
-    assert state["surroundings"] == {"inside": [], "outside": []}
+    assert state["surroundings"] == {"inside": [], "outside": [], "interfaces": []}
     host.routing = ways(DEFAULT, PUBLIC_LAN, {"dst": "172.18.0.0/16", "dev": "br-0123"})
     state, paths = drifted(made, id, inputs, state)
     chains = ("input-unknown-begin", "input-unknown", "input-unknown-end", "input-unknown-after", "forward-unknown")
-    assert paths[:5] == [f'rules["{chain}-inside-v4"]' for chain in chains]
-    assert paths[5:] == ['files["/etc/wgnode/firewall.nft"]'], "for the private one nothing is to be done"
+    rules = {f'rules["{chain}-{what}"]' for chain in chains for what in ("known", "inside-v4")}
+    assert set(paths) == {*rules, 'files["/etc/wgnode/firewall.nft"]'}, "for the private one nothing is to be done"
+    assert state["surroundings"]["interfaces"] == ["lan1"]
     state = made.update(id, state, inputs, False)
     assert nft.described(host.table).rules["input-unknown-inside-v4"] == "input-unknown: ip saddr 203.0.113.8/29 accept"
     assert drifted(made, id, inputs, state)[1] == []

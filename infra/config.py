@@ -32,7 +32,7 @@ from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.topology import transit
 from wgnode.topology.compile import Reach
 from wgnode.topology.labels import Step
-from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
+from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT, DEFAULT_MTU
 from wgnode.topology.validate import Problem, mesh_problems
 
 
@@ -63,6 +63,9 @@ class MeshSiteConfig(Model):
     key_generation: int | None = Field(
         default=None, ge=1, description="1 at first; with another number the site gets a new WireGuard key"
     )
+    mtu: Count | None = Field(
+        default=None, strict=True, description="bytes of the largest packet inside of the tunnel to and from this site"
+    )
 
 
 class MeshConfig(Model):
@@ -73,6 +76,11 @@ class MeshConfig(Model):
     sites: dict[str, MeshSiteConfig] = Field(description="the sites by name")
     keepalive: Count = Field(default=DEFAULT_KEEPALIVE, ge=1, le=65535)
     listen_port: Port = DEFAULT_LISTEN_PORT
+    mtu: Count | None = Field(
+        default=None,
+        strict=True,
+        description=f"bytes of the largest packet inside of the tunnel, {DEFAULT_MTU} where it isn't given",
+    )
     forget: list[str] | None = Field(
         default=None, description="sites that have left for good: their keys, ids and addresses are given up"
     )

@@ -65,6 +65,7 @@ class MeshTopology(_Resource):
         sites: Input[Mapping[str, Any]],
         keepalive: Input[int] | None = None,
         listen_port: Input[int] | None = None,
+        mtu: Input[int] | None = None,
         forget: Input[Sequence[str]] | None = None,
         preshared_keys: Input[str] | None = None,
         opts: ResourceOptions | None = None,
@@ -75,6 +76,7 @@ class MeshTopology(_Resource):
             "sites": sites,
             "keepalive": keepalive,
             "listenPort": listen_port,
+            "mtu": mtu,
             "forget": forget,
             "presharedKeys": preshared_keys,
         }

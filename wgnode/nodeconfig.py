@@ -47,7 +47,8 @@ class PeerConfig:
     """A peer: up to two static public keys (current, next) over one set of allowed IPs.
 
     `endpoint` is "192.0.2.1:51820", "[2001:db8::1]:51820", "name.example:51820" (resolved by the host) or None.
-    `persistent_keepalive` is in seconds, 0 for off.
+    `persistent_keepalive` is in seconds, 0 for off. `mtu` is that of the routes to it, in bytes of inner packet, where
+    it is smaller than the node's.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PeerConfig:
     allowed_ips: tuple[str, ...]
     endpoint: str | None = None
     persistent_keepalive: int = 0
+    mtu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class NodeConfig:
                 "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
                 "endpoint": peer.endpoint,
                 "persistentKeepalive": peer.persistent_keepalive,
+                **({} if peer.mtu is None else {"mtu": peer.mtu}),
             }
             for peer in self.peers
         }
@@ -272,4 +275,5 @@ def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
         allowed_ips=tuple(raw["allowedIPs"]),
         endpoint=None if raw["endpoint"] is None else _endpoint(raw["endpoint"]),
         persistent_keepalive=int(raw["persistentKeepalive"]),
+        mtu=None if raw.get("mtu") is None else int(raw["mtu"]),
     )

@@ -32,6 +32,7 @@ class Mesh(pulumi.ComponentResource):
             sites=raw["sites"],
             keepalive=raw["keepalive"],
             listen_port=raw["listenPort"],
+            mtu=raw.get("mtu"),
             forget=raw.get("forget"),
             preshared_keys=raw.get("presharedKeys"),
             opts=ResourceOptions(parent=self, protect=True),

@@ -40,6 +40,7 @@ SCHEMA = {
         "sites": {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}},
         "keepalive": {"type": "integer"},
         "listenPort": {"type": "integer"},
+        "mtu": {"type": "integer"},
         "forget": {"type": "array", "items": {"type": "string"}},
         "presharedKeys": {"type": "string"},
     },

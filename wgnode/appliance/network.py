@@ -24,24 +24,24 @@ def change_tunnel(old: NodeConfig, new: NodeConfig) -> list[str]:
 
     Returns allowed IPs that got no route. Raises OSError, naming what failed; it may be tried again.
     """
-    had, has = _networks(old), _networks(new)
+    had, has = _routes(old), _routes(new)
     with Rtnetlink() as kernel:
         index = kernel.link(new.interface).index
         kernel.set_link(index, mtu=new.mtu)
         for address in set(new.addresses) - set(old.addresses):
             kernel.add_address(index, address)
-        for network in has - had:
-            kernel.add_route(network, index=index)
-        for network in had - has:
+        for network, mtu in has.items() - had.items():
+            kernel.add_route(network, index=index, mtu=mtu)
+        for network in had.keys() - has.keys():
             kernel.delete_route(network, index=index)
         for address in set(old.addresses) - set(new.addresses):
             kernel.delete_address(index, address)
     return _default_routes(new)
 
 
-def _networks(config: NodeConfig) -> set[str]:
-    """Everything that is routed into the tunnel."""
-    return {network for peer in config.peers for network in peer.allowed_ips} - set(DEFAULT_ROUTES)
+def _routes(config: NodeConfig) -> dict[str, int | None]:
+    """Everything that is routed into the tunnel, with the MTU of the way if that is smaller than the tunnel's."""
+    return {network: peer.mtu for peer in config.peers for network in peer.allowed_ips if network not in DEFAULT_ROUTES}
 
 
 def _default_routes(config: NodeConfig) -> list[str]:
@@ -66,8 +66,8 @@ def configure_tunnel(config: NodeConfig) -> list[str]:
         for address in config.addresses:
             kernel.add_address(index, address)
         kernel.set_link(index, up=True)
-        for network in sorted(_networks(config)):
-            kernel.add_route(network, index=index)
+        for network, mtu in sorted(_routes(config).items()):
+            kernel.add_route(network, index=index, mtu=mtu)
     return _default_routes(config)
 
 

@@ -81,6 +81,7 @@ def reconfigure(
     if tuple(map(_public, secrets.private_keys)) != config.public_keys:
         raise ValueError("the secrets' private keys do not belong to the configuration's public keys")
     device.mtu = config.mtu
+    device.route_mtus = tuple(sorted({peer.mtu for peer in config.peers if peer.mtu is not None}))
     if device.public_keys != config.public_keys:
         device.set_private_keys(secrets.private_keys, now)
     wanted = {key for each in config.peers for key in each.public_keys}

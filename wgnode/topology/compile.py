@@ -19,7 +19,6 @@ from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
 from wgnode.topology.networks import Claim, overlaps
 from wgnode.topology.transit import Transit
 
-MTU = 1420
 Reach = Literal["host-route", "proxy-arp", "masquerade"]
 """How a LAN's machines find the other sites: by the host's routes, by the gateway's ARP answers for their addresses, or
 not at all: what comes from there is masqueraded, so answers need no route."""
@@ -61,8 +60,8 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
             proxy_arp=facts.reach == "proxy-arp",
             masquerade=facts.reach == "masquerade",
         ),
-        peers=tuple(_peer(peer, there, site.keepalive) for peer, there in peers.items()),
-        mtu=MTU,
+        peers=tuple(_peer(peer, there, site) for peer, there in peers.items()),
+        mtu=site.mtu,
     )
     preshared = {there.public_keys[0]: _preshared_keys(bundle, site, there) for there in peers.values()}
     return config, NodeSecrets(bundle.private_keys, preshared)
@@ -106,13 +105,14 @@ def host_routes(topology: Topology, name: str, gateway_addresses: Iterable[str])
     return [Route(str(network), via[network.version]) for network in ordered if network.version in via]
 
 
-def _peer(name: str, there: SiteTopology, keepalive: int) -> PeerConfig:
+def _peer(name: str, there: SiteTopology, here: SiteTopology) -> PeerConfig:
     return PeerConfig(
         name=name,
         public_keys=there.public_keys,
         allowed_ips=tuple(sorted([*(str(ip_network(address)) for address in there.addresses), *there.lans])),
         endpoint=there.endpoint,
-        persistent_keepalive=keepalive,
+        persistent_keepalive=here.keepalive,
+        mtu=there.mtu if there.mtu < here.mtu else None,
     )
 
 

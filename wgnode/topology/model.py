@@ -15,6 +15,8 @@ from wgnode.topology.identity import parse_id
 FORMAT = 2
 DEFAULT_KEEPALIVE = 25
 DEFAULT_LISTEN_PORT = 51820
+DEFAULT_MTU = 1420
+"""Bytes of inner packet: with 80 bytes around it, it fits into 1,500 over IPv6 too."""
 
 Network = IPv4Network | IPv6Network
 
@@ -39,6 +41,7 @@ class SiteSpec:
     endpoint: str | None = None
     renamed_from: str | None = None
     key_generation: int = 1
+    mtu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class MeshSpec:
     sites: Mapping[str, SiteSpec]
     keepalive: int = DEFAULT_KEEPALIVE
     listen_port: int = DEFAULT_LISTEN_PORT
+    mtu: int = DEFAULT_MTU
     forget: tuple[str, ...] = ()
     preshared_keys: labels.Step | None = None
 
@@ -69,11 +73,13 @@ class MeshSpec:
                     endpoint=None if site.get("endpoint") is None else endpoint.canonical(site["endpoint"]),
                     renamed_from=site.get("renamedFrom"),
                     key_generation=site.get("keyGeneration") or 1,
+                    mtu=site.get("mtu"),
                 )
                 for name, site in raw["sites"].items()
             },
             keepalive=raw.get("keepalive", DEFAULT_KEEPALIVE),
             listen_port=raw.get("listenPort", DEFAULT_LISTEN_PORT),
+            mtu=raw.get("mtu") or DEFAULT_MTU,
             forget=tuple(raw.get("forget") or ()),
             preshared_keys=raw.get("presharedKeys"),
         )
@@ -87,7 +93,8 @@ class SiteTopology:
     at which this site calls its peers: 0 for a site with an endpoint, whose firewall forwards the port whether or not
     a connection is tracked; a site that nobody can call must keep its own mapping open.
     `labels` say which pre-shared keys it has with others (labels.py); `renamed_from` is its name before, where the
-    configuration still says so.
+    configuration still says so. `mtu` is the largest inner packet, in bytes, that fits through on the way to it
+    and from it.
     """
 
     id: str
@@ -101,6 +108,7 @@ class SiteTopology:
     labels: tuple[int, ...] = labels.NEW
     renamed_from: str | None = None
     key_generation: int = 1
+    mtu: int = DEFAULT_MTU
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -115,6 +123,7 @@ class SiteTopology:
             "labels": list(self.labels),
             **({"renamedFrom": self.renamed_from} if self.renamed_from else {}),
             **({"keyGeneration": self.key_generation} if self.key_generation != 1 else {}),
+            **({"mtu": self.mtu} if self.mtu != DEFAULT_MTU else {}),
         }
 
     @classmethod
@@ -125,6 +134,7 @@ class SiteTopology:
             endpoint=raw.get("endpoint"),
             lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
             keepalive=int(raw["keepalive"]),
+            mtu=int(raw.get("mtu", DEFAULT_MTU)),
             **allocated(raw),
         )
 

@@ -31,4 +31,5 @@ def _site(spec: MeshSpec, name: str, allocation: Allocation, public_keys: tuple[
         labels=allocation.labels,
         renamed_from=allocation.renamed_from,
         key_generation=allocation.key_generation,
+        mtu=site.mtu or spec.mtu,
     )

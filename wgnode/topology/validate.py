@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from wgnode import endpoint, recipient
-from wgnode.topology import networks
+from wgnode.topology import mtu, networks
 from wgnode.topology.networks import Claim, capacity
 
 MESH_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -40,6 +40,7 @@ def mesh_problems(raw: Mapping[str, Any], where: str = "the mesh's configuration
         found += _site_problems(name, site, claims)
     found += [Problem(*_overlap(claim, other, where)) for claim, other in networks.overlaps(claims)]
     found += _endpoint_problems(sites, claims, where)
+    found += [Problem(path, why) for path, why in mtu.problems(raw, sites, claims)]
     found += _rename_problems(sites)
     found += _forget_problems(raw.get("forget"), _mapping(raw, "sites"))
     return found

@@ -182,3 +182,13 @@ def test_any_configuration_can_follow_any_other(before: object, after: object) -
     reconfigure(device, new, new_secrets, 1.0, former=old)
     assert device.live_digest() == expected_live_digest(new, new_secrets)
     assert {peer.name for peer in device.peers} == {peer.name for peer in new.peers}
+
+
+def test_padding_keeps_to_the_smaller_mtu_of_a_site_also_after_a_change() -> None:
+    device = from_config(CONFIG, SECRETS, 0.0)
+    assert (device.mtu, device.route_mtus) == (CONFIG.mtu, ())
+    smaller = replace(CONFIG, mtu=1400, peers=tuple(replace(peer, mtu=1300) for peer in CONFIG.peers))
+    reconfigure(device, smaller, SECRETS, 0.0, former=CONFIG)
+    assert (device.mtu, device.route_mtus) == (1400, (1300,))
+    reconfigure(device, CONFIG, SECRETS, 0.0, former=smaller)
+    assert (device.mtu, device.route_mtus) == (CONFIG.mtu, ())

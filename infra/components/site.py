@@ -14,6 +14,7 @@ from pulumi import Input, Output, ResourceOptions
 from infra import sdk
 from infra.components.compiled import compile_gateway
 from infra.config import GatewayConfig, SiteConfig
+from wgnode.topology import reached
 
 # In the order in which golang.org/x/crypto/ssh, which pulumi-command logs in with, asks a host for its keys.
 COMMAND_HOST_KEYS = (
@@ -54,7 +55,14 @@ class Site(pulumi.ComponentResource):
         image = _image(f"{name}-image", config.gateway, root, self._of, self._after(host))
         self.gateway = self._gateway(bundle, host, image, firewall)
         self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")
+        Output.all(self.facts, self.endpoint, _plain(compiled, "listenPort")).apply(lambda of: self._warn(*of))
         self.register_outputs({})
+
+    def _warn(self, facts: Mapping[str, Any], endpoint: str | None, listen_port: int) -> None:
+        """Of a place at which the others will not reach the site for ever."""
+        addresses = facts.get("uplinkAddresses", {})
+        for said in reached.own_address(self._wanted.name, endpoint, listen_port, self._wanted.uplink, addresses):
+            pulumi.log.warn(said, self)
 
     def _host(self) -> sdk.HypervisorHost:
         return sdk.HypervisorHost(

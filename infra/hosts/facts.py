@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,8 @@ true"""
 class Facts:
     """`memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is its package's version.
 
-    It is empty where that is not installed. (To ask QEMU itself would cost more time than all the rest.)
+    It is empty where that is not installed. (To ask QEMU itself would cost more time than all the rest.) `addresses`
+    are the uplink's, each with whether it is leased.
     """
 
     os: str
@@ -46,6 +48,7 @@ class Facts:
     kvm_reason: str
     interfaces: tuple[str, ...]
     foreign_firewalls: tuple[Foreign, ...]
+    addresses: Mapping[str, bool]
 
     def outputs(self) -> dict[str, object]:
         return {
@@ -59,6 +62,7 @@ class Facts:
             "kvmReason": self.kvm_reason,
             "interfaces": list(self.interfaces),
             "foreignFirewalls": [str(one) for one in self.foreign_firewalls],
+            "uplinkAddresses": dict(self.addresses),
         }
 
 
@@ -96,7 +100,22 @@ def of(
         kvm_reason=reason,
         interfaces=tuple(network.interfaces(answers["links"])) if answers["links"] else (),
         foreign_firewalls=tuple(firewalls.of(answers, site)),
+        addresses=uplink_addresses(answers["links"], site.uplink) if answers["links"] and site.uplink else {},
     )
+
+
+def uplink_addresses(links: str, uplink: str) -> dict[str, bool]:
+    """The addresses by which others may know the host, and whether each is leased (it has a lifetime).
+
+    Without those that are of one link only, and without temporary ones (RFC 8981), which nobody is told.
+    """
+    return {
+        entry["local"]: bool(entry.get("dynamic"))
+        for link in json.loads(links)
+        if link["ifname"] == uplink
+        for entry in link["addr_info"]
+        if entry.get("scope") == "global" and not entry.get("temporary")
+    }
 
 
 def _kvm(host: Host, module: str | None, qemu: str) -> tuple[bool, str]:

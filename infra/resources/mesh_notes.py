@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.resources.mesh_state import Known
-from wgnode.topology import history
+from wgnode.topology import history, reached
 from wgnode.topology.allocate import Allocation
 from wgnode.topology.model import MeshSpec
 
@@ -20,6 +20,13 @@ def foreseen(spec: MeshSpec, known: Known) -> Iterator[str]:
     gone = [name for name in sorted(known.allocations) if name not in spec.sites and name not in moves.values()]
     for name in gone:
         yield _gone(name, known.allocations[name], spec, known)
+
+
+def warnings(spec: MeshSpec, known: Known) -> Iterator[str]:
+    """What works after this update, and not for long."""
+    for name, site in sorted(spec.sites.items()):
+        if said := reached.former_port(name, site.endpoint, spec.listen_port, known.listen_port):
+            yield said
 
 
 def _taken_over(names: list[str]) -> str:

@@ -30,20 +30,21 @@ class Known:
     private_keys: Mapping[str, list[str]] = field(default_factory=dict)
     forgotten: Set[str] = frozenset()
     without_ids: bool = False
+    listen_port: int | None = None
 
     @classmethod
     def of(cls, state: Properties) -> Known:
         """{} is the state of a mesh that is not made yet. Raises ExplainedError for one of a newer version."""
         require_understood(state)
-        sites = state.get("topology", {}).get("sites", {})
+        sites, port = state.get("topology", {}).get("sites", {}), state.get("topology", {}).get("listenPort")
         keys = state.get("privateKeys", {})
         if state.get("indices"):
-            return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True)
+            return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True, listen_port=port)
         try:
             found = {name: Allocation.from_dict(raw) for name, raw in {**state.get("resting", {}), **sites}.items()}
         except ValueError as error:
             raise ExplainedError(f"the mesh's state can't be read, and nothing was changed: {error}") from None
-        return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())))
+        return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())), listen_port=port)
 
 
 def require_understood(state: Properties) -> None:

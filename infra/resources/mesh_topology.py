@@ -78,10 +78,11 @@ class MeshTopology:
 
     def _tell(self, spec: MeshSpec, known: Known) -> None:
         """Once a process, hence once a preview or update: its refresh compares too."""
-        notes = {(spec.name, note): None for note in mesh_notes.foreseen(spec, known)}
-        for mesh, note in notes:
+        notes = {(spec.name, note): Severity.INFO for note in mesh_notes.foreseen(spec, known)}
+        notes |= {(spec.name, note): Severity.WARNING for note in mesh_notes.warnings(spec, known)}
+        for (mesh, note), severity in notes.items():
             if (mesh, note) not in self._told:
-                log(note, Severity.INFO)
+                log(note, severity)
         self._told |= notes.keys()
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:

@@ -31,6 +31,7 @@ class Engine(mocks.Mocks):
     def __init__(self, topology: dict[str, Any]) -> None:
         self.registered: list[mocks.MockResourceArgs] = []
         self.topology = topology
+        self.facts: dict[str, Any] = {"kvm": True, "kvmReason": "kvm_intel is loaded"}
         self.stack: dict[str, Any] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -41,7 +42,7 @@ class Engine(mocks.Mocks):
             "wgnode:index:MeshTopology": {"topology": self.topology["topology"], "bundles": self.topology["bundles"]},
             "wgnode:index:HypervisorHost": {
                 "instance": "0b1c2d3e",
-                "facts": {"kvm": True, "kvmReason": "kvm_intel is loaded"},
+                "facts": self.facts,
             },
             "wgnode:index:ApplianceImage": {"directory": "/var/lib/wgnode/images/x"},
         }

@@ -35,7 +35,8 @@ take_away() { # PATH...
 # --- systemd-networkd, also behind netplan and cloud-init: the bridge is configured as the LAN interface would be ---
 
 networkd_state() { # KEY: what networkd last said of LAN
-    sed -n "s/^$1=//p" "/run/systemd/netif/links/$(cat "/sys/class/net/$LAN/ifindex")" 2>/dev/null | tr -d '"'
+    { read -r index <"/sys/class/net/$LAN/ifindex" && sed -n "s/^$1=//p" "/run/systemd/netif/links/$index"; } 2>/dev/null |
+        tr -d '"'
 }
 
 networkd_file() { echo "$NETWORKD/$OURS-$(bridge).network"; }
@@ -58,6 +59,7 @@ networkd_source() { # the file that configures LAN, or would without ours; none 
 
 networkd_ports() { # taps before they are made
     runs systemd-network || return 0
+    [ -d "$NETWORKD" ] || { mkdir -p "$RECORD"; : >"$RECORD/made-directory"; }
     put "$NETWORKD/$OURS-$LAN_TAP.network" "$(networkd_unmanaged "$WAN_TAP $LAN_TAP")"
 }
 
@@ -227,6 +229,7 @@ let_go() { # all, where the bridge goes too, or nothing
     networkd_let_go "$1"
     take_away "$NETWORK_MANAGER/$OWN.conf" "$DISPATCHER/$OWN" "$HOOKS/if-up.d/$OWN" "$HOOKS/if-down.d/$OWN"
     rmdir "$NETWORK_MANAGER" 2>/dev/null || true
+    [ -z "$1" ] || [ ! -e "$RECORD/made-directory" ] || { rm "$RECORD/made-directory"; rmdir "$NETWORKD" 2>/dev/null || true; }
 }
 
 forget() { let_go all; } # for an older network.sh that is to come back: managers see it at their next start

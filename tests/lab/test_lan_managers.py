@@ -33,6 +33,7 @@ Table=100
 From=10.2.0.1
 Table=100
 """
+SAYS = "networkctl --no-legend list | sed s/configuring/configured/; networkctl status lan0 | grep File"
 CATCH_ALL = "[Match]\nName=*\nName=!lo\n[Network]\nDHCP=no\n"
 INTERFACES = """auto wan0
 iface wan0 inet static
@@ -70,9 +71,10 @@ def test_networkd_restarts_reloads_and_is_reconfigured(host: DistributionHost) -
     host.write(f"{NETWORKD}/10-wan.network", WAN)
     host.write(f"{NETWORKD}/20-lan.network", "[Match]\nName=lan0\n" + SETTINGS)
     host.write(f"{NETWORKD}/99-all.network", CATCH_ALL)
+    host.shell("rmdir /run/systemd/network")
     host.networkd()
     host.settled()
-    before = host.snapshot()
+    before, says = host.snapshot(), host.shell(SAYS)
     host.up()
     host.settled()
     up = host.snapshot()
@@ -93,6 +95,7 @@ def test_networkd_restarts_reloads_and_is_reconfigured(host: DistributionHost) -
     host.comes_to(up, "our own unit's restart")
     host.down()
     host.comes_to(before, "down")
+    assert host.shell(SAYS) == says
 
 
 def test_networkd_behind_netplan_at_boot(host: DistributionHost) -> None:

@@ -83,7 +83,7 @@ def judge(wanted: Iterable[Wanted], host: There) -> Verdict:
     for overlap in refused:
         seen.setdefault((overlap.wanted.network, overlap.held.network), overlap)
     bad = {overlap.wanted.network for overlap in seen.values()}
-    told = [*_exceptions(index, host, bad), *_passed_over(index, host, bad)]
+    told = [*_twins(host), *_exceptions(index, host, bad), *_passed_over(index, host, bad)]
     return Verdict(tuple(seen.values()), tuple(dict.fromkeys(told)))
 
 
@@ -113,6 +113,19 @@ def near(host: There) -> list[Network]:
 def _network_of(entry: Mapping[str, Any]) -> Network:
     """Of a point-to-point address, the other end's."""
     return ip_interface(f"{entry.get('address', entry['local'])}/{entry['prefixlen']}").network
+
+
+def _twins(host: There) -> Iterator[str]:
+    """Other interfaces in the very network of the LAN: the host has them so already, and it may be one wire."""
+    lan = {_network_of(entry): link["ifname"] for link in _lan_links(host) for entry in link["addr_info"]}
+    for held in connected(host):
+        name = held.text.partition(" ")[0]
+        elsewhere = held.address is not None and name not in lan_names(host.own)
+        if elsewhere and held.network.num_addresses > 1 and held.network in lan:
+            yield (
+                f"{held.text}, and {lan[held.network]} is in {held.network} too: by which of the two it finds the LAN's"
+                " machines is chance; give the LAN a network of its own"
+            )
 
 
 def _same_places(index: _Index, host: There) -> Iterator[Overlap]:

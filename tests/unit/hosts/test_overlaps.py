@@ -201,6 +201,17 @@ def test_a_route_to_a_part_of_a_mesh_network_is_an_exception_and_told():
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("10.1.0.9/24", True), ("10.1.0.9/16", False), ("10.1.0.9/25", False), ("10.1.0.9/32", False)],
+)
+def test_another_interface_in_the_lans_own_network_is_told(address, told):
+    found = judged("10.2.0.0/24", links=[link("wan0", address)])
+    assert found.refused == ()
+    text = f"wan0 has {address}, and lan0 is in 10.1.0.0/24 too"
+    assert [one.startswith(text) for one in found.told] == [True] * told
+
+
 TABLE_100 = [route("default", gateway="192.168.1.9", dev="wan0", table="100")]
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from infra.errors import ExplainedError
 from infra.hosts import pool
-from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoEntry
+from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoEntry, ShutOut
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, warn
@@ -126,7 +126,9 @@ class OnHost:
             self._kind.delete(id, _without_marks(state))
         except (HostUnreachable, HostKeyMismatch) as error:
             away = self._away(state, HostUnreachable, HostKeyMismatch)
-            if not away:  # it is back: the next attempt can do it properly
+            if not away or isinstance(
+                away, ShutOut
+            ):  # it is there: the next attempt, or a later one, can do it properly
                 raise
             if not options.current().delete_unreachable:
                 raise type(error)(str(error), then=f". {_FOR_GOOD}") from None

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from infra.errors import ExplainedError
-from infra.hosts.host import HostError, HostHangs, HostKeyMismatch, HostUnreachable, LoginRefused, NoRoot, NoShell
+from infra.hosts.host import (
+    HostError,
+    HostHangs,
+    HostKeyMismatch,
+    HostUnreachable,
+    LoginRefused,
+    NoRoot,
+    NoShell,
+    ShutOut,
+)
 from infra.provider import options
 from infra.provider.kind import Diff, PropertyChange
 from infra.provider.options import Options
@@ -85,6 +94,7 @@ def paths(kind, state):
     [
         (HostUnreachable, "unreached"),
         (HostHangs, "unreached"),
+        (ShutOut, "unreached"),
         (HostKeyMismatch, "unread"),
         (LoginRefused, "unread"),
         (NoRoot, "unread"),
@@ -205,6 +215,8 @@ def test_nothing_is_forgotten_on_a_host_that_is_there():
         OnHost(Kind(AWAY), lambda _: None).delete("id", STATE)
     with pytest.raises(HostError, match="busy"):
         on_host(HostError("busy"))[0].delete("id", STATE)
+    with pytest.raises(ShutOut, match=r"for a while$"):
+        on_host(ShutOut("takes nobody for a while"))[0].delete("id", STATE)
 
 
 @pytest.mark.parametrize("error", [LoginRefused, NoRoot, NoShell])

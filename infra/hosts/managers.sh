@@ -12,8 +12,8 @@ runs() { # PROGRAM, its first 15 characters: in our own network, not in a contai
     case $running in *" $1"*) ;; *) return 1 ;; esac
 }
 
-put() { # FILE TEXT: whole at every moment, and `changed` says whether it was another
-    [ "$(cat "$1" 2>/dev/null)" != "$2" ] || return 0
+put() { # FILE TEXT [MODE]: whole at every moment, and `changed` says whether it was another
+    [ "$(cat "$1" 2>/dev/null)" != "$2" ] || [ "$(stat -c %a "$1")" != "${3:-644}" ] || return 0
     mkdir -p "${1%/*}"
     rm -f "$1.new"
     printf '%s\n' "$2" >"$1.new"

@@ -125,6 +125,19 @@ def test_networkd_behind_netplan_at_boot(host: DistributionHost) -> None:
     ]
 
 
+def test_what_networkd_would_not_follow_is_named_and_left_as_it_is(host: DistributionHost) -> None:
+    rule = "[RoutingPolicyRule]\nIncomingInterface=lan0\nTable=100\n"
+    host.write(f"{NETWORKD}/00-00-first.network", f"[Match]\nName=lan0\n{SETTINGS}{rule}")
+    host.networkd()
+    host.settled()
+    before = host.snapshot()
+    for verb in ("report", "up"):
+        said = host.shell(f"sh {SCRIPT} {verb} 2>&1", check=False)
+        assert re.search("00-00-first.network, .*make a rule with IncomingInterface=lan0", said), said
+        assert "00-00-first.network, which comes before all others that we could write; give it a name" in said
+    host.comes_to(before, "nothing was done")
+
+
 def test_a_bridge_of_networkds_own_keeps_our_routes(host: DistributionHost) -> None:
     host.write(f"{NETWORKD}/10-br.netdev", "[NetDev]\nName=vmbr0\nKind=bridge\n")
     host.write(f"{NETWORKD}/20-br.network", "[Match]\nName=vmbr*\n" + SETTINGS)
@@ -164,7 +177,10 @@ def test_ifupdown_takes_interfaces_down_and_up(host: DistributionHost) -> None:
     host.shell("ifdown lan0; sed -i s/10.2.0.1/10.2.0.3/ /etc/network/interfaces; ifup lan0")
     in_bridge(host, "10.2.0.3/24")
     host.shell("ifdown lan0; sed -i s/10.2.0.3/10.2.0.1/ /etc/network/interfaces")
+    host.shell("chmod -x /etc/network/if-up.d/wgnode-network")
+    assert host.shell(f"sh {SCRIPT} report") == "ifupdown\n"
     host.up(check=False)  # no route has a next hop yet
+    assert host.shell(f"sh {SCRIPT} report") == "ifupdown kept\n"
     host.shell("ifup lan0")
     host.comes_to(up, "brought up after us, as at boot")
     host.down()

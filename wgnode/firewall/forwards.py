@@ -55,7 +55,9 @@ def allowed(uplink: str, forwards: Iterable[Forward], keep: bool, before: Before
             yield Rule(f"forward-keep-v{version}", (coming_from(uplink), _version(version), ACCEPT))
 
 
-def closed(forwards: Iterable[Forward], gateways: Iterable[str], before: Before) -> Iterator[Rule]:
+def closed(
+    forwards: Iterable[Forward], gateways: Iterable[str], before: Before, left_alone: Iterable[str] = ()
+) -> Iterator[Rule]:
     """Of the versions of IP that the host did not forward before: nothing but what is named, what answers it, and what
     somebody on the host translates. `gateways` are the transit links of others, whose tables judge for themselves."""
     versions = [version for version in (4, 6) if version not in before.versions]
@@ -65,6 +67,10 @@ def closed(forwards: Iterable[Forward], gateways: Iterable[str], before: Before)
     yield Rule("forward-translated", (_translated(), ACCEPT))
     for number, pattern in enumerate(gateways, 1):
         yield Rule(f"forward-from-other-gateway-{number}", (coming_from(pattern), ACCEPT))
+    # The LAN's is among these, but no frame of it is forwarded from anywhere else than from its bridge.
+    for name in left_alone:
+        if name not in before.bridges:
+            yield Rule(f"forward-left-alone-{name}", (coming_from(name), ACCEPT))
     yield from _forwards("forward-also", (), [one for one in forwards if one.to and one.to.version in versions])
     for version in versions:
         for bridge in sorted(set(before.bridges)):

@@ -392,6 +392,11 @@ def test_what_is_forwarded_is_in_the_table_and_missed_by_name(kind, host):
     }
 
 
+def test_interfaces_that_are_left_alone_may_have_new_ways_but_not_the_lan_s_bridge(kind):
+    _, _, state = created(kind, forwarding=forwarding(), leaveAlone=["wgnode-br0", "vpn0"])
+    assert [name for name in state["rules"] if name.startswith("forward-left-alone")] == ["forward-left-alone-vpn0"]
+
+
 def test_no_new_ways_only_of_the_versions_that_were_not_forwarded(kind):
     for versions in ((4, 6), (4,), (6,), ()):
         _, _, state = created(kind, forwarding=forwarding(*versions))

@@ -17,7 +17,7 @@ from infra.resources import forwarding, services
 from infra.resources.hypervisor_state import FOUND
 from wgnode.firewall import nft, nft_reader
 from wgnode.firewall.closing import Way, closed, told
-from wgnode.firewall.packet import Packet
+from wgnode.firewall.packet import Family, Packet
 from wgnode.firewall.rules import PLAIN_TABLE, Chain, Firewall, ruleset
 from wgnode.firewall.translations import Translation, translations
 from wgnode.firewall.walk import Table
@@ -64,8 +64,10 @@ def _ways(seen: Mapping[str, Any], wanted: Firewall) -> Iterator[Way]:
     uplink, own = wanted.uplink, list(_addresses(seen["links"]))
     versions = forwarding.before(seen["found"], seen["sysctls"], seen["links"])["versions"]
     at_uplink = {str(address.ip) for name, address in own if name == uplink}
-    yield from services.ways(seen["services"], wanted, at_uplink)
-    for one in translations(seen["ruleset"], firewalls.texts(seen), uplink):
+    forwards = translations(seen["ruleset"], firewalls.texts(seen), uplink)
+    translated = {(_family(_version(one.to)), one.protocol, one.port) for one in forwards if _version(one.to)}
+    yield from services.ways(seen["services"], wanted, at_uplink, translated)
+    for one in forwards:
         if _version(one.to) in versions and (one.protocol, one.port) != ("udp", wanted.listen_port):
             yield _translated(one, uplink, own)
     for name, address in own:
@@ -111,6 +113,10 @@ def _addresses(links: str) -> Iterator[Own]:
         for entry in link["addr_info"]:
             if entry["scope"] == "global":
                 yield link["ifname"], ip_interface(f"{entry['local']}/{entry['prefixlen']}")
+
+
+def _family(version: int) -> Family:
+    return "ip" if version == 4 else "ip6"
 
 
 def _version(text: str) -> int:

@@ -21,7 +21,6 @@ TRANSIT = (ip_network("172.31.255.252/30"), ip_network("fd77:676e:6f64:6500::/12
 FIREWALL = Firewall("wan0", TRANSIT, ("172.31.255.254", "fd77:676e:6f64:6500::2"), 51820, (ip_network("192.0.2.0/24"),))
 ON = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
 SERVICES = """tcp LISTEN 0 4096 127.0.0.1:39121 0.0.0.0:* users:(("containerd",pid=13,fd=8))
-tcp LISTEN 0 4096 0.0.0.0:8080 0.0.0.0:* users:(("docker-proxy",pid=14,fd=4))
 tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=4))
 tcp LISTEN 0 128 *:9100 *:* users:(("node_exporter",pid=11,fd=4))
 udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:* users:(("systemd-resolve",pid=7,fd=4))
@@ -101,11 +100,15 @@ def test_a_port_that_is_taken_out_of_allow_is_said(said):
 
 @pytest.mark.parametrize("version", [20, 28])
 def test_published_ports_of_docker_are_named(said, version):
-    closing.tell(FakeHost(), seen(**docker(version), services=SERVICES.splitlines()[1]), FIREWALL)
-    names, lines = told(said)
+    proxy = 'tcp LISTEN 0 4096 0.0.0.0:8080 0.0.0.0:* users:(("docker-proxy",pid=14,fd=4))\n'
+    closing.tell(FakeHost(), seen(**docker(version), services=proxy), FIREWALL)
+    names, lines = told([said.pop()])
     assert "TCP 8080, which Docker forwards to 172.17.0.2" in names
     assert "- {protocol: tcp, port: 8080}" in lines
     assert not [name for name in names if "docker-proxy" in name]
+    six = proxy.replace("0.0.0.0:", "[::]:")
+    closing.tell(FakeHost(), seen(**docker(version), services=six), FIREWALL)
+    assert "TCP 8080 (docker-proxy, pid 14)" in told(said)[0], "IPv6, which nobody translates, comes to the proxy"
 
 
 def test_nothing_is_said_of_forwards_that_are_let_through(said):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from wgnode.firewall import questions
 from wgnode.firewall.packet import Packet
-from wgnode.firewall.walk import Answer, Test
+from wgnode.firewall.walk import Answer, Test, guarded
 
 _Ask = Callable[[Packet, Sequence[str]], Answer]
 _ICMP = {"8": "echo-request", "0": "echo-reply", "128": "echo-request", "129": "echo-reply"}
@@ -24,7 +24,7 @@ def test(option: str, values: Sequence[str], negated: bool) -> Test:
             return None if ask is None else False
         return questions.one_of([ask(packet, values)], negated)
 
-    return asked
+    return guarded(asked)
 
 
 def _absent(packet: Packet, option: str) -> bool:

@@ -78,7 +78,7 @@ def _rule(words: Sequence[str]) -> Rule:
         if option in ("-j", "--jump"):
             verdict = _target(values)
         elif option in ("-g", "--goto"):
-            verdict = Verdict(frozenset(), goto=values[0])
+            verdict = Verdict(frozenset(), goto=values[0]) if values else ANYTHING
         elif option not in ("-m", "--match") and not option.startswith("--comment"):
             tests.append(iptables_match.test(option, values, negated))
     return Rule(tuple(tests), verdict)

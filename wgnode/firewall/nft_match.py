@@ -7,7 +7,7 @@ from typing import Any
 
 from wgnode.firewall import questions
 from wgnode.firewall.packet import Packet
-from wgnode.firewall.walk import Answer, Test, together
+from wgnode.firewall.walk import Answer, Test, guarded, together
 
 Sets = Mapping[str, Mapping[str, Any]]
 _NAMES = {"iifname": "iif", "iif": "iif", "oifname": "oif", "oif": "oif"}
@@ -17,6 +17,7 @@ _CHANGING = ("dynamic", "timeout")  # flags of sets that packets themselves fill
 
 
 def test(match: Mapping[str, Any], sets: Sets) -> Test:
+    """One that has another form than is known cannot be answered."""
     left, right, operator = match["left"], match["right"], match.get("op", "==")
 
     def ask(packet: Packet) -> Answer:
@@ -29,7 +30,7 @@ def test(match: Mapping[str, Any], sets: Sets) -> Test:
             return None
         return questions.one_of((_is(packet, left, item) for item in items), negated=operator == "!=")
 
-    return ask
+    return guarded(ask)
 
 
 def elements(value: Any, sets: Sets) -> Sequence[Any] | None:

@@ -14,6 +14,7 @@ from wgnode.firewall.walk import (
     DROP,
     NOTHING,
     RETURN,
+    UNREADABLE,
     UNSURE,
     UNTRACKED,
     Chain,
@@ -74,12 +75,20 @@ def _table(
         read = [
             rule
             for one in rules.get((family, name, chain["name"]), ())
-            for rule in _rules(one.get("expr", ()), own)  # one that has no statements is listed without
+            for rule in _read(one.get("expr", ()), own)  # one that has no statements is listed without
         ]
         made[chain["name"]] = Chain(
             chain["name"], tuple(read), chain.get("hook", ""), chain.get("type", ""), chain.get("policy", "accept")
         )
     return Table(family, name, made)
+
+
+def _read(expressions: Sequence[Any], sets: Sets) -> list[Rule]:
+    """One of a form that is not known may do anything."""
+    try:
+        return list(_rules(expressions, sets))
+    except UNREADABLE:
+        return [Rule((), ANYTHING)]
 
 
 def _rules(expressions: Sequence[Any], sets: Sets) -> Iterator[Rule]:
@@ -117,9 +126,10 @@ def _verdict(kind: str, body: Any) -> Verdict:
     if kind in simple:
         return simple[kind]
     if kind in ("jump", "goto"):
-        return Verdict(frozenset(), **{kind: body["target"]})
+        target = str(body["target"])
+        return Verdict(frozenset(), jump=target) if kind == "jump" else Verdict(frozenset(), goto=target)
     if kind == "xt":
-        name = body.get("name", "")
+        name = str(body.get("name", ""))
         return NOTHING if name in _XT_HARMLESS else _XT_TARGETS.get(name, ANYTHING)
     if kind in ("queue", "synproxy", "tproxy"):
         return Verdict(UNSURE)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from wgnode.firewall import nft_match, questions
 from wgnode.firewall.foreign import is_ours
+from wgnode.firewall.walk import UNREADABLE
 
 _EVERY = (0, 65535)
 Ports = tuple[int, int]
@@ -47,7 +49,8 @@ def _of_nft(listing: str, uplink: str) -> Iterator[Translation]:
     for rule in (item["rule"] for item in items if "rule" in item):
         if not is_ours(rule["family"], rule["table"]):
             own = sets.get((rule["family"], rule["table"]), {})
-            yield from _of_rule(rule, own, uplink)
+            with suppress(*UNREADABLE):  # what it forwards is not told
+                yield from list(_of_rule(rule, own, uplink))
 
 
 def _of_rule(rule: Mapping[str, Any], sets: nft_match.Sets, uplink: str) -> Iterator[Translation]:
@@ -99,17 +102,22 @@ def _comes_by(match: Mapping[str, Any], uplink: str, sets: nft_match.Sets) -> bo
 
 def _of_iptables(text: str, uplink: str) -> Iterator[Translation]:
     for line in text.splitlines():
-        words = shlex.split(line) if " DNAT " in line and line.startswith("-A ") else []
-        if not words or "--to-destination" not in words or not _of_uplink(words, uplink):
-            continue
-        address, to_port = _split(words[words.index("--to-destination") + 1])
-        ports = next((words[words.index(one) + 1] for one in ("--dport", "--dports") if one in words), "")
-        protocol = words[words.index("-p") + 1] if "-p" in words else "tcp"
-        for part in ports.split(","):
-            low, colon, high = part.partition(":")
-            limits = (int(low), int(high if colon else low)) if low.isdigit() else _EVERY
-            by = "Docker" if words[1] == "DOCKER" else f"iptables ({words[1]})"
-            yield from (Translation(protocol, port, address, to_port, by) for port in _few(limits))
+        if " DNAT " in line and line.startswith("-A "):
+            with suppress(*UNREADABLE):
+                yield from list(_of_line(shlex.split(line), uplink))
+
+
+def _of_line(words: Sequence[str], uplink: str) -> Iterator[Translation]:
+    if "--to-destination" not in words or not _of_uplink(words, uplink):
+        return
+    address, to_port = _split(words[words.index("--to-destination") + 1])
+    ports = next((words[words.index(one) + 1] for one in ("--dport", "--dports") if one in words), "")
+    protocol = words[words.index("-p") + 1] if "-p" in words else "tcp"
+    for part in ports.split(","):
+        low, colon, high = part.partition(":")
+        limits = (int(low), int(high if colon else low)) if low.isdigit() else _EVERY
+        by = "Docker" if words[1] == "DOCKER" else f"iptables ({words[1]})"
+        yield from (Translation(protocol, port, address, to_port, by) for port in _few(limits))
 
 
 def _of_uplink(words: Sequence[str], uplink: str) -> bool:

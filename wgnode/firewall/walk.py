@@ -70,6 +70,22 @@ class Table:
     language: Language = "nft"
 
 
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading raises that meets another form than the one it knows: a newer tool's, or one that nobody thought of."""
+
+
+def guarded(test: Test) -> Test:
+    """A question that cannot be put, because a rule has another form than is known, is one that cannot be answered."""
+
+    def ask(packet: Packet) -> Answer:
+        try:
+            return test(packet)
+        except UNREADABLE:
+            return None
+
+    return ask
+
+
 def outcome(table: Table, chain: Chain, packet: Packet) -> frozenset[str]:
     """ACCEPTED, DROPPED or UNSURE, of a base chain."""
     found = reached(table, chain, packet)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from ipaddress import ip_network
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.unit.firewall.test_foreign import chain, listing, match, meta, passing, rule
 from wgnode.firewall.foreign import foreign, legacy, saved
 from wgnode.firewall.packet import Site
+from wgnode.firewall.translations import translations
 
 OTHERS = Path(__file__).with_name("others")
 SITE = Site(
@@ -343,3 +346,35 @@ def test_a_line_of_iptables_that_cannot_be_read_is_not_sure():
     (found,) = foreign("", SITE, saved(text, "ip"))
     assert not found.dropped
     assert found.unsure
+
+
+def _paths(value, path=()):
+    yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _paths(inner, (*path, key))
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, ["a", 1], {"range": [1, 2]}, {"unknown": 1}])
+@pytest.mark.parametrize("name", ["docker20", "firewalld"])
+def test_rules_of_a_form_that_nobody_knows_are_read_all_the_same(name, junk):
+    """Whatever stands anywhere in a rule; a rule that is no more understood is at worst not sure."""
+    chance = Random(f"{name} {junk}")
+    whole = json.loads((OTHERS / f"{name}.json").read_text())
+    places = [path for path in _paths(whole) if len(path) > 4 and path[2] == "rule"]
+    for path in chance.sample(places, 40):
+        listing = deepcopy(whole)
+        inner = listing
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = junk
+        text = json.dumps(listing)
+        assert foreign(text, SITE)
+        translations(text, (), "wan0")
+
+
+def test_an_accept_that_is_no_more_understood_is_not_taken_for_a_drop():
+    for left in ({"new": 1}, {"meta": {}}, {"meta": {"key": "new"}}, 7, None):
+        accepts = own({"match": {"op": "==", "left": left, "right": "x"}}, ACCEPT)
+        assert verdicts(accepts)[0] == set()
+        assert len(verdicts(accepts)[1]) == 3

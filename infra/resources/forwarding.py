@@ -38,4 +38,5 @@ def of(inputs: Properties) -> Before:
     given = inputs.get("forwarding")
     if given is None:
         return Before()
-    return Before(tuple(int(one) for one in given["versions"]), tuple(given["bridges"]))
+    alone = tuple(inputs.get("leaveAlone") or ())
+    return Before(tuple(int(one) for one in given["versions"]), tuple(given["bridges"]), alone)

@@ -37,13 +37,15 @@ class Forward:
 
 @dataclass(frozen=True)
 class Before:
-    """How a host forwarded before we switched it on: `versions` of IP, and the bridges of then, with the LAN's.
+    """How a host forwarded before we switched it on: `versions` of IP, and the bridges of then, with the LAN's;
+    `left_alone`, interfaces from which new ways are wanted.
 
     Frames within a bridge are no forwarding, but br_netfilter shows them to our table as such.
     """
 
     versions: tuple[int, ...] = (4, 6)
     bridges: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
 
 def allowed(uplink: str, forwards: Iterable[Forward], keep: bool, before: Before) -> Iterator[Rule]:
@@ -55,9 +57,7 @@ def allowed(uplink: str, forwards: Iterable[Forward], keep: bool, before: Before
             yield Rule(f"forward-keep-v{version}", (coming_from(uplink), _version(version), ACCEPT))
 
 
-def closed(
-    forwards: Iterable[Forward], gateways: Iterable[str], before: Before, left_alone: Iterable[str] = ()
-) -> Iterator[Rule]:
+def closed(forwards: Iterable[Forward], gateways: Iterable[str], before: Before) -> Iterator[Rule]:
     """Of the versions of IP that the host did not forward before: nothing but what is named, what answers it, and what
     somebody on the host translates. `gateways` are the transit links of others, whose tables judge for themselves."""
     versions = [version for version in (4, 6) if version not in before.versions]
@@ -68,7 +68,7 @@ def closed(
     for number, pattern in enumerate(gateways, 1):
         yield Rule(f"forward-from-other-gateway-{number}", (coming_from(pattern), ACCEPT))
     # The LAN's is among these, but no frame of it is forwarded from anywhere else than from its bridge.
-    for name in left_alone:
+    for name in before.left_alone:
         if name not in before.bridges:
             yield Rule(f"forward-left-alone-{name}", (coming_from(name), ACCEPT))
     yield from _forwards("forward-also", (), [one for one in forwards if one.to and one.to.version in versions])

@@ -214,7 +214,7 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
     yield Rule("forward-to-gateway-established", (to_gateway, established(), accept))
     yield Rule("forward-to-gateway-drop", (to_gateway, {"drop": None}))
     others = [pattern for pattern in OTHER_GATEWAYS if pattern != firewall.transit_interface]
-    yield from forwards.closed(firewall.forward, others, firewall.before, firewall.left_alone)
+    yield from forwards.closed(firewall.forward, others, firewall.before)
 
 
 def _forward_unknown(firewall: Firewall) -> Iterable[Rule]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from infra.hosts import overlaps
 from infra.hosts.host import Host, HostError
+from infra.hosts.host_networks import There, Wanted, connected, near
 from infra.hosts.network import Network
-from infra.hosts.overlaps import Overlap, There, Wanted
+from infra.hosts.overlaps import Overlap
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources import host_checks
@@ -74,9 +75,9 @@ def require_own_transit(host: Host, there: There) -> None:
 
 def require_neighbours(host: Host, wanted: Network, there: There) -> None:
     """Raises HostError when the host is not in the LAN where its routes' next hops are."""
-    near = overlaps.near(there)
+    networks = near(there)
     hops = sorted({ip_address(via) for via in wanted.routes.values()}, key=lambda hop: (hop.version, hop.packed))
-    if strange := [str(hop) for hop in hops if not any(hop in network for network in near)]:
+    if strange := [str(hop) for hop in hops if not any(hop in network for network in networks)]:
         raise HostError(
             f"host {host.name}: {wanted.lan} has no address in the network of {' and '.join(strange)}, the gateway's,"
             f" so the host cannot route to it. Give {wanted.lan} an address in that LAN,"
@@ -87,7 +88,7 @@ def require_neighbours(host: Host, wanted: Network, there: There) -> None:
 def require_gateway_elsewhere(host: Host, wanted: Network, there: There) -> None:
     """Raises HostError where an address that is to be the gateway's is the host's own."""
     hops = {ip_address(via) for via in wanted.routes.values()}
-    for held in overlaps.connected(there):
+    for held in connected(there):
         if held.address in hops:
             raise host_checks.own_address(host, str(held.address), held.text.partition(" ")[0])
 

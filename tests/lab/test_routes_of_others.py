@@ -9,8 +9,9 @@ from ipaddress import ip_network
 import pytest
 
 from infra.hosts import routing
+from infra.hosts.host_networks import There, Wanted
 from infra.hosts.network import READ_LINKS, Network
-from infra.hosts.overlaps import There, Wanted, judge
+from infra.hosts.overlaps import judge
 from tests.lab.bare_host import bare_host
 from wgnode.image.paths import Paths
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from infra.hosts import overlaps, routing
 from infra.hosts.host import Result
+from infra.hosts.host_networks import Index, There, Wanted
 from infra.hosts.network import Network
-from infra.hosts.overlaps import There, Wanted
 from tests.unit.infra.fake_host import link
 
 OWN = Network("wan0", "lan0", ("172.31.255.253/30",), {"10.2.0.0/24": "10.1.0.2"})
@@ -242,6 +242,17 @@ def test_a_rule_that_has_the_lans_packets_pass_by_the_main_table_is_told(rule, t
     assert all("`ip rule add to 10.2.0.0/24 lookup main priority 99`" in text for text in found.told)
 
 
+def test_a_rule_for_some_networks_or_machines_alone_settles_nothing_for_others():
+    """As the one that is advised, made for one network of two."""
+    table = {"priority": 100, "src": "all", "table": "100"}
+    advised = {"priority": 99, "src": "all", "dst": "10.2.0.0", "dstlen": 24, "table": "main"}
+    (told,) = judged("10.2.0.0/24", "10.3.0.0/24", rules=[table, advised], routes=TABLE_100).told
+    assert "packets of the LAN to 10.3.0.0/24 of site 'cabin' go by" in told
+    for source, length, settles in (("10.1.0.5", 32, False), ("10.1.0.0", 24, True), ("10.0.0.0", 8, True)):
+        one = {"priority": 99, "src": source, "srclen": length, "table": "main"}
+        assert bool(judged("10.2.0.0/24", rules=[table, one], routes=TABLE_100).told) != settles
+
+
 def test_a_vpn_that_asks_the_main_table_first_for_all_but_its_default_is_no_rule_before_it():
     """As wg-quick does."""
     rules = [
@@ -268,5 +279,5 @@ NETWORKS = st.builds(
 @given(st.lists(NETWORKS, max_size=6), NETWORKS)
 def test_the_index_finds_what_a_comparison_of_all_finds(drawn, held):
     apart = [one for place, one in enumerate(drawn) if not any(one.overlaps(other) for other in drawn[:place])]
-    found = overlaps._Index([Wanted(one) for one in apart]).overlapping(held)
+    found = Index([Wanted(one) for one in apart]).overlapping(held)
     assert {one.network for one in found} == {one for one in apart if one.overlaps(held)}

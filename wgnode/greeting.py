@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-_KEPT = 400  # bytes; more is no greeting
+_KEPT = 4096  # bytes of a greeting and of what follows it
+_KEXINIT = 20  # RFC 4253, section 7.1
 _SHOWN = 100  # characters
 _SHUT_OUT = "Not allowed at this time"
 _MEANINGS = (
@@ -39,14 +40,33 @@ class Heard:
             self._first += data[: _KEPT - len(self._first)]
         return data
 
+    @property
+    def first(self) -> bytes:
+        return self._first
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
     @property
     def lines(self) -> list[str]:
         """Printable; none where SSH began, as it may after a few lines: then they are not why it ended."""
-        text = "" if b"SSH-" in self._first else self._first.decode(errors="replace")
+        text = "" if b"SSH-" in self._first else self._first[: _SHOWN * 4].decode(errors="replace")
         return ["".join(sign for sign in line if sign.isprintable()) for line in text.splitlines() if line.strip()]
+
+
+def host_key_types(first: bytes) -> list[str]:
+    """What keys a server says that it has, from the first bytes that came: its greeting and its SSH_MSG_KEXINIT.
+
+    RFC 4253, sections 6 and 7.1. Nothing where they are something else, or not all there.
+    """
+    packet = first[first.find(b"SSH-") :].partition(b"\n")[2]
+    body = packet[5 : 4 + int.from_bytes(packet[:4], "big")]
+    if body[:1] != bytes([_KEXINIT]):
+        return []
+    at = 17  # behind the message's number and the cookie
+    at += 4 + int.from_bytes(body[at : at + 4], "big")  # and its ways of exchanging keys
+    names = body[at + 4 : at + 4 + int.from_bytes(body[at : at + 4], "big")]
+    return names.decode(errors="replace").split(",") if names else []
 
 
 def meaning(lines: list[str], failure: str) -> str:

@@ -14,18 +14,14 @@ from pydantic import Field
 from infra.hosts import (
     facts,
     firewalls,
-    lan_manager,
     network,
     network_change,
     owners,
     pool,
     supported,
     undo,
-    units,
-    uplink,
 )
 from infra.hosts.host import Connection, Host, HostError
-from infra.hosts.network import MissingInterface
 from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
@@ -42,6 +38,7 @@ from infra.resources import (
 from infra.resources.compare import changed_inputs
 from infra.resources.foreign_checks import site_of
 from infra.resources.foresee import Check
+from infra.resources.hypervisor_checks import require_no_gateway, require_usable, tell_of_other_ways
 from infra.resources.hypervisor_state import (
     SHARED_DIRECTORIES,
     Traits,
@@ -166,11 +163,11 @@ class HypervisorHost:
         if has_unknown(inputs) or not network.are_there(seen["links"], interfaces_of(inputs)):
             return
         wanted = desired(inputs, traits_of(seen, inputs, kept))
-        yield lambda: _tell_of_other_ways(host, seen, wanted)
+        yield lambda: tell_of_other_ways(host, seen, wanted)
         yield from overlap_checks.checks(host, inputs, wanted.network, seen)
 
     def require_replaceable(self, state: Properties) -> None:
-        _require_no_gateway(self._connect(connection(state)), Traits.of(state).paths.gateway_unit)
+        require_no_gateway(self._connect(connection(state)), Traits.of(state).paths.gateway_unit)
 
     def delete(self, id: str, state: Properties) -> None:
         host, traits = self._connect(connection(state)), Traits.of(state)
@@ -178,7 +175,7 @@ class HypervisorHost:
         seen = ownership.release(host, "host", state)
         if seen is None:
             return
-        _require_no_gateway(host, paths.gateway_unit)
+        require_no_gateway(host, paths.gateway_unit)
         undo.settle(host, network_change.change_of(paths))
         network_change.remove(host, desired(state, traits).files[paths.network_script], paths)
         host.remove(paths.sysctl_file)
@@ -243,31 +240,6 @@ def _whose(inputs: Properties) -> owner_judgement.Wanted:
     return owner_judgement.Wanted(owner, given["uplink"], tuple(map(str, transit.networks)), inputs["listenPort"])
 
 
-def _tell_of_other_ways(host: Host, seen: Mapping[str, Any], wanted: Wanted) -> None:
-    """What a site whose uplink is right does not reach by it, hence not at all."""
-    if others := uplink.partly(seen["routing"], wanted.site):
-        log(
-            f"host {host.name}: not by the uplink {wanted.site.uplink} but otherwise goes what is for"
-            f" {', '.join(others)}: the gateway's packets there are dropped",
-            Severity.WARNING,
-        )
-
-
-def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], traits: Traits) -> None:
-    """Raises HostError, before anything is changed, for what cannot work."""
-    way = uplink_site(inputs, traits.paths)
-    if wrong := way_of(seen, way).way_out or uplink.lan_of_uplink(seen["links"], way):
-        raise HostError(f"host {host.name}: {wrong}")
-    try:
-        network.lan_bridge(seen["links"], interfaces_of(inputs, traits.paths))
-    except MissingInterface as error:
-        raise HostError(f"host {host.name}: {error}; correct it in the site's stack file") from None
-    host_checks.require_static(host, inputs["networks"]["lanInterface"], seen["links"])
-    lan_manager.require_movable(host, seen["lan"])
-    site = site_of(inputs, traits_of(seen, inputs, traits))
-    foreign_checks.require_forwarding(host, firewalls.of(seen, site))
-
-
 def _state(
     host: Host,
     inputs: Properties,
@@ -295,12 +267,3 @@ def _forwarding(seen: Mapping[str, Any], traits: Traits) -> Properties:
 
 def _with_desired(inputs: Properties, traits: Traits) -> Properties:
     return {**inputs, **desired(inputs, traits).outputs, "traits": traits.outputs()}
-
-
-def _require_no_gateway(host: Host, unit: str) -> None:
-    """Where the host's resource alone is deleted, the network would go away under the gateway that runs there."""
-    if units.states(host, [unit]).get(unit, "").startswith("active"):
-        raise HostError(
-            f"host {host.name}: the site's gateway still runs on it, so nothing was removed; `pulumi destroy` the"
-            " gateway first, or the whole stack"
-        )

@@ -79,15 +79,35 @@ def scan(address: str, port: int, file: Path | None) -> None:
 
 
 def fetch(address: str, port: int, types: Sequence[str] = KEY_TYPES) -> list[HostKey]:
-    """One key of each type that the host has. Raises ClickException when nobody answers or none has a key."""
-    keys = [key for kind in types if (key := _fetch_one(address, port, kind))]
-    if not keys:
+    """One key of each type that the host has. Raises ClickException when nobody answers or none has a key.
+
+    It is asked for none that it has not: on OpenSSH 9.8 and newer each connection without a login is one more step to
+    being shut out for a while.
+    """
+    found = {}
+    there = list(types)
+    while left := [kind for kind in there if kind not in found]:
+        answer = _fetch_one(address, port, left)
+        if answer is None:
+            break
+        found[answer.asked] = answer.key
+        there = [kind for kind in types if kind in answer.offered]
+    if not found:
         raise click.ClickException(f"{address} port {port} answers SSH but has none of: {', '.join(types)}")
-    return keys
+    return [found[kind] for kind in types if kind in found]
 
 
-def _fetch_one(address: str, port: int, kind: str) -> HostKey | None:
-    """The host's key of a type, or None when it has none. Ends before any authentication."""
+@dataclass(frozen=True)
+class _Answer:
+    """A key, by which of the asked types, and all types that the host offers."""
+
+    key: HostKey
+    asked: str
+    offered: Sequence[str]
+
+
+def _fetch_one(address: str, port: int, kinds: Sequence[str]) -> _Answer | None:
+    """The host's key of the first type that it has, or None when it has none. Ends before any authentication."""
     try:
         connection = socket.create_connection((address, port), timeout=TIMEOUT)
     except OSError as error:
@@ -95,7 +115,7 @@ def _fetch_one(address: str, port: int, kind: str) -> HostKey | None:
     heard = greeting.Heard(connection)
     transport = paramiko.Transport(cast(socket.socket, heard))
     try:
-        transport.get_security_options().key_types = (kind,)
+        transport.get_security_options().key_types = tuple(kinds)
         transport.start_client(timeout=TIMEOUT)
         key = transport.get_remote_server_key()
     except paramiko.ssh_exception.IncompatiblePeer:
@@ -105,4 +125,5 @@ def _fetch_one(address: str, port: int, kind: str) -> HostKey | None:
         raise click.ClickException(f"{address} port {port} answers{why}") from None
     finally:
         transport.close()
-    return HostKey(key.get_name(), key.asbytes())
+    offered = greeting.host_key_types(heard.first)
+    return _Answer(HostKey(key.get_name(), key.asbytes()), transport.host_key_type or kinds[0], offered or kinds)

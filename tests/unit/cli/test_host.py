@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from wgnode.cli.host import command
+from wgnode.cli.host import command, fetch
 from wgnode.cli.stackfile import with_host_keys
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,6 +71,13 @@ def test_every_key_of_the_host_is_printed_as_pin_and_fingerprint(ssh_server: int
     assert answer.exit_code == 0, answer.output
     assert yaml.safe_load(answer.stdout) == {"hostKeys": pins()}
     assert all(key.fingerprint in answer.stderr for key in KEYS)
+
+
+def test_a_host_is_asked_for_no_key_that_it_has_not(ssh_server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, connect = [], socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda *to, **how: made.append(to) or connect(*to, **how))
+    assert [key.pin for key in fetch("127.0.0.1", ssh_server)] == pins()
+    assert len(made) == len(KEYS)
 
 
 def test_pins_go_into_a_stack_file_and_nothing_else_changes(ssh_server: int, tmp_path: Path) -> None:

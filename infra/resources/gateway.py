@@ -17,13 +17,12 @@ from pydantic import AfterValidator, Field
 
 from infra.errors import ExplainedError
 from infra.hosts import owners, pool
-from infra.hosts import units as services
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import answer
 from infra.provider.codec import has_unknown
 from infra.provider.kind import CheckError, Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import gateway_change, host_checks, lan_addresses, new_guest, ownership
+from infra.resources import gateway_change, host_checks, lan_addresses, new_guest, ownership, remains
 from infra.resources.accelerator import AcceleratorError, Asked, announcement, resolve
 from infra.resources.compare import changed_inputs
 from infra.resources.foresee import Check
@@ -33,7 +32,7 @@ from infra.resources.owner_judgement import Known
 from infra.resources.ownership import SiteInputs
 from wgnode import formats
 from wgnode.image.machine import SMALLEST_MEMORY
-from wgnode.image.paths import INSTANCE, UAPI_DIRECTORY, Paths
+from wgnode.image.paths import INSTANCE, Paths
 from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, NodeSecrets, encode_key
 
 
@@ -149,10 +148,7 @@ class Gateway:
         seen = ownership.release(host, "gateway", state)
         if seen is None:
             return
-        for unit in (paths.gateway_unit, paths.hostd_unit):
-            services.uninstall(host, unit)
-        host.run(["rm", "-rf", paths.gateway, paths.hostd_directory, paths.run])  # the last has the secrets too
-        host.remove(UAPI_DIRECTORY)  # where no other program has a socket in it
+        remains.remove_gateway(host, paths)
         ownership.forget(host, "gateway", state, seen)
 
     def _chosen(self, checked: Properties, olds: Properties) -> Properties:

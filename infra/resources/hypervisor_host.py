@@ -34,6 +34,7 @@ from infra.resources import (
     overlap_checks,
     owner_judgement,
     ownership,
+    remains,
 )
 from infra.resources.compare import changed_inputs
 from infra.resources.foreign_checks import site_of
@@ -176,13 +177,14 @@ class HypervisorHost:
         if seen is None:
             return
         require_no_gateway(host, paths.gateway_unit)
+        owner = ownership.owner_of(state)
+        remains.remove_unfinished(host, seen, owner)
         undo.settle(host, network_change.change_of(paths))
         network_change.remove(host, desired(state, traits).files[paths.network_script], paths)
         host.remove(paths.sysctl_file)
         host.run(["rm", "-rf", paths.hostd_state])
         for path in sorted(set(directories(paths)) - set(SHARED_DIRECTORIES), reverse=True):
             host.remove(path)
-        owner = ownership.owner_of(state)
         if not ownership.others(seen, owner):
             hypervisor_change.put_back(host)
         for path in (IMAGES, STATE):  # those that are empty

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from infra.hosts import pool, undo, units
+from infra.hosts import pool, undo
 from infra.hosts.host import Connection, Host, OutOfTime
 from infra.hosts.outside import Surroundings
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import closing, firewall_change, host_checks, ownership
+from infra.resources import closing, firewall_change, host_checks, ownership, remains
 from infra.resources.compare import changed_inputs
 from infra.resources.firewall_checks import (
     firewalls_of,
@@ -168,10 +168,7 @@ class NatFirewall:
         seen = ownership.release(host, "firewall", state)
         if seen is None:
             return
-        undo.settle(host, change_of(paths))
-        units.uninstall(host, paths.firewall_unit)
-        host.run(["nft", "delete", "table", "inet", paths.table], check=False)
-        host.remove(paths.firewall_file)
+        remains.remove_firewall(host, paths)
         firewall_change.forget_connections(host, state)
         ownership.forget(host, "firewall", state, seen)
 

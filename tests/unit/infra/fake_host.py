@@ -174,7 +174,8 @@ class FakeHost:
 
     def _rm(self, argv: list[str], input: bytes) -> Result:
         for path in argv[2:]:
-            self.files.pop(path, None)
+            for file in [file for file in self.files if f"{file}/".startswith(f"{path}/")]:
+                del self.files[file]
         return said()
 
     def _nft(self, argv: list[str], input: bytes) -> Result:

@@ -258,6 +258,23 @@ def test_a_host_is_not_taken_away_under_its_gateway(kind, host):
     assert (host.files, host.sysctls, host.users, host.units) == before
 
 
+def test_what_a_creation_cut_short_has_left_goes_with_the_host(kind, host):
+    """The engine was killed after they had begun, so no state knows of the gateway and of the firewall."""
+    _, id, state = created(kind)
+    record = json.loads(host.read_file(RECORD))
+    record["claims"] |= {"gateway": "1" * 16, "firewall": "2" * 16}
+    host.write_file(RECORD, json.dumps(record).encode())
+    for unit in ("wgnode-hostd.service", "wgnode-firewall.service"):
+        host.write_file(f"/etc/systemd/system/{unit}", b"[Service]")
+        host.units[unit] = ["active", "enabled"]
+    for path in ("/var/lib/wgnode/gateway/secrets.cpio", "/etc/wgnode/firewall.nft"):
+        host.write_file(path, b"of theirs")
+    host.events.clear()
+    kind.delete(id, state)
+    assert (host.files, host.directories, host.users, host.units) == ({}, {}, set(), {})
+    assert "delete table" in host.events
+
+
 def test_what_was_found_is_remembered_from_the_first_time_only(kind, host):
     inputs, id, state = created(kind)
     host.sysctls["net/ipv4/ip_forward"] = "0"

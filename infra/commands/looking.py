@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from infra.provider import registry
 
 COMPARING = 20.0
 """Seconds that a host has to show all that is on it: many questions, some of which hash files of 50 MB."""
+
+Parts = tuple[Part, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,13 +51,21 @@ def know_again(folder: Path, known: Sequence[Known], statuses: Sequence[SiteStat
     return [replace(one, recorded=fresh.get(one.stack, one.recorded)) for one in known]
 
 
-def look(known: Sequence[Known]) -> list[SiteStatus]:
-    """The sites' statuses in order, all hosts asked at once; what can't be asked is one that says so."""
-    found = stacks.each(known, _look_at, AT_ONCE)
+def look(known: Sequence[Known], kept: Mapping[str, Parts] | None = None) -> list[SiteStatus]:
+    """The sites' statuses in order, all hosts asked at once; what can't be asked is one that says so.
+
+    `kept` has, by stack, parts that are not to be compared again.
+    """
+    found = stacks.each(known, lambda one: _look_at(one, (kept or {}).get(one.stack)), AT_ONCE)
     return [status for status in found if isinstance(status, SiteStatus)]
 
 
-def _look_at(known: Known) -> SiteStatus:
+def sound(statuses: Sequence[SiteStatus]) -> dict[str, Parts]:
+    """By stack, the parts of sites of which all are as wanted."""
+    return {one.stack: one.parts for one in statuses if one.parts and all(part.well for part in one.parts)}
+
+
+def _look_at(known: Known, kept: Parts | None) -> SiteStatus:
     """First whether the host lets us in, since a host that does is not away, however slow it is."""
     stack, site = known.stack, known.site
     if isinstance(site, ExplainedError):
@@ -66,10 +76,10 @@ def _look_at(known: Known) -> SiteStatus:
         answer = bounded(lambda site: ask(pool.connect(site.connection), site.site), site, late=OutOfTime)
     except HostError as error:
         return unasked(stack, site.site, host, error)
-    return judge(stack, site.site, host, answer, _parts(known, site), time.time())
+    return judge(stack, site.site, host, answer, kept or _parts(known, site), time.time())
 
 
-def _parts(known: Known, site: SiteStack) -> tuple[Part, ...] | ExplainedError:
+def _parts(known: Known, site: SiteStack) -> Parts | ExplainedError:
     """Or why nobody can tell."""
     recorded = known.recorded
     if isinstance(recorded, ExplainedError):

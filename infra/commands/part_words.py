@@ -23,6 +23,7 @@ NOUNS = {
     "taps": "tap",
     "units": "service",
     "users": "user",
+    "way": "uplink",
 }
 """What one thing below an output of a resource is called; others go by the output's own name."""
 DIGESTS = ("applied", "live")
@@ -31,6 +32,7 @@ LONGEST_LIST = 3
 """Things that are named before the rest is counted."""
 LONGEST_VALUE = 90
 """Characters of a value that are shown."""
+_HOST = re.compile(r"^(host )?\S+@\S+: ")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
@@ -46,7 +48,7 @@ def all_problems(parts: Sequence[Part]) -> Iterator[str]:
         else:
             yield from problems(part)
     for why, names in unread.items():
-        yield f"{', '.join(names)}: can't be read: {'; '.join(why)}"
+        yield f"{', '.join(names)}: can't be read: {'; '.join(map(without_host, why))}"
 
 
 def problems(part: Part) -> Iterator[str]:
@@ -58,7 +60,12 @@ def problems(part: Part) -> Iterator[str]:
     told = _telling(part.differences)
     for group, differences in groupby(told, lambda one: one.path[0]):
         yield from (f"{part.name}: {text}" for text in _group(group, list(differences), (part.wanted or {}).get(group)))
-    yield from (f"{part.name}: {text}" for text in part.said)
+    yield from (f"{part.name}: {without_host(text)}" for text in part.said)
+
+
+def without_host(text: str) -> str:
+    """The line above it names the host already."""
+    return _HOST.sub("", text)
 
 
 def _telling(differences: Sequence[Difference]) -> list[Difference]:

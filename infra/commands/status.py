@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 2.0
 """Seconds between two looks of --watch."""
+COMPARED = 15
+"""Looks of --watch after which a host that was as wanted is compared again: each time it hashes its whole image."""
 
 
 @click.command(
@@ -43,7 +46,7 @@ Examples:
 )
 @options.choose_stacks
 @click.option("--json", "as_json", is_flag=True, help="For programs; ages in seconds, traffic in bytes.")
-@click.option("--watch", is_flag=True, help="Look again every 2 s, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Look again every 2 s, at a host that was as wanted every 30 s.")
 def command(directory: Path, environment: str | None, stacks: Sequence[str], as_json: bool, watch: bool) -> None:
     """Show what each site's gateway runs, its peers, and what is wrong.
 
@@ -68,9 +71,10 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
     known = looking.know(folder, names)
     resting = _resting(folder, known)
     code = 0
+    sites: list[SiteStatus] = []
     try:
-        while True:
-            sites = looking.look(known)
+        for number in itertools.count():
+            sites = looking.look(known, looking.sound(sites) if number % COMPARED else None)
             code = _show(sites, resting, as_json, clear=watch and sys.stdout.isatty())
             if not watch:
                 break

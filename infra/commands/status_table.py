@@ -50,7 +50,7 @@ def _site(site: SiteStatus) -> Iterable[str]:
     for problem in site.problems:
         yield _indented(f"  ! {problem}")
     for part in site.parts:
-        yield from (_indented(f"  ? {part.name}: {note}") for note in part.notes)
+        yield from (_indented(f"  ? {part.name}: {part_words.without_host(note)}") for note in part.notes)
     if way_out := part_words.mends(site.parts, site.stack):
         yield f"  {way_out}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,17 @@ def test_what_is_broken_is_named_with_what_is_wanted(
     assert said in "\n".join(problems(whole))
 
 
+def test_an_uplink_by_which_nothing_leaves_is_told_with_the_way_out_though_nothing_of_ours_was_changed(
+    whole: WholeSite,
+) -> None:
+    whole.host.links["vmbr0"] = link("vmbr0", "198.51.100.2/24", kind="bridge")
+    whole.host.links["wan0"] = link("wan0", master="vmbr0")
+    told = problems(whole)
+    assert re.match("host: uplink wan0 is a port of the bridge vmbr0.* instead of traffic leaves by it$", told[0])
+    assert re.match("host: the uplink wan0 is a port of .* set `uplink: vmbr0` in the site's stack file$", told[1])
+    assert {name for name, part in parts(whole).items() if not part.well} == {"host", "firewall"}
+
+
 def test_a_table_that_is_gone_is_a_line_a_kind_of_thing_and_not_one_a_rule(whole: WholeSite) -> None:
     flushed(whole.host)
     wanted = parts(whole)["firewall"].wanted
@@ -174,7 +186,7 @@ def test_a_part_that_can_not_be_read_says_why_and_is_no_end_of_the_others(
         raise NoRoot("host root@fake: ops gets no root by sudo")
 
     monkeypatch.setattr(whole.kinds["wgnode:index:NatFirewall"]._kind, "read", refuse)
-    assert problems(whole) == ["firewall: can't be read: host root@fake: ops gets no root by sudo"]
+    assert problems(whole) == ["firewall: can't be read: ops gets no root by sudo"]
     assert parts(whole)["gateway"].well
 
 

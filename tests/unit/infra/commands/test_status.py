@@ -192,6 +192,25 @@ def test_watching_looks_again_until_it_is_interrupted(hosts: Hosts, monkeypatch:
     assert (hosts.folder.bin / "calls").read_text().count("export") == 1
 
 
+def test_watching_compares_a_host_that_is_as_wanted_only_now_and_then(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = hosts.site("berlin", "198.51.100.2")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            host.table = None
+        if len(waits) == status.COMPARED + 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "time", SimpleNamespace(sleep=wait, time=time.time))
+    looks = run("--watch").output.split("berlin: running")[1:]
+    found = ["firewall: none of its" in look for look in looks]
+    assert found == [False] * status.COMPARED + [True] * 2, "once something differs, it is looked at each time"
+
+
 def test_watching_takes_a_new_state_where_something_differs(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody runs `pulumi up` meanwhile."""
     host = hosts.site("berlin", "198.51.100.2")

@@ -8,29 +8,15 @@ from infra.hosts import owners
 from infra.hosts.owners import Owner, Record
 from infra.provider import log
 from infra.resources import ownership
-from infra.resources.appliance_image import ApplianceImage
 from infra.resources.unread import OnHost
-from tests.unit.infra.resources.gateway_host import GatewayHost
-from tests.unit.infra.resources.image_case import MEMBERS, build, created
+from tests.unit.infra.resources.image_case import MEMBERS, build, created, host, image, kind
 from wgnode.image.paths import Paths, image_directory
 
 BERLIN = Owner("3fa9c1d2e4b50607", "dev", "berlin")
 OFFICE = Owner("0b1c2d3e4f506172", "corp", "office")
 
 
-@pytest.fixture
-def host():
-    return GatewayHost()
-
-
-@pytest.fixture
-def kind(host):
-    return ApplianceImage(connect=lambda _: host)
-
-
-@pytest.fixture
-def image(tmp_path):
-    return build(tmp_path)
+__all__ = ["host", "image", "kind"]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from infra.hosts.host import Host, HostError
+from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources.hypervisor_state import Traits
@@ -16,16 +17,22 @@ from wgnode.topology.transit import Transit
 
 
 def site_of(inputs: Properties, traits: Traits) -> Site:
-    """What the gateway of a HypervisorHost needs, by its inputs and what the host is."""
-    given = inputs["networks"]
+    """What the gateway of a HypervisorHost needs, by its inputs and what the host is.
+
+    Routes and port may be unknown, as on the first preview of a mesh in the same program, and other inputs are without
+    their defaults then: no routes are counted on, but the usual port.
+    """
+    given, port = inputs["networks"], inputs.get("listenPort")
+    routes = given.get("routes")
     families = FAMILIES if traits.ipv6 else FAMILIES[:1]
-    remote = _by_family(route["to"] for route in given.get("routes") or () if isinstance(route, dict))
-    guests = Transit.of(given["transit"].get("v4"), given["transit"].get("v6")).guest
+    remote = _by_family(route["to"] for route in ([] if has_unknown(routes) else routes or []))
+    transit = given.get("transit") or {}
+    guests = () if has_unknown(transit) else Transit.of(transit.get("v4"), transit.get("v6")).guest
     return Site(
         transit=traits.paths.transit_tap,
         bridge=traits.bridge,
         uplink=given["uplink"],
-        listen_port=inputs.get("listenPort", DEFAULT_LISTEN_PORT),
+        listen_port=DEFAULT_LISTEN_PORT if port is None or has_unknown(port) else int(port),
         families=families,
         routed=tuple(family for family in families if remote.get(family)),
         guests={family: nets[0] for family, nets in _by_family(one.split("/")[0] for one in guests).items()},

@@ -102,6 +102,17 @@ def test_an_interface_is_judged_also_while_routes_are_unknown(told):
     assert "no uplink interface wan9" in one(told)
 
 
+def test_another_firewall_is_judged_also_while_routes_and_port_are_unknown(told):
+    host = FakeHost()
+    host.foreign = [
+        {"chain": {"family": "inet", "table": "mine", "name": "fwd", "hook": "forward", "policy": "drop"}},
+    ]
+    inputs = {**HOST, "networks": {**NETWORKS, "routes": UNKNOWN}, "listenPort": UNKNOWN}
+    preview(HypervisorHost, host, inputs)
+    assert "inet mine fwd: nft insert rule inet mine fwd iifname wgnode-wan accept" in one(told)
+    assert "wgnode-br0" not in one(told)
+
+
 REFERRED = "host root@fake is of a system that gateways are not run on; `pulumi up` would be refused"
 UBUNTU = 'architecture amd64\ninit systemd\nID=ubuntu\nID_LIKE=debian\nPRETTY_NAME="Ubuntu 24.04 LTS"\n'
 

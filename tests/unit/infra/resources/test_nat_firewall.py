@@ -364,7 +364,8 @@ def test_what_is_closed_is_said_by_the_preview_and_before_the_table_is_loaded(ki
     monkeypatch.setattr(closing, "log", lambda text, *_: said.append((text, "load table" in host.events)))
     host.listeners = 'tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=9,fd=4))\n'
     inputs = kind.check(NEWS, {})
-    first = {**inputs, "instance": UNKNOWN, "forwarding": UNKNOWN}
+    given = {**NEWS, "allow": [{"protocol": "tcp", "port": 81}], "forward": [{"protocol": "tcp", "port": 82}]}
+    first = kind.check({**given, "instance": UNKNOWN, "forwarding": UNKNOWN}, {})
     for news in (inputs, first, {**first, "listenPort": UNKNOWN}):
         foresee.judge(kind.foresee(host, news, None))
         ((text, loaded),) = said

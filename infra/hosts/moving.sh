@@ -75,7 +75,10 @@ link_local() { # INTERFACE: the address that the kernel makes of its MAC (RFC 42
 hold() { # INTERFACE: what is held, from standard input; IPv6 addresses at once, without asking for them in the LAN
     lines=$(cat)
     printf '%s\n' "$lines" | of_family 4 "$1" | ip -force -4 -batch - || true
-    printf '%s\n' "$lines" | of_family 6 "$1" | sed 's/^addr .*/& nodad/' | ip -force -6 -batch - || true
+    printf '%s\n' "$lines" | of_family 6 "$1" | sed '/ proto ra /d; s/^addr .*/& nodad/' | ip -force -6 -batch - || true
+    # Unless the next advertisement was quicker.
+    printf '%s\n' "$lines" | of_family 6 "$1" | sed -n '/ proto ra /s/^route replace/route add/p' |
+        ip -force -6 -batch - 2>/dev/null || true
     printf '%s\n' "$lines" | of_family 6 "$1" | grep '^addr ' | ip -force -6 -batch - || true
 }
 

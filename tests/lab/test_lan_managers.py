@@ -228,3 +228,5 @@ def test_what_a_router_in_the_lan_advertises_stays(host: DistributionHost, liste
     host.down()
     host.shell("sysctl -q -w net.ipv6.conf.all.forwarding=0")
     host.until(f"ip addr show lan0 | grep {address[0]} && ip -6 route show default dev lan0 | grep .")
+    host.shell("sleep 0.5")
+    assert len(host.shell("ip -6 route show default").splitlines()) == 1

@@ -238,7 +238,7 @@ class Lying(RuleBasedStateMachine):
             assert_harmless(place)
             assert (place.last_handshake or 0) * 1e9 <= NOW + HOUR
         assert all(line.isprintable() and len(line) < said.LONGEST_LINE + 200 for line in self.said)
-        assert not self.hostd.named
+        assert not self.hostd.peers.named
 
     def send(self, body: bytes) -> None:
         self.raw(struct.pack(">I", len(body)) + body)

@@ -15,6 +15,7 @@ import pytest
 
 from infra.hosts import pool
 from infra.resources.appliance_image import MEMBERS, ApplianceImage
+from infra.resources.compare import join
 from infra.resources.inputs import connection
 from lab.api import Lab
 from wgnode.image.paths import image_directory
@@ -255,7 +256,7 @@ def _paths(case: Case, berlin: Deployed) -> list[str]:
     if not case.paths[0].startswith("rules[*]"):
         return [path.format(**berlin.facts) for path in case.paths]
     wanted = berlin.inputs["firewall"]
-    chains = [f"chains.{name}" for name in wanted["chains"]] if "chains" in case.paths[0] else []
+    chains = [join("chains", name) for name in wanted["chains"]] if "chains" in case.paths[0] else []
     return [f'rules["{name}"]' for name in wanted["rules"]] + chains
 
 

@@ -120,7 +120,8 @@ def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
 
 
 def _of_unknown(firewall: Firewall) -> Iterable[Chain]:
-    """Each behind the one of the same hook that judges the uplink, by the same rules."""
+    """Each behind the one that judges the uplink, by the same rules; what is forwarded as soon as it is translated, for
+    only there nftables knows on which bridges the host would not answer."""
     may_reach = tuple(_let_in(firewall, "input-unknown", ()))
     clear, dropped = (set_mark("&", 0xFFFFFFFF ^ LET_IN),), (match({"&": [MARK, LET_IN]}, 0), {"drop": None})
     behind = (
@@ -128,7 +129,7 @@ def _of_unknown(firewall: Firewall) -> Iterable[Chain]:
         ("input-unknown", 1, may_reach),
         ("input-unknown-end", 11, (Rule("input-unknown-drop", dropped),)),
         ("input-unknown-after", 21, (Rule("input-unknown-clear-after", clear),)),
-        ("forward-unknown", 1, tuple(_forward_unknown(firewall))),
+        ("prerouting-unknown", -90, tuple(_beyond(firewall))),
     )
     for name, priority, rules in behind:
         yield Chain(name, "filter", priority, (*unknown.left_alone(firewall, name), *rules))
@@ -217,18 +218,21 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
     yield from forwards.closed(firewall.forward, others, firewall.before)
 
 
-def _forward_unknown(firewall: Firewall) -> Iterable[Rule]:
-    """Behind the host it reaches what the uplink does, but the gateway itself, which the rules before have closed."""
+def _beyond(firewall: Firewall) -> Iterable[Rule]:
+    """Behind the host it reaches what the uplink does, but the gateway itself, which the rules of forwarding close."""
     accept: Expression = {"accept": None}
-    yield Rule("forward-unknown-established", (established(), accept))
+    daddr = {"flags": ["daddr"]}
+    yield Rule("unknown-not-forwarded", (match({"fib": {"result": "type", **daddr}}, "unicast", "!="), accept))
+    yield Rule("unknown-established", (established(), accept))
     translated = match({"ct": {"key": "status"}}, "dnat", "in")
     for number, pattern in enumerate(OTHER_GATEWAYS, 1):
         if pattern != firewall.transit_interface:
-            yield Rule(f"forward-unknown-gateway-{number}", (going_to(pattern), translated, accept))
+            leads_to = match({"fib": {"result": "oifname", **daddr}}, pattern)
+            yield Rule(f"unknown-other-gateway-{number}", (leads_to, translated, accept))
     for rule in forwards.allowed(firewall.uplink, firewall.forward, firewall.keep, firewall.before):
-        yield Rule(rule.name.replace("forward", "forward-unknown", 1), rule.expressions[1:])
-    yield Rule("forward-unknown-bridged", (*unknown.ONLY_BRIDGED, accept))
-    yield Rule("forward-unknown-drop", ({"drop": None},))
+        yield Rule(rule.name.replace("forward", "unknown", 1), rule.expressions[1:])
+    yield Rule("unknown-bridged", (*unknown.ONLY_BRIDGED, accept))
+    yield Rule("unknown-drop", ({"drop": None},))
 
 
 def _open(when: tuple[Expression, ...], name: str, allowed: Allow) -> Iterable[Rule]:

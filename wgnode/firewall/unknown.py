@@ -46,7 +46,6 @@ OWN_PATTERNS = ("wgnbr-*", "wgnwan-*")
 """The loopback, and the gateways' LAN bridges and transit links (wgnode.image.paths), as nftables writes patterns."""
 ONLY_BRIDGED: tuple[Expression, ...] = (
     FROM_BRIDGE,
-    match({"meta": {"key": "oifkind"}}, "bridge"),
     match({"fib": {"result": "oif", "flags": ["saddr", "iif"]}}, False),
 )
 """A bridge's frames that br_netfilter shows to us, where the host itself would not answer by it: no way out of ours."""

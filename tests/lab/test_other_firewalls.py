@@ -72,6 +72,9 @@ def test_what_drops_the_lan_is_named_and_its_advice_lets_both_families_pass(
             host.shell(one.way_out)
         assert [str(one) for one in host.judged() if not one.passes_us] == []
         assert set(host.passes().values()) == {True}
+        if language.startswith("iptables"):
+            load(host)
+            assert [str(one) for one in host.dropped()] == [str(one) for one in found], "gone again, as after a reload"
 
 
 def test_a_firewall_that_drops_what_is_invalid_kills_tcp_through_the_bridge_unless_the_host_sees_both_halves(

@@ -8,10 +8,10 @@ from typing import Any
 
 from infra.commands.stacks import PROJECT, SiteStack
 from infra.recovery import RecoverError
-from wgnode import recipient
+from wgnode import endpoint, recipient
 from wgnode.topology import identity
 from wgnode.topology.allocate import Allocation
-from wgnode.topology.model import DEFAULT_KEEPALIVE
+from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_MTU
 from wgnode.topology.remains import RecoveredMesh, RecoveredSite
 
 
@@ -74,7 +74,8 @@ def inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping[
             "recipient": public,
             **({"keyGeneration": entry["keyGeneration"]} if entry.get("keyGeneration") else {}),
             **({"renamedFrom": source} if (source := renamed_from(entry)) and source not in mesh.sites else {}),
-            **({"endpoint": found.endpoint} if found.endpoint else _own_endpoint(mesh, entry)),
+            **_mtu(found, entry, configured),
+            **(_endpoint(found.endpoint, entry) if found.endpoint else _own_endpoint(mesh, entry)),
         }
     if missing:
         raise RecoverError("bundles can't be sealed for all sites:", missing)
@@ -84,8 +85,26 @@ def inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping[
         "sites": described,
         "keepalive": mesh.keepalive or configured.get("keepalive") or DEFAULT_KEEPALIVE,
         "listenPort": mesh.listen_port,
+        **({"mtu": configured["mtu"]} if configured.get("mtu") else {}),
         **_steps(mesh, configured),
     }
+
+
+def _mtu(found: RecoveredSite, entry: Mapping[str, Any], configured: Mapping[str, Any]) -> dict[str, Any]:
+    """As the configuration has it where the host has the same."""
+    meant = entry.get("mtu") or configured.get("mtu") or DEFAULT_MTU
+    mtu = entry.get("mtu") if found.mtu in (None, meant) else found.mtu
+    return {"mtu": mtu} if mtu else {}
+
+
+def _endpoint(found: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Hosts have an address in its one form, the configuration in anyone's."""
+    written = entry.get("endpoint")
+    try:
+        same = isinstance(written, str) and endpoint.canonical(written) == found
+    except ValueError:
+        same = False
+    return {"endpoint": written if same else found}
 
 
 def _steps(mesh: RecoveredMesh, configured: Mapping[str, Any]) -> dict[str, Any]:

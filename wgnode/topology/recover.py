@@ -59,7 +59,12 @@ def recover(remains: Sequence[Remains], lost: Collection[str] = ()) -> Recovered
         if own := alive.get(name):
             used = labels_of(own, alive, newest) if newest else labels.NEW
             sites[name] = replace(
-                sites[name], private_keys=_private_keys(own), id=own.id, lan_mac=own.config.lan.mac, labels=used
+                sites[name],
+                private_keys=_private_keys(own),
+                id=own.id,
+                lan_mac=own.config.lan.mac,
+                labels=used,
+                mtu=own.config.mtu,
             )
     warnings += _stale_keys(alive, seen)
     if newest:

@@ -45,7 +45,7 @@ class RecoveredSite:
     """`private_keys` is empty for a site whose host is lost; then `lans` and `endpoint` are what its peers know.
 
     `id` is None where its host has none (it is older than ids, or lost), `lan_mac` where the host is lost. `labels` are
-    those of the pre-shared keys that it has with others.
+    those of the pre-shared keys that it has with others, `mtu` is its tunnel's, None where the host is lost.
     """
 
     index: int
@@ -55,6 +55,7 @@ class RecoveredSite:
     id: str | None = None
     lan_mac: str | None = None
     labels: tuple[int, ...] = labels.NEW
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -67,6 +67,14 @@ def test_the_hosts_give_back_everything_that_the_mesh_was_made_of(hosts: list[Re
     assert mesh.warnings == ()
 
 
+def test_each_site_has_the_mtu_that_its_own_gateway_has() -> None:
+    raw = three_sites()
+    raw["sites"]["farm"]["mtu"] = 1300
+    topology = topology_of({**raw, "mtu": 1380})
+    mesh = recover([remains(topology, name) for name in ("berlin", "farm")], ["cabin"])
+    assert [mesh.sites[name].mtu for name in ("berlin", "farm", "cabin")] == [1380, 1300, None]
+
+
 def test_a_keepalive_that_no_site_has_is_not_made_up() -> None:
     raw = three_sites()
     raw["sites"]["cabin"]["endpoint"] = "203.0.113.2:51820"

@@ -148,9 +148,7 @@ plan_routes() {
 
 routes() { # alone: nothing else is touched
     set_all_routes
-    changed=
-    networkd_routes
-    reload_managers
+    networkd_routes # without a reload, at which systemd 252 takes the host's addresses away for some milliseconds
     all_set
 }
 

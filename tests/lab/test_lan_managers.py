@@ -83,6 +83,10 @@ def test_networkd_restarts_reloads_and_is_reconfigured(host: DistributionHost) -
     for change in (anew, f"sh {SCRIPT} up"):
         host.shell(change)
         host.comes_to(up, change)
+    host.install(replace(SITE, routes={**ROUTES, "10.98.0.0/24": "10.2.0.2"}))
+    host.shell(f"sh {SCRIPT} routes")
+    up = host.snapshot()
+    assert "10.98.0.0/24 via 10.2.0.2 dev wgnode-br0 proto 119 metric 30000 " in up
     host.networkd()
     host.comes_to(up, "a restart")
     host.shell(f"sed -i s/10.2.0.1/10.2.0.3/ {NETWORKD}/20-lan.network; networkctl reload")

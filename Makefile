@@ -29,10 +29,10 @@ demo-down: ## remove all that the demo made
 	@$(AS_ROOT) $(PYTHON) -m lab.demo down
 
 test: setup-tests lint test-rust image ## all tests, of exhaustive ones a sample (WGNODE_SAMPLE=SEED); as root or with sudo
-	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST)
+	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadscope $(PYTEST)
 
 test-long: setup-tests image ## what `make test` draws a sample of, with nothing left out; takes hours
-	@$(AS_ROOT) env WGNODE_SAMPLE=all $(PYTHON) -m pytest -n 2 --dist loadgroup -m sampled $(PYTEST)
+	@$(AS_ROOT) env WGNODE_SAMPLE=all $(PYTHON) -m pytest -n 2 --dist loadscope -m sampled $(PYTEST)
 
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import budgets, sample, skips
+from tests import budgets, sample, skips, workers
 from tools import ROOT, engine
 from tools import wireguard_go as wireguard_go_tool
 
@@ -39,16 +39,15 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Lab tests last when run serially. In workers, each file of them stays together, and the longest begin.
+    """Lab tests last when run serially. In workers, the longest of their files begin.
 
     What takes long and comes late would keep one worker busy while the other has nothing left to do.
     """
-    if not hasattr(config, "workerinput"):
-        items.sort(key=_is_lab)
-        return
-    items.sort(key=_place)
-    for item in filter(_is_lab, items):
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_place if hasattr(config, "workerinput") else _is_lab)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> workers.FilesTogether:
+    return workers.FilesTogether(config, log)
 
 
 def _place(item: pytest.Item) -> int:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 # hostd keeps of a running guest changes by itself.
 SNAPSHOT = r"""
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr
-ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all; ip neigh show proxy
+ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all | grep -v fe80:; ip neigh show proxy
 networkctl --no-legend 2>&1
 sysctl -a 2>/dev/null | grep -E 'forwarding|ip_forward|accept_ra |send_redirects' | sort
 find /etc /var/lib/wgnode /run/wgnode* -xdev -type f ! -name '*-' ! -path '/var/lib/wgnode/state*' 2>/dev/null |

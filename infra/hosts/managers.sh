@@ -76,7 +76,8 @@ networkd_bridge() { # before it is made; it may be one of the host's own, where 
 $(for key in Name MACAddress PermanentMACAddress Path Driver Type Kind Property WLANInterfaceType SSID BSSID; do
             echo "$key="
         done)
-Name=$(bridge)"
+Name=$(bridge)
+$([ "$(bridge)" != "$BRIDGE" ] || printf '\n[Link]\n# Our own unit may be what waits for the network.\nRequiredForOnline=no')"
     elif [ "$(bridge)" = "$BRIDGE" ]; then
         take_away "$file.d"
         [ ! -L "$file" ] || take_away "$file"

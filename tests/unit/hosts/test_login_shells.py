@@ -334,6 +334,10 @@ def test_a_command_that_is_too_long_for_any_host_says_so(host):
         host.run(["true", "x" * (128 << 10)])
 
 
+def of(to):
+    return {"connection": {"address": to.address, "hostKeys": list(to.host_keys), "port": to.port}}
+
+
 def test_a_host_without_a_usable_shell_or_root_is_unread_and_not_the_end(connection, script):
     """So that an update with another user, or with another shell, can be made."""
 
@@ -342,8 +346,7 @@ def test_a_host_without_a_usable_shell_or_root_is_unread_and_not_the_end(connect
             pool.connect(connection).run(["true"])
 
     script("shell", "#!/bin/sh\nexit 1\n")
-    inputs = {"connection": {"address": "127.0.0.1"}}
-    state, _ = OnHost(Kind()).read("id", {"rules": {}}, inputs)
+    state, _ = OnHost(Kind()).read("id", {"rules": {}}, of(connection))
     assert "do not come to our command" in state["unread"]
 
 
@@ -374,5 +377,5 @@ def test_no_agent_and_an_unusable_key_are_unread_too(connection, monkeypatch):
             pool.connect(self.to)
 
     for to in (replace(connection, private_key=None), replace(connection, private_key=new_key()[0])):
-        state, _ = OnHost(Kind(to)).read("id", {}, {"connection": {}})
+        state, _ = OnHost(Kind(to)).read("id", {}, of(to))
         assert "unread" in state

@@ -13,12 +13,12 @@ from lab.api import Lab
 from tests.lab.faults import Done, Fault, Recorded, Runner, schedule
 from tests.sample import choose
 
-# All that a resource may leave on a host, temporary files and transient units too. Link-local addresses come by
-# themselves once a guest has been there, and each creation has another claim.
+# All that a resource may leave on a host, temporary files and transient units too. Link-local addresses and the kernel's
+# routes of multicast come by themselves once a guest has been there, and each creation has another claim.
 SNAPSHOT = r"""
 state='/var/lib/wgnode/state/*'
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip rule; ip -6 rule
-ip -4 route show table all; ip -6 route show table all | grep -v fe80; ip neigh show proxy
+ip -4 route show table all; ip -6 route show table all | grep -v -e fe80 -e '^multicast'; ip neigh show proxy
 ip -br addr | sed 's/ fe80[^ ]*//'
 for n in net/ipv4/ip_forward net/ipv4/conf/all/send_redirects net/ipv4/conf/all/forwarding \
     net/ipv6/conf/all/forwarding net/ipv6/conf/wan0/accept_ra; do echo "$n $(cat /proc/sys/$n)"; done

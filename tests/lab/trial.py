@@ -13,8 +13,8 @@ from lab.api import Lab
 from tests.lab.faults import Done, Fault, Recorded, Runner, schedule
 from tests.sample import choose
 
-# All that a resource may leave on a host, temporary files and transient units too. Link-local addresses and the kernel's
-# routes of multicast come by themselves once a guest has been there, and each creation has another claim.
+# All that a resource may leave on a host, temporary files and transient units too. Link-local addresses and routes of
+# multicast come by themselves once a guest has been there, and each creation has another claim.
 SNAPSHOT = r"""
 state='/var/lib/wgnode/state/*'
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip rule; ip -6 rule

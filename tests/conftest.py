@@ -32,8 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 LONGEST = (
-    *("test_faults_engine", "test_changes", "test_interop", "test_chain", "test_recover"),
-    *("test_host_resources", "test_faults_gateway", "test_faults_hosts", "test_lab_lifecycle"),
+    *("test_faults_engine", "test_howto", "test_changes", "test_identity", "test_interop"),
+    *("test_chain", "test_recover", "test_host_resources"),
+    *("test_faults_gateway", "test_faults_hosts", "test_lab_lifecycle"),
 )
 """Files of lab tests that take minutes, longest first."""
 

@@ -53,7 +53,7 @@ def _commit() -> str:
 
 
 class Sampled:
-    """Keeps `n` of the parameters of a test that is marked `@pytest.mark.sampled(n)`, and tells the seed at the end.
+    """Keeps `n` (0: none) of the parameters of a test marked `@pytest.mark.sampled(n)`, and tells the seed at the end.
 
     A test that draws by itself (`choose`) is marked without a number, so that `make test-long` finds it.
     """

@@ -33,7 +33,7 @@ def lab(deployed: Deployment) -> Lab:
     return deployed.lab
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.sampled(0)  # in make test-long
 @pytest.mark.parametrize("way", _WAYS)
 def test_one_up_goes_over_to_the_login_of_now_and_restarts_nothing(lab: Lab, deployed: Deployment, way: str) -> None:
     happens, configured, back = _WAYS[way]

@@ -80,7 +80,8 @@ def of_former_version(seen: Mapping[str, Any], own: str) -> Iterator[Owner]:
     """The host's other gateways whose tables drop by themselves, and so what ours lets in as well; `own` is our id."""
     for record in seen["owners"].records if seen["ruleset"] else ():
         table = nft.observed(seen["ruleset"], record.paths.table)
-        if record.owner.id != own and "input-drop" in table.order.get("input", ()):
+        drops = any(f"{hook}-drop" in table.order.get(hook, ()) for hook in ("input", "forward"))
+        if record.owner.id != own and drops:
             yield record.owner
 
 
@@ -88,7 +89,7 @@ def tell_former(host: Host, inputs: Properties, seen: Mapping[str, Any]) -> None
     for owner in of_former_version(seen, inputs["site"]["id"]):
         log(
             f"host {host.name}: the firewall of {owner} there is of a former version and drops what it does not let in"
-            " itself, this site's ports and managementNetworks too, until the next `pulumi up` of its stack",
+            " itself, this site's ports, forwards and managementNetworks too, until the next `pulumi up` of its stack",
             Severity.WARNING,
         )
 

@@ -71,8 +71,8 @@ IMAGE = "{image}/initramfs.zst"
 CASES = {
     "a rule removed": table(f"nft delete rule {rule('masquerade-v4')}", 'rules["masquerade-v4"]', None),
     "a rule changed": table(
-        f"nft replace rule {rule('forward-drop')} iifname wan0 accept comment forward-drop",
-        'rules["forward-drop"]',
+        f"nft replace rule {rule('forward-established')} iifname wan0 accept comment forward-established",
+        'rules["forward-established"]',
         'forward: iifname "wan0" accept',
     ),
     "elements of a set": table(
@@ -92,7 +92,9 @@ CASES = {
         "nat hook postrouting priority 90; policy accept",
     ),
     "a chain's hook": table(
-        relisted("s/hook forward/hook output/"), "chains.forward", "filter hook output priority 0; policy accept"
+        relisted("s/hook forward priority filter;/hook output priority filter;/"),
+        "chains.forward",
+        "filter hook output priority 0; policy accept",
     ),
     "an extra chain": table("nft add chain inet wgnode extra", "chains.extra", "not hooked"),
     "an extra set": table(

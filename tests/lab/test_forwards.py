@@ -2,14 +2,14 @@
 
 [w 198.51.100.9] -- wan0 [h] lan0 -- [c 10.1.0.50]
                          [h] eth2 -- [o 10.7.0.9]
-                         [h] dock (a bridge) -- [d 172.20.0.2], its port 8000 published as 8080
+[v 203.0.113.9]  -- wan1 [h] dock (a bridge) -- [d 172.20.0.2], its port 8000 published as 8080
 """
 
 from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,7 +22,9 @@ from tests.lab.interop import Namespace, run
 from tests.lab.other_firewalls import GUEST, TRANSIT, address, fetched, serve_tcp
 from wgnode.firewall import nft
 from wgnode.firewall.forwards import Before, Forward
-from wgnode.firewall.rules import Firewall, ruleset
+from wgnode.firewall.rules import PLAIN_TABLE, Firewall, ruleset
+from wgnode.image.paths import Paths
+from wgnode.topology.transit import Transit
 
 pytestmark = pytest.mark.lab
 
@@ -31,9 +33,23 @@ FIREWALL = Firewall(
     "wan0", tuple(ip_network(one, strict=False) for one in TRANSIT), GUEST, 51820, (), left_alone=INSIDE
 )
 OFF = Before((), ("lan0", "dock"))
+LAN6 = Forward(to=ip_network("2001:db8:1::/64"))
+MARKED = """table inet marked {
+    chain before { type filter hook prerouting priority -300; meta mark set 0xffffffff; }
+    chain behind { type filter hook forward priority 30; iifname "wan*" meta mark & 0x01000000 != 0 counter; }
+}"""
 PUBLISHED = """table ip nat {
     chain pre { type nat hook prerouting priority -100; fib daddr type local tcp dport 8080 dnat to 172.20.0.2:8000; }
 }"""
+SECOND = Paths("0b1c2d3e")
+_LINK = Transit.of("172.31.255.248/30", "fd77:676e:6f64:6501::/126")
+OF_SECOND = replace(
+    FIREWALL,
+    transit=_LINK.networks,
+    guest=tuple(one.split("/")[0] for one in _LINK.guest),
+    listen_port=51821,
+    transit_interface=SECOND.transit_tap,
+)
 OTHERS = {"c": ("10.1.0.50", "2001:db8:1::50"), "o": ("10.7.0.9", "2001:db8:7::9")}
 OTHERS |= {"d": ("172.20.0.2", "2001:db8:20::2")}
 
@@ -43,21 +59,23 @@ class Router:
 
     def __init__(self) -> None:
         name = secrets.token_hex(3)
-        self.spaces = {end: Namespace(f"wgr-{name}-{end}") for end in ("h", "w", "c", "o", "d")}
+        self.spaces = {end: Namespace(f"wgr-{name}-{end}") for end in ("h", "w", "v", "c", "o", "d")}
         self.host, self.world = self.spaces["h"], self.spaces["w"]
 
     def wire(self, servers: ExitStack) -> None:
         for space in self.spaces.values():
             space.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
-        for end, link in (("w", "wan0"), ("c", "port1"), ("o", "eth2"), ("d", "port2")):
+        for end, link in (("w", "wan0"), ("v", "wan1"), ("c", "port1"), ("o", "eth2"), ("d", "port2")):
             self.cable(self.spaces[end], link)
         for bridge, port in (("lan0", "port1"), ("dock", "port2")):
             self.host.run("sh", "-ec", f"ip link add {bridge} type bridge; ip link set {port} master {bridge} up")
         ours = {"wan0": "198.51.100.1/24 2001:db8::1/64", "lan0": "10.1.0.1/24 2001:db8:1::1/64"}
         ours |= {"eth2": "10.7.0.1/24 2001:db8:7::1/64", "dock": "172.20.0.1/24 2001:db8:20::1/64"}
+        ours["wan1"] = "203.0.113.1/24 2001:db8:5::1/64"
         for link, addresses in ours.items():
             address(self.host, link, *addresses.split())
         address(self.world, "e0", "198.51.100.9/24", "2001:db8::9/64", "198.51.100.1", "2001:db8::1")
+        address(self.spaces["v"], "e0", "203.0.113.9/24", "2001:db8:5::9/64", "203.0.113.1", "2001:db8:5::1")
         for end, (four, six) in OTHERS.items():
             hops = [f"{one.rpartition(last)[0]}{last}1" for one, last in ((four, "."), (six, "::"))]
             address(self.spaces[end], "e0", f"{four}/24", f"{six}/64", *hops)
@@ -69,8 +87,8 @@ class Router:
     def cable(self, far: Namespace, link: str) -> None:
         run("ip", "-n", far.name, "link", "add", "e0", "type", "veth", "peer", "name", link, "netns", self.host.name)
 
-    def load(self, firewall: Firewall) -> None:
-        self.host.run("nft", "-f", "-", text=nft.script(ruleset(firewall)))
+    def load(self, firewall: Firewall, table: str = PLAIN_TABLE) -> None:
+        self.host.run("nft", "-f", "-", text=nft.script(ruleset(firewall), table))
 
     def reached(self, *ways: tuple[str, str, int] | tuple[str, str]) -> list[bool]:
         """Of each way (from which end, to which address, which port) whether TCP comes through, tried at once."""
@@ -113,6 +131,53 @@ def test_other_interfaces_get_no_ways_between_them_because_forwarding_is_switche
     assert router.reached(*ways) == [True, False] * 3
     for stop in servers:
         stop()
+
+
+@pytest.fixture
+def load_both(router: Router) -> Iterator[Callable[..., None]]:
+    def load(first: Firewall, second: Firewall, order: int = 1) -> None:
+        for firewall, table in [(first, PLAIN_TABLE), (second, SECOND.table)][::order]:
+            router.load(firewall, table)
+
+    yield load
+    router.host.run("nft", "delete", "table", "inet", SECOND.table)
+
+
+@pytest.mark.parametrize(("uplink", "order"), [("wan0", 1), ("wan1", -1)])
+def test_what_one_of_two_gateways_forwards_the_other_does_not_close_also_by_another_uplink(
+    router: Router, load_both: Callable[..., None], uplink: str, order: int
+) -> None:
+    ways = [("w", "198.51.100.1", 8080), ("w", "2001:db8:1::50"), ("w", "2001:db8:7::9"), ("w", "10.7.0.9")]
+    ways += [("v", "203.0.113.1", 8080), ("v", "2001:db8:1::50"), ("v", "2001:db8:7::9"), ("v", "10.7.0.9")]
+    first, second = FIREWALL, replace(OF_SECOND, uplink=uplink)
+    load_both(replace(first, forward=(Forward("tcp", 8080),)), replace(second, forward=(LAN6,)), order)
+    assert router.reached(*ways) == [True, True, False, False] * 2
+    load_both(first, replace(second, keep=True), order)
+    assert set(router.reached(*ways)) == {True}
+
+
+def test_a_way_that_is_new_and_wanted_by_one_of_two_gateways_the_other_does_not_close(
+    router: Router, load_both: Callable[..., None]
+) -> None:
+    ways = [("o", one) for one in OTHERS["c"]]
+    off = replace(FIREWALL, before=OFF), replace(OF_SECOND, before=OFF)
+    load_both(off[0], off[1])
+    assert router.reached(*ways) == [False, False]
+    load_both(off[0], replace(off[1], before=replace(OFF, left_alone=("eth2",))))
+    assert router.reached(*ways) == [True, True]
+    load_both(replace(off[0], forward=(LAN6,)), off[1], -1)
+    assert router.reached(ways[1]) == [True]
+
+
+def test_a_mark_of_somebody_else_opens_no_way_and_nobody_behind_sees_ours(router: Router) -> None:
+    router.host.run("nft", "-f", "-", text=MARKED)
+    try:
+        router.load(replace(FIREWALL, forward=(LAN6,)))
+        ways = [("w", "2001:db8:1::50"), ("w", "2001:db8:7::9"), ("v", "2001:db8:1::50"), ("v", "2001:db8:7::9")]
+        assert router.reached(*ways) == [True, False] * 2
+        assert "packets 0 bytes 0" in router.host.run("nft", "list", "chain", "inet", "marked", "behind")
+    finally:
+        router.host.run("nft", "delete", "table", "inet", "marked")
 
 
 def test_machines_in_one_bridge_reach_each_other_also_where_br_netfilter_shows_their_frames(router: Router) -> None:

@@ -10,7 +10,8 @@ from wgnode.firewall.foreign import is_ours
 from wgnode.firewall.packet import Packet
 from wgnode.firewall.walk import DROP, DROPPED, Rule, Table, outcome, reached
 
-END = "input-end"
+ENDS = {"input": "input-end", "forward": "forward-end"}
+"""The chains of ours that drop what none of our tables has let in."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,15 @@ def _drops(tables: Sequence[Table], packet: Packet) -> bool:
         for chain in table.chains.values()
         if chain.hook == packet.hook and chain.kind != "nat"
     )
-    return dropped or (packet.hook == "input" and _let_in_by_none(tables, packet))
+    return dropped or _let_in_by_none(tables, packet)
 
 
 def _let_in_by_none(tables: Sequence[Table], packet: Packet) -> bool:
     """Ours mark what they let in, and drop behind all of them what has no mark (docs/decisions/two-firewalls.md)."""
-    ours = [table for table in tables if is_ours(table.family, table.name) and END in table.chains]
-    judging = [table for table in ours if any(_asks_of(rule, packet) for rule in table.chains[END].rules)]
-    return bool(judging) and not any("accept" in reached(one, one.chains["input"], packet) for one in ours)
+    end = ENDS.get(packet.hook, "")
+    ours = [table for table in tables if is_ours(table.family, table.name) and end in table.chains]
+    judging = [table for table in ours if any(_asks_of(rule, packet) for rule in table.chains[end].rules)]
+    return bool(judging) and not any("accept" in reached(one, one.chains[packet.hook], packet) for one in ours)
 
 
 def _asks_of(rule: Rule, packet: Packet) -> bool:

@@ -12,6 +12,9 @@ Expression = Mapping[str, Any]
 ACCEPT: Expression = {"accept": None}
 DROP: Expression = {"drop": None}
 MARK: Expression = {"meta": {"key": "mark"}}
+LET_IN = 0x01000000
+"""A bit of the packet's mark, only within the hooks input and forward: one of the tables lets it in. The packet passes
+the base chains of all of them, so none may drop before each has had its say (docs/decisions/two-firewalls.md)."""
 
 
 @dataclass(frozen=True)
@@ -75,4 +78,8 @@ def sources(networks: Iterable[Network], version: int) -> Expression | None:
     return match(payload(family(mine[0]), "saddr"), set_of([prefix(one) for one in mine])) if mine else None
 
 
+PASSED: tuple[Expression, ...] = (set_mark("|", LET_IN), ACCEPT)
+"""Let in, for all tables that judge the packet."""
+CLEARED = set_mark("&", 0xFFFFFFFF ^ LET_IN)
+UNMARKED = match({"&": [MARK, LET_IN]}, 0)
 FROM_BRIDGE = match({"meta": {"key": "iifkind"}}, "bridge")

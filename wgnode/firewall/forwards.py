@@ -11,6 +11,7 @@ from typing import Any, Literal
 from wgnode.firewall.expressions import (
     ACCEPT,
     DROP,
+    PASSED,
     Expression,
     Network,
     Rule,
@@ -48,37 +49,51 @@ class Before:
     left_alone: tuple[str, ...] = ()
 
 
-def allowed(uplink: str, forwards: Iterable[Forward], keep: bool, before: Before) -> Iterator[Rule]:
-    """From the uplink, before the rest is dropped. `keep`: all that was forwarded before us, and what is translated."""
-    yield from _forwards("forward-allow", (coming_from(uplink),), forwards)
+def allowed(
+    name: str, when: tuple[Expression, ...], forwards: Iterable[Forward], keep: bool, before: Before
+) -> Iterator[Rule]:
+    """From outside. `keep`: all that was forwarded before us, and what is translated."""
+    yield from _forwards(f"{name}-allow", when, forwards)
     if keep:
-        yield Rule("forward-keep-translated", (coming_from(uplink), _translated(), ACCEPT))
+        yield Rule(f"{name}-keep-translated", (*when, _translated(), *PASSED))
         for version in sorted(before.versions):
-            yield Rule(f"forward-keep-v{version}", (coming_from(uplink), _version(version), ACCEPT))
+            yield Rule(f"{name}-keep-v{version}", (*when, _version(version), *PASSED))
 
 
-def closed(forwards: Iterable[Forward], gateways: Iterable[str], before: Before) -> Iterator[Rule]:
-    """Of the versions of IP that the host did not forward before: nothing but what is named, what answers it, and what
-    somebody on the host translates. `gateways` are the transit links of others, whose tables judge for themselves."""
-    versions = [version for version in (4, 6) if version not in before.versions]
+def opened(forwards: Iterable[Forward], before: Before) -> Iterator[Rule]:
+    """What is named, of that which `closed` drops."""
+    versions = _not_forwarded(before)
+    if not versions:
+        return
+    # The LAN's is among these, but no frame of it is forwarded from anywhere else than from its bridge.
+    for name in before.left_alone:
+        if name not in before.bridges:
+            yield Rule(f"forward-left-alone-{name}", (coming_from(name), *PASSED))
+    yield from _forwards("forward-also", (), [one for one in forwards if one.to and one.to.version in versions])
+
+
+def closed(before: Before, gateways: Iterable[str], *when: Expression) -> Iterator[Rule]:
+    """Of the versions of IP that the host did not forward before: nothing but what answers, and what somebody on the
+    host translates, unless `when` says otherwise. `gateways` are the transit links, which their own tables judge."""
+    versions = _not_forwarded(before)
     if not versions:
         return
     yield Rule("forward-answers", (established(), ACCEPT))
     yield Rule("forward-translated", (_translated(), ACCEPT))
     for number, pattern in enumerate(gateways, 1):
-        yield Rule(f"forward-from-other-gateway-{number}", (coming_from(pattern), ACCEPT))
-    # The LAN's is among these, but no frame of it is forwarded from anywhere else than from its bridge.
-    for name in before.left_alone:
-        if name not in before.bridges:
-            yield Rule(f"forward-left-alone-{name}", (coming_from(name), ACCEPT))
-    yield from _forwards("forward-also", (), [one for one in forwards if one.to and one.to.version in versions])
+        yield Rule(f"forward-from-gateway-{number}", (coming_from(pattern), ACCEPT))
     for version in versions:
         for bridge in sorted(set(before.bridges)):
             elsewhere = match({"meta": {"key": "oifname"}}, bridge, "!=")
-            yield Rule(f"forward-none-{bridge}-v{version}", (coming_from(bridge), elsewhere, _version(version), DROP))
+            none = (coming_from(bridge), elsewhere, _version(version), *when, DROP)
+            yield Rule(f"forward-none-{bridge}-v{version}", none)
         # A bridge that came later is that of somebody who wants its machines to be reached: Docker, libvirt.
         no_bridge = match({"meta": {"key": "iifkind"}}, "bridge", "!=")
-        yield Rule(f"forward-none-v{version}", (no_bridge, _version(version), DROP))
+        yield Rule(f"forward-none-v{version}", (no_bridge, _version(version), *when, DROP))
+
+
+def _not_forwarded(before: Before) -> list[int]:
+    return [version for version in (4, 6) if version not in before.versions]
 
 
 def _forwards(name: str, first: tuple[Expression, ...], forwards: Iterable[Forward]) -> Iterator[Rule]:
@@ -88,7 +103,7 @@ def _forwards(name: str, first: tuple[Expression, ...], forwards: Iterable[Forwa
             full = "-".join([name, *_words(one), *([f"v{version}"] if version else [])])
             taken[full] = taken.get(full, 0) + 1
             unique = full if taken[full] == 1 else f"{full}-{taken[full]}"
-            yield Rule(unique, (*first, *source, *_target(one), ACCEPT))
+            yield Rule(unique, (*first, *source, *_target(one), *PASSED))
 
 
 def _sources(one: Forward) -> Iterator[tuple[int | None, tuple[Expression, ...]]]:

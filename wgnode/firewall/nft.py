@@ -12,7 +12,7 @@ from wgnode.firewall.rules import PLAIN_TABLE, Chain
 
 _VERDICTS = ("accept", "drop", "masquerade", "return", "continue")
 _BARE = ("iifname", "oifname", "mark")  # keys of packets' own data that are written without "meta"
-_QUOTED = ("iifname", "oifname", "meta iifkind", "fib daddr oifname")
+_QUOTED = ("iifname", "oifname", "meta iifkind")
 
 
 @dataclass(frozen=True)

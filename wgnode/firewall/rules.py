@@ -16,8 +16,12 @@ from typing import Literal
 
 from wgnode.firewall import forwards, unknown
 from wgnode.firewall.expressions import (
+    ACCEPT,
+    CLEARED,
+    DROP,
     FROM_BRIDGE,
-    MARK,
+    PASSED,
+    UNMARKED,
     Expression,
     Network,
     Rule,
@@ -28,7 +32,6 @@ from wgnode.firewall.expressions import (
     match,
     payload,
     prefix,
-    set_mark,
     set_of,
     sources,
     udp_to,
@@ -40,9 +43,6 @@ PLAIN_TABLE, PLAIN_TRANSIT = "wgnode", "wgnode-wan"
 """Of a host's first gateway; those of further ones are given."""
 OTHER_GATEWAYS = (PLAIN_TRANSIT, "wgnwan-*")
 """The transit links of all gateways of a host (wgnode.image.paths), as nftables writes patterns: of links no other."""
-LET_IN = 0x01000000
-"""A bit of the packet's mark, only within the input hook: one of the tables lets it in. The packet passes the base
-chains of all of them, so none may drop before each has had its say (docs/decisions/two-firewalls.md)."""
 
 # What an address family cannot do without: errors, path MTU discovery, neighbour discovery (RFC 4890, section 4.4).
 ICMP_TYPES = ("destination-unreachable", "echo-request", "parameter-problem", "time-exceeded")
@@ -112,27 +112,35 @@ def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
         Chain("postrouting", "nat", 100, tuple(_masquerade(firewall))),
         Chain("input", "filter", 0, tuple(_input(firewall))),
         Chain("forward", "filter", 0, tuple(_forward(firewall))),
-        Chain("input-begin", "filter", -10, (_unmarked("input-begin", firewall.uplink),)),
-        Chain("input-end", "filter", 10, (_drop_unmarked(firewall.uplink),)),
-        Chain("input-after", "filter", 20, (_unmarked("input-after", firewall.uplink),)),
+        *_around(firewall),
         *_of_unknown(firewall),
     )
 
 
+def _around(firewall: Firewall) -> Iterable[Chain]:
+    """Before all and after all tables' chains: somebody else's mark lets nothing in, and nobody sees ours, not even a
+    socket. What no table has let in is dropped between."""
+    uplink = coming_from(firewall.uplink)
+    ends = {"input": (), "forward": tuple(forwards.closed(firewall.before, OTHER_GATEWAYS, UNMARKED))}
+    for hook, further in ends.items():
+        judged = () if further else (uplink,)
+        yield Chain(f"{hook}-begin", "filter", -10, (Rule(f"{hook}-begin", (*judged, CLEARED)),))
+        yield Chain(f"{hook}-end", "filter", 10, (Rule(f"{hook}-drop", (uplink, UNMARKED, DROP)), *further))
+        yield Chain(f"{hook}-after", "filter", 20, (Rule(f"{hook}-after", (*judged, CLEARED)),))
+
+
 def _of_unknown(firewall: Firewall) -> Iterable[Chain]:
-    """Each behind the one that judges the uplink, by the same rules; what is forwarded as soon as it is translated, for
-    only there nftables knows on which bridges the host would not answer."""
-    may_reach = tuple(_let_in(firewall, "input-unknown", ()))
-    clear, dropped = (set_mark("&", 0xFFFFFFFF ^ LET_IN),), (match({"&": [MARK, LET_IN]}, 0), {"drop": None})
-    behind = (
-        ("input-unknown-begin", -9, (Rule("input-unknown-clear", clear),)),
-        ("input-unknown", 1, may_reach),
-        ("input-unknown-end", 11, (Rule("input-unknown-drop", dropped),)),
-        ("input-unknown-after", 21, (Rule("input-unknown-clear-after", clear),)),
-        ("prerouting-unknown", -90, tuple(_beyond(firewall))),
-    )
-    for name, priority, rules in behind:
-        yield Chain(name, "filter", priority, (*unknown.left_alone(firewall, name), *rules))
+    """Each behind the one that judges the uplink, by the same rules."""
+    for hook, may_pass in (("input", _let_in(firewall, "input-unknown", ())), ("forward", _beyond(firewall))):
+        behind = (
+            ("-begin", -9, (Rule(f"{hook}-unknown-clear", (CLEARED,)),)),
+            ("", 1, tuple(may_pass)),
+            ("-end", 11, (Rule(f"{hook}-unknown-drop", (UNMARKED, DROP)),)),
+            ("-after", 21, (Rule(f"{hook}-unknown-clear-after", (CLEARED,)),)),
+        )
+        for what, priority, rules in behind:
+            name = f"{hook}-unknown{what}"
+            yield Chain(name, "filter", priority, (*unknown.left_alone(firewall, name), *rules))
 
 
 def _dnat(firewall: Firewall) -> Iterable[Rule]:
@@ -155,95 +163,75 @@ def _masquerade(firewall: Firewall) -> Iterable[Rule]:
 
 def _input(firewall: Firewall) -> Iterable[Rule]:
     yield from _let_in(firewall, "input", (coming_from(firewall.uplink),))
-    accept: Expression = {"accept": None}
     gateway = coming_from(firewall.transit_interface)
     icmpv6 = match(payload("icmpv6", "type"), set_of(GATEWAY_ICMPV6_TYPES))
-    yield Rule("input-gateway-established", (gateway, established(), accept))
-    yield Rule("input-gateway-icmp", (gateway, match(payload("icmp", "type"), set_of(ICMP_TYPES)), accept))
-    yield Rule("input-gateway-icmpv6", (gateway, icmpv6, accept))
-    yield Rule("input-gateway-drop", (gateway, {"drop": None}))
+    yield Rule("input-gateway-established", (gateway, established(), ACCEPT))
+    yield Rule("input-gateway-icmp", (gateway, match(payload("icmp", "type"), set_of(ICMP_TYPES)), ACCEPT))
+    yield Rule("input-gateway-icmpv6", (gateway, icmpv6, ACCEPT))
+    yield Rule("input-gateway-drop", (gateway, DROP))
 
 
 def _let_in(firewall: Firewall, name: str, when: tuple[Expression, ...]) -> Iterable[Rule]:
     """What may reach the host itself from outside."""
-    let_in: tuple[Expression, ...] = (set_mark("|", LET_IN), {"accept": None})
-    yield Rule(f"{name}-established", (*when, established(), *let_in))
-    yield Rule(f"{name}-icmp", (*when, match(payload("icmp", "type"), set_of(ICMP_TYPES)), *let_in))
-    yield Rule(f"{name}-icmpv6", (*when, match(payload("icmpv6", "type"), set_of(ICMPV6_TYPES)), *let_in))
-    yield Rule(f"{name}-dhcp-v4", (*when, match(payload("udp", "sport"), 67), udp_to(68), *let_in))
+    yield Rule(f"{name}-established", (*when, established(), *PASSED))
+    yield Rule(f"{name}-icmp", (*when, match(payload("icmp", "type"), set_of(ICMP_TYPES)), *PASSED))
+    yield Rule(f"{name}-icmpv6", (*when, match(payload("icmpv6", "type"), set_of(ICMPV6_TYPES)), *PASSED))
+    yield Rule(f"{name}-dhcp-v4", (*when, match(payload("udp", "sport"), 67), udp_to(68), *PASSED))
     # A server may answer from any of its addresses, but to the one that the client asked from.
     link_local = match(payload("ip6", "daddr"), prefix(ip_network("fe80::/10")))
-    yield Rule(f"{name}-dhcp-v6", (*when, link_local, udp_to(546), *let_in))
+    yield Rule(f"{name}-dhcp-v6", (*when, link_local, udp_to(546), *PASSED))
     yield from _open(when, f"{name}-ssh", Allow("tcp", firewall.ssh_port, firewall.management))
     for allowed in _by_port(firewall.allow):
         yield from _open(when, f"{name}-allow-{allowed.protocol}-{allowed.port}", allowed)
 
 
-def _unmarked(name: str, uplink: str) -> Rule:
-    """Before all and after all: somebody else's mark lets nothing in, and nobody sees ours, not even a socket."""
-    return Rule(name, (coming_from(uplink), set_mark("&", 0xFFFFFFFF ^ LET_IN)))
-
-
-def _drop_unmarked(uplink: str) -> Rule:
-    return Rule("input-drop", (coming_from(uplink), match({"&": [MARK, LET_IN]}, 0), {"drop": None}))
-
-
 def _forward(firewall: Firewall) -> Iterable[Rule]:
     uplink = coming_from(firewall.uplink)
-    accept: Expression = {"accept": None}
-    yield Rule("forward-established", (uplink, established(), accept))
+    yield Rule("forward-established", (uplink, established(), *PASSED))
     # Frames that only pass the bridge which is the uplink, where br_netfilter shows them to this table.
-    yield Rule("forward-bridged", (uplink, going_to(firewall.uplink), FROM_BRIDGE, accept))
+    yield Rule("forward-bridged", (uplink, going_to(firewall.uplink), FROM_BRIDGE, *PASSED))
     to_gateway = going_to(firewall.transit_interface)
     translated = match({"ct": {"key": "status"}}, "dnat", "in")
-    yield Rule("forward-wireguard", (uplink, to_gateway, udp_to(firewall.listen_port), translated, accept))
-    yield Rule("forward-to-gateway-new", (uplink, to_gateway, {"drop": None}))
+    yield Rule("forward-wireguard", (uplink, to_gateway, udp_to(firewall.listen_port), translated, *PASSED))
+    yield Rule("forward-to-gateway-new", (uplink, to_gateway, DROP))
     # Each gateway's table judges what goes to it: here it only passes, or this table would cut off all the others.
     for number, pattern in enumerate(OTHER_GATEWAYS, 1):
         if pattern != firewall.transit_interface:
-            yield Rule(f"forward-other-gateway-{number}", (uplink, going_to(pattern), translated, accept))
-    yield from forwards.allowed(firewall.uplink, firewall.forward, firewall.keep, firewall.before)
-    yield Rule("forward-drop", (uplink, {"drop": None}))
+            yield Rule(f"forward-other-gateway-{number}", (uplink, going_to(pattern), translated, *PASSED))
+    yield from forwards.allowed("forward", (uplink,), firewall.forward, firewall.keep, firewall.before)
     gateway = coming_from(firewall.transit_interface)
-    yield Rule("forward-gateway-established", (gateway, established(), accept))
+    yield Rule("forward-gateway-established", (gateway, established(), ACCEPT))
     for network, guest in zip(firewall.transit, firewall.guest, strict=True):
         own = match(payload(family(network), "saddr"), guest)
         from_port = match(payload("udp", "sport"), firewall.listen_port)
-        yield Rule(f"forward-gateway-v{network.version}", (gateway, going_to(firewall.uplink), own, from_port, accept))
-    yield Rule("forward-gateway-drop", (gateway, {"drop": None}))
+        yield Rule(f"forward-gateway-v{network.version}", (gateway, going_to(firewall.uplink), own, from_port, ACCEPT))
+    yield Rule("forward-gateway-drop", (gateway, DROP))
     # Answers may come back by another interface than the uplink.
-    yield Rule("forward-to-gateway-established", (to_gateway, established(), accept))
-    yield Rule("forward-to-gateway-drop", (to_gateway, {"drop": None}))
-    others = [pattern for pattern in OTHER_GATEWAYS if pattern != firewall.transit_interface]
-    yield from forwards.closed(firewall.forward, others, firewall.before)
+    yield Rule("forward-to-gateway-established", (to_gateway, established(), ACCEPT))
+    yield Rule("forward-to-gateway-drop", (to_gateway, DROP))
+    yield from forwards.opened(firewall.forward, firewall.before)
 
 
 def _beyond(firewall: Firewall) -> Iterable[Rule]:
     """Behind the host it reaches what the uplink does, but the gateway itself, which the rules of forwarding close."""
-    accept: Expression = {"accept": None}
-    daddr = {"flags": ["daddr"]}
-    yield Rule("unknown-not-forwarded", (match({"fib": {"result": "type", **daddr}}, "unicast", "!="), accept))
-    yield Rule("unknown-established", (established(), accept))
+    name = "forward-unknown"
+    yield Rule(f"{name}-established", (established(), *PASSED))
     translated = match({"ct": {"key": "status"}}, "dnat", "in")
     for number, pattern in enumerate(OTHER_GATEWAYS, 1):
         if pattern != firewall.transit_interface:
-            leads_to = match({"fib": {"result": "oifname", **daddr}}, pattern)
-            yield Rule(f"unknown-other-gateway-{number}", (leads_to, translated, accept))
-    for rule in forwards.allowed(firewall.uplink, firewall.forward, firewall.keep, firewall.before):
-        yield Rule(rule.name.replace("forward", "unknown", 1), rule.expressions[1:])
-    yield Rule("unknown-bridged", (*unknown.ONLY_BRIDGED, accept))
-    yield Rule("unknown-drop", ({"drop": None},))
+            yield Rule(f"{name}-other-gateway-{number}", (going_to(pattern), translated, *PASSED))
+    yield from forwards.allowed(name, (), firewall.forward, firewall.keep, firewall.before)
+    yield Rule(f"{name}-bridged", (*unknown.ONLY_BRIDGED, *PASSED))
 
 
 def _open(when: tuple[Expression, ...], name: str, allowed: Allow) -> Iterable[Rule]:
     """One rule, or one a family where sources are given."""
     port = match(payload(allowed.protocol, "dport"), allowed.port)
-    let_in: tuple[Expression, ...] = (set_mark("|", LET_IN), {"accept": None})
     if not allowed.sources:
-        yield Rule(name, (*when, port, *let_in))
+        yield Rule(name, (*when, port, *PASSED))
     for version in (4, 6):
         if source := sources(allowed.sources, version):
-            yield Rule(f"{name}-v{version}", (*when, source, port, *let_in))
+            yield Rule(f"{name}-v{version}", (*when, source, port, *PASSED))
 
 
 def _by_port(allows: Iterable[Allow]) -> list[Allow]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from wgnode.firewall import nft
+from wgnode.firewall.expressions import LET_IN
 from wgnode.firewall.forwards import Before, Forward
-from wgnode.firewall.rules import LET_IN, Allow, Firewall, ruleset
+from wgnode.firewall.rules import Allow, Firewall, ruleset
 from wgnode.topology.transit import Transit
 
 CASES = Path(__file__).with_name("cases")
@@ -218,44 +219,56 @@ def test_rule_names_are_unique_even_for_a_port_that_is_named_twice():
     assert rules["input-allow-udp-53"] == f'input: iifname "wan0" udp dport 53 {let_in}'
 
 
-def test_no_table_drops_what_comes_by_the_uplink_before_all_have_had_their_say():
-    """Between their input chains, whatever their order, and after the bit was cleared of what others made of it."""
-    chains = {
-        chain.name: chain for chain in ruleset(firewall()) if chain.hook == "input" and "unknown" not in chain.name
-    }
-    assert [name for name, _ in sorted(chains.items(), key=lambda one: one[1].priority)] == [
-        "input-begin",
-        "input",
-        "input-end",
-        "input-after",
-    ]
+@pytest.mark.parametrize("hook", ["input", "forward"])
+def test_no_table_drops_what_comes_by_the_uplink_before_all_have_had_their_say(hook):
+    """Between their chains, whatever their order, and after the bit was cleared of what others made of it."""
+    chains = {chain.name: chain for chain in ruleset(firewall()) if chain.hook == hook and "unknown" not in chain.name}
+    order = [name for name, _ in sorted(chains.items(), key=lambda one: one[1].priority)]
+    assert order == [f"{hook}-begin", hook, f"{hook}-end", f"{hook}-after"]
     texts = {name: [nft.rule_text(rule.expressions) for rule in chain.rules] for name, chain in chains.items()}
-    of_uplink = [text for text in texts["input"] if text.startswith('iifname "wan0"')]
+    to_own_gateway = 'iifname "wan0" oifname "wgnode-wan" drop'  # what nobody else may open
+    of_uplink = [text for text in texts[hook] if text.startswith('iifname "wan0"') and text != to_own_gateway]
+    assert of_uplink
     assert all(text.endswith(f"mark set mark | {LET_IN} accept") for text in of_uplink)
-    assert texts["input-begin"] == texts["input-after"] == [f'iifname "wan0" mark set mark & {~LET_IN & 0xFFFFFFFF}']
-    assert texts["input-end"] == [f'iifname "wan0" mark & {LET_IN} == 0 drop']
+    cleared = [f'iifname "wan0" mark set mark & {~LET_IN & 0xFFFFFFFF}']
+    assert texts[f"{hook}-begin"] == texts[f"{hook}-after"] == cleared
+    assert texts[f"{hook}-end"] == [f'iifname "wan0" mark & {LET_IN} == 0 drop']
 
 
-def test_what_is_unknown_is_judged_behind_each_chain_of_the_uplink_and_before_the_mark_is_cleared():
-    order = sorted((chain for chain in ruleset(firewall()) if chain.hook == "input"), key=lambda one: one.priority)
+@pytest.mark.parametrize("hook", ["input", "forward"])
+def test_what_is_unknown_is_judged_behind_each_chain_of_the_uplink_and_before_the_mark_is_cleared(hook):
+    order = sorted((chain for chain in ruleset(firewall()) if chain.hook == hook), key=lambda one: one.priority)
     names = ("begin", "unknown-begin", "", "unknown", "end", "unknown-end", "after", "unknown-after")
-    assert [chain.name for chain in order] == ["-".join(filter(None, ("input", name))) for name in names]
+    assert [chain.name for chain in order] == ["-".join(filter(None, (hook, name))) for name in names]
+
+
+def test_no_table_drops_a_new_way_before_all_have_had_their_say():
+    made = replace(firewall(), before=Before((4,), ("lan0",), ("vpn0",)), forward=(Forward(to=ip_network("::/0")),))
+    chains = {chain.name: [nft.rule_text(rule.expressions) for rule in chain.rules] for chain in ruleset(made)}
+    for name in ("begin", "after"):
+        assert chains[f"forward-{name}"] == [f"mark set mark & {~LET_IN & 0xFFFFFFFF}"], "whatever it came by"
+    passed, unmarked = f"mark set mark | {LET_IN} accept", f"mark & {LET_IN} == 0 drop"
+    assert f'iifname "vpn0" {passed}' in chains["forward"]
+    assert f"ip6 daddr ::/0 {passed}" in chains["forward"]
+    assert chains["forward-end"][-2:] == [
+        f'iifname "lan0" oifname != "lan0" meta nfproto ipv6 {unmarked}',
+        f'meta iifkind != "bridge" meta nfproto ipv6 {unmarked}',
+    ]
 
 
 def test_each_gateway_s_table_lets_pass_what_another_s_translates_to_its_own_gateway():
     """A packet passes the base chains of all tables, so one that drops it cuts the others off."""
     second = ruleset(replace(firewall(), transit_interface="wgnwan-0b1c2d3e"))
     forward = {rule.name: nft.rule_text(rule.expressions) for rule in second[3].rules}
-    names = list(forward)
-    own, drop = names.index("forward-to-gateway-new"), names.index("forward-drop")
-    assert names[own : drop + 1] == [
+    names, passed = list(forward), f"mark set mark | {LET_IN} accept"
+    own, behind = names.index("forward-to-gateway-new"), names.index("forward-gateway-established")
+    assert names[own:behind] == [
         "forward-to-gateway-new",
         "forward-other-gateway-1",
         "forward-other-gateway-2",
-        "forward-drop",
     ]
-    assert forward["forward-other-gateway-1"] == 'iifname "wan0" oifname "wgnode-wan" ct status dnat accept'
-    assert forward["forward-other-gateway-2"] == 'iifname "wan0" oifname "wgnwan-*" ct status dnat accept'
+    assert forward["forward-other-gateway-1"] == f'iifname "wan0" oifname "wgnode-wan" ct status dnat {passed}'
+    assert forward["forward-other-gateway-2"] == f'iifname "wan0" oifname "wgnwan-*" ct status dnat {passed}'
     assert forward["forward-to-gateway-new"] == 'iifname "wan0" oifname "wgnwan-0b1c2d3e" drop', "not by the pattern"
     plain = [rule.name for rule in ruleset(firewall())[3].rules]
     assert "forward-other-gateway-1" not in plain

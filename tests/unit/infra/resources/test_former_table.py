@@ -20,15 +20,18 @@ def told():
     log.send_to(None)
 
 
-@pytest.mark.parametrize(("chain", "tells"), [("input", True), ("input-end", False)])
+@pytest.mark.parametrize(
+    ("chain", "tells"), [("input", True), ("input-end", False), ("forward", True), ("forward-end", False)]
+)
 def test_a_table_of_a_former_version_that_drops_what_ours_lets_in_is_told(told, chain, tells):
     host, office = FakeHost(), Owner("0b1c2d3e4f506172", "corp", "office")
     record = Record(office, "1", "0b1c2d3e", transit=("172.31.255.248/30",), listen_port=51821)
     host.files[record.path] = (record.to_json().encode(), 0o644, "root")
+    hook = chain.removesuffix("-end")
     theirs = {"family": "inet", "table": record.paths.table}
     host.foreign = [
-        {"chain": {**theirs, "name": chain, "type": "filter", "hook": "input", "prio": 0, "policy": "accept"}},
-        {"rule": {**theirs, "chain": chain, "comment": "input-drop", "expr": [{"drop": None}]}},
+        {"chain": {**theirs, "name": chain, "type": "filter", "hook": hook, "prio": 0, "policy": "accept"}},
+        {"rule": {**theirs, "chain": chain, "comment": f"{hook}-drop", "expr": [{"drop": None}]}},
     ]
     preview(NatFirewall, host, FIREWALL)
     former = [text for text in warnings(told) if "of a former version" in text]

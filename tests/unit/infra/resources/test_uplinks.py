@@ -121,7 +121,7 @@ def test_a_public_network_that_the_host_gets_inside_is_let_in_by_the_next_update
     assert state["surroundings"] == {"inside": [], "outside": [], "interfaces": []}
     host.routing = ways(DEFAULT, PUBLIC_LAN, {"dst": "172.18.0.0/16", "dev": "br-0123"})
     state, paths = drifted(made, id, inputs, state)
-    chains = ("input-unknown-begin", "input-unknown", "input-unknown-end", "input-unknown-after", "prerouting-unknown")
+    chains = [f"{hook}-unknown{what}" for hook in ("input", "forward") for what in ("-begin", "", "-end", "-after")]
     rules = {f'rules["{chain}-{what}"]' for chain in chains for what in ("known", "inside-v4")}
     assert set(paths) == {*rules, 'files["/etc/wgnode/firewall.nft"]'}, "for the private one nothing is to be done"
     assert state["surroundings"]["interfaces"] == ["lan1"]
@@ -147,7 +147,7 @@ def test_interfaces_that_are_to_be_left_alone_are(host, told):
     rules = nft.described(host.table).rules
     known = 'iifname { "lan0", "lo", "mgmt0", "wan0", "wgnode-br0", "wgnode-wan" } accept'
     assert rules["input-unknown-known"] == f"input-unknown: {known}"
-    assert rules["prerouting-unknown-known"] == f"prerouting-unknown: {known}"
+    assert rules["forward-unknown-known"] == f"forward-unknown: {known}"
 
 
 class Called(FakeHost):

@@ -17,7 +17,8 @@ from pathlib import Path
 from wgnode.appliance import system
 from wgnode.appliance.control import find_port
 from wgnode.io.netlink import NetlinkError, Rtnetlink
-from wgnode.io.rtmessages import IFINFOMSG, NLM_F_ACK, NLM_F_CREATE, RTM_NEWLINK, attribute
+from wgnode.io.netlink.codec import NLM_F_ACK, NLM_F_CREATE, attribute
+from wgnode.io.netlink.links import IFINFOMSG, RTM_NEWLINK
 from wgnode.io.sysctl import write_sysctl
 
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 18, 1
@@ -35,7 +36,7 @@ def begin(outer, inner):
         _drop_wg(kernel)
         info = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"wireguard\0"))
         body = IFINFOMSG.pack(0, 0, 0, 0, 0) + attribute(IFLA_IFNAME, b"wg0\0") + info
-        kernel._ask(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, body, "add wg0")
+        kernel.ask(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, body, "add wg0")
         for name, addresses in (("eth0", outer), ("wg0", inner)):
             index = kernel.link(name).index
             for address in addresses:

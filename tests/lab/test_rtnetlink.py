@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from tests.lab.interop import Bench, Namespace, bench
-from wgnode.io.netlink import LinkMonitor, NetlinkError, Rtnetlink
+from wgnode.io.netlink import NetlinkError, Rtnetlink
+from wgnode.io.netlink.links import Link
+from wgnode.io.netlink.monitor import LinkMonitor
+from wgnode.io.netlink.routes import Route
 from wgnode.io.route_mtu import RouteMtus
-from wgnode.io.rtmessages import Link, Route
 from wgnode.io.sysctl import read_sysctl, write_sysctl
 from wgnode.io.tun import Tun, TunGone, get_mtu
 

@@ -12,15 +12,22 @@ layouts: linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h. The table is 
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from wgnode.appliance.system import MODULES, load_modules
-from wgnode.io.netlink import RECEIVE, NetlinkError
-from wgnode.io.rtmessages import NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR, attribute, message, parse_messages
+from wgnode.io.netlink.codec import (
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_REQUEST,
+    attribute,
+    message,
+    nested,
+    text,
+)
+from wgnode.io.netlink.connection import Netfilter, Step
 from wgnode.io.sysctl import write_sysctl
 
 TABLE = "wgnode"
@@ -32,14 +39,11 @@ SETTINGS: dict[str, str | int] = {
 """The kernel's own limit for a small machine is 1,024 connections; 16,384 take some 6 MiB. Liberal, because an answer
 outside of the TCP window would not be translated back, and the gateway would reset the connection."""
 
-NETLINK_NETFILTER = 12
 SUBSYSTEM = 10
 BATCH_BEGIN, BATCH_END = 0x10, 0x11
 NEWTABLE, NEWCHAIN, NEWRULE = (SUBSYSTEM << 8 | kind for kind in (0, 3, 6))
 NFGENMSG = struct.Struct(">BBH")
 NFPROTO_INET = 1
-NLM_F_APPEND = 0x800
-NLA_F_NESTED = 0x8000
 NFTA_TABLE_NAME = 1
 NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_HOOK, NFTA_CHAIN_TYPE = 1, 3, 4, 7
 NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY = 1, 2
@@ -52,17 +56,6 @@ NFT_CMP_EQ, NFT_REG_1 = 0, 1
 NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING = 0, 3, 4
 NF_IP_PRI_RAW, NF_IP_PRI_NAT_SRC = -300, 100
 IFNAMSIZ = 16
-ANSWER_LIMIT = 5.0
-"""Seconds; the kernel answers within the send itself."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One message of the batch: what it does, in words for an error, its type, and its body."""
-
-    what: str
-    kind: int
-    body: bytes
 
 
 def start(tunnel: str, wan: str, lan: str) -> None:
@@ -75,13 +68,8 @@ def start(tunnel: str, wan: str, lan: str) -> None:
 
 def apply(steps: Sequence[Step]) -> None:
     """All of them or, raising NetlinkError with the step that the kernel refused, none."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as kernel:
-        kernel.bind((0, 0))
-        kernel.settimeout(ANSWER_LIMIT)
-        kernel.send(batch(steps))
-        waiting = set(range(1, len(steps) + 1))
-        while waiting:
-            waiting -= acknowledged(kernel.recv(RECEIVE), steps)
+    with Netfilter() as kernel:
+        kernel.transact(batch(steps), steps, "masquerade")
 
 
 # Messages, pure
@@ -123,20 +111,6 @@ def batch(steps: Sequence[Step]) -> bytes:
     )
 
 
-def acknowledged(data: bytes, steps: Sequence[Step]) -> set[int]:
-    """Sequence numbers of the steps that the kernel took. Raises NetlinkError for the first that it did not take."""
-    taken = set()
-    for kind, sequence, content in parse_messages(data):
-        if kind != NLMSG_ERROR:
-            continue
-        code = -struct.unpack_from("=i", content)[0]
-        if code:
-            what = steps[sequence - 1].what if 1 <= sequence <= len(steps) else "whole transaction"
-            raise NetlinkError(code, f"masquerade: {what}: {os.strerror(code)}")
-        taken.add(sequence)
-    return taken
-
-
 def chain(name: str, kind: str, hook: int, priority: int) -> Step:
     hooked = struct.pack(">I", hook), struct.pack(">i", priority)
     content = text(NFTA_CHAIN_TABLE, TABLE) + text(NFTA_CHAIN_NAME, name)
@@ -168,14 +142,6 @@ def expression(name: str, content: bytes = b"") -> bytes:
 
 def body(attributes: bytes) -> bytes:
     return NFGENMSG.pack(NFPROTO_INET, 0, 0) + attributes
-
-
-def nested(kind: int, content: bytes) -> bytes:
-    return attribute(kind | NLA_F_NESTED, content)
-
-
-def text(kind: int, value: str) -> bytes:
-    return attribute(kind, value.encode() + b"\0")
 
 
 def number(kind: int, value: int) -> bytes:

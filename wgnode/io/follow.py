@@ -7,10 +7,11 @@ import os
 
 from wgnode.io import netns
 from wgnode.io.loop import Loop, Timer
-from wgnode.io.netlink import LinkMonitor, NetlinkError, Rtnetlink
+from wgnode.io.netlink import NetlinkError, Rtnetlink
+from wgnode.io.netlink.links import Link
+from wgnode.io.netlink.monitor import LinkMonitor
 from wgnode.io.paced import Paced
 from wgnode.io.route_mtu import RouteMtus
-from wgnode.io.rtmessages import Link
 from wgnode.io.shell import Shell
 
 POLL = 1.0

@@ -6,25 +6,10 @@ smallest one that it fits in: that is never more than its own route's.
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
-
-from wgnode.io import only
-from wgnode.io.netlink import AT_ONCE, RECEIVE, Rtnetlink
-from wgnode.io.rtmessages import (
-    RTA_METRICS,
-    RTA_OIF,
-    RTAX_MTU,
-    RTM_DELROUTE,
-    RTM_NEWROUTE,
-    RTMSG,
-    attribute,
-    parse_attributes,
-    parse_messages,
-)
-
-RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE = 0x40, 0x400
+from wgnode.io.netlink import Rtnetlink, filters
+from wgnode.io.netlink.codec import parse_messages
+from wgnode.io.netlink.monitor import RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, Subscription
+from wgnode.io.netlink.routes import RTM_DELROUTE, RTM_NEWROUTE, leaves_by, route_mtu
 
 
 class RouteMtus:
@@ -38,48 +23,35 @@ class RouteMtus:
         self.index = index
         self.mtus: tuple[int, ...] = ()
         self._kernel = Rtnetlink()
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-        only.routes_by(self._socket, index)
-        self._socket.bind((0, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE))
-        self.fd = self._socket.fileno()
+        groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
+        self._changes = Subscription(groups, lambda made: filters.routes_by(made, index))
+        self.fd = self._changes.fd
         self.look()
 
     def close(self) -> None:
-        self._socket.close()
+        self._changes.close()
         self._kernel.close()
 
     def look(self) -> None:
         """Ask the kernel for all of them."""
-        routes: list[bytes] = []
-        with contextlib.suppress(OSError):  # ENODEV, ENOPROTOOPT
-            routes = self._kernel.routes_of(self.index)
-        self.mtus = tuple(sorted({mtu for body in routes if (mtu := route_mtu(body))}))
+        try:
+            self.mtus = self._kernel.route_mtus(self.index)
+        except OSError:  # ENODEV, ENOPROTOOPT
+            self.mtus = ()
 
     def read(self) -> bool:
         """Whether `mtus` was looked up anew: only where it may have changed, however many other routes come and go."""
         concerned = False
-        for _ in range(AT_ONCE):
-            try:
-                data = self._socket.recv(RECEIVE)
-            except BlockingIOError:
-                break
-            except OSError:  # ENOBUFS: more than we could be told
-                concerned = True
-                continue
-            concerned = concerned or any(self._concerns(kind, body) for kind, _, body in parse_messages(data))
+        for data in self._changes.told():
+            concerned = (
+                concerned or data is None or any(self._concerns(kind, body) for kind, _, body in parse_messages(data))
+            )
         if concerned:
             self.look()
         return concerned
 
     def _concerns(self, kind: int, body: bytes) -> bool:
         """A route without an MTU matters only where it may replace one that has."""
-        if kind not in (RTM_NEWROUTE, RTM_DELROUTE) or attribute(RTA_OIF, struct.pack("=i", self.index)) not in body:
+        if kind not in (RTM_NEWROUTE, RTM_DELROUTE) or not leaves_by(body, self.index):
             return False
         return bool(self.mtus) or route_mtu(body) is not None
-
-
-def route_mtu(body: bytes) -> int | None:
-    """The MTU, in bytes, that a route's message gives it, if any."""
-    metrics = parse_attributes(parse_attributes(body[RTMSG.size :]).get(RTA_METRICS, b""))
-    return int(struct.unpack("=I", metrics[RTAX_MTU])[0]) if RTAX_MTU in metrics else None

@@ -15,19 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from wgnode.io.netlink import AT_ONCE, Rtnetlink
-from wgnode.io.rtmessages import RTMGRP_LINK
+from wgnode.io.netlink import Rtnetlink
+from wgnode.io.netlink import monitor as told
+from wgnode.io.netlink.monitor import Subscription
 from wgnode.protocol.endpoint import Endpoint
 
 IP_PKTINFO = 8
 IN_PKTINFO = struct.Struct("=i4s4s")
 IN6_PKTINFO = struct.Struct("=16sI")
-RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE = 0x10, 0x40, 0x80
-RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE, RTMGRP_IPV6_RULE = 0x100, 0x400, 0x40000
 GROUPS = (
-    RTMGRP_LINK
-    | (RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE)
-    | (RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_RULE)
+    told.RTMGRP_LINK
+    | (told.RTMGRP_IPV4_IFADDR | told.RTMGRP_IPV4_ROUTE | told.RTMGRP_IPV4_RULE)
+    | (told.RTMGRP_IPV6_IFADDR | told.RTMGRP_IPV6_ROUTE | told.RTMGRP_IPV6_RULE)
 )
 ANCILLARY_SPACE = socket.CMSG_SPACE(IN6_PKTINFO.size)
 MOST_REMEMBERED = 4096
@@ -167,27 +166,16 @@ class RoutingWatch:
 
     def __init__(self) -> None:
         self._kernel = Rtnetlink()
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-        self._socket.bind((0, GROUPS))
-        self.fd = self._socket.fileno()
+        self._changes = Subscription(GROUPS)
+        self.fd = self._changes.fd
 
     def close(self) -> None:
-        self._socket.close()
+        self._changes.close()
         self._kernel.close()
 
     def read(self) -> bool:
         """Whether anything was told; what it was does not matter."""
-        told = False
-        for _ in range(AT_ONCE):
-            try:
-                self._socket.recv(1)
-            except BlockingIOError:
-                break
-            except OSError:  # ENOBUFS: more than we could be told
-                pass
-            told = True
-        return told
+        return sum(1 for _ in self._changes.told(size=1)) > 0
 
     def tunnels(self) -> Tunnels:
         """MTU by index of every interface without a link layer, as it is now. Only those asked for are looked at."""

@@ -10,9 +10,9 @@ import pytest
 
 from wgnode import nodeconfig
 from wgnode.appliance import masquerade, network
-from wgnode.appliance.masquerade import Step
-from wgnode.io.netlink import NetlinkError
-from wgnode.io.rtmessages import NLMSG_ERROR, message, parse_attributes, parse_messages
+from wgnode.io.netlink import NetlinkError, connection
+from wgnode.io.netlink.codec import NLMSG_ERROR, message, parse_attributes, parse_messages
+from wgnode.io.netlink.connection import Step
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 
 STEPS = masquerade.ruleset("wg0", "wan", "lan")
@@ -68,12 +68,12 @@ def test_an_interface_name_has_at_most_15_bytes() -> None:
 
 def test_a_refused_step_is_named() -> None:
     steps = [Step("add table", 0, b""), Step("add chain x", 0, b"")]
-    assert masquerade.acknowledged(answer(1) + answer(2), steps) == {1, 2}
+    assert connection.acknowledged(answer(1) + answer(2), steps, "masquerade") == {1, 2}
     with pytest.raises(NetlinkError, match="masquerade: add chain x: No such file") as caught:
-        masquerade.acknowledged(answer(1) + answer(2, errno.ENOENT), steps)
+        connection.acknowledged(answer(1) + answer(2, errno.ENOENT), steps, "masquerade")
     assert caught.value.errno == errno.ENOENT
     with pytest.raises(NetlinkError, match="masquerade: whole transaction: Operation not permitted"):
-        masquerade.acknowledged(answer(0, errno.EPERM), steps)
+        connection.acknowledged(answer(0, errno.EPERM), steps, "masquerade")
 
 
 @pytest.mark.parametrize(("wanted", "calls"), [(True, [("wg7", "wan", "lan")]), (False, [])])

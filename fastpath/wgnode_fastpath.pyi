@@ -1,9 +1,62 @@
-"""The compiled data plane. See fastpath/src/python.rs; wgnode.dataplane.fast is what to use."""
+"""The compiled data plane. See fastpath/src/python/; wgnode.dataplane.fast is what to use."""
 
 from collections.abc import Sequence
+from typing import final
 
-Place = tuple[bytes, int, int, bytes | None]
-"""Address (4 or 16 bytes), port, scope of a link-local address or 0, local address or None."""
+@final
+class Place:
+    """An endpoint; two of the same are equal. `address` and `source` (or None) have 4 or 16 bytes."""
+
+    address: bytes
+    port: int
+    scope: int
+    """Interface of a link-local address, or 0."""
+    source: bytes | None
+    """Local address."""
+    def __init__(self, address: bytes, port: int, scope: int = 0, source: bytes | None = None) -> None: ...
+
+@final
+class Activity:
+    """What a peer's sessions did since the last time: see wgnode.protocol.plane.Activity for what the names mean."""
+
+    peer: int
+    tx_bytes: int
+    rx_bytes: int
+    sent_at: float | None
+    received_at: float | None
+    waiting_since: float | None
+    owing_since: float | None
+    owing_more: bool
+    endpoint: Place | None
+
+@final
+class Handed:
+    """What the protocol has to handle: a datagram and where it came from, or an inner packet, which has no place."""
+
+    data: bytes
+    place: Place | None
+
+@final
+class Message:
+    """A sealed message, and whom it is for."""
+
+    peer: int
+    data: bytes
+
+@final
+class Network:
+    """Its address and its prefix's bits."""
+
+    address: bytes
+    length: int
+
+@final
+class Refusal:
+    """Packets that the kernel did not take: `whose` is "tun" or "udp"."""
+
+    whose: str
+    errno: int
+    packets: int
 
 class Suite: ...
 
@@ -22,7 +75,7 @@ class Session:
         """The padded inner packet; False: not authentic; None: a replay."""
 
 class Engine:
-    """The data plane; times are seconds of CLOCK_BOOTTIME, peers are numbers that `add_peer` gives."""
+    """The data plane; times are seconds of CLOCK_BOOTTIME, peers are numbers that `add_peer` gives once."""
 
     def set_mtus(self, mtus: Sequence[int]) -> None: ...
     def set_mac1_keys(self, keys: Sequence[bytes]) -> None: ...
@@ -37,17 +90,15 @@ class Engine:
     def add_route(self, network: bytes, length: int, peer: int) -> None: ...
     def remove_route(self, network: bytes, length: int, peer: int) -> None: ...
     def remove_routes(self, peer: int) -> None: ...
-    def routes(self, peer: int) -> list[tuple[bytes, int]]: ...
+    def routes(self, peer: int) -> list[Network]: ...
     def route_count(self) -> int: ...
     def lookup(self, address: bytes) -> int | None: ...
-    def send(self, frame: bytes, now: float) -> list[tuple[int, bytes]] | None: ...
+    def send(self, frame: bytes, now: float) -> list[Message] | None: ...
     def receive(self, data: bytes, at: Place, now: float, segment: int | None = None, ecn: int = 0) -> list[bytes]: ...
-    def handed(self) -> list[tuple[bytes, Place | None]]: ...
-    def activity(
-        self,
-    ) -> list[tuple[int, int, int, float | None, float | None, float | None, float | None, bool, Place | None]]: ...
-    def dropped(self) -> list[tuple[str, int]]: ...
-    def refused(self) -> list[tuple[str, int, int]]: ...
+    def handed(self) -> list[Handed]: ...
+    def activity(self) -> list[Activity]: ...
+    def dropped(self) -> dict[str, int]: ...
+    def refused(self) -> list[Refusal]: ...
     def cut_off(self) -> int: ...
     def sessions(self) -> int: ...
     def open(self, other: int) -> None: ...

@@ -10,7 +10,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use wgnode_fastpath::crypto::{Key, OVERHEAD, Suite, choose};
+use wgnode_fastpath::crypto::{Key, Suite, choose};
+use wgnode_fastpath::message::OVERHEAD;
 
 /// Deterministic numbers (splitmix64).
 struct Numbers(u64);

@@ -1,11 +1,12 @@
 //! Transport of established WireGuard sessions for wgnode: see docs/decisions/compiled-data-plane.md.
 //!
-//! `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes without any I/O; `io` moves bytes.
+//! `message` says how a message looks. `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes without any I/O; `io` moves bytes.
 
 pub mod clock;
 pub mod crypto;
 pub mod engine;
 pub mod io;
+pub mod message;
 pub mod packet;
 #[cfg(feature = "python")]
 mod python;

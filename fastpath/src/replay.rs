@@ -1,14 +1,13 @@
 //! The window of transport counters that were accepted (wp 5.4.6; the ring of RFC 6479).
 //! The same answers as `wgnode/protocol/replay.py`.
 
+use crate::message::REJECT_AFTER_MESSAGES;
+
 const WORDS: u64 = 128;
 const WORD_BITS: u64 = 64;
 
 /// Counters behind the newest that may still come: one word of the ring is always being refilled.
 pub const WINDOW: u64 = (WORDS - 1) * WORD_BITS;
-
-/// A session takes no counter from here on (wp 6.1, with the kernel's room for the window).
-pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 
 /// Which of the latest counters have come. Ask only after the message authenticated: a forged counter must not move
 /// the window.

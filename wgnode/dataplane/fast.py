@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from ipaddress import ip_network
 
-from wgnode_fastpath import Engine, Session, Suite
+from wgnode_fastpath import Engine, Place, Session, Suite
 
 from wgnode.protocol import transport
 from wgnode.protocol.allowed_ips import Network
@@ -28,8 +28,6 @@ from wgnode.protocol.session import Keypair
 from wgnode.protocol.wipe import wipe
 
 NO_VNET_HEADER = bytes(10)
-Place = tuple[bytes, int, int, bytes | None]
-"""An endpoint as the engine wants it: address, port, scope, local address."""
 Resolve = Callable[[Endpoint], "tuple[Endpoint, bool] | None"]
 
 
@@ -98,7 +96,7 @@ class CompiledRoutes:
         self._engine.remove_routes(self._numbers[owner])
 
     def networks(self, owner: Peer) -> list[Network]:
-        return [ip_network((address, length)) for address, length in self._engine.routes(self._numbers[owner])]
+        return [ip_network((each.address, each.length)) for each in self._engine.routes(self._numbers[owner])]
 
     def __len__(self) -> int:
         """Networks of both families."""
@@ -191,7 +189,7 @@ class FastDevice(Device):
     @property
     def counters(self) -> Counter[str]:
         """Dropped messages and packets by errors.Drop, of the engine too."""
-        return self._core.counters + Counter(dict(self.plane.engine.dropped()))
+        return self._core.counters + Counter(self.plane.engine.dropped())
 
     def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> None:
         """One UDP payload from `source`."""
@@ -206,10 +204,10 @@ class FastDevice(Device):
         if not self.running or not self._core.identities:
             return super().send_packet(packet, now)
         self.plane.sync()
-        for number, message in self.plane.engine.send(NO_VNET_HEADER + packet, now) or ():
-            endpoint = self.plane.peers[number].endpoint
+        for message in self.plane.engine.send(NO_VNET_HEADER + packet, now) or ():
+            endpoint = self.plane.peers[message.peer].endpoint
             assert endpoint is not None
-            self._core.outbox.append((message, endpoint))
+            self._core.outbox.append((message.data, endpoint))
         self.carry_over(now)
 
     def handle_timer(self, now: float) -> None:
@@ -225,25 +223,33 @@ class FastDevice(Device):
         self._note_activity(now)
         packets = []
         handed = self.plane.engine.handed()
-        if any(place is None for _, place in handed):
+        if any(each.place is None for each in handed):
             spoke()
-        for data, place in handed:
-            if place is None:
-                packets.append(data)
-                super().send_packet(data, now)
-                self._resolve_again(data)
+        for each in handed:
+            if each.place is None:
+                packets.append(each.data)
+                super().send_packet(each.data, now)
+                self._resolve_again(each.data)
             else:
-                super().receive_datagram(data, to_endpoint(place), now)
+                super().receive_datagram(each.data, to_endpoint(each.place), now)
         return packets
 
     def _note_activity(self, now: float) -> None:
         report = self.plane.engine.activity()
         if report:
-            self.plane.busy = [self.plane.peers[number] for number, *_ in report]
-        for number, tx, rx, sent, received, waiting, owing, more, place in report:
-            endpoint = None if place is None else to_endpoint(place)
-            activity = Activity(tx, rx, sent, received, waiting, owing, more, endpoint)
-            transport.note_activity(self._core, self.plane.peers[number], activity, now)
+            self.plane.busy = [self.plane.peers[did.peer] for did in report]
+        for did in report:
+            activity = Activity(
+                tx_bytes=did.tx_bytes,
+                rx_bytes=did.rx_bytes,
+                sent_at=did.sent_at,
+                received_at=did.received_at,
+                waiting_since=did.waiting_since,
+                owing_since=did.owing_since,
+                owing_more=did.owing_more,
+                endpoint=None if did.endpoint is None else to_endpoint(did.endpoint),
+            )
+            transport.note_activity(self._core, self.plane.peers[did.peer], activity, now)
 
     def _resolve_again(self, packet: bytes) -> None:
         """It came here perhaps because the engine does not know the way any more."""
@@ -256,15 +262,14 @@ def to_place(endpoint: Endpoint) -> Place:
     """As the engine wants it."""
     address, _, scope = endpoint.address.partition("%")
     source = None if endpoint.source is None else _packed(endpoint.source)
-    return _packed(address), endpoint.port, _interface(scope), source
+    return Place(_packed(address), endpoint.port, _interface(scope), source)
 
 
 @lru_cache(maxsize=4096)
 def to_endpoint(place: Place) -> Endpoint:
     """As the protocol wants it."""
-    address, port, scope, source = place
-    text = _text(address) + (f"%{scope}" if scope else "")
-    return Endpoint(text, port, None if source is None else _text(source))
+    text = _text(place.address) + (f"%{place.scope}" if place.scope else "")
+    return Endpoint(text, place.port, None if place.source is None else _text(place.source))
 
 
 def _interface(scope: str) -> int:

@@ -44,7 +44,7 @@ class FastMover:
     def counters(self) -> Counter[str]:
         """What the kernel refused: "tun ENOSPC", "udp EMSGSIZE"..."""
         refused = self._engine.refused()
-        told = {f"{whose} {errno.errorcode.get(number, number)}": count for whose, number, count in refused}
+        told = {f"{each.whose} {errno.errorcode.get(each.errno, each.errno)}": each.packets for each in refused}
         return +Counter({**told, f"udp {CUT_OFF}": self._engine.cut_off()})
 
     def sockets_changed(self) -> None:

@@ -12,7 +12,8 @@ mod ipsec_mb;
 use std::hint::black_box;
 use std::time::Instant;
 
-use wgnode_fastpath::crypto::{Key, OVERHEAD, Suite};
+use wgnode_fastpath::crypto::{Key, Suite};
+use wgnode_fastpath::message::OVERHEAD;
 
 const RAW: [u8; 32] = [7; 32];
 /// Bytes of a train's packets, and of its last one.

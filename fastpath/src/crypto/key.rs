@@ -5,7 +5,8 @@ use std::fmt;
 #[cfg(target_arch = "x86_64")]
 use super::batch::{self, BatchKey};
 use super::ring_key::RingKey;
-use super::{MAX_TRAIN, OVERHEAD, Opened, Suite};
+use super::{MAX_TRAIN, Opened, Suite};
+use crate::message::OVERHEAD;
 
 /// Key of one direction of one session. Boxed, so that moving it leaves no copy; wiped when it is dropped.
 pub struct Key(Box<Secret>);

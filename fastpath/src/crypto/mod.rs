@@ -1,8 +1,8 @@
 //! Sealing and opening of transport messages with ChaCha20-Poly1305 (RFC 8439, whitepaper 5.4.6).
 //!
-//! A message is a header of 16 bytes, the packet, and a tag of 16 bytes. The nonce is four zero bytes and the counter
-//! that stands in bytes 8..16 of the header; there is no additional data. A train is a run of messages in one buffer,
-//! all of one length except the last, as UDP_SEGMENT and UDP_GRO want it.
+//! A message is a header, the packet, and a tag. The nonce is four zero bytes and the header's counter; there is no
+//! additional data. A train is a run of messages in one buffer, all of one length except the last, as UDP_SEGMENT and
+//! UDP_GRO want it.
 
 #[cfg(target_arch = "x86_64")]
 mod batch;
@@ -17,12 +17,6 @@ mod tests;
 pub use choose::choose;
 pub use key::Key;
 
-/// Bytes of a transport message's header: type, receiver index, counter.
-pub const HEADER: usize = 16;
-/// Bytes of the authentication tag.
-pub const TAG: usize = 16;
-/// What a message is longer than its packet.
-pub const OVERHEAD: usize = HEADER + TAG;
 /// How many messages of a train are looked at.
 pub const MAX_TRAIN: usize = 1024;
 
@@ -55,9 +49,4 @@ impl Opened {
     pub fn get(&self, message: usize) -> bool {
         message < MAX_TRAIN && self.0[message / 64] >> (message % 64) & 1 == 1
     }
-}
-
-/// The counter in a message's header. The message has at least 16 bytes.
-fn counter(message: &[u8]) -> u64 {
-    u64::from_le_bytes(message[8..HEADER].try_into().expect("eight bytes"))
 }

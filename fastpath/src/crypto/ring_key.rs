@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroize;
 
-use super::{HEADER, OVERHEAD, TAG, counter};
+use crate::message::{HEADER, OVERHEAD, TAG, counter};
 
 /// ring's key in memory that is wiped when it is dropped, which ring itself doesn't do.
 pub(super) struct RingKey(MaybeUninit<LessSafeKey>);

@@ -1,6 +1,7 @@
 //! The self-test at the start: a suite must seal as ring does, open what ring sealed, and refuse what was changed.
 
-use super::{Key, OVERHEAD, Suite};
+use super::{Key, Suite};
+use crate::message::OVERHEAD;
 
 /// Packet lengths around the edges of Poly1305's and ChaCha20's blocks, and full-sized ones.
 const LENGTHS: [usize; 11] = [0, 1, 15, 16, 63, 64, 65, 256, 1279, 1420, 4095];

@@ -7,15 +7,13 @@ use blake2::digest::consts::U16;
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
 use super::peer::PeerId;
-use super::session::{TRANSPORT, counter_of};
 use super::{Engine, Entry};
-use crate::crypto::{HEADER, MAX_TRAIN, OVERHEAD, Opened, TAG};
+use crate::crypto::{MAX_TRAIN, Opened};
+use crate::message::{
+    COOKIE_REPLY, HEADER, MAC, OVERHEAD, REJECT_AFTER_MESSAGES, TAG, TRANSPORT, counter,
+    handshake_length, receiver,
+};
 use crate::packet::{ecn, inner};
-
-const MAC: usize = 16;
-const INITIATION: [u8; 4] = [1, 0, 0, 0];
-const RESPONSE: [u8; 4] = [2, 0, 0, 0];
-const COOKIE_REPLY: [u8; 4] = [3, 0, 0, 0];
 
 /// UDP payloads of `segment` bytes each (the last may be shorter) from one source, as UDP_GRO gives them.
 #[derive(Clone, Copy)]
@@ -134,13 +132,13 @@ impl Engine {
         from: Endpoint,
         now: f64,
     ) -> Option<PeerId> {
-        let counter = counter_of(message);
+        let counter = counter(message);
         let Some(entry) = self.entry(message) else {
             self.counters.drop(Drop::UnknownIndex);
             return None;
         };
         let (peer, session, confirmed) = (entry.peer, &entry.session, entry.confirmed);
-        if session.expired(now) || counter >= super::session::REJECT_AFTER_MESSAGES {
+        if session.expired(now) || counter >= REJECT_AFTER_MESSAGES {
             self.counters.drop(Drop::Expired);
             return None;
         }
@@ -191,7 +189,7 @@ impl Engine {
             return None;
         };
         if *last != Some((source, peer)) {
-            if self.routes.lookup(source) != Some(peer) {
+            if self.routes.lookup(source) != Some(peer.slot) {
                 self.counters.drop(Drop::SourceNotAllowed);
                 return None;
             }
@@ -202,19 +200,11 @@ impl Engine {
 
     /// Handshake messages for us go to the protocol; everything else is nothing that we know.
     fn other_message(&mut self, message: &[u8], from: Endpoint) {
-        let kind = message
-            .get(..4)
-            .map(|kind| kind.try_into().expect("four bytes"));
-        let wanted = match kind {
-            Some(INITIATION) => 148,
-            Some(RESPONSE) => 92,
-            Some(COOKIE_REPLY) => 64,
-            _ => return self.counters.drop(Drop::Malformed),
-        };
-        if message.len() != wanted {
+        let kind = message.first_chunk().copied().unwrap_or_default();
+        if handshake_length(kind) != Some(message.len()) {
             return self.counters.drop(Drop::Malformed);
         }
-        if kind != Some(COOKIE_REPLY) && !self.knows_us(message) {
+        if kind != COOKIE_REPLY && !self.knows_us(message) {
             return self.counters.drop(Drop::BadMac1);
         }
         if !self.handover.handshake(message, from) {
@@ -235,100 +225,9 @@ impl Engine {
 
     #[inline]
     fn entry(&self, message: &[u8]) -> Option<&Entry> {
-        self.sessions.get(&u32::from_le_bytes(
-            message[4..8].try_into().expect("four bytes"),
-        ))
+        self.sessions.get(&receiver(message))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::crypto::Suite;
-    use crate::engine::session::Session;
-    use crate::packet::inner::Address;
-    use crate::routes::Network;
-
-    const NOW: f64 = 100.0;
-    const PACKET: usize = 20;
-
-    /// An engine with a peer that has 10.0.0.0/8 and a session, and the session's other end.
-    fn engine() -> (Engine, Session) {
-        let mut engine = Engine::default();
-        let peer = engine.peers.add();
-        let (one, two) = (&[1; 32], &[2; 32]);
-        let session = Arc::new(Session::new((1, 2), (one, two), NOW, Suite::Ring));
-        engine
-            .routes
-            .insert(Network::new(Address::V4([10, 0, 0, 0]), 8).unwrap(), peer);
-        engine.add_session(session, peer, true);
-        (engine, Session::new((2, 1), (two, one), NOW, Suite::Ring))
-    }
-
-    /// A header alone, from 10.0.0.1.
-    fn packet(ecn: u8) -> [u8; PACKET] {
-        let mut packet = [0; PACKET];
-        packet[..4].copy_from_slice(&[0x45, ecn, 0, PACKET as u8]);
-        packet[12..16].copy_from_slice(&[10, 0, 0, 1]);
-        packet
-    }
-
-    /// The ECN fields of what is delivered of a batch of `count` packets with the field `inner`.
-    fn delivered(
-        engine: &mut Engine,
-        far: &Session,
-        count: usize,
-        inner: u8,
-        congested: bool,
-    ) -> Vec<u8> {
-        let mut buffer: Vec<u8> = (0..count)
-            .flat_map(|_| far.seal(&packet(inner)).unwrap())
-            .collect();
-        let batch = Batch {
-            start: 0,
-            length: buffer.len(),
-            segment: buffer.len() / count,
-            from: Endpoint {
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                port: 1,
-                scope: 0,
-                source: None,
-            },
-            ecn: inner,
-            congested,
-        };
-        let mut fields = vec![];
-        engine.receive(&mut buffer, batch, NOW, |buffer, offset, _| {
-            fields.push(buffer[offset + 1] & 3)
-        });
-        fields
-    }
-
-    #[test]
-    fn of_a_congested_batch_the_first_message_alone_is_marked() {
-        let (mut engine, far) = engine();
-        let many = MAX_TRAIN + 2;
-        let mut expected = vec![ecn::ECT_0; many];
-        assert_eq!(
-            delivered(&mut engine, &far, many, ecn::ECT_0, false),
-            expected
-        );
-        expected[0] = ecn::CE;
-        assert_eq!(
-            delivered(&mut engine, &far, many, ecn::ECT_0, true),
-            expected
-        );
-    }
-
-    #[test]
-    fn of_a_congested_batch_the_first_message_is_dropped_where_it_can_not_be_marked() {
-        let (mut engine, far) = engine();
-        let fields = delivered(&mut engine, &far, 3, ecn::NOT_ECT, true);
-        assert_eq!(fields, [ecn::NOT_ECT; 2]);
-        let dropped: Vec<_> = engine.counters.dropped().collect();
-        assert_eq!(dropped, [("not_ecn_capable", 1)]);
-    }
-}
+mod tests;

@@ -24,7 +24,8 @@ pub use outgoing::{Outgoing, Unsealed};
 use peer::{PeerId, Peers};
 use session::Session;
 
-use crate::routes::Routes;
+use crate::packet::inner::Address;
+use crate::routes::{Network, Routes};
 
 /// Receiver indices are random already.
 #[derive(Default)]
@@ -56,7 +57,8 @@ pub struct Entry {
 pub struct Engine {
     sessions: HashMap<u32, Entry, BuildHasherDefault<IndexHasher>>,
     pub peers: Peers,
-    pub routes: Routes,
+    /// Their owners are places of peers.
+    routes: Routes,
     /// Keys of mac1 for each of the device's identities.
     pub mac1_keys: Vec<[u8; 32]>,
     /// Bytes of inner packet, ascending, the device's own last: padding ends at the first that a packet fits in.
@@ -128,7 +130,7 @@ impl Engine {
     }
 
     pub fn remove_peer(&mut self, id: PeerId) {
-        self.routes.remove_owner(id);
+        self.remove_routes(id);
         self.sessions.retain(|_, entry| entry.peer != id);
         self.peers.remove(id);
     }
@@ -137,6 +139,44 @@ impl Engine {
     #[inline]
     pub fn waits_for_protocol(&self) -> bool {
         self.roamed || !self.handover.is_empty()
+    }
+
+    /// Gives a network to a peer that is there.
+    pub fn add_route(&mut self, network: Network, id: PeerId) {
+        if self.peers.get_mut(id).is_some() {
+            self.routes.insert(network, id.slot);
+        }
+    }
+
+    /// Nothing happens unless the peer holds exactly this network.
+    pub fn remove_route(&mut self, network: Network, id: PeerId) {
+        if self.peers.get_mut(id).is_some() {
+            self.routes.remove(network, id.slot);
+        }
+    }
+
+    pub fn remove_routes(&mut self, id: PeerId) {
+        if self.peers.get_mut(id).is_some() {
+            self.routes.remove_owner(id.slot);
+        }
+    }
+
+    /// A peer's networks in the order they were added.
+    pub fn routes(&mut self, id: PeerId) -> Vec<Network> {
+        let there = self.peers.get_mut(id).is_some();
+        let networks = self.routes.networks(id.slot);
+        networks.filter(|_| there).collect()
+    }
+
+    /// Networks of all peers.
+    pub fn route_count(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Whose an inner address is.
+    #[inline]
+    pub fn lookup(&self, address: Address) -> Option<PeerId> {
+        self.peers.at(self.routes.lookup(address)?)
     }
 
     pub fn sessions(&self) -> usize {

@@ -6,7 +6,29 @@ use super::activity::Activity;
 use super::endpoint::{Destination, Endpoint};
 use super::session::Session;
 
-pub type PeerId = u32;
+/// A peer, and never another one: whoever gets its place later has another generation. So what is told of a peer that has
+/// been removed meanwhile can't be taken for another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerId {
+    /// Its place, which routes name it by: these go with the peer.
+    pub slot: u32,
+    generation: u32,
+}
+
+impl From<PeerId> for u64 {
+    fn from(id: PeerId) -> u64 {
+        u64::from(id.generation) << 32 | u64::from(id.slot)
+    }
+}
+
+impl From<u64> for PeerId {
+    fn from(number: u64) -> PeerId {
+        PeerId {
+            slot: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+}
 
 /// Packets of one peer: twice what the protocol keeps until there is a session.
 const HANDED_A_SECOND: usize = 256;
@@ -46,49 +68,83 @@ impl Peer {
     }
 }
 
-/// Peers by identifier; identifiers of those that are gone are used again.
+/// A place for a peer.
+#[derive(Default)]
+struct Slot {
+    /// Of the peer that is or was here last.
+    generation: u32,
+    peer: Option<Peer>,
+}
+
+/// Peers by identifier; places of those that are gone are used again.
 #[derive(Default)]
 pub struct Peers {
-    slots: Vec<Option<Peer>>,
-    free: Vec<PeerId>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
     active: Vec<PeerId>,
 }
 
 impl Peers {
     pub fn add(&mut self) -> PeerId {
-        if let Some(id) = self.free.pop() {
-            self.slots[id as usize] = Some(Peer::default());
-            return id;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let place = &mut self.slots[slot as usize];
+        place.peer = Some(Peer::default());
+        PeerId {
+            slot,
+            generation: place.generation,
         }
-        self.slots.push(Some(Peer::default()));
-        (self.slots.len() - 1) as PeerId
     }
 
+    /// Its identifier is never given again: a place that has had all generations stays empty.
     pub fn remove(&mut self, id: PeerId) {
-        if self
-            .slots
-            .get_mut(id as usize)
-            .and_then(Option::take)
-            .is_some()
-        {
-            self.active.retain(|active| *active != id);
-            self.free.push(id);
+        if self.get_mut(id).is_none() {
+            return;
+        }
+        self.active.retain(|active| *active != id);
+        let place = &mut self.slots[id.slot as usize];
+        place.peer = None;
+        if let Some(next) = place.generation.checked_add(1) {
+            place.generation = next;
+            self.free.push(id.slot);
         }
     }
 
     #[inline]
     pub fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
-        self.slots.get_mut(id as usize)?.as_mut()
+        let place = self.slots.get_mut(id.slot as usize)?;
+        place
+            .peer
+            .as_mut()
+            .filter(|_| place.generation == id.generation)
+    }
+
+    /// Who is at a place.
+    #[inline]
+    pub fn at(&self, slot: u32) -> Option<PeerId> {
+        let place = self.slots.get(slot as usize)?;
+        place.peer.as_ref().map(|_| PeerId {
+            slot,
+            generation: place.generation,
+        })
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
-        self.slots.iter_mut().flatten()
+        self.slots
+            .iter_mut()
+            .filter_map(|place| place.peer.as_mut())
     }
 
     /// The peer, which will have something to report.
     #[inline]
     pub fn active(&mut self, id: PeerId) -> Option<&mut Peer> {
-        let peer = self.slots.get_mut(id as usize)?.as_mut()?;
+        let place = self.slots.get_mut(id.slot as usize)?;
+        let peer = place
+            .peer
+            .as_mut()
+            .filter(|_| place.generation == id.generation)?;
         if !peer.listed {
             peer.listed = true;
             self.active.push(id);
@@ -104,11 +160,60 @@ impl Peers {
     pub fn take_activity(&mut self) -> Vec<(PeerId, Activity, Option<Endpoint>)> {
         let active = std::mem::take(&mut self.active);
         let report = |id: PeerId| {
-            let peer = self.slots[id as usize].as_mut()?;
+            let peer = self.slots[id.slot as usize].peer.as_mut()?;
             peer.listed = false;
             let activity = std::mem::take(&mut peer.activity);
             Some((id, activity, peer.endpoint.filter(|_| activity.roamed)))
         };
         active.into_iter().filter_map(report).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_removed_peer_is_never_anothers() {
+        let mut peers = Peers::default();
+        let gone = peers.add();
+        peers.active(gone).unwrap().activity.sent(100, true, 1.0);
+        let told = peers.take_activity();
+        peers.remove(gone);
+        let ids: Vec<_> = (0..100)
+            .map(|_| {
+                let id = peers.add();
+                assert!(peers.active(id).is_some());
+                peers.remove(id);
+                id
+            })
+            .collect();
+        assert_eq!(told[0].0, gone);
+        assert!(!ids.contains(&gone));
+        assert!(peers.get_mut(gone).is_none() && peers.active(gone).is_none());
+        assert!(peers.take_activity().is_empty());
+        assert_eq!(peers.slots.len(), 1, "places are used again");
+    }
+
+    #[test]
+    fn a_number_names_the_same_peer() {
+        let mut peers = Peers::default();
+        let first = peers.add();
+        peers.remove(first);
+        let second = peers.add();
+        assert_ne!(u64::from(first), u64::from(second));
+        assert_eq!(PeerId::from(u64::from(second)), second);
+    }
+
+    #[test]
+    fn a_place_is_given_up_with_its_last_generation() {
+        let mut peers = Peers::default();
+        let id = peers.add();
+        peers.slots[0].generation = u32::MAX;
+        peers.remove(PeerId {
+            generation: u32::MAX,
+            ..id
+        });
+        assert_eq!(peers.add().slot, 1);
     }
 }

@@ -3,15 +3,11 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::crypto::{HEADER, Key, OVERHEAD, Suite};
+use crate::crypto::{Key, Suite};
+use crate::message::{
+    HEADER, OVERHEAD, REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME, counter, write_header,
+};
 use crate::replay::ReplayFilter;
-
-/// Seconds (wp 6.1).
-pub const REJECT_AFTER_TIME: f64 = 180.0;
-/// Counters from here on are neither sent nor accepted (wp 6.1).
-pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
-/// Of a transport message (wp 5.4.6): type 4 and three reserved zero bytes.
-pub const TRANSPORT: [u8; 4] = [4, 0, 0, 0];
 
 /// Why an incoming message was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +84,7 @@ impl Session {
     pub fn seal(&self, padded: &[u8]) -> Option<Vec<u8>> {
         let counter = self.reserve(1)?;
         let mut message = vec![0; padded.len() + OVERHEAD];
-        message[..4].copy_from_slice(&TRANSPORT);
-        message[4..8].copy_from_slice(&self.remote.to_le_bytes());
-        message[8..16].copy_from_slice(&counter.to_le_bytes());
+        write_header(&mut message, self.remote, counter);
         message[HEADER..HEADER + padded.len()].copy_from_slice(padded);
         self.send.seal(&mut message);
         Some(message)
@@ -98,7 +92,7 @@ impl Session {
 
     /// Opens a whole transport message in place and marks its counter as seen.
     pub fn open(&self, message: &mut [u8]) -> Result<(), Refused> {
-        let counter = counter_of(message);
+        let counter = counter(message);
         if !self.receive.open(message) {
             return Err(Refused::BadTransport);
         }
@@ -116,12 +110,6 @@ impl Session {
             .expect("no holder panics")
             .accept(counter)
     }
-}
-
-/// Of a transport message.
-#[inline]
-pub fn counter_of(message: &[u8]) -> u64 {
-    u64::from_le_bytes(message[8..16].try_into().expect("eight bytes"))
 }
 
 #[cfg(test)]

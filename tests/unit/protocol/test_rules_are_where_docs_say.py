@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-ROWS = [
-    line.split("|")[1:-1]
-    for line in (ROOT / "docs" / "protocol.md").read_text().splitlines()
-    if "`" in line and line.startswith("|")
+COMPILED = ROOT / "fastpath" / "src"
+TABLES = [
+    [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    for table in re.findall(r"(?:^\|.*\n?)+", (ROOT / "docs" / "protocol.md").read_text(), re.M)
 ]
+ROWS = [row for table in TABLES for row in table[2:]]
 NAME = re.compile(r"`([\w.]+)`")
+TWIN = "compiled twin"
+TWINS = [row[table[0].index(TWIN)] for table in TABLES if TWIN in table[0] for row in table[2:]]
 
 
 def resolve(dotted: str) -> object:
@@ -38,7 +42,13 @@ def existing_tests() -> set[str]:
 
 def test_the_code_that_keeps_each_rule_exists() -> None:
     assert len(ROWS) > 50
-    for *_, code, _tests in ROWS:
+    for table in TABLES:
+        keeps = next(at for at, head in enumerate(table[0]) if head in ("code", "kept by"))
+        assert_code_exists(row[keeps] for row in table[2:])
+
+
+def assert_code_exists(cells: Iterable[str]) -> None:
+    for code in cells:
         names = NAME.findall(code)
         assert names, code
         for name in names:
@@ -51,3 +61,12 @@ def test_the_test_that_shows_each_rule_exists() -> None:
         names = NAME.findall(shown_by)
         assert names, shown_by
         assert set(names) <= existing, set(names) - existing
+
+
+def test_the_compiled_twin_of_each_rule_exists() -> None:
+    named = [name for cell in TWINS for name in re.findall(r"`([^`]*)`", cell)]
+    assert len(named) > 25
+    for name in named:
+        file, _, function = name.partition("::")
+        assert (COMPILED / file).is_file(), name
+        assert re.search(rf"\bfn {function}\b", (COMPILED / file).read_text()), name

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use model::{Fate, Model, PEERS};
 use script::{Given, Script};
-use wgnode_fastpath::crypto::{HEADER, OVERHEAD, Suite, choose};
+use wgnode_fastpath::crypto::{Suite, choose};
 use wgnode_fastpath::engine::endpoint::Endpoint;
 use wgnode_fastpath::engine::handover::Handed;
+use wgnode_fastpath::engine::peer::PeerId;
 use wgnode_fastpath::engine::session::Session;
 use wgnode_fastpath::engine::{Batch, Engine};
+use wgnode_fastpath::message::{HEADER, OVERHEAD};
 use wgnode_fastpath::packet::inner::Address;
 use wgnode_fastpath::routes::Network;
 
@@ -37,7 +39,7 @@ fn sessions(suite: Suite) -> Vec<Arc<Session>> {
 }
 
 /// With the peers' identifiers.
-fn engine(sessions: &[Arc<Session>]) -> (Engine, Vec<u32>) {
+fn engine(sessions: &[Arc<Session>]) -> (Engine, Vec<PeerId>) {
     let mut engine = Engine::default();
     engine.mac1_keys = MAC1_KEYS.to_vec();
     let ids: Vec<_> = PEERS.iter().map(|_| engine.peers.add()).collect();
@@ -47,9 +49,7 @@ fn engine(sessions: &[Arc<Session>]) -> (Engine, Vec<u32>) {
                 IpAddr::V4(address) => Address::V4(address.octets()),
                 IpAddr::V6(address) => Address::V6(address.octets()),
             };
-            engine
-                .routes
-                .insert(Network::new(address, *length).unwrap(), *id);
+            engine.add_route(Network::new(address, *length).unwrap(), *id);
         }
     }
     for (session, (_, peer, _, confirmed)) in sessions.iter().zip(SESSIONS) {
@@ -138,7 +138,7 @@ fn check_batch(engine: &mut Engine, model: &mut Model, given: &Given, now: f64) 
 }
 
 /// What is counted of each peer, and what of all together.
-fn check_counters(engine: &mut Engine, model: &mut Model, ids: &[u32]) {
+fn check_counters(engine: &mut Engine, model: &mut Model, ids: &[PeerId]) {
     let mut counted: Vec<_> = engine.counters.dropped().collect();
     counted.sort_unstable();
     assert_eq!(counted, model.drops());

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use blake2::Blake2sMac;
 use blake2::digest::Mac;
 use blake2::digest::consts::U16;
-use wgnode_fastpath::crypto::{HEADER, OVERHEAD, TAG};
 use wgnode_fastpath::engine::session::Session;
+use wgnode_fastpath::message::{HEADER, OVERHEAD, TAG};
 
 use crate::MAC1_KEYS;
 use crate::model::{LAST_COUNTER, Model};

@@ -2,7 +2,7 @@
 
 use super::lanes::Lanes;
 use super::poly::{self, Late, OneTimeKeys};
-use crate::crypto::{HEADER, OVERHEAD, TAG, counter};
+use crate::message::{HEADER, OVERHEAD, TAG, counter};
 
 /// Consecutive messages of `stride` bytes, the last may be shorter.
 pub struct Group<'a> {

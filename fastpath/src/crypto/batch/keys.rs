@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 use super::chacha::{self, Words};
 use super::poly::OneTimeKeys;
 use super::simd::load_u64;
-use crate::crypto::counter;
+use crate::message::counter;
 
 /// Those of up to 32 messages of `stride` bytes, by eights.
 #[inline]

@@ -5,7 +5,8 @@ mod keys;
 mod tampering;
 mod trains;
 
-use super::{Key, OVERHEAD, Suite};
+use super::{Key, Suite};
+use crate::message::OVERHEAD;
 
 /// Deterministic numbers (splitmix64): a failure can be repeated.
 struct Numbers(u64);

@@ -1,0 +1,88 @@
+//! Marks of congestion on what is delivered.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::*;
+use crate::crypto::Suite;
+use crate::engine::session::Session;
+use crate::packet::inner::Address;
+use crate::routes::Network;
+
+const NOW: f64 = 100.0;
+const PACKET: usize = 20;
+
+/// An engine with a peer that has 10.0.0.0/8 and a session, and the session's other end.
+fn engine() -> (Engine, Session) {
+    let mut engine = Engine::default();
+    let peer = engine.peers.add();
+    let (one, two) = (&[1; 32], &[2; 32]);
+    let session = Arc::new(Session::new((1, 2), (one, two), NOW, Suite::Ring));
+    engine.add_route(Network::new(Address::V4([10, 0, 0, 0]), 8).unwrap(), peer);
+    engine.add_session(session, peer, true);
+    (engine, Session::new((2, 1), (two, one), NOW, Suite::Ring))
+}
+
+/// A header alone, from 10.0.0.1.
+fn packet(ecn: u8) -> [u8; PACKET] {
+    let mut packet = [0; PACKET];
+    packet[..4].copy_from_slice(&[0x45, ecn, 0, PACKET as u8]);
+    packet[12..16].copy_from_slice(&[10, 0, 0, 1]);
+    packet
+}
+
+/// The ECN fields of what is delivered of a batch of `count` packets with the field `inner`.
+fn delivered(
+    engine: &mut Engine,
+    far: &Session,
+    count: usize,
+    inner: u8,
+    congested: bool,
+) -> Vec<u8> {
+    let mut buffer: Vec<u8> = (0..count)
+        .flat_map(|_| far.seal(&packet(inner)).unwrap())
+        .collect();
+    let batch = Batch {
+        start: 0,
+        length: buffer.len(),
+        segment: buffer.len() / count,
+        from: Endpoint {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 1,
+            scope: 0,
+            source: None,
+        },
+        ecn: inner,
+        congested,
+    };
+    let mut fields = vec![];
+    engine.receive(&mut buffer, batch, NOW, |buffer, offset, _| {
+        fields.push(buffer[offset + 1] & 3)
+    });
+    fields
+}
+
+#[test]
+fn of_a_congested_batch_the_first_message_alone_is_marked() {
+    let (mut engine, far) = engine();
+    let many = MAX_TRAIN + 2;
+    let mut expected = vec![ecn::ECT_0; many];
+    assert_eq!(
+        delivered(&mut engine, &far, many, ecn::ECT_0, false),
+        expected
+    );
+    expected[0] = ecn::CE;
+    assert_eq!(
+        delivered(&mut engine, &far, many, ecn::ECT_0, true),
+        expected
+    );
+}
+
+#[test]
+fn of_a_congested_batch_the_first_message_is_dropped_where_it_can_not_be_marked() {
+    let (mut engine, far) = engine();
+    let fields = delivered(&mut engine, &far, 3, ecn::NOT_ECT, true);
+    assert_eq!(fields, [ecn::NOT_ECT; 2]);
+    let dropped: Vec<_> = engine.counters.dropped().collect();
+    assert_eq!(dropped, [("not_ecn_capable", 1)]);
+}

@@ -1,0 +1,103 @@
+//! Over sockets of the loopback interface.
+
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+
+use super::*;
+use crate::crypto::Suite;
+use crate::engine::peer::PeerId;
+use crate::packet::split::Train as Messages;
+
+const STRIDE: usize = 64;
+
+/// "udp", errno and how often.
+type Refusal = (&'static str, i32, u64);
+
+/// Sends a train of three messages from `source`; the lengths and source addresses of what arrives, and what was
+/// refused. `option` is set on the sending socket before.
+fn sent(source: &str, option: Option<i32>) -> (Vec<(usize, IpAddr)>, Vec<Refusal>) {
+    let near = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+    far.set_read_timeout(Some(std::time::Duration::from_millis(200)))
+        .unwrap();
+    if let Some(option) = option {
+        set(&near, option);
+    }
+    let mut outbox = Outbox::new();
+    outbox.push(Unsealed {
+        session: Arc::new(Session::new((1, 2), (&[1; 32], &[2; 32]), 0.0, Suite::Ring)),
+        to: Endpoint {
+            address: far.local_addr().unwrap().ip(),
+            port: far.local_addr().unwrap().port(),
+            scope: 0,
+            source: Some(source.parse().unwrap()),
+        },
+        peer: PeerId::from(0),
+        train: Messages {
+            messages: 3,
+            stride: STRIDE,
+            last: 48,
+        },
+        ecn: 0,
+    });
+    let mut counters = Counters::default();
+    let mut sockets = Sockets {
+        v4: Some(near.as_raw_fd()),
+        v6: None,
+        gso: true,
+    };
+    assert!(outbox.flush(&mut sockets, &mut counters));
+    let mut buffer = [0; 1500];
+    let mut arrived = vec![];
+    while arrived.len() < 3
+        && let Ok((length, from)) = far.recv_from(&mut buffer)
+    {
+        arrived.push((length, from.ip()));
+    }
+    (arrived, counters.refused().collect())
+}
+
+fn set(socket: &UdpSocket, option: i32) {
+    let on = 1i32;
+    // SAFETY: an option of four bytes, at a valid descriptor.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const on).cast(),
+            size_of::<i32>() as _,
+        )
+    };
+    assert_eq!(done, 0);
+}
+
+fn three_from(address: &str) -> Vec<(usize, IpAddr)> {
+    let address = address.parse().unwrap();
+    [STRIDE, STRIDE, 48].map(|length| (length, address)).into()
+}
+
+#[test]
+fn a_train_leaves_from_the_address_that_the_peer_wrote_to() {
+    assert_eq!(sent("127.0.0.2", None), (three_from("127.0.0.2"), vec![]));
+}
+
+/// A socket without UDP checksums sends no trains: EINVAL, which Linux before 6.14 says of segments that are larger
+/// than the path's MTU too (EMSGSIZE since). Neither says anything of the source address.
+#[test]
+fn a_train_that_is_refused_goes_message_by_message_from_the_same_address() {
+    assert_eq!(
+        sent("127.0.0.2", Some(libc::SO_NO_CHECK)),
+        (three_from("127.0.0.2"), vec![])
+    );
+}
+
+#[test]
+fn from_an_address_that_is_gone_it_leaves_by_another() {
+    for option in [None, Some(libc::SO_NO_CHECK)] {
+        assert_eq!(
+            sent("192.0.2.77", option),
+            (three_from("127.0.0.1"), vec![])
+        );
+    }
+}

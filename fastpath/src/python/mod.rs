@@ -1,0 +1,18 @@
+//! The engine as Python sees it: wgnode/dataplane/fast.py is its only user, and wgnode_fastpath.pyi its description.
+
+mod convert;
+mod engine;
+mod records;
+mod session;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod wgnode_fastpath {
+    #[pymodule_export]
+    use super::engine::PyEngine;
+    #[pymodule_export]
+    use super::records::{Activity, Handed, Message, Network, Place, Refusal};
+    #[pymodule_export]
+    use super::session::{PySession, PySuite, choose_crypto};
+}

@@ -8,6 +8,7 @@ from typing import Literal
 
 from infra.hosts import undo, units
 from infra.hosts.host import Host, HostError
+from wgnode.firewall.rules import CLOSED_TABLE
 from wgnode.image.paths import Paths
 
 
@@ -111,6 +112,7 @@ def _undo(before: str | None, paths: Paths, settings: Mapping[str, str]) -> str:
                 "systemctl daemon-reload",
                 f"rm -f {paths.sysctl_file}",
                 *(f"sysctl --quiet --write {shlex.quote(f'{name}={value}')}" for name, value in settings.items()),
+                *([f"nft delete table inet {CLOSED_TABLE}"] if settings else []),
                 cleanup,
             ]
         )

@@ -12,6 +12,8 @@ from infra.provider.kind import Properties
 from infra.provider.log import log
 from infra.resources.compare import join
 from infra.resources.firewall_state import Wanted, observed, plan, unit_text
+from wgnode.firewall import meanwhile
+from wgnode.firewall.rules import CLOSED_TABLE
 from wgnode.topology.transit import Transit
 
 _TABLE = ("rules", "chains", "order", "others")  # outputs that the table itself has
@@ -22,8 +24,10 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Propertie
     found, paths = observed(seen, inputs), wanted.paths
     differing = plan(wanted, found)
 
+    stood_in = meanwhile.is_there(seen["ruleset"])
+
     def load(host: Host) -> None:
-        host.run(["nft", "-f", "-"], input=wanted.script.encode())
+        host.run(["nft", "-f", "-"], input=(wanted.script + (meanwhile.REMOVAL if stood_in else "")).encode())
 
     def persist(host: Host) -> None:
         if join("files", paths.firewall_file) in differing:
@@ -38,7 +42,9 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Propertie
         return
     log(f"loading the firewall of {host.name}")
     host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
-    undo.confirmed(host, reconnect, wanted.change, undo=_undo(host, wanted, seen["file"]), apply=load, persist=persist)
+    undo.confirmed(
+        host, reconnect, wanted.change, undo=_undo(host, wanted, seen["file"], stood_in), apply=load, persist=persist
+    )
     if _translation(found["rules"]) != _translation(wanted.outputs["rules"]):
         forget_connections(host, inputs)
 
@@ -55,19 +61,22 @@ def forget_connections(host: Host, inputs: Properties) -> None:
         host.run(["conntrack", "-D", "-f", family, "--orig-src", guest], check=False)
 
 
-def _undo(host: Host, wanted: Wanted, file: str | None) -> str:
-    """A script that brings back the table, the file and the unit as they are now."""
+def _undo(host: Host, wanted: Wanted, file: str | None, stood_in: bool) -> str:
+    """A script that brings back the table, or what stood in for it, the file and the unit as they are now."""
     path, unit = wanted.paths.firewall_file, wanted.paths.firewall_unit
-    table = host.run(["nft", "list", "table", "inet", wanted.paths.table], check=False)
-    lines = [f"nft delete table inet {wanted.paths.table}"]
-    if table.code == 0:
-        lines += [f"nft -f - <<'WGNODE_END'\n{table.stdout.rstrip()}\nWGNODE_END"]
+    lines = _loading(host, CLOSED_TABLE) if stood_in else []
+    lines += [f"nft delete table inet {wanted.paths.table}", *_loading(host, wanted.paths.table)]
     if file is None:
         lines = [f"systemctl disable --now {unit}", *lines]
         lines += [f"rm -f {wanted.unit_file} {path}", "systemctl daemon-reload"]
     else:
         lines += [f"cat >{path} <<'WGNODE_END'\n{file.rstrip()}\nWGNODE_END"]
     return "\n".join(lines)
+
+
+def _loading(host: Host, name: str) -> list[str]:
+    table = host.run(["nft", "list", "table", "inet", name], check=False)
+    return [f"nft -f - <<'WGNODE_END'\n{table.stdout.rstrip()}\nWGNODE_END"] if table.code == 0 else []
 
 
 def _translation(rules: Properties) -> Properties:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -18,9 +18,9 @@ from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources import closing, forwarding, host_checks
 from infra.resources.compare import drift
-from wgnode.firewall import nft
+from wgnode.firewall import meanwhile, nft
 from wgnode.firewall.forwards import Forward
-from wgnode.firewall.rules import Allow, Firewall, ruleset
+from wgnode.firewall.rules import CLOSED_TABLE, Allow, Firewall, ruleset
 from wgnode.image.paths import PLAIN, Paths
 from wgnode.topology.transit import Transit
 
@@ -143,6 +143,8 @@ def observed(seen: Mapping[str, Any], inputs: Properties) -> Properties:
     """The table's rules by name, in order, whether they would survive a reboot, and what has become of the uplink."""
     paths, name = paths_of(inputs), inputs["uplink"]
     table = nft.observed(seen["ruleset"], paths.table) if seen["ruleset"] else nft.Table({}, {}, {})
+    if table.chains and meanwhile.is_there(seen["ruleset"]):  # beside it, that would close what it opens
+        table = replace(table, others={**table.others, f"table {CLOSED_TABLE}": "still there"})
     found = {path: files.describe(file) for path, file in seen["files"].items()}
     outputs = {**_outputs(table), "files": found, "units": seen["units"]}
     return {**outputs, "way": {name: way_of(seen, inputs).what}}

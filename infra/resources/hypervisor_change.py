@@ -15,7 +15,7 @@ from infra.hosts.host import Host
 from infra.hosts.query import answer
 from infra.provider.kind import Properties
 from infra.provider.log import log
-from infra.resources import foreign_checks, forwarding
+from infra.resources import foreign_checks, forwarding, meanwhile
 from infra.resources.compare import join
 from infra.resources.hypervisor_state import (
     FOUND,
@@ -47,6 +47,7 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
     if _at("directories", differing):
         system.make_directories(host, directories(paths))
     if found["sysctls"] != wanted.outputs["sysctls"]:
+        meanwhile.close_before(host, seen, wanted.outputs["sysctls"], site.bridge)
         system.set_sysctls(host, wanted.outputs["sysctls"])
     if join("files", paths.sysctl_file) in differing:
         host.write_file(paths.sysctl_file, wanted.files[paths.sysctl_file].encode())
@@ -108,6 +109,7 @@ def put_back(host: Host) -> None:
     """What all gateways of a host shared, for the last one has gone. A user that we did not make stays."""
     found = answer(host, files.content(FOUND))
     system.set_sysctls(host, found_sysctls(found))
+    meanwhile.reopen(host)
     made = found_user(found)
     if answer(host, system.user(USER)) and (made or (made is None and answer(host, system.is_ours(USER)))):
         host.run(["userdel", USER])

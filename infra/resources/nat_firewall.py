@@ -17,7 +17,7 @@ from infra.hosts.outside import Surroundings
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log
-from infra.resources import closing, firewall_change, host_checks, ownership, remains
+from infra.resources import closing, firewall_change, forwarding, host_checks, meanwhile, ownership, remains
 from infra.resources.compare import changed_inputs
 from infra.resources.firewall_checks import (
     firewalls_of,
@@ -44,6 +44,7 @@ from infra.resources.foresee import Check
 from infra.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
 from infra.resources.owner_judgement import Known
 from infra.resources.ownership import SiteInputs
+from wgnode.firewall.forwards import Before
 from wgnode.image.paths import INSTANCE
 
 InterfaceName = Annotated[str, Field(min_length=1, max_length=15)]
@@ -168,7 +169,8 @@ class NatFirewall:
         seen = ownership.release(host, "firewall", state)
         if seen is None:
             return
-        remains.remove_firewall(host, paths)
+        before = Before() if ownership.others(seen, ownership.owner_of(state)) else forwarding.of(state)
+        remains.remove_firewall(host, paths, lambda: meanwhile.close(host, before))
         firewall_change.forget_connections(host, state)
         ownership.forget(host, "firewall", state, seen)
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.lab.interop import Namespace, run
 from tests.lab.other_firewalls import GUEST, TRANSIT, address, fetched, serve_tcp
-from wgnode.firewall import nft
+from wgnode.firewall import meanwhile, nft
 from wgnode.firewall.forwards import Before, Forward
 from wgnode.firewall.rules import PLAIN_TABLE, Firewall, ruleset
 from wgnode.image.paths import Paths
@@ -178,6 +178,18 @@ def test_a_mark_of_somebody_else_opens_no_way_and_nobody_behind_sees_ours(router
         assert "packets 0 bytes 0" in router.host.run("nft", "list", "chain", "inet", "marked", "behind")
     finally:
         router.host.run("nft", "delete", "table", "inet", "marked")
+
+
+def test_until_its_firewall_is_loaded_a_host_that_was_switched_on_forwards_nothing_for_others(router: Router) -> None:
+    ways = [("o", OTHERS["c"][0]), ("c", OTHERS["o"][1]), ("d", "10.7.0.9"), ("w", OTHERS["c"][1])]
+    router.host.run("nft", "delete", "table", "inet", PLAIN_TABLE, check=False)
+    assert set(router.reached(*ways)) == {True}, "as it would be without"
+    router.host.run("nft", "-f", "-", text=meanwhile.script(OFF))
+    assert set(router.reached(*ways)) == {False}
+    assert router.reached(("w", "198.51.100.1", 8080)) == [True], "somebody translates it"
+    of_lan = replace(OFF, left_alone=("eth2",))
+    router.host.run("nft", "-f", "-", text=nft.script(ruleset(replace(FIREWALL, before=of_lan))) + meanwhile.REMOVAL)
+    assert router.reached(ways[0]) == [True], "what the firewall opens is not closed by what stood in for it"
 
 
 def test_machines_in_one_bridge_reach_each_other_also_where_br_netfilter_shows_their_frames(router: Router) -> None:

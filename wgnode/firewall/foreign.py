@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from wgnode.firewall import iptables_reader, nft_reader
 from wgnode.firewall.advice import Block, owner_of, way_in, way_out
 from wgnode.firewall.packet import FAMILIES, Network, Packet, Path, Site, bridge_paths, paths
-from wgnode.firewall.rules import PLAIN_TABLE
+from wgnode.firewall.rules import CLOSED_TABLE, PLAIN_TABLE
 from wgnode.firewall.walk import ACCEPTED, DROPPED, Chain, Language, Table, outcome, untracks
 
 PLAIN_SITE = Site()
@@ -181,5 +181,6 @@ def _to_host(family: str, port: int, protocol: str, sources: tuple[Network, ...]
 
 
 def is_ours(family: str, table: str) -> bool:
-    """Whether it is the table of any gateway of ours."""
-    return family == "inet" and bool(re.fullmatch(rf"{PLAIN_TABLE}(_[0-9a-f]{{8}})?", table))
+    """Whether it is the table of any gateway of ours, or stands in for them."""
+    gateways = re.fullmatch(rf"{PLAIN_TABLE}(_[0-9a-f]{{8}})?", table)
+    return family == "inet" and (bool(gateways) or table == CLOSED_TABLE)

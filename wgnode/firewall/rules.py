@@ -41,6 +41,8 @@ from wgnode.firewall.forwards import Before, Forward
 AS_IT_WAS = Before()  # of a host that forwarded everything
 PLAIN_TABLE, PLAIN_TRANSIT = "wgnode", "wgnode-wan"
 """Of a host's first gateway; those of further ones are given."""
+CLOSED_TABLE = f"{PLAIN_TABLE}_closed"
+"""Of a host that we switched forwarding on of, while there is no gateway's table (meanwhile.py)."""
 OTHER_GATEWAYS = (PLAIN_TRANSIT, "wgnwan-*")
 """The transit links of all gateways of a host (wgnode.image.paths), as nftables writes patterns: of links no other."""
 

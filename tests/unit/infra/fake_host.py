@@ -13,8 +13,8 @@ from typing import Any
 from infra.hosts import facts, files, network, network_change, owners, routing, supported, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from infra.resources import image_use
-from wgnode.firewall import nft
-from wgnode.firewall.rules import Chain
+from wgnode.firewall import meanwhile, nft
+from wgnode.firewall.rules import CLOSED_TABLE, Chain
 from wgnode.image import paths
 
 Answer = Callable[[Sequence[str], bytes], Result]
@@ -51,6 +51,7 @@ class FakeHost:
         self.routes: dict[str, str] = {}
         self.routing = ""  # as infra.hosts.routing asks for it
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
+        self.closed = ""  # what stands in for a firewall, as it was loaded
         self.table: tuple[Chain, ...] | None = None
         self.foreign: list[dict[str, Any]] = []
         self.in_our_table: list[dict[str, Any]] = []  # by others
@@ -181,16 +182,26 @@ class FakeHost:
     def _nft(self, argv: list[str], input: bytes) -> Result:
         if argv[1:] == ["-j", "list", "ruleset"]:
             ours = [] if self.table is None else nft_listing(self.table)
-            return said(json.dumps({"nftables": [*self.foreign, *ours, *self.in_our_table]}))
+            stands_in = [{"chain": {"family": "inet", "table": CLOSED_TABLE, "name": "forward"}}] if self.closed else []
+            return said(json.dumps({"nftables": [*self.foreign, *ours, *stands_in, *self.in_our_table]}))
+        if argv[1:3] == ["list", "table"] and argv[4] == CLOSED_TABLE:
+            return said(self.closed) if self.closed else failed("No such file or directory")
         if argv[1:3] == ["list", "table"]:
             return failed("No such file or directory") if self.table is None else said(nft.script(self.table))
         if argv[1] == "--check" and self.refused_ruleset:
             return failed(self.refused_ruleset)
-        if argv[1:] == ["-f", "-"]:
-            self.table = self.rulesets[input.decode()]
+        if argv[1:] == ["-f", "-"] and (text := input.decode()).startswith(f"table inet {CLOSED_TABLE}\n"):
+            self.closed = text
+            self.events.append("close meanwhile")
+        elif argv[1:] == ["-f", "-"]:
+            self.closed = "" if text.endswith(meanwhile.REMOVAL) else self.closed
+            self.table = self.rulesets[text.removesuffix(meanwhile.REMOVAL)]
             self.in_our_table = []
             self.events.append("load table")
-        if argv[1:3] == ["delete", "table"]:
+        if argv[1:3] == ["delete", "table"] and argv[4] == CLOSED_TABLE:
+            self.closed = ""
+            self.events.append("reopen")
+        elif argv[1:3] == ["delete", "table"]:
             self.table = None
             self.events.append("delete table")
         return said()

@@ -46,7 +46,7 @@ class WholeSite:
         monkeypatch.setattr(undo, "RETRY", 0)
         monkeypatch.setattr(gateway_change, "time", Clock())
         self.host = SiteHost()
-        _understand_scripts(self.host, monkeypatch)
+        understand_scripts(self.host, monkeypatch)
         image, sha256 = folder / "image.tar", ""
         sha256 = write_archive(image, Members(b"kernel", b"initramfs", {"format": 1, "version": "1", "extension": ""}))
         self.kinds: dict[str, Kind] = {}
@@ -85,7 +85,7 @@ def _sealed(value: Any) -> dict[str, Any]:
     return {**SECRET, "plaintext": json.dumps(value)}
 
 
-def _understand_scripts(host: SiteHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def understand_scripts(host: SiteHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake's nft understands the scripts that our own rules make."""
     render = nft.script
 

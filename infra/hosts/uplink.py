@@ -102,10 +102,10 @@ def _missing(found: Mapping[str, Any], site: Site, out: tuple[str, ...]) -> Find
                 f" set `uplink: {name}` {_CHANGE}",
             )
     there = ", ".join(name for name in found if name != "lo" and not network.of_gateway(name))
-    advice = f"; {_advice(site, out)}" if out else ""
+    advice = _advice(site, out) if out else f"correct it {_CHANGE}"
     return Finding(
         "missing" + (f"; traffic leaves by {_and(out)}" if out else ""),
-        f"there is no uplink interface {site.uplink}; there are {there}; correct it {_CHANGE}{advice}",
+        f"there is no uplink interface {site.uplink}; there are {there}; {advice}",
     )
 
 

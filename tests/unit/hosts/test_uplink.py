@@ -127,7 +127,7 @@ ADDRESS = "198.51.100.2/24"
             "eth3",
             "eno1",
             "missing; traffic leaves by eth3",
-            "there is no uplink interface eno1; there are eth3, lan0; correct it .*set `uplink: eth3`",
+            "there is no uplink interface eno1; there are eth3, lan0; traffic leaves by eth3: set `uplink: eth3` in the site",
         ),
         (
             [
@@ -170,6 +170,7 @@ def test_an_uplink_that_is_none_is_named_with_what_it_is_and_the_way_out(links, 
     assert found.what == what
     assert not found.sound
     assert re.search(way_out, found.way_out)
+    assert found.way_out.count("stack file") == 1
 
 
 @pytest.mark.parametrize(
@@ -249,6 +250,12 @@ def test_several_ways_in_turn_are_refused_with_how_to_give_the_gateway_one():
     found = uplink.judged(TWO, told, site("wan0"))
     assert found.what == "one of several ways; traffic leaves by wan0 and wan1 in turn"
     assert "`ip rule add iif wgnode-wan lookup N`" in found.way_out
+
+
+def test_where_nothing_leads_out_a_missing_uplink_is_to_be_corrected():
+    found = uplink.judged(json.dumps([LO, LAN]), routing(), site("eno1"))
+    told = "there is no uplink interface eno1; there are lan0; correct it in the site's stack file"
+    assert (found.what, found.way_out) == ("missing", told)
 
 
 def test_an_uplink_without_address_or_route_is_told_where_nothing_leads_out():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,10 @@ from infra.hosts.ssh import open_transport
 from lab import rootfs
 from tests.lab.interop import wait_for
 from tests.lab.userland import Userland, userland
-from wgnode.firewall import nft
-from wgnode.firewall.rules import Allow, Firewall, ruleset
+from tests.unit.firewall.walls import walls
+from wgnode.firewall import meanwhile, nft
+from wgnode.firewall.forwards import Before
+from wgnode.firewall.rules import ruleset
 from wgnode.hostd import bundle
 
 pytestmark = pytest.mark.lab
@@ -48,32 +49,20 @@ def test_a_release_is_known_by_what_it_says(programs: Userland) -> None:
     assert "as process 1" in supported.problem_of(found) or found.init == "systemd", "nothing else is amiss"
 
 
-WALL = tuple(
-    ruleset(
-        Firewall(
-            uplink="wan0",
-            transit=(ip_network("172.31.255.252/30"), ip_network("fd77:676e:6f64:6500::/126")),
-            guest=("172.31.255.254", "fd77:676e:6f64:6500::2"),
-            listen_port=51820,
-            management=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/64"), ip_network("203.0.113.7/32")),
-            ssh_port=2222,
-            allow=(
-                Allow("tcp", 443, ()),
-                Allow("tcp", 25, (ip_network("198.51.100.0/24"), ip_network("2001:db8:1::/48"))),
-                Allow("udp", 53, (ip_network("198.51.100.7/32"),)),
-            ),
-        )
-    )
-)
+WALLS = {f"wall{number}": ruleset(wall) for number, wall in enumerate(walls(13, 8))}
+SCRIPT = "".join(nft.script(chains, table) for table, chains in WALLS.items())
+STANDING_IN = meanwhile.script(Before((), ("docker0", "wgnode-br0")))
 
 
 @pytest.mark.parametrize("protocols", ["as it is", "without names"])
-def test_our_table_is_read_back_as_it_was_written(changed: Userland, protocols: str) -> None:
+def test_our_tables_are_read_back_as_they_were_written(changed: Userland, protocols: str) -> None:
     """Names of protocols are netbase's, which a host need not have."""
     listing = "nft -f - && nft -j list ruleset"
     changed.before = "rm -f /etc/protocols /etc/services" if protocols == "without names" else ""
-    said = changed.run(["sh", "-c", listing], input=nft.script(WALL).encode()).stdout
-    assert nft.observed(said) == nft.described(WALL)
+    said = changed.run(["sh", "-c", listing], input=(SCRIPT + STANDING_IN).encode()).stdout
+    for table, chains in WALLS.items():
+        assert nft.observed(said, table) == nft.described(chains)
+    assert meanwhile.is_there(said)
     assert json.loads(said)["nftables"][0]["metainfo"]["version"].startswith(("1.0.", "1.1."))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wgnode.firewall import spelling
 from wgnode.firewall.expressions import Expression, Rule
 from wgnode.firewall.rules import PLAIN_TABLE, Chain
 
@@ -111,8 +112,8 @@ def _statement(expression: Expression) -> str:
         left = _value(body["left"])
         if "fib" in body["left"] and body["right"] in (False, True):  # whether there is such a route
             return f"{left} {operator}{'exists' if body['right'] else 'missing'}"
-        quoted = left in _QUOTED
-        return f"{left} {operator}{_value(body['right'], quoted)}"
+        right = spelling.protocol(body["right"]) if left == "meta l4proto" else body["right"]
+        return f"{left} {operator}{_value(right, left in _QUOTED)}"
     if kind == "dnat" and set(body) == {"family", "addr"}:
         return f"dnat {body['family']} to {_value(body['addr'])}"
     if kind == "mangle":
@@ -129,7 +130,7 @@ def _value(value: Any, quoted: bool = False) -> str:
         return f'"{value}"' if quoted else str(value)
     ((kind, body),) = value.items()
     if kind == "set":
-        return "{ " + ", ".join(sorted(_value(item, quoted) for item in body)) + " }"
+        return "{ " + ", ".join(sorted(_value(item, quoted) for item in spelling.elements(body))) + " }"
     if kind in ("&", "|") and len(body) == 2:
         return f"{_value(body[0])} {kind} {_value(body[1])}"
     if kind == "prefix":

@@ -127,7 +127,7 @@ ADDRESS = "198.51.100.2/24"
             "eth3",
             "eno1",
             "missing; traffic leaves by eth3",
-            "there is no uplink interface eno1; there are eth3, lan0; traffic leaves by eth3: set `uplink: eth3` in the site",
+            "there is no uplink interface eno1; there are eth3, lan0; traffic leaves by eth3: set `uplink: eth3` in",
         ),
         (
             [

@@ -66,13 +66,14 @@ def sound(statuses: Sequence[SiteStatus]) -> dict[str, Parts]:
 
 
 def _look_at(known: Known, kept: Parts | None) -> SiteStatus:
-    """First whether the host lets us in, since a host that does is not away, however slow it is."""
+    """First whether the host lets us in, since a host that does is not away, however slow it is; nor is one that takes
+    longer for that than a host that is away, of which ssh.py knows by then."""
     stack, site = known.stack, known.site
     if isinstance(site, ExplainedError):
         return unasked(stack, stack, "no host", site)
     host = name_of(site.connection)
     try:
-        bounded(lambda site: pool.connect(site.connection), site)
+        bounded(lambda site: pool.connect(site.connection), site, late=OutOfTime)
         answer = bounded(lambda site: ask(pool.connect(site.connection), site.site), site, late=OutOfTime)
     except HostError as error:
         return unasked(stack, site.site, host, error)

@@ -13,7 +13,7 @@ from infra.commands import part_words
 from infra.commands.site_parts import Part
 from infra.errors import ExplainedError
 from infra.hosts import owners
-from infra.hosts.host import Host, HostUnreachable, NoEntry
+from infra.hosts.host import Host, HostHangs, HostUnreachable, NoEntry, NoSsh, NotAsked
 from infra.hosts.query import answer
 from wgnode.hostd.said import answered, believed
 from wgnode.image import layers
@@ -58,8 +58,8 @@ class Peer:
 class SiteStatus:
     """`image`, `wanted` (on the host's disk), `loaded`, `applied` and `live` are digests, "" where unknown; `uptime` is
     in seconds. `status` is hostd's word for the guest, or "away" for a host that did not answer, "refused" for one that
-    does not let us in, "unknown" where nobody could ask. `parts` is what of the host is as its stack has it, empty
-    where that is not known. `dataplane` is "fast" or "python", "" where no node runs."""
+    does not let us in, "unknown" where nobody could ask, or one that is there told nothing. `parts` is what of the host
+    is as its stack has it, empty where that is not known. `dataplane` is "fast" or "python", "" where no node runs."""
 
     stack: str
     site: str
@@ -87,9 +87,9 @@ def unasked(stack: str, site: str, host: str, error: Exception) -> SiteStatus:
 
 
 def _why_not(error: Exception) -> str:
-    if isinstance(error, HostUnreachable):
-        return "away"
-    return "refused" if isinstance(error, NoEntry) else "unknown"
+    if isinstance(error, NoEntry | NoSsh):
+        return "refused"
+    return "away" if isinstance(error, HostUnreachable) and not isinstance(error, HostHangs | NotAsked) else "unknown"
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,22 @@ class HostHangs(HostUnreachable):
     what = "answers no more"
 
 
-class ShutOut(HostUnreachable):
+class NoSsh(HostUnreachable):
+    """The host is there, and what takes connections on the port is no SSH server, or ends them at the login."""
+
+    what = "answers, but not as an SSH server that lets us in"
+
+
+class ShutOut(NoSsh):
     """The host is there, and its sshd takes nobody from our address for a while."""
 
     what = "takes no logins from here for a while"
+
+
+class NotAsked(HostUnreachable):
+    """Nothing has got as far as the host: its name leads to no address, or this machine has no way to that."""
+
+    what = "cannot be asked from this machine"
 
 
 class NoEntry(_NoWayIn):

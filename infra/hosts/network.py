@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from wgnode.image.paths import PLAIN, USER, Paths
@@ -102,9 +102,24 @@ def observed(links: str, routes: str, network: Network) -> dict[str, dict[str, s
     strangers = [name for name in ports if not _LAN_TAP.fullmatch(name)]
     if strangers and bridge in described:
         described[bridge] += f", with {' '.join(sorted(strangers))}"
+    tap = network.paths.transit_tap
+    if off := _unreached(network.transit, tap, routes) if "UP" in found.get(tap, {}).get("flags", ()) else []:
+        described[tap] = f"without a route to {' '.join(off)}, {described[tap]}"
     ours = [line.split() for line in routes.splitlines() if f" proto {network.protocol} " in f"{line} "]
     # Of several to one network the first counts: `ip` lists them by metric.
     return {"links": described, "routes": {words[0]: " ".join(words[1:3]) for words in reversed(ours)}}
+
+
+def _unreached(addresses: Iterable[str], device: str, routes: str) -> list[str]:
+    """The networks of a link's addresses to which the host has no route by it: its kernel made one with each address.
+
+    Of a family of which it tells no such routes at all, nothing is judged.
+    """
+    lines = [line.split() for line in routes.splitlines() if line.strip()]
+    there = {words[0] for words in lines if ["dev", device] in (words[1:3], words[3:5])}
+    told = {6 if ":" in words[0] else 4 for words in lines if "kernel" in words}
+    networks = [ip_interface(address).network for address in addresses]
+    return [str(net) for net in networks if net.version in told and str(net) not in there]
 
 
 def routes_of_others(routes: str, protocol: int) -> dict[str, int]:

@@ -24,7 +24,10 @@ tap() { # NAME: a bridge takes the lowest address of its ports', so one of the h
 set_addresses() { # INTERFACE ADDRESS...: these and no others
     interface=$1; shift
     for address; do
-        case $address in *:*) dad=nodad ;; *) dad= ;; esac
+        case $address in *:*) dad=nodad family=6 ;; *) dad= family=4 ;; esac
+        # The kernel makes its route again with the address only.
+        [ -n "$(ip "-$family" route show dev "$interface" proto kernel match "${address%/*}")" ] ||
+            ip addr del "$address" dev "$interface" 2>/dev/null || true
         ip addr replace "$address" dev "$interface" $dad
     done
     ip -o addr show dev "$interface" scope global | while read -r _ _ _ address _; do

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import logging
 import queue
@@ -16,7 +17,17 @@ from typing import cast
 import paramiko
 
 from infra.hosts import dialling, private_key
-from infra.hosts.host import Connection, HostError, HostKeyMismatch, HostUnreachable, LoginRefused, ShutOut
+from infra.hosts.host import (
+    Connection,
+    HostError,
+    HostHangs,
+    HostKeyMismatch,
+    HostUnreachable,
+    LoginRefused,
+    NoSsh,
+    NotAsked,
+    ShutOut,
+)
 from infra.hosts.watchdog import Watchdog
 from infra.provider import deadline
 from wgnode import greeting
@@ -31,6 +42,8 @@ KEEPALIVE = 1  # seconds between packets that want to be acknowledged while we o
 # What matters comes as an exception; paramiko would also print tracebacks of its own.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
+_OUR_OWN = (errno.ENETUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""Of a connection that this machine does not even try, which says nothing of the host."""
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -51,7 +64,8 @@ def open_transport(connection: Connection, patience: float | None = None) -> par
     try:
         transport = _negotiated(connection, connected_by)
     except OSError as failed:
-        raise HostUnreachable(
+        kind = NotAsked if failed.errno in _OUR_OWN else HostUnreachable
+        raise kind(
             f"host {name_of(connection)}: cannot connect to port {connection.port} ({failed.strerror or failed});"
             " check that it is up, its address, and that its firewall lets this machine in"
         ) from None
@@ -61,8 +75,10 @@ def open_transport(connection: Connection, patience: float | None = None) -> par
             _check_host_key(transport.get_remote_server_key(), connection)
             _log_in(transport, connection, keys)
             transport.set_keepalive(KEEPALIVE)
-        except BaseException:
+        except BaseException as error:
             _abandon(transport)
+            if isinstance(error, NoSsh) and watchdog.late:  # we ended it
+                raise HostHangs(str(error)) from None
             raise
     return transport
 
@@ -70,7 +86,8 @@ def open_transport(connection: Connection, patience: float | None = None) -> par
 def _negotiated(connection: Connection, connected_by: float) -> paramiko.Transport:
     """A transport with keys exchanged, to the first of the name's addresses that is an SSH server.
 
-    Raises OSError where none takes a connection, HostUnreachable where what takes them is no SSH server.
+    Raises OSError where none takes a connection, another HostUnreachable where what takes them is no SSH server,
+    or its name leads to no address.
     """
     said: HostUnreachable | None = None
     addresses = _resolve(connection, connected_by - 1)
@@ -113,7 +130,7 @@ def _resolve(connection: Connection, until: float) -> list[dialling.Address]:
         try:
             answers.put(list(socket.getaddrinfo(connection.address, connection.port, type=socket.SOCK_STREAM)))
         except UnicodeError as error:
-            answers.put(OSError(f"its name is none: {error}"))
+            answers.put(OSError(f"it is none: {error}"))
         except OSError as error:
             answers.put(error)
 
@@ -121,16 +138,23 @@ def _resolve(connection: Connection, until: float) -> list[dialling.Address]:
     try:
         answer = answers.get(timeout=max(0.5, until - time.monotonic()))
     except queue.Empty:
-        raise TimeoutError("its name could not be resolved in time") from None
+        raise _nameless(connection, "could not be resolved in time") from None
     if isinstance(answer, OSError):
-        raise answer
+        raise _nameless(connection, f"leads to no address ({answer.strerror or answer})")
     return answer
+
+
+def _nameless(connection: Connection, why: str) -> NotAsked:
+    return NotAsked(
+        f"host {name_of(connection)}: its name {why}; check site.host.address, and whether this machine resolves names"
+        f" (`getent hosts {connection.address}`)"
+    )
 
 
 def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> paramiko.Transport:
     """Key exchange, asking for the pinned kinds of host key first; `patience` in seconds for the server's first word.
 
-    Raises HostUnreachable.
+    Raises NoSsh, or HostUnreachable where not a word comes, as by a port that is forwarded to a host that is off.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each command is a few small packets
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_TIMEOUT)
@@ -150,8 +174,10 @@ def _negotiate(sock: socket.socket, connection: Connection, patience: float) -> 
         if not isinstance(error, paramiko.SSHException | OSError | EOFError):
             raise
         why = greeting.meaning(heard.lines, str(error) or "it ended the connection")
-        refused = ShutOut if greeting.shuts_out(heard.lines) else HostUnreachable
-        raise refused(f"host {name_of(connection)}: port {connection.port} answers{why}") from None
+        said = NoSsh if heard.first else HostUnreachable
+        raise (ShutOut if greeting.shuts_out(heard.lines) else said)(
+            f"host {name_of(connection)}: port {connection.port} answers{why}"
+        ) from None
     return transport
 
 
@@ -225,7 +251,7 @@ def _log_in(transport: paramiko.Transport, connection: Connection, keys: list[pa
                     f"ends the connection after {tried} of the agent's {len(keys)} keys (its MaxAuthTries)",
                     "start an agent with the right key alone, or set host.privateKey",
                 ) from None
-            raise HostUnreachable(
+            raise (HostHangs if "timeout" in str(error) else NoSsh)(
                 f"host {name_of(connection)}: the connection ended at login ({error}); if it does so again, see there"
                 f" whether {connection.user} may log in at all, or has expired: `journalctl -u ssh` says why"
             ) from None

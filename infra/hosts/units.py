@@ -25,7 +25,7 @@ _OLDER = """pid=$(systemctl show --property=MainPID --value "$1"); shift
 
 
 def states(host: Host, units: Sequence[str]) -> dict[str, str]:
-    """ "active, enabled", "inactive, disabled", ... by unit; units that are not there are left out."""
+    """ "active, enabled", "inactive, disabled", "inactive, masked", ... by unit; without those that are not there."""
     return {unit: text.partition("; ")[0] for unit, text in answer(host, query(units)).items()}
 
 
@@ -40,7 +40,9 @@ def _states(said: Result) -> dict[str, str]:
     found = {}
     for block in "\n".join(lines[len(overrides) :]).strip().split("\n\n"):
         properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if properties.get("LoadState") == "loaded":
+        if (load := properties.get("LoadState", "not-found")) not in ("loaded", "not-found"):
+            found[properties["Id"]] = f"{properties['ActiveState']}, {load}"  # masked, or of a file that says nothing
+        elif load == "loaded":
             text = f"{properties['ActiveState']}, {properties['UnitFileState'] or 'transient'}"
             own = [path for path in overrides if f"/{properties['Id']}.d/" in path]
             found[properties["Id"]] = f"{text}; overridden by {' '.join(own)}" if own else text

@@ -31,6 +31,7 @@ from infra.resources import (
     forwarding,
     host_checks,
     hypervisor_change,
+    obstacles,
     overlap_checks,
     owner_judgement,
     ownership,
@@ -128,6 +129,7 @@ class HypervisorHost:
         host_checks.explain(host, inputs["networks"]["lanInterface"], found, traits.bridge)
         if wrong := way_of(seen, uplink_site(inputs, traits.paths)).way_out:
             log(f"host {host.name}: {wrong}", Severity.WARNING)
+        obstacles.warn_of(host, seen, interfaces_of(inputs, traits.paths), traits.bridge)
         overlap_checks.warn_of(host, inputs, desired(inputs, traits).network, seen)
         foreign_checks.warn_of(host, firewalls.of(seen, site_of(inputs, traits)))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}

@@ -29,6 +29,7 @@ from infra.hosts.network import MissingInterface, Network
 from infra.hosts.query import Query, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties, PropertyChange
+from infra.resources import obstacles
 from infra.resources.compare import drift
 from wgnode.image.paths import IMAGES, PLAIN, STATE, USER, Paths
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6, Transit
@@ -165,9 +166,17 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             "user": system.user(USER),
             "directories": system.directories(directories(paths)),
             "units": units.query([paths.network_unit]),
+            "room": obstacles.ROOM,
+            "forwards": obstacles.forwarding(_ways_in(inputs, paths)),
         },
     )
     return {**seen, "lan": lan}
+
+
+def _ways_in(inputs: Properties, paths: Paths) -> tuple[str, ...]:
+    """By which a site's packets come in to be forwarded; the LAN is at its interface, or at a bridge of ours."""
+    given = inputs["networks"]
+    return (given["uplink"], given["lanInterface"], paths.bridge, paths.transit_tap)
 
 
 def way_of(seen: Mapping[str, Any], site: uplink.Site) -> uplink.Finding:

@@ -94,6 +94,14 @@ def test_status_is_healthy_and_names_what_somebody_changed_on_a_host_and_in_its_
     assert reachable(lab)
     status(deployed, "--stack", "dev-berlin", code=0)
 
+    lab.host_ssh("cabin", "ip link del wgnode-br0")
+    without_bridge = status(deployed, "--stack", "dev-cabin", code=1)
+    assert re.search(r"^cabin: running, ", without_bridge, re.M)
+    assert re.search(r"^  ! host: .*\bwgnode-br0\b.* missing$", without_bridge, re.M), without_bridge
+    deployed.up("dev-cabin")
+    assert reachable(lab)
+    status(deployed, "--stack", "dev-cabin", code=0)
+
 
 def test_a_host_that_is_away_is_a_row_and_the_others_answer(lab: Lab, deployed: Deployment) -> None:
     port = lab.inventory["hosts"]["cabin"]["port"]

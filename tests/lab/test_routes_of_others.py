@@ -10,9 +10,9 @@ import pytest
 
 from infra.hosts import routing
 from infra.hosts.host_networks import There, Wanted
-from infra.hosts.network import READ_LINKS, Network
+from infra.hosts.network import READ_LINKS, Network, observed
 from infra.hosts.overlaps import judge
-from tests.lab.bare_host import bare_host
+from tests.lab.bare_host import BareHost, bare_host
 from wgnode.image.paths import Paths
 
 pytestmark = pytest.mark.lab
@@ -198,3 +198,20 @@ def test_a_lan_that_becomes_a_bridge_of_the_hosts_leaves_nothing_behind_either_w
         assert host.snapshot() == on_bridge
         assert host.script(other, "down").returncode == 0
         assert host.snapshot() == pristine
+
+
+def test_a_route_to_the_transit_link_that_is_gone_is_seen_and_comes_back() -> None:
+    """The addresses are still there, so that the kernel has no reason to make it again by itself."""
+
+    def seen(host: BareHost) -> str:
+        routes = host.shell("ip -4 route show; ip -6 route show")
+        return observed(host.shell(" ".join(READ_LINKS)), routes, BEFORE)["links"]["wgnode-wan"]
+
+    with bare_host(HOME) as host:
+        assert host.script(BEFORE).returncode == 0
+        as_it_was, well = host.snapshot(), seen(host)
+        host.shell("ip route del 172.31.255.252/30; ip route del fd77:676e:6f64:6500::/126")
+        assert seen(host) == f"without a route to 172.31.255.252/30 fd77:676e:6f64:6500::/126, {well}"
+        assert host.script(BEFORE).returncode == 0
+        again = [line for line in host.snapshot() if "multicast ff00::/8 dev wgnode-wan" not in line]  # the kernel's
+        assert (again, seen(host)) == (as_it_was, well)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pwd
@@ -14,7 +15,16 @@ from dataclasses import replace
 import pytest
 
 from infra.hosts import pool, ssh
-from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused, ShutOut
+from infra.hosts.host import (
+    HostError,
+    HostHangs,
+    HostKeyMismatch,
+    HostUnreachable,
+    LoginRefused,
+    NoSsh,
+    NotAsked,
+    ShutOut,
+)
 from infra.hosts.query import Query, ask
 from tests.unit.hosts import ssh_server
 from tests.unit.hosts.ssh_server import new_key
@@ -250,8 +260,47 @@ def test_a_host_that_ends_the_connection_over_an_agents_many_keys_says_so(connec
 def test_a_connection_that_goes_dead_at_login_is_unreachable_not_refused(connection, monkeypatch):
     monkeypatch.setattr(ssh, "HANDSHAKE_TIMEOUT", 1.0)
     monkeypatch.setattr(ssh_server, "Server", ssh_server.DeafServer)
-    with pytest.raises(HostUnreachable, match="ended at login"):
+    with pytest.raises(HostHangs, match="ended at login"):
         pool.connect(connection)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name leads to no address \\(Name or"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "its name leads to no address \\(Temporary failure"),
+        (UnicodeError("label too long"), "its name leads to no address \\(it is none: label too long"),
+    ],
+    ids=str,
+)
+def test_a_name_without_an_address_says_nothing_of_the_host(connection, monkeypatch, raised, told):
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(ssh.socket, "getaddrinfo", fail)
+    with pytest.raises(NotAsked, match=told):
+        pool.connect(connection)
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EPERM])
+def test_nor_does_a_machine_without_a_way_to_it(connection, monkeypatch, code):
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(ssh.dialling, "_start", fail)
+    with pytest.raises(NotAsked, match=f"cannot connect to port .*{os.strerror(code)}"):
+        pool.connect(connection)
+
+
+@pytest.mark.parametrize("code", [errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ECONNREFUSED])
+def test_a_host_that_nobody_gets_to_is_away(connection, monkeypatch, code):
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(ssh.dialling, "_start", fail)
+    with pytest.raises(HostUnreachable) as raised:
+        pool.connect(connection)
+    assert type(raised.value) is HostUnreachable
 
 
 def test_a_closed_port_is_unreachable_by_name(connection):
@@ -311,6 +360,7 @@ def test_what_a_server_says_instead_of_ssh_is_told_with_what_it_means(connection
             with pytest.raises(HostUnreachable, match=told) as refused:
                 pool.connect(to)
             shuts_out = b"Not allowed" in said
+            assert isinstance(refused.value, NoSsh) is (said != b""), "one that says a word is not away"
             assert isinstance(refused.value, ShutOut) is shuts_out
             assert ("takes no logins from here for a while" in refused.value.short) is shuts_out
 

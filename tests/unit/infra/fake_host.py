@@ -8,11 +8,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_interface
 from typing import Any
 
 from infra.hosts import facts, files, network, network_change, owners, routing, supported, system, undo, units
 from infra.hosts.host import File, HostError, HostUnreachable, Result
-from infra.resources import image_use
+from infra.resources import image_use, obstacles
 from wgnode.firewall import meanwhile, nft
 from wgnode.firewall.rules import CLOSED_TABLE, Chain
 from wgnode.image import paths
@@ -49,6 +50,8 @@ class FakeHost:
             "lan0": link("lan0", "10.1.0.1/24"),
         }
         self.routes: dict[str, str] = {}
+        self.cut_off: set[str] = set()
+        self.room = "1000 1000 2000 /\n"  # what df says
         self.routing = ""  # as infra.hosts.routing asks for it
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
         self.closed = ""  # what stands in for a firewall, as it was loaded
@@ -142,11 +145,20 @@ class FakeHost:
         if argv == network.READ_LINKS:
             return said(json.dumps(list(self.links.values())))
         if argv == network.READ_ROUTES:
-            return said("".join(f"{to} {via} dev wgnode-br0 proto 119\n" for to, via in self.routes.items()))
+            own = "".join(f"{to} {via} dev wgnode-br0 proto 119\n" for to, via in self.routes.items())
+            return said(own + "".join(f"{to} dev {name} proto kernel\n" for to, name in self._connected()))
         if name == "sh" and argv[2] == system._READ_SYSCTLS:
             return said("".join(f"{name}={self.sysctls[name]}\n" for name in argv[4:] if name in self.sysctls))
         handler = getattr(self, "_" + re.sub(r"\W", "_", name), None)
         return handler(argv, input) if handler else said()
+
+    def _connected(self) -> Iterator[tuple[str, str]]:
+        """The routes that a kernel makes of addresses, without those in `cut_off`."""
+        for name, link in self.links.items():
+            for entry in link["addr_info"]:
+                to = str(ip_interface(f"{entry['local']}/{entry['prefixlen']}").network)
+                if to not in self.cut_off:
+                    yield to, name
 
     def _begin(self, argv: list[str], input: bytes) -> Result:
         """A script that comes on standard input, and the command after it."""
@@ -235,6 +247,10 @@ class FakeHost:
         self.events.append(f"arm {unit}" if unit.startswith("wgnode-undo") else f"run {unit}")
         return said()
 
+    def _head(self, argv: list[str], input: bytes) -> Result:
+        there = self.files.get(argv[3])
+        return said(there[0][: int(argv[2])].decode()) if there else failed("No such file or directory")
+
     def _getent(self, argv: list[str], input: bytes) -> Result:
         line = f"{argv[2]}:x:998:998:{self.gecos}:/var/lib/wgnode:/usr/sbin/nologin\n"
         return said(line) if argv[2] in self.users else Result(2, "", "")
@@ -296,6 +312,8 @@ class FakeHost:
             overrides = [path for path in self.files if path.rpartition("/")[0].endswith(".service.d")]
             shown = self._systemctl(["systemctl", "show", *argv[4:]], b"")
             return said("".join(f"{path}\n" for path in overrides) + shown.stdout)
+        if argv == obstacles.ROOM.argv:
+            return said(self.room)
         if argv[2] == owners.READ:
             return said("".join(f"{line}\n" for line in self._owners()))
         if argv[2] == image_use.IN_USE:

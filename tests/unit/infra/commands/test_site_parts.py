@@ -14,7 +14,7 @@ from infra.commands.recorded import Recorded
 from infra.commands.site_parts import Difference, Part
 from infra.hosts.host import Connection, NoRoot
 from infra.provider.kind import Properties
-from tests.unit.infra.fake_host import link
+from tests.unit.infra.fake_host import link, ways
 from tests.unit.infra.resources.whole_site import SiteHost, WholeSite
 from wgnode.image import paths
 
@@ -91,9 +91,100 @@ def layer_gone(host: SiteHost) -> None:
     del host.files[BERLIN.config_layer]
 
 
+def no_hostd(host: SiteHost) -> None:
+    host.states[BERLIN.hostd_unit][0] = "inactive"
+
+
+def hostd_masked(host: SiteHost) -> None:
+    host.states[BERLIN.hostd_unit] = ["inactive", "masked"]
+
+
+def guest_failed(host: SiteHost) -> None:
+    host.states[BERLIN.gateway_unit][0] = "failed"
+
+
+def lan_let_go(host: SiteHost) -> None:
+    del host.links["lan0"]["master"]
+
+
+def lan_gone(host: SiteHost) -> None:
+    del host.links["lan0"]
+
+
+def tap_down(host: SiteHost) -> None:
+    host.links["wgnode-wan"]["flags"] = []
+
+
+def bridge_down(host: SiteHost) -> None:
+    host.links["wgnode-br0"]["flags"] = []
+
+
+def uplink_down(host: SiteHost) -> None:
+    host.links["wan0"]["flags"] = []
+
+
+def uplink_unplugged(host: SiteHost) -> None:
+    host.links["wan0"]["flags"].append("NO-CARRIER")
+
+
+def lan_unplugged(host: SiteHost) -> None:
+    host.links["lan0"]["flags"].append("NO-CARRIER")
+
+
+def chains_emptied(host: SiteHost) -> None:
+    assert host.table is not None
+    host.table = tuple(replace(chain, rules=()) for chain in host.table)
+
+
+def transit_cut_off(host: SiteHost) -> None:
+    host.cut_off.add("172.31.255.252/30")
+
+
+def lan_cut_off(host: SiteHost) -> None:
+    host.routing = ways({"dst": "default", "dev": "wan0"})
+
+
+def not_forwarded(host: SiteHost) -> None:
+    host.sysctls |= {f"net/ipv4/conf/{name}/forwarding": "1" for name in ("wgnode-br0", "wgnode-wan")}
+    host.sysctls["net/ipv4/conf/wan0/forwarding"] = "0"
+
+
+def disk_full(host: SiteHost) -> None:
+    host.room = "0 1000 2000 /var\n"
+
+
+def no_inodes(host: SiteHost) -> None:
+    host.room = "1000 0 2000 /var\n"
+
+
+def disk_broken(host: SiteHost) -> None:
+    host.room = "1000 1000 2000 /\nread-only\n"
+
+
 @pytest.mark.parametrize(
     ("harm", "part", "said"),
     [
+        (no_hostd, "gateway", f"service {BERLIN.hostd_unit} is inactive, enabled instead of active, enabled"),
+        (hostd_masked, "gateway", f"service {BERLIN.hostd_unit} is inactive, masked instead of active, enabled"),
+        (guest_failed, "gateway", f"(`journalctl -u {BERLIN.gateway_unit}` on the host says why)"),
+        (lan_let_go, "host", "host: link lan0 is up instead of up, in wgnode-br0"),
+        (lan_gone, "host", "host: link lan0 is missing"),
+        (tap_down, "host", "host: link wgnode-wan is tap of wgnode, down, "),
+        (bridge_down, "host", "host: link wgnode-br0 is bridge, down instead of bridge, up"),
+        (uplink_down, "host", "host: the uplink wan0 is down, so nothing passes by it; `ip link set wan0 up`"),
+        (uplink_unplugged, "host", "host: the uplink wan0 has no carrier, so nothing passes by it: its cable is out"),
+        (lan_unplugged, "host", "host: the LAN interface lan0 has no carrier"),
+        (chains_emptied, "firewall", "firewall: none of its "),
+        (transit_cut_off, "host", "host: link wgnode-wan is without a route to 172.31.255.252/30, tap of wgnode, up, "),
+        (lan_cut_off, "host", "host: it has 10.1.0.1/24 on wgnode-br0, but no route to 10.1.0.0/24 by it"),
+        (
+            not_forwarded,
+            "host",
+            "host: it forwards, but nothing of IPv4 that comes in by wan0; `sysctl -w net/ipv4/conf/wan0",
+        ),
+        (disk_full, "host", "host: its file system /var is full, no space is free"),
+        (no_inodes, "host", "host: its file system /var is full, no inode is free"),
+        (disk_broken, "host", "host: its file system / is read-only"),
         (flushed, "firewall", "firewall: none of its "),
         (bridge_gone, "host", "host: link wgnode-br0 is missing"),
         (route_elsewhere, "host", "host: route 10.2.0.0/24 is via 10.1.0.77 instead of via 10.1.0.2"),

@@ -19,12 +19,17 @@ from infra.hosts import owners
 from infra.hosts.host import (
     Connection,
     HostError,
+    HostHangs,
     HostKeyMismatch,
     HostUnreachable,
     LoginRefused,
     NoRoot,
+    NoShell,
+    NoSsh,
+    NotAsked,
     OutOfTime,
     Result,
+    ShutOut,
 )
 from infra.hosts.owners import Owner, Record
 from tests.unit.infra.fake_host import FakeHost
@@ -265,6 +270,11 @@ def test_a_digest_that_is_not_the_disks_is_shown_beside_it() -> None:
         (LoginRefused("why"), "refused"),
         (HostKeyMismatch("why"), "refused"),
         (NoRoot("why"), "refused"),
+        (NoSsh("why"), "refused"),
+        (ShutOut("why"), "refused"),
+        (NoShell("why"), "refused"),
+        (HostHangs("why"), "unknown"),
+        (NotAsked("why"), "unknown"),
         (OutOfTime("why"), "unknown"),
         (HostError("why"), "unknown"),
         (StackError("why"), "unknown"),

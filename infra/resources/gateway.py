@@ -135,6 +135,7 @@ class Gateway:
         if not has_unknown([inputs["site"], inputs.get("instance")]):
             known = Known.of(state or {}, ownership.moved(state or {}, inputs))
             yield lambda: ownership.foresee(host, "gateway", ownership.wanted(inputs), known)
+            yield lambda: host_checks.require_known_state(host, Paths(_instance(inputs)).hostd_state)
         if (new_guest.announce(host, inputs, state) or state is None) and not has_unknown(inputs["machine"]):
             unit = Paths(_instance(inputs)).gateway_unit
             yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"], unit)
@@ -183,6 +184,7 @@ class Gateway:
         host = self._connect(connection(inputs))
         wanted = desired(inputs)
         taken = ownership.judge(host, "gateway", ownership.wanted(inputs), known)
+        host_checks.require_known_state(host, wanted.paths.hostd_state)
         if not lan_addresses.held(state, inputs):
             lan_addresses.require_free(host, inputs)
         owned = taken.stamp(host)

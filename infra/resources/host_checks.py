@@ -18,6 +18,8 @@ from infra.hosts.network import Network
 from infra.hosts.query import Query, answer
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
+from wgnode import formats
+from wgnode.hostd.state import FILE, FORMAT
 
 
 def require_static(host: Host, lan: str, links: str) -> None:
@@ -58,6 +60,15 @@ def require_memory(host: Host, mebibytes: int, unit: str) -> None:
             f"host {host.name}: the gateway's guest is to have {mebibytes} MiB of memory, but {free + used} MiB are"
             f" available{running}; stop something there, or lower gateway.memory in the site's stack file"
         )
+
+
+def require_known_state(host: Host, directory: str) -> None:
+    """Raises HostError where what the gateway's companion keeps there was written by a newer version: this one's would
+    set it aside, and begin without it."""
+    file = f"{directory}/{FILE}"
+    found = answer(host, Query(["head", "-c", str(_BEGINNING), file], lambda said: _FORMAT.match(said.stdout.strip())))
+    if found and (why := formats.newer(file, int(found[1]), FORMAT)):
+        raise HostError(f"host {host.name}: {why}")
 
 
 def require_port(host: Host, port: int, listeners: str, wireguard: str) -> None:
@@ -108,6 +119,8 @@ def _owner(line: str, port: int, wireguard: str) -> str:
     return f"the WireGuard interface {names[0]}" if names else "the kernel"
 
 
+_BEGINNING = 64  # bytes; the keys are sorted, the format's is the first
+_FORMAT = re.compile(r'\{\s*"format":\s*([0-9]{1,9})\s*[,}]')
 LISTENERS: dict[str, Query[str]] = {
     "listeners": Query(["ss", "-H", "-n", "-l", "-u", "-p"], lambda said: said.stdout),
     "wireguard": Query(["wg", "show", "all", "listen-port"], lambda said: said.stdout if said.code == 0 else ""),

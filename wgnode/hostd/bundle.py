@@ -10,6 +10,7 @@ WGNODE = Path(__file__).resolve().parents[1]
 MODULES = (
     "__init__.py",
     "endpoint.py",
+    "formats.py",
     "nodeconfig.py",
     "io/__init__.py",
     "io/accept.py",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from wgnode import formats
 from wgnode.hostd import said
 from wgnode.hostd.said import HOUR, PeerPlace, Refused
 from wgnode.io import strict
@@ -20,6 +21,8 @@ from wgnode.io import strict
 FORMAT = 1
 FILE = "peers.json"
 ASIDE = "peers.json.refused"
+ASIDE_DAMAGED = "peers.json.damaged"
+"""Where what is set aside already is of a newer version, which will want it back."""
 LARGEST = 4 << 20
 """Bytes; 10,000 peers are 1.5 MB."""
 UNSEEN = 2 * 10**9
@@ -46,16 +49,17 @@ class StateFile:
         self.latest = wall
         self.peers: Peers = {}
         self.tai64n = 0
+        self._heard = False
+        self._trouble = ""
         try:
-            self._take(self._read())
+            self._take(self._read(self.file))
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
             self._set_aside(error)
         self._saved = self.tai64n
         self._written = dict(self.peers)
-        self._heard = False
-        self._trouble = ""
+        self._take_back()
 
     @property
     def floor(self) -> int:
@@ -84,14 +88,20 @@ class StateFile:
         """Write it if it has changed. What fails is warned of once, and tried again the next time."""
         if self.peers == self._written and self.tai64n == self._saved:
             return
+        self._write()
+
+    def _write(self, merged: Path | None = None) -> None:
+        """`merged` is a file that goes once all of it is in ours."""
         self._written, self._saved = dict(self.peers), self.tai64n
         content = _encoded(self.peers, self.tai64n)
-        if not self.write(lambda: self._store(content)):
+        if not self.write(lambda: self._store(content, merged)):
             self._saved = -1  # the next time
 
-    def _store(self, content: bytes) -> None:
+    def _store(self, content: bytes, merged: Path | None) -> None:
         try:
             _replace(self.file, content)
+            if merged:
+                merged.unlink(missing_ok=True)
             self._trouble = ""
         except OSError as error:
             self._saved = -1
@@ -99,9 +109,9 @@ class StateFile:
                 self._trouble = str(error)
                 self.warn(f"state is not kept: {error}")
 
-    def _read(self) -> Any:
+    def _read(self, file: Path) -> Any:
         """Raises OSError, and ValueError for what is no file of ours. Never follows a link, nor waits for a pipe."""
-        descriptor = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as stream:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -114,28 +124,64 @@ class StateFile:
             return strict.loads(stream.read(LARGEST + 1))
 
     def _take(self, content: Any) -> None:
-        """Entry by entry; a bad one costs no other."""
-        peers = content.get("peers") if isinstance(content, dict) and content.get("format") == FORMAT else None
-        if not isinstance(peers, dict):
-            raise ValueError("not of this format")
-        refused = []
+        """Entry by entry; a bad one costs no other. Of two places of one peer the newer counts. Raises ValueError."""
+        content = self._content(content)
+        peers, refused = content["peers"], []
         for key, place in list(peers.items())[: said.MOST_PEERS]:
             try:
-                self.peers[said.key(key)] = _judged(place, self.latest)
+                self.peers[said.key(key)] = _newest(self.peers.get(key), _judged(place, self.latest))
             except Refused as error:
                 refused.append(f"{said.printable(key, said.LONGEST_NAME)}: {error}")
         try:
-            self.tai64n = _stamp(content.get("tai64n", 0), self.latest)
+            self.tai64n = max(self.tai64n, _stamp(content.get("tai64n", 0), self.latest))
         except Refused as error:
             refused.append(f"tai64n: {error}")
         if refused:
             self.warn(f"{self.file}: {len(refused)} entries are not believed and forgotten, such as {refused[-1]}")
 
+    def _content(self, content: Any) -> dict[str, Any]:
+        """Raises Newer for what a newer version has written, and ValueError for what is nothing of the kind."""
+        number = content.get("format") if isinstance(content, dict) else None
+        if why := formats.newer("it", number, FORMAT):
+            raise Newer(why)
+        if number != FORMAT or not isinstance(content.get("peers"), dict):
+            raise ValueError("not of this format")
+        return dict(content)
+
     def _set_aside(self, error: Exception) -> None:
-        """For somebody to look at: without it the clock alone keeps time stamps growing."""
-        self.warn(f"{self.file} can't be used and is set aside as {ASIDE}: {said.printable(str(error))}")
+        """For somebody to look at: without it the clock alone keeps time stamps growing.
+
+        What a newer version knew stays there for that to come back to, whatever is set aside after it.
+        """
+        name = ASIDE if isinstance(error, Newer) or not self._newer_aside() else ASIDE_DAMAGED
+        self.warn(f"{self.file} can't be used and is set aside as {name}: {said.printable(str(error))}")
         with contextlib.suppress(OSError):
-            os.replace(self.file, self.file.with_name(ASIDE))
+            os.replace(self.file, self.file.with_name(name))
+
+    def _newer_aside(self) -> bool:
+        try:
+            self._content(self._read(self.file.with_name(ASIDE)))
+        except (OSError, ValueError) as error:
+            return isinstance(error, Newer)
+        return True  # of ours: to be taken back
+
+    def _take_back(self) -> None:
+        """What an older version has set aside, which is of ours; what that has learnt since counts where newer."""
+        aside = self.file.with_name(ASIDE)
+        try:
+            self._take(self._read(aside))
+        except (OSError, ValueError):  # there is none, or it is for a version that is newer still
+            return
+        self.warn(f"{aside}, which an older version has set aside, is taken back")
+        self._write(aside)
+
+
+class Newer(ValueError):
+    """Of a format that only newer versions know."""
+
+
+def _newest(kept: PeerPlace | None, found: PeerPlace) -> PeerPlace:
+    return kept if kept and (kept.last_handshake or 0) >= (found.last_handshake or 0) else found
 
 
 def _at_once(work: Callable[[], None]) -> bool:

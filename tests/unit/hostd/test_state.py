@@ -101,6 +101,45 @@ def test_a_state_file_that_can_not_be_used_is_set_aside(tmp_path: Path, content:
     assert len(warned) == 1
 
 
+def test_what_a_newer_version_knew_is_refused_by_name_and_waits_for_it(
+    tmp_path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older hostd after a downgrade, then one whose own file is damaged, and then the newer version again."""
+    newer = {"format": 2, "peers": {A: GOOD, B: {**GOOD, "last_handshake": NOW / 1e9 - 5}}, "tai64n": 77, "more": [1]}
+    written(tmp_path, newer)
+    older = opened(tmp_path, warned)
+    assert "has format 2, of a newer version of wgnode; this version reads up to 1" in warned[0]
+    assert older.peers == {}
+    older.stamped(NOW)
+    older.update({A: PeerPlace("192.0.2.8:1", NOW / 1e9), C: PeerPlace("192.0.2.9:1", NOW / 1e9)}, [A, B, C])
+    learnt = older.file.read_bytes()
+
+    older.file.write_bytes(b"damaged")
+    assert opened(tmp_path, warned).peers == {}
+    assert json.loads((tmp_path / state.ASIDE).read_text()) == newer, "it is still there"
+    assert (tmp_path / state.ASIDE_DAMAGED).read_bytes() == b"damaged"
+
+    older.file.write_bytes(learnt.replace(b'"format": 1', b'"format": 2'))  # it reads what older ones wrote
+    monkeypatch.setattr(state, "FORMAT", 2)
+    for again in (opened(tmp_path, warned), opened(tmp_path, warned)):
+        assert {key: at.endpoint for key, at in again.peers.items()} == {
+            A: "192.0.2.8:1",
+            B: GOOD["endpoint"],
+            C: "192.0.2.9:1",
+        }
+        assert again.tai64n == NOW
+    assert sorted(file.name for file in tmp_path.iterdir()) == [state.FILE, state.ASIDE_DAMAGED]
+
+
+@pytest.mark.parametrize("write", [lambda work: False, lambda work: True], ids=["too busy", "later"])
+def test_what_is_taken_back_goes_only_once_it_is_written(tmp_path: Path, write: state.Write) -> None:
+    written(tmp_path, {"format": 1, "peers": {A: GOOD}, "tai64n": 5}).rename(tmp_path / state.ASIDE)
+    assert list(StateFile(tmp_path, NOW, [].append, write).peers) == [A]
+    assert (tmp_path / state.ASIDE).exists()
+    assert list(opened(tmp_path).peers) == [A]
+    assert [file.name for file in tmp_path.iterdir()] == [state.FILE]
+
+
 def test_what_is_no_file_is_neither_followed_nor_waited_for(tmp_path: Path, warned: list[str]) -> None:
     target = written(tmp_path, {"format": 1, "peers": {A: GOOD}, "tai64n": 5}).rename(tmp_path / "elsewhere")
     before = target.read_bytes()

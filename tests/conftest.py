@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 LONGEST = (
     *("test_faults_engine", "test_howto", "test_changes", "test_identity", "test_interop"),
-    *("test_chain", "test_recover", "test_host_resources"),
+    *("test_chain", "test_recover", "test_host_resources", "test_host_logins", "test_host_undo", "test_host_packets"),
     *("test_faults_gateway", "test_faults_hosts", "test_lab_lifecycle"),
 )
 """Files of lab tests that take minutes, longest first."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from infra.hosts import overlaps
+from infra.hosts import lost_bridge, overlaps
 from infra.hosts.host import Host, HostError
 from infra.hosts.host_networks import There, Wanted, connected, near
 from infra.hosts.network import Network
@@ -26,12 +26,18 @@ _TOLD = 8  # networks named one by one
 
 def checks(host: Host, inputs: Properties, wanted: Network, seen: Mapping[str, Any]) -> Iterator[Check]:
     """All that is to be seen before anything is changed; each raises HostError."""
-    there = There.of(seen["links"], seen["routing"], wanted)
+    there = _there(wanted, seen)
     yield lambda: require_neighbours(host, wanted, there)
     yield lambda: require_gateway_elsewhere(host, wanted, there)
     yield lambda: require_own_transit(host, there)
     yield lambda: host_checks.require_own_routes(host, wanted, seen["routes"])
     yield lambda: require_apart(host, named(inputs), there)
+
+
+def _there(wanted: Network, seen: Mapping[str, Any]) -> There:
+    """As it is once a bridge of ours that is gone has come back with what it had."""
+    links = lost_bridge.as_before(seen["links"], seen["recorded"], wanted.lan, wanted.bridge)
+    return There.of(links, seen["routing"], wanted)
 
 
 def named(inputs: Properties) -> list[Wanted]:
@@ -55,7 +61,7 @@ def require_apart(host: Host, networks: Iterable[Wanted], there: There) -> None:
 
 def warn_of(host: Host, inputs: Properties, wanted: Network, seen: Mapping[str, Any]) -> None:
     """Of an overlap that came after the deployment, as with a new network at the uplink: the host's own counts."""
-    verdict = overlaps.judge(named(inputs), There.of(seen["links"], seen["routing"], wanted))
+    verdict = overlaps.judge(named(inputs), _there(wanted, seen))
     if verdict.refused:
         text = f"host {host.name}: {_listed(verdict.refused)}, so the LAN does not reach that. {ROUTES_WAY_OUT}"
         log(text, Severity.WARNING)

@@ -8,8 +8,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from infra.hosts import routing
-from infra.hosts.host_networks import There, Wanted
+from infra.hosts import lost_bridge, routing
+from infra.hosts.host import Result
+from infra.hosts.host_networks import There, Wanted, near
 from infra.hosts.network import READ_LINKS, Network, observed
 from infra.hosts.overlaps import judge
 from tests.lab.bare_host import BareHost, bare_host
@@ -215,3 +216,17 @@ def test_a_route_to_the_transit_link_that_is_gone_is_seen_and_comes_back() -> No
         assert host.script(BEFORE).returncode == 0
         again = [line for line in host.snapshot() if "multicast ff00::/8 dev wgnode-wan" not in line]  # the kernel's
         assert (again, seen(host)) == (as_it_was, well)
+
+
+def test_what_a_removed_bridge_had_is_known_before_it_is_there_again() -> None:
+    more = "; ip addr add 10.2.5.1 peer 10.2.5.2/32 dev lan0"
+    with bare_host(HOME + more) as host:
+        assert host.script(BEFORE).returncode == 0
+        as_it_was = host.snapshot()
+        host.shell("ip link del wgnode-br0")
+        recorded = lost_bridge.query("").parse(Result(0, host.script(BEFORE, "recorded").stdout, ""))
+        links = lost_bridge.as_before(host.shell(" ".join(READ_LINKS)), recorded, "lan0", "wgnode-br0")
+        found = near(There.of(links, routing.Routing(), BEFORE))
+        assert {str(one) for one in found} - {"fe80::/64"} == {"10.2.0.0/24", "10.2.5.2/32", "fd00:10:2::/64"}
+        assert host.script(BEFORE).returncode == 0
+        assert host.snapshot() == as_it_was

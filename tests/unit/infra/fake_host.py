@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from ipaddress import ip_interface
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, owners, routing, supported, system, undo, units
+from infra.hosts import (
+    facts,
+    files,
+    lost_bridge,
+    network,
+    network_change,
+    owners,
+    routing,
+    supported,
+    system,
+    undo,
+    units,
+)
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from infra.resources import image_use, obstacles
 from wgnode.firewall import meanwhile, nft
@@ -51,6 +63,7 @@ class FakeHost:
         }
         self.routes: dict[str, str] = {}
         self.cut_off: set[str] = set()
+        self.recorded = ""  # what a bridge of ours had
         self.room = "1000 1000 2000 /\n"  # what df says
         self.routing = ""  # as infra.hosts.routing asks for it
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
@@ -312,6 +325,8 @@ class FakeHost:
             overrides = [path for path in self.files if path.rpartition("/")[0].endswith(".service.d")]
             shown = self._systemctl(["systemctl", "show", *argv[4:]], b"")
             return said("".join(f"{path}\n" for path in overrides) + shown.stdout)
+        if argv[2] == lost_bridge._READ:
+            return said(self.recorded)
         if argv == obstacles.ROOM.argv:
             return said(self.room)
         if argv[2] == owners.READ:

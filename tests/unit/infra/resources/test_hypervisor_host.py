@@ -383,3 +383,20 @@ def test_it_says_how_the_host_forwarded_before_it_was_switched_on(kind, host):
     host.links["docker0"] = link("docker0", kind="bridge")
     assert kind.read(id, state, inputs)[0]["forwarding"] == state["forwarding"]
     assert kind.create("host", inputs, True)[1]["forwarding"] is UNKNOWN
+
+
+def test_a_bridge_that_was_removed_is_made_again_though_the_host_has_no_address_in_its_lan_just_now(kind, host):
+    inputs, id, state = created(kind)
+    del host.links["wgnode-br0"]
+    host.links["lan0"] = link("lan0")
+    host.links["wgnode-lan"] = link("wgnode-lan", kind="tun", type="tap", user="wgnode")
+    state, real = kind.read(id, state, inputs)
+    with pytest.raises(HostError, match=r"lan0 has no address in the network of 10\.1\.0\.2"):
+        kind.update(id, state, inputs, False)
+    host.recorded = "4 addr replace 10.1.0.1/24 brd 10.1.0.255 scope global dev @\n6 addr replace fd00::1/64 dev @\n"
+    state = kind.update(id, state, inputs, False)
+    assert kind.diff(state, real, inputs).changes == ()
+    host.recorded = "4 addr replace 10.7.0.1/24 dev @\n"
+    del host.links["wgnode-br0"]
+    with pytest.raises(HostError, match=r"lan0 has no address in the network of 10\.1\.0\.2"):
+        kind.update(id, state, inputs, False)

@@ -13,8 +13,8 @@ from infra.provider.kind import Partial
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from tests.unit.infra.resources import hypervisor_case, test_nat_firewall
+from tests.unit.infra.resources.firewall_case import understands_scripts
 from tests.unit.infra.resources.hypervisor_case import RECORD, FakeHypervisor
-from tests.unit.infra.resources.whole_site import understand_scripts
 from wgnode.firewall import nft
 
 SWITCHED = "set net/ipv4/ip_forward=1"
@@ -27,7 +27,7 @@ class Deployed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(undo, "RETRY", 0)
         self.machine = FakeHypervisor()
-        understand_scripts(self.machine, monkeypatch)
+        understands_scripts(self.machine, monkeypatch)
         connect = {"connect": lambda _: self.machine, "reconnect": lambda _: self.machine.new_connection()}
         self.host, self.firewall = HypervisorHost(**connect), NatFirewall(**connect)
 

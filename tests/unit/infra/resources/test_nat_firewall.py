@@ -5,38 +5,22 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import owners, undo
+from infra.hosts import undo
 from infra.hosts.host import HostError
 from infra.provider.kind import UNKNOWN, CheckError
 from infra.resources import closing, foresee
 from infra.resources.compare import changed_inputs
 from infra.resources.nat_firewall import NatFirewall
 from tests.unit.infra.fake_host import FakeHost, failed
+from tests.unit.infra.resources.firewall_case import NEWS, RECORD, understands_scripts
 from wgnode.firewall import nft
 from wgnode.image.paths import PLAIN
-
-RECORD = owners.path_of("3fa9c1d2e4b50607")
-NEWS = {
-    "site": {"id": "3fa9c1d2e4b50607", "mesh": "dev", "name": "berlin"},
-    "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
-    "uplink": "wan0",
-    "managementNetworks": ["192.0.2.0/24"],
-}
 
 
 @pytest.fixture
 def host(monkeypatch):
     made = FakeHost()
-    # The fake's nft understands the scripts that our own rules make.
-    render = nft.script
-
-    def remember(chains, table="wgnode"):
-        chains = tuple(chains)
-        made.rulesets[render(chains, table)] = chains
-        return render(chains, table)
-
-    monkeypatch.setattr(nft, "script", remember)
-    monkeypatch.setattr(undo, "RETRY", 0)
+    understands_scripts(made, monkeypatch)
     return made
 
 

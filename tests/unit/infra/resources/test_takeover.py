@@ -19,7 +19,7 @@ from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from infra.resources.unread import OnHost
 from tests.unit.infra.fake_host import FakeHost
-from tests.unit.infra.resources import gateway_case, hypervisor_case, test_nat_firewall
+from tests.unit.infra.resources import firewall_case, gateway_case, hypervisor_case
 from tests.unit.infra.resources.gateway_host import GatewayHost
 from wgnode.firewall import nft
 from wgnode.image import paths
@@ -54,8 +54,8 @@ def firewalled(monkeypatch):
 
     monkeypatch.setattr(nft, "script", remember)
     kind = NatFirewall(connect=lambda _: host, reconnect=lambda _: host.new_connection())
-    kind.create("fw", kind.check(test_nat_firewall.NEWS, {}), False)
-    return with_files(host, "NatFirewall"), kind, test_nat_firewall.NEWS
+    kind.create("fw", kind.check(firewall_case.NEWS, {}), False)
+    return with_files(host, "NatFirewall"), kind, firewall_case.NEWS
 
 
 def running(monkeypatch):

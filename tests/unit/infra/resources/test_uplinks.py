@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from infra.hosts import undo
 from infra.hosts.host import HostError
 from infra.provider import log
 from infra.provider.log import Severity
@@ -12,6 +11,7 @@ from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from infra.resources.unread import OnHost
 from tests.unit.infra.fake_host import FakeHost, link, said, ways
+from tests.unit.infra.resources.firewall_case import understands_scripts
 from tests.unit.infra.resources.hypervisor_case import FakeHypervisor
 from tests.unit.infra.resources.test_foresee import FIREWALL, HOST
 from wgnode.firewall import nft
@@ -32,15 +32,7 @@ def told():
 def host(monkeypatch):
     made = FakeHypervisor()
     made.routing = ways(DEFAULT)
-    render = nft.script
-
-    def remember(chains, table="wgnode"):
-        chains = tuple(chains)
-        made.rulesets[render(chains, table)] = chains
-        return render(chains, table)
-
-    monkeypatch.setattr(nft, "script", remember)
-    monkeypatch.setattr(undo, "RETRY", 0)
+    understands_scripts(made, monkeypatch)
     return made
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import undo
 from infra.hosts.host import Connection
 from infra.provider.kind import Kind
 from infra.resources import gateway_change
@@ -18,9 +17,9 @@ from infra.resources.gateway import Gateway
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.nat_firewall import NatFirewall
 from infra.resources.unread import OnHost
-from tests.unit.infra.resources import gateway_case, hypervisor_case, test_nat_firewall
+from tests.unit.infra.resources import firewall_case, gateway_case, hypervisor_case
+from tests.unit.infra.resources.firewall_case import understands_scripts
 from tests.unit.infra.resources.gateway_host import Clock, GatewayHost
-from wgnode.firewall import nft
 from wgnode.image.archive import Members, write_archive
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
@@ -43,10 +42,9 @@ class WholeSite:
     """`kinds` as the provider has them, and by token `recorded`: id, inputs and outputs."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(undo, "RETRY", 0)
         monkeypatch.setattr(gateway_change, "time", Clock())
         self.host = SiteHost()
-        understand_scripts(self.host, monkeypatch)
+        understands_scripts(self.host, monkeypatch)
         image, sha256 = folder / "image.tar", ""
         sha256 = write_archive(image, Members(b"kernel", b"initramfs", {"format": 1, "version": "1", "extension": ""}))
         self.kinds: dict[str, Kind] = {}
@@ -54,7 +52,7 @@ class WholeSite:
         shared = {"site": gateway_case.NEWS["site"], "connection": gateway_case.NEWS["connection"]}
         connect = {"connect": self._connect, "reconnect": lambda _: self.host.new_connection()}
         self._deploy(HypervisorHost(**connect), {**hypervisor_case.NEWS, **shared})
-        self._deploy(NatFirewall(**connect), {**test_nat_firewall.NEWS, **shared})
+        self._deploy(NatFirewall(**connect), {**firewall_case.NEWS, **shared})
         given = {"connection": shared["connection"], "source": str(image), "sha256": sha256}
         self._deploy(ApplianceImage(connect=self._connect), given)
         directory = self.recorded["wgnode:index:ApplianceImage"][2]["directory"]
@@ -83,15 +81,3 @@ class WholeSite:
 
 def _sealed(value: Any) -> dict[str, Any]:
     return {**SECRET, "plaintext": json.dumps(value)}
-
-
-def understand_scripts(host: SiteHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake's nft understands the scripts that our own rules make."""
-    render = nft.script
-
-    def remember(chains: Any, table: str = "wgnode") -> str:
-        chains = tuple(chains)
-        host.rulesets[render(chains, table)] = chains
-        return render(chains, table)
-
-    monkeypatch.setattr(nft, "script", remember)

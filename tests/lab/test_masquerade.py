@@ -20,9 +20,9 @@ table inet wgnode {
     chain postrouting { type nat hook postrouting priority srcnat; iifname "wg0" oifname "lan" masquerade; }
 }
 """
-APPLY = "from wgnode.appliance import masquerade; masquerade.apply(masquerade.ruleset('wg0', 'wan', 'lan'))"
+APPLY = "from wgnode.platform.linux import masquerade; masquerade.apply(masquerade.ruleset('wg0', 'wan', 'lan'))"
 REFUSED = """
-from wgnode.appliance import masquerade
+from wgnode.platform.linux import masquerade
 steps = masquerade.ruleset("wg0", "wan", "lan")
 masquerade.apply([*steps[:3], masquerade.rule("nowhere", [masquerade.expression("masq")]), *steps[4:]])
 """

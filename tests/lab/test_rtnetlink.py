@@ -166,7 +166,7 @@ def test_sysctls_are_the_namespaces_own(space: Namespace) -> None:
 
 def test_monitor_tells_of_changes_and_of_the_end(space: Namespace, kernel: Rtnetlink) -> None:
     monitor = space.call(LinkMonitor)
-    assert monitor.read() == []
+    monitor.read()  # the kernel tells late that the cable is plugged in
     index = kernel.link("veth0").index
     kernel.set_link(index, mtu=1400)
     link, exists = monitor.read()[-1]

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.interop import Namespace
-from wgnode.appliance import network
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig
+from wgnode.platform.linux.network import Network
 
 pytestmark = pytest.mark.lab
 
@@ -42,10 +42,10 @@ def test_the_mtu_of_a_site_is_that_of_the_routes_to_it_and_changes_live(space: N
 
     now = with_mtu(1420, 1300)
     space.run("ip", "link", "set", BERLIN.interface, "mtu", "1420")
-    space.call(lambda: network.configure_tunnel(now))
+    space.call(lambda: Network().configure_tunnel(now, now.interface))
     assert mtus(space) == [1420, 1300, 1300]
     for own, peer in ((1420, 1290), (1400, None), (1300, None), (1420, 1280)):
         new = with_mtu(own, peer)
-        space.call(lambda now=now, new=new: network.change_tunnel(now, new))
+        space.call(lambda now=now, new=new: Network().change_tunnel(now, new, new.interface))
         assert mtus(space) == [own, peer, peer]
         now = new

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from wgnode.appliance import heard
 from wgnode.appliance.heard import Configure, Greet, Health, Refused, Resume, Time, Uapi
 from wgnode.appliance.log import Log
-from wgnode.appliance.system import set_clock
-from wgnode.io.control import Channel, FrameError, Message
+from wgnode.io.control import FrameError, Message
 from wgnode.io.loop import Loop
+from wgnode.platform import Line, Platform
 
-PORT_NAME = "org.wgnode.control"
-PORTS = Path("/sys/class/virtio-ports")
 HEARTBEAT = 1.0
 """Seconds between signs of life."""
-PORT_RETRY = 0.05
 PATIENCE = 2.0
 """Seconds that the node waits for what the host remembers of its predecessor, before it starts without."""
 LARGEST_CORRECTION = 1.0
@@ -42,26 +37,15 @@ class Answers(Protocol):
 
 
 class Control:
-    """Opens the virtio-serial port when it appears; `beat` is called with every sign of life."""
+    """Talks with the host as soon as that is there. Where the platform knows none, the node begins at once."""
 
-    def __init__(self, loop: Loop, log: Log, answers: Answers, beat: Callable[[], None]) -> None:
-        self.loop, self.log, self.answers, self.beat = loop, log, answers, beat
-        self.channel: Channel[bytes] | None = None
-        self._find_port()
+    def __init__(self, loop: Loop, log: Log, answers: Answers, platform: Platform) -> None:
+        self.loop, self.log, self.answers, self.platform = loop, log, answers, platform
+        self.line: Line | None = None
+        if platform.control is not None:
+            self.line = platform.control(loop, self._received, self._greet)
         self._heartbeat()
-        loop.call_later(PATIENCE, lambda: self._resume(Resume()))
-
-    def _find_port(self) -> None:
-        device = find_port()
-        if device is None:
-            self.loop.call_later(PORT_RETRY, self._find_port)
-            return
-        descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.channel = Channel(self.loop, descriptor, self._received, read=bytes, persistent=True, on_open=self._opened)
-
-    def _opened(self) -> None:
-        # The channel calls this while it is made: tell the host only after our attribute is set.
-        self.loop.call_later(0, self._greet)
+        loop.call_later(0 if self.line is None else PATIENCE, lambda: self._resume(Resume()))
 
     def _greet(self) -> None:
         self._send({"type": "hello", **self.answers.hello()})
@@ -72,10 +56,11 @@ class Control:
         return self._send({"type": "log", "level": level, "text": text})
 
     def _send(self, message: Message) -> bool:
-        return self.channel is not None and self.channel.send(message)
+        return self.line is not None and self.line.send(message)
 
     def _heartbeat(self) -> None:
-        self.beat()
+        if self.platform.machine is not None:
+            self.platform.machine.alive()
         self._send({"type": "heartbeat", **self.answers.heartbeat()})
         self.loop.call_later(HEARTBEAT, self._heartbeat)
 
@@ -99,8 +84,10 @@ class Control:
             self._reply(said.id, {"health": self.answers.health()})
 
     def _set_clock(self, unix_ns: int) -> None:
+        if self.platform.set_clock is None:
+            return
         try:
-            off = set_clock(unix_ns)
+            off = self.platform.set_clock(unix_ns)
         except OSError as error:
             return self.log.warning(f"the clock can't be set to the host's: {error.strerror}")
         if abs(off) > LARGEST_CORRECTION:
@@ -124,12 +111,3 @@ class Control:
             sent = self._send({"type": "reply", "id": number, "error": str(error)})
         if not sent:
             self.log.warning("an answer did not reach the host, which reads too slowly")
-
-
-def find_port(directory: Path = PORTS, name: str = PORT_NAME) -> Path | None:
-    """The device node of the virtio-serial port of this name, None while the kernel has not found it."""
-    for entry in sorted(directory.glob("*/name")):
-        if entry.read_text().strip() == name:
-            device = Path("/dev") / entry.parent.name
-            return device if device.exists() else None
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -10,7 +11,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from wgnode.appliance import baked, network
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.dataplane import DataPlane, choose
@@ -21,7 +21,8 @@ from wgnode.io.loop import Loop
 from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
-from wgnode.nodeconfig import NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
+from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
+from wgnode.platform import Layers, Platform, open_tun, tunnel
 from wgnode.protocol.device import Device
 
 DATA_PLANE = "WGNODE_DATAPLANE"
@@ -43,32 +44,51 @@ class Gateway:
     `loaded` is the digest of the configuration that was booted, `config` the one in force: `configure` replaces it.
     """
 
-    def __init__(self, loop: Loop, log: Log) -> None:
-        self.loop, self.log = loop, log
+    def __init__(self, loop: Loop, log: Log, platform: Platform) -> None:
+        self.loop, self.log, self.platform = loop, log, platform
         self.config: NodeConfig | None = None
         self.loaded: str | None = None
         self.shell: Shell | None = None
         self.plane: DataPlane | None = None
         self.error: str | None = None
-        self.image = baked.read_image()
+        self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
 
     def load(self) -> None:
         """Everything but the first datagram. What goes wrong is told in `error` and in the log, not raised."""
         try:
-            self.config = baked.read_config()
+            layers = _layers(self.platform)
+            self.config = layers.config()
             self.loaded = self.config.digest
-            secrets = baked.take_secrets()
-            network.configure_masquerade(self.config)
-            network.configure_links(self.config)
+            secrets = layers.secrets()
+            self._prepare_links(self.config)
             self.plane = plane = choose(os.environ.get(DATA_PLANE, AUTO))
             device = from_config(self.config, secrets, self.loop.now(), tai64n=self.stamps, new=plane.new_device)
-            tun = Tun(self.config.interface, self.config.mtu, plane.tun_offloads)
+            tun = open_tun(self.platform, self.config.interface, self.config.mtu, plane.tun_offloads)
             self.log.info(f"data plane: {plane.name} ({plane.why}); interface: {', '.join(_granted(tun)) or 'plain'}")
-            self._warn_of_skipped(network.configure_tunnel(self.config))
-            self.shell = Shell(self.loop, device, tun, on_gone=_tunnel_gone, log=self.log.warning, mover=plane.mover)
+            self._configure_tunnel(self.config, tun.name)
+            self.shell = Shell(
+                self.loop, device, tun, self.platform, on_gone=_tunnel_gone, log=self.log.warning, mover=plane.mover
+            )
         except Exception as error:
             self._fail(error)
+
+    def _prepare_links(self, config: NodeConfig) -> None:
+        """Raises OSError."""
+        if (links := self.platform.links) is not None:
+            links.prepare(config)
+        elif config.lan.masquerade:
+            raise OSError(errno.EOPNOTSUPP, "lan.reach: this platform can't masquerade; choose host-route")
+
+    def _configure_tunnel(self, config: NodeConfig, name: str) -> None:
+        """Raises OSError."""
+        if (links := self.platform.links) is not None:
+            self._warn_of_skipped(links.configure_tunnel(config, name))
+
+    def _beyond_links(self, old: NodeConfig, new: NodeConfig) -> str | None:
+        """Why only a new start changes the tunnel's interface, None where nothing has to change or this can do it."""
+        differing = tunnel.differences(old, new) if self.platform.links is None else None
+        return f"{differing} can't be changed while it runs on this platform" if differing else None
 
     def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None:
         """Start the node with what the host remembers of the one before, and call every peer.
@@ -121,7 +141,7 @@ class Gateway:
             keys = NodeSecrets.from_json(secrets.encode())
             if self.shell is None or self.config is None or not self.shell.device.running:
                 return {"restart": f"no node runs ({self.error or 'it is booting'})"}
-            if fixed := fixed_differences(self.config, new):
+            if fixed := fixed_differences(self.config, new) or self._beyond_links(self.config, new):
                 return {"restart": fixed}
             self._change(self.shell, self.config, new, keys)
         except (OSError, ValueError) as error:
@@ -139,7 +159,8 @@ class Gateway:
         if shell.device.fwmark:
             shell.set_fwmark(0)
         reconfigure(shell.device, new, secrets, self.loop.now(), former=old)
-        self._warn_of_skipped(network.change_tunnel(old, new))
+        if self.platform.links is not None:
+            self._warn_of_skipped(self.platform.links.change_tunnel(old, new, shell.tun.name))
         if moved:  # peers that only know our former place would go on sending there
             shell.device.keepalive_to_all(self.loop.now())
         shell.device.initiate_to_all(self.loop.now())
@@ -159,11 +180,11 @@ class Gateway:
     def health(self) -> dict[str, Any]:
         described = {
             **self._identity(),
-            "uptime": round(time.clock_gettime(time.CLOCK_BOOTTIME), 3),
+            "uptime": round(self.loop.now(), 3),
             "time": round(time.time(), 3),
             "python": ".".join(map(str, sys.version_info[:3])),
             "kernel": os.uname().release,
-            "pid1": {"pid": os.getpid(), "exe": os.readlink("/proc/1/exe"), "argv": sys.orig_argv},
+            "pid1": {"pid": os.getpid(), "exe": _first_program(), "argv": sys.orig_argv},
             "image": self.image.get("inputs"),
             "dataplane": None if self.plane is None else self.plane.name,
             "offloads": [] if self.shell is None else _granted(self.shell.tun),
@@ -217,6 +238,20 @@ def _endpoints(config: NodeConfig) -> dict[str, str | None]:
 def _granted(tun: Tun) -> list[str]:
     """What the kernel does for the data plane on the tunnel's interface."""
     return [name for name, granted in tun.offloads._asdict().items() if granted]
+
+
+def _first_program() -> str:
+    """What process 1 runs; where nothing tells, this process is the only one."""
+    try:
+        return os.readlink("/proc/1/exe")
+    except OSError:
+        return sys.executable
+
+
+def _layers(platform: Platform) -> Layers:
+    if platform.layers is None:
+        raise ConfigError("node configuration: this platform has none for a gateway")
+    return platform.layers
 
 
 def _tunnel_gone() -> None:

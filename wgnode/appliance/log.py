@@ -19,11 +19,11 @@ Sink = Callable[[str, str], bool]
 
 
 class Log:
-    """Lines are "info", "warning" or "error". Nothing secret is ever logged."""
+    """Lines are "info", "warning" or "error", with seconds of `now` on the console. Nothing secret is ever logged."""
 
-    def __init__(self, console: int = 1) -> None:
+    def __init__(self, console: int = 1, now: Callable[[], float] = time.monotonic) -> None:
         os.set_blocking(console, False)  # whoever reads the machine's console may stop doing so; the node must not
-        self.console = console
+        self.console, self.now = console, now
         self._unseen = 0
         self.sink: Sink | None = None
         self._waiting: deque[tuple[str, str]] = deque(maxlen=KEPT)
@@ -44,8 +44,7 @@ class Log:
 
     def _line(self, level: str, text: str) -> None:
         mark = "" if level == "info" else f"{level}: "
-        stamp = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self._show(f"wgnode {stamp:9.3f} {mark}{text}\n")
+        self._show(f"wgnode {self.now():9.3f} {mark}{text}\n")
         self._waiting.append((level, text))
         self.drain()
 

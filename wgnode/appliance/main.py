@@ -1,4 +1,4 @@
-"""PID 1 of the gateway. Whatever ends it ends the machine, and whoever runs the machine starts a new one."""
+"""PID 1 of the gateway on Linux. Whatever ends it ends the machine, and whoever runs the machine starts a new one."""
 
 from __future__ import annotations
 
@@ -27,34 +27,14 @@ def run() -> None:
 
     gc.disable()  # imports make no garbage, and looking for it only costs time
 
-    from wgnode.appliance import system
-    from wgnode.appliance.control import Control
-    from wgnode.appliance.gateway import Gateway
-    from wgnode.appliance.log import Log
-    from wgnode.appliance.watchdog import Watchdog
-    from wgnode.io.loop import Loop
-    from wgnode.io.process import forbid_core_dumps
+    from wgnode.appliance.serve import serve
+    from wgnode.platform.linux.machine import Microvm
 
-    log = Log()
-    system.mount_file_systems()
-    forbid_core_dumps()
-    system.load_modules()
-    system.apply_settings(log.warning)
-    loop = Loop()
-    gateway = Gateway(loop, log)
-    gateway.load()
-    system.forbid_modules(log.warning)
-    Control(loop, log, gateway, Watchdog(log).feed)
-    gc.freeze()
-    gc.enable()
-    loop.run()
+    serve(Microvm())
 
 
 def end() -> None:
-    """The clear last line of a machine that gives up."""
-    from wgnode.appliance.system import end_machine
+    """Also of a machine that lacks what `run` imports."""
+    from wgnode.platform.linux.system import give_up
 
-    try:
-        os.write(1, b"wgnode: the node ended, so the machine ends\n")
-    finally:  # whether or not anybody reads the console
-        end_machine()
+    give_up()

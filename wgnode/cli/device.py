@@ -18,8 +18,9 @@ from wgnode.io.node import new_device
 from wgnode.io.process import forbid_core_dumps, lock_memory
 from wgnode.io.shell import Shell
 from wgnode.io.signals import Signals
-from wgnode.io.tun import Tun
 from wgnode.io.uapi_socket import Reply, UapiListener
+from wgnode.platform import clock, open_tun
+from wgnode.platform.linux import Process
 
 SILENT, ERROR, DEBUG = 0, 1, 2
 LOG_LEVELS = {"silent": SILENT, "error": ERROR, "verbose": DEBUG, "debug": DEBUG}
@@ -108,13 +109,15 @@ class DeviceProcess:
     def __init__(self, name: str, mtu: int, plane: DataPlane, log: Callable[[int, str], None]) -> None:
         self.log = log
         with contextlib.ExitStack() as undo:
-            self.loop = Loop()
+            platform = Process()
+            self.loop = Loop(clock(platform))
             undo.callback(self.loop.close)
             undo.callback(Signals(self.loop, (signal.SIGTERM, signal.SIGINT), self._signalled).close)
             self.shell = Shell(
                 self.loop,
                 new_device(mtu=mtu, new=plane.new_device),
-                Tun(name, mtu, plane.tun_offloads),
+                open_tun(platform, name, mtu, plane.tun_offloads),
+                platform,
                 on_gone=lambda: self._end("the interface was removed"),
                 log=lambda text: log(ERROR, text),
                 mover=plane.mover,

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.mover import NewMover, PlainMover
 from wgnode.io.paced import Paced
-from wgnode.io.sticky import RoutingWatch, SourcePaths
+from wgnode.io.sticky import SourcePaths
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import handle
 from wgnode.io.udp import UdpSockets
+from wgnode.io.udp_bind import refuse_mark
+from wgnode.platform import Platform
 from wgnode.protocol.device import Device
 
 ASKING = 5e-5
@@ -34,12 +36,13 @@ class Shell:
         loop: Loop,
         device: Device,
         tun: Tun,
+        platform: Platform,
         *,
         on_gone: Callable[[], None],
         log: Callable[[str], None] | None = None,
         mover: NewMover = PlainMover,
     ) -> None:
-        self.loop, self.device, self.tun = loop, device, tun
+        self.loop, self.device, self.tun, self.platform = loop, device, tun, platform
         self.on_gone, self.log = on_gone, log
         self.on_sign_of_life: Callable[[], None] | None = None
         """Called when a packet comes out of an interface that is thought to be down, before that is lost."""
@@ -49,8 +52,8 @@ class Shell:
         self._timer: Timer | None = None
         self._gone = False
         self._judging_again = 0.0
-        self._watch = RoutingWatch()
-        self._routing = Paced(loop, self._watch.fd, self._routing_changed)
+        self._watch = None if platform.routing is None else platform.routing()
+        self._routing = None if self._watch is None else Paced(loop, self._watch.fd, self._routing_changed)
         self._mover = mover(self)
 
     @property
@@ -89,8 +92,10 @@ class Shell:
         self._mover.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._routing.close()
-        self._watch.close()
+        if self._routing is not None:
+            self._routing.close()
+        if self._watch is not None:
+            self._watch.close()
         self.tun.close()
 
     def uapi(self, text: str) -> str:
@@ -109,6 +114,7 @@ class Shell:
 
     def set_fwmark(self, mark: int) -> None:
         """Raises OSError with the old mark still in use."""
+        refuse_mark(mark, self.platform.sockets)
         if self.udp is not None:
             self.udp.set_fwmark(mark)
             self._mover.routing_changed()
@@ -136,13 +142,15 @@ class Shell:
         """The new sockets first: when there are none to be had, the old ones stay."""
         if self.udp is not None and port == self.udp.port:
             return
-        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters, self._paths())
+        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters, self._paths(), self.platform.sockets)
         self._close_sockets()
         self.udp = fresh
         self.device.listen_port = fresh.port
         self._mover.sockets_changed()
 
-    def _paths(self) -> SourcePaths:
+    def _paths(self) -> SourcePaths | None:
+        if self._watch is None:
+            return None
         own = None
         with contextlib.suppress(OSError):
             own = socket.if_nametoindex(self.tun.name)
@@ -157,7 +165,7 @@ class Shell:
 
     def _routing_changed(self) -> float:
         """Seconds that asking the kernel anew will take, for each that something is sent to."""
-        if not self._watch.read() or self.udp is None:
+        if self._watch is None or not self._watch.read() or self.udp is None:
             return 0.0
         ahead = self.udp.routing_changed() * ASKING
         self._mover.routing_changed()

@@ -14,7 +14,8 @@ from collections import Counter, deque
 from typing import NamedTuple
 
 from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, from_address, local_address
-from wgnode.io.udp_bind import bind_pair
+from wgnode.io.udp_bind import bind_pair, mark
+from wgnode.platform import SocketOptions
 from wgnode.protocol.endpoint import Endpoint
 
 LARGEST_DATAGRAM = 65535
@@ -51,8 +52,8 @@ class UdpSockets:
     """Both sockets, from their making to `close`, on `port` of all addresses (0: a free one, then told by `port`).
 
     `counters` counts datagrams that could not be sent, by errno name; pass one in to go on counting in it.
-    `paths` says which endpoints' sources are still good; without it, all whose address is still there.
-    Raises OSError (EADDRINUSE, EACCES, EPERM for a fwmark).
+    `paths` says which endpoints' sources are still good; without it, all whose address is still there. `options` are
+    the platform's. Raises OSError (EADDRINUSE, EACCES; EPERM or EOPNOTSUPP for a fwmark).
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class UdpSockets:
         fwmark: int = 0,
         counters: Counter[str] | None = None,
         paths: SourcePaths | None = None,
+        options: SocketOptions | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
-        self.fwmark, self.paths = fwmark, paths
-        self._sockets = bind_pair(port, fwmark)
+        self.fwmark, self.paths, self._options = fwmark, paths, options
+        self._sockets = bind_pair(port, fwmark, options)
         self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
         self._backlog: deque[tuple[bytes, Endpoint]] = deque()
         self._sources: dict[object, Endpoint] = {}
@@ -86,7 +88,7 @@ class UdpSockets:
     def set_fwmark(self, fwmark: int) -> None:
         """Mark of every datagram sent, for policy routing; 0 for none. Raises OSError."""
         for each in self._sockets.values():
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
+            mark(each, fwmark, self._options)
         self.fwmark = fwmark
         self.routing_changed()
 

@@ -1,27 +1,25 @@
-"""The outer sockets as they are made: one a family, on one port, with the buffers that the data plane wants."""
+"""The outer sockets as they are made: one a family, on one port."""
 
 from __future__ import annotations
 
 import errno
 import socket
 
-from wgnode.io import fragments
-from wgnode.io.sticky import ask_for_local_address
+from wgnode.platform import SocketOptions
 
-SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-BUFFER = 1 << 20
-"""Bytes of each socket buffer (Linux doubles it for its own needs): a few milliseconds at the rates that we reach. More
-would be waiting time for whoever shares the tunnel with a transfer (docs/decisions/waiting-time.md)."""
 PORT_ATTEMPTS = 16
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def bind_pair(port: int, fwmark: int) -> dict[int, socket.socket]:
-    """One socket a family, IPv6 only where the machine has it. A free port is one that is free in both."""
+def bind_pair(port: int, fwmark: int, options: SocketOptions | None) -> dict[int, socket.socket]:
+    """One socket a family, IPv6 only where the machine has it. A free port is one that is free in both.
+
+    Raises OSError (EADDRINUSE, EACCES; EPERM or EOPNOTSUPP for a fwmark).
+    """
     for attempt in range(PORT_ATTEMPTS):
-        first = _bind(socket.AF_INET, port, fwmark)
+        first = _bind(socket.AF_INET, port, fwmark, options)
         try:
-            second = _bind(socket.AF_INET6, int(first.getsockname()[1]), fwmark)
+            second = _bind(socket.AF_INET6, int(first.getsockname()[1]), fwmark, options)
         except OSError as error:
             if error.errno in NO_IPV6:
                 return {socket.AF_INET: first}
@@ -33,26 +31,30 @@ def bind_pair(port: int, fwmark: int) -> dict[int, socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _bind(family: socket.AddressFamily, port: int, fwmark: int) -> socket.socket:
+def mark(made: socket.socket, fwmark: int, options: SocketOptions | None) -> None:
+    """Raises OSError, EOPNOTSUPP where the platform has no marks; 0 is what a socket has anyway."""
+    refuse_mark(fwmark, options)
+    if options is not None:
+        options.mark(made, fwmark)
+
+
+def refuse_mark(fwmark: int, options: SocketOptions | None) -> None:
+    """Raises OSError (EOPNOTSUPP) for a mark where the platform has none."""
+    if fwmark and options is None:
+        raise OSError(errno.EOPNOTSUPP, f"fwmark {fwmark:#x}: this platform marks no datagrams; set it to 0")
+
+
+def _bind(family: socket.AddressFamily, port: int, fwmark: int, options: SocketOptions | None) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if fwmark:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
-        for forced, ordinary in ((SO_SNDBUFFORCE, socket.SO_SNDBUF), (SO_RCVBUFFORCE, socket.SO_RCVBUF)):
-            _enlarge(made, forced, ordinary)
-        ask_for_local_address(made)
-        fragments.allow(made)
+            mark(made, fwmark, options)
+        if options is not None:
+            options.prepare(made)
         made.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
     except BaseException:
         made.close()
         raise
     return made
-
-
-def _enlarge(made: socket.socket, forced: int, ordinary: int) -> None:
-    try:
-        made.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
-    except PermissionError:
-        made.setsockopt(socket.SOL_SOCKET, ordinary, BUFFER)

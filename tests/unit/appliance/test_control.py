@@ -6,17 +6,21 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fake_platform import FakePlatform
 from wgnode.appliance import control as control_module
-from wgnode.appliance.control import Control, find_port
+from wgnode.appliance.control import Control
 from wgnode.appliance.log import Log
-from wgnode.io.control import LARGEST_FRAME, Decoder, FrameError, Message, encode
+from wgnode.io.accept import Acceptor
+from wgnode.io.control import LARGEST_FRAME, Channel, Decoder, FrameError, Message, encode
 from wgnode.io.loop import Loop
+from wgnode.platform.linux import port as port_module
+from wgnode.platform.linux.port import VirtioPort, find_port
 
 
 class Answers:
@@ -47,8 +51,8 @@ class Answers:
 class Host:
     """The other end of the port."""
 
-    def __init__(self, loop: Loop, end: socket.socket) -> None:
-        self.loop, self.end, self.decoder = loop, end, Decoder()
+    def __init__(self, loop: Loop, end: socket.socket, platform: FakePlatform) -> None:
+        self.loop, self.end, self.decoder, self.platform = loop, end, Decoder(), platform
         self.received: list[Message] = []
 
     def send(self, data: bytes) -> None:
@@ -88,12 +92,13 @@ def answers() -> Answers:
 def host(monkeypatch: pytest.MonkeyPatch, log: Log, answers: Answers) -> Iterator[Host]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    monkeypatch.setattr(control_module, "find_port", lambda: Path("/port"))
-    monkeypatch.setattr(control_module.os, "open", lambda *_: ours.fileno())
+    monkeypatch.setattr(port_module, "find_port", lambda: Path("/port"))
+    monkeypatch.setattr(port_module.os, "open", lambda *_: ours.fileno())
     monkeypatch.setattr(control_module, "HEARTBEAT", 0.02)
     loop = Loop()
-    Control(loop, log, answers, lambda: None)
-    yield Host(loop, theirs)
+    platform = FakePlatform(control=VirtioPort)
+    Control(loop, log, answers, platform)
+    yield Host(loop, theirs, platform)
     theirs.close()
     ours.close()
     loop.close()
@@ -109,7 +114,7 @@ def test_the_node_begins_with_what_the_host_remembers(
     host: Host, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[int] = []
-    monkeypatch.setattr(control_module, "set_clock", lambda ns: taken.append(ns) or 0.0)  # type: ignore[func-returns-value]
+    host.platform.set_clock = lambda ns: taken.append(ns) or 0.0  # type: ignore[func-returns-value]
     host.wait_for("hello")
     assert not answers.begun
     host.end.sendall(encode({"type": "resume", "unix_ns": 123, "tai64n": 99, "endpoints": {"key": "192.0.2.1:1"}}))
@@ -128,10 +133,10 @@ def test_a_node_that_can_not_begin_greets_again_and_says_why(host: Host) -> None
 def test_without_a_word_of_the_host_the_node_begins_after_a_while(
     monkeypatch: pytest.MonkeyPatch, answers: Answers, log: Log
 ) -> None:
-    monkeypatch.setattr(control_module, "find_port", lambda: None)
+    monkeypatch.setattr(port_module, "find_port", lambda: None)
     monkeypatch.setattr(control_module, "PATIENCE", 0.05)
     loop = Loop()
-    Control(loop, log, answers, lambda: None)
+    Control(loop, log, answers, FakePlatform(control=VirtioPort))
     assert not answers.begun
     deadline = time.monotonic() + 10
     while not answers.begun and time.monotonic() < deadline:
@@ -173,7 +178,7 @@ def test_a_bad_entry_of_what_the_host_remembers_costs_no_other(
     odd: dict[str, Any],
     begun: tuple[int, dict[str, str]],
 ) -> None:
-    monkeypatch.setattr(control_module, "set_clock", lambda _: 0.0)
+    host.platform.set_clock = lambda _: 0.0
     host.wait_for("hello")
     memory = {"unix_ns": 123, "tai64n": 99, "endpoints": {"key": "192.0.2.1:1"}}
     host.end.sendall(encode({"type": "resume", **memory, **odd}))
@@ -215,7 +220,7 @@ def test_a_clock_that_can_not_be_set_is_told(host: Host, monkeypatch: pytest.Mon
     def refuses(_: int) -> float:
         raise OSError(22, "Invalid argument")
 
-    monkeypatch.setattr(control_module, "set_clock", refuses)
+    host.platform.set_clock = refuses
     host.wait_for("hello")
     host.end.sendall(encode({"type": "time", "unix_ns": 5}))
     assert "can't be set" in host.wait_for("log")["text"]
@@ -268,7 +273,7 @@ def test_questions_are_answered_with_their_id(host: Host) -> None:
 
 def test_the_hosts_time_is_taken(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    monkeypatch.setattr(control_module, "set_clock", lambda ns: taken.append(ns) or 0.0)  # type: ignore[func-returns-value]
+    host.platform.set_clock = lambda ns: taken.append(ns) or 0.0  # type: ignore[func-returns-value]
     host.wait_for("hello")
     host.end.sendall(encode({"type": "time", "unix_ns": 123}) + encode({"type": "time", "unix_ns": "no"}))
     host.wait_for("heartbeat")
@@ -335,3 +340,79 @@ def test_the_port_is_found_by_its_name(tmp_path: Path) -> None:
         (tmp_path / port / "name").write_text(f"{name}\n")
     assert find_port(tmp_path) == Path("/dev/null")
     assert find_port(tmp_path / "nothing") is None
+
+
+class TcpLine:
+    """The control channel as a machine without virtio-serial has it: one host at a time connects, the newest counts."""
+
+    def __init__(self, loop: Loop, on_body: Callable[[bytes], None], on_open: Callable[[], None]) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self._loop, self._on_body, self._on_open = loop, on_body, on_open
+        self._connection: socket.socket | None = None
+        self._channel: Channel[bytes] | None = None
+        self._acceptor = Acceptor(loop, self.listener, self._accept)
+
+    def send(self, message: Message) -> bool:
+        return self._channel is not None and self._channel.send(message)
+
+    def close(self) -> None:
+        if self._channel is not None and self._connection is not None:
+            self._channel.close()
+            self._connection.close()
+        self._channel = None
+
+    def _accept(self, connection: socket.socket) -> None:
+        self.close()
+        self._connection = connection
+        self._channel = Channel(self._loop, connection.fileno(), self._on_body, read=bytes)
+        self._on_open()
+
+
+def test_the_host_may_come_over_tcp_and_come_again(log: Log, answers: Answers) -> None:
+    """Neither control nor gateway knows what the line is."""
+    loop, lines = Loop(), list[TcpLine]()
+
+    def connect(*arguments: Any) -> TcpLine:
+        lines.append(TcpLine(*arguments))
+        return lines[0]
+
+    platform = FakePlatform(control=connect)
+    Control(loop, log, answers, platform)
+    log.info("before")
+    for number in (1, 2):
+        with socket.create_connection(lines[0].listener.getsockname()) as end:
+            end.setblocking(False)
+            host = Host(loop, end, platform)
+            assert host.wait_for("hello")["name"] == "berlin"
+            assert number == 2 or host.wait_for("log")["text"] == "before"
+            end.send(encode({"type": "uapi", "id": number, "text": "get=1"}))
+            assert host.wait_for("reply") == {"type": "reply", "id": number, "text": "answer to get=1"}
+    lines[0].close()
+    lines[0].listener.close()
+    loop.close()
+
+
+def test_where_no_clock_can_be_set_the_hosts_time_is_no_matter(host: Host, answers: Answers) -> None:
+    host.wait_for("hello")
+    host.end.sendall(encode({"type": "resume", "unix_ns": 5, "tai64n": 9}) + encode({"type": "time", "unix_ns": 6}))
+    host.wait_for("heartbeat")
+    host.wait_for("heartbeat")
+    assert answers.begun == [(9, {})]
+    assert not [message for message in host.received if message["type"] == "log"]
+
+
+def test_the_machine_is_told_of_every_sign_of_life(log: Log, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched:
+        beats = 0
+
+        def alive(self) -> None:
+            self.beats += 1
+
+    monkeypatch.setattr(control_module, "HEARTBEAT", 0.02)
+    loop, machine = Loop(), Watched()
+    Control(loop, log, answers, FakePlatform(machine=machine))
+    deadline = time.monotonic() + 10
+    while machine.beats < 3 and time.monotonic() < deadline:
+        loop.run_once(0.01)
+    assert machine.beats >= 3
+    loop.close()

@@ -1,11 +1,11 @@
 import hashlib
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from wgnode.appliance import baked, warmup
+from tests.fake_platform import FakePlatform
+from wgnode.appliance import warmup
 from wgnode.appliance.gateway import EIO_REPLY, Gateway
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
@@ -19,13 +19,20 @@ def test_two_nodes_meet_in_memory_when_the_image_is_built() -> None:
     warmup.exercise()
 
 
-def test_without_a_configuration_the_gateway_says_why_and_answers_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(baked, "read_config", lambda: baked.NodeConfig.from_json(b"{"))
+class Broken:
+    """Layers of which none can be read."""
+
+    def __init__(self, config: Callable[[], NodeConfig]) -> None:
+        self.config = config
+
+    def image(self) -> dict[str, str]:
+        return {}
+
+
+def test_without_a_configuration_the_gateway_says_why_and_answers_on(tmp_path: Path) -> None:
     loop = Loop()
     descriptor = os.open(tmp_path / "console", os.O_RDWR | os.O_CREAT)
-    gateway = Gateway(loop, Log(descriptor))
+    gateway = Gateway(loop, Log(descriptor), FakePlatform(layers=Broken(lambda: NodeConfig.from_json(b"{"))))
     gateway.load()
     assert gateway.error is not None
     assert "node configuration" in gateway.error
@@ -66,11 +73,10 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
     assert "cHBwcHBw" not in str(health)
 
 
-def test_a_surprise_while_starting_is_told_by_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baked, "read_config", {}.__getitem__)
+def test_a_surprise_while_starting_is_told_by_its_kind(tmp_path: Path) -> None:
     loop = Loop()
     with open(tmp_path / "console", "w") as console:
-        gateway = Gateway(loop, Log(console.fileno()))
+        gateway = Gateway(loop, Log(console.fileno()), FakePlatform(layers=Broken({}.__getitem__)))
         gateway.load()
     assert gateway.error is not None
     assert gateway.error.startswith("TypeError: ")
@@ -93,7 +99,7 @@ class FakeShell:
 def test_a_running_node_calls_a_peer_that_the_host_knows_a_place_for(tmp_path: Path) -> None:
     loop = Loop()
     with open(tmp_path / "console", "w") as console:
-        gateway = Gateway(loop, Log(console.fileno()))
+        gateway = Gateway(loop, Log(console.fileno()), FakePlatform())
         gateway.shell = shell = FakeShell()  # type: ignore[assignment]
         gateway.config = NodeConfig("demo", "berlin", (), 1, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
         here = shell.device.add_peer([bytes(range(1, 33))])
@@ -115,7 +121,7 @@ def test_a_running_node_calls_a_peer_that_the_host_knows_a_place_for(tmp_path: P
 def test_entries_that_can_not_be_used_cost_no_other(tmp_path: Path) -> None:
     loop = Loop()
     with open(tmp_path / "console", "w") as console:
-        gateway = Gateway(loop, Log(console.fileno()))
+        gateway = Gateway(loop, Log(console.fileno()), FakePlatform())
         gateway.shell = shell = FakeShell()  # type: ignore[assignment]
         gateway.config = NodeConfig("demo", "berlin", (), 1, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
         peers = [shell.device.add_peer([bytes(range(fill, fill + 32))]) for fill in range(1, 9)]

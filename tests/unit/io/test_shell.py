@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from wgnode.io import shell as shell_module
+from tests.fake_platform import FakePlatform
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.paced import REST
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.udp import UdpSockets
+from wgnode.platform import Platform
+from wgnode.platform.linux import Process
 from wgnode.protocol.endpoint import Endpoint
 
 KEYS = {1: bytes([8] + [1] * 30 + [64]), 2: bytes([8] + [2] * 30 + [64])}
@@ -57,8 +59,8 @@ class FakeTun(Tun):
 class Pair:
     """Shell 1 (10.9.0.1) and shell 2 (10.9.0.2) know each other; only 1 knows where the other is."""
 
-    def __init__(self) -> None:
-        self.loop = Loop()
+    def __init__(self, platform: Platform | None = None) -> None:
+        self.loop, self.platform = Loop(), platform or Process()
         self.gone: list[int] = []
         self.said: list[str] = []
         self.tuns = {number: FakeTun() for number in KEYS}
@@ -75,7 +77,12 @@ class Pair:
         device = new_device()
         device.set_private_keys([KEYS[number]], 0.0)
         return Shell(
-            self.loop, device, self.tuns[number], on_gone=lambda: self.gone.append(number), log=self.said.append
+            self.loop,
+            device,
+            self.tuns[number],
+            self.platform,
+            on_gone=lambda: self.gone.append(number),
+            log=self.said.append,
         )
 
     def port(self, number: int) -> int:
@@ -275,8 +282,7 @@ class Watch:
 
 
 def test_routing_that_changes_all_the_time_is_followed_at_a_bounded_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell_module, "RoutingWatch", Watch)
-    pair = Pair()
+    pair = Pair(FakePlatform(routing=Watch))
     times: list[float] = []
     really = UdpSockets.routing_changed
     monkeypatch.setattr(UdpSockets, "routing_changed", lambda self: (times.append(pair.loop.now()), really(self))[1])
@@ -298,3 +304,50 @@ def test_routing_that_changes_all_the_time_is_followed_at_a_bounded_rate(monkeyp
 def test_refused_requests_are_logged(pair: Pair) -> None:
     pair.shells[1].uapi("set=1\nnonsense=1\n\n")
     assert pair.said == ["refused: 'nonsense' is no key of a device"]
+
+
+def test_packets_pass_on_a_platform_that_has_nothing() -> None:
+    """No routing to ask or watch, no options: replies then name no source, and go wherever the route says."""
+    pair = Pair(FakePlatform())
+    pair.tuns[1].far.send(packet(1, 2))
+    assert pair.delivered(2) == packet(1, 2)
+    pair.tuns[2].far.send(packet(2, 1, b"answer"))
+    assert pair.delivered(1) == packet(2, 1, b"answer")
+    (peer,) = pair.shells[2].device.peers
+    assert peer.endpoint == Endpoint("127.0.0.1", pair.port(1))
+    pair.close()
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_a_mark_that_nothing_would_come_of_is_refused(up: bool) -> None:
+    pair = Pair(FakePlatform())
+    shell = pair.shells[1]
+    if not up:
+        shell.stop()
+    assert shell.uapi("set=1\nfwmark=51820\n\n") == f"errno={-errno.EOPNOTSUPP}\n\n"
+    assert pair.said == ["refused: [Errno 95] fwmark 0xca6c: this platform marks no datagrams; set it to 0"]
+    assert shell.uapi("set=1\nfwmark=0\n\n") == "errno=0\n\n"
+    assert shell.device.fwmark == 0
+    pair.close()
+
+
+class Ignorant:
+    """Options that are taken and come to nothing, as some kernels have them."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def prepare(self, made: socket.socket) -> None:
+        self.asked.append((made.family, made.getsockname()[1]))
+
+    def mark(self, made: socket.socket, fwmark: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "ignored")
+
+
+def test_the_platform_has_its_way_with_each_socket_before_it_is_bound() -> None:
+    options = Ignorant()
+    pair = Pair(FakePlatform(sockets=options))
+    assert set(options.asked) == {(socket.AF_INET, 0), (socket.AF_INET6, 0)}
+    pair.tuns[1].far.send(packet(1, 2))
+    assert pair.delivered(2) == packet(1, 2)
+    pair.close()

@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from wgnode.io import sticky
-from wgnode.io.sticky import RoutingWatch, SourcePaths, from_address, is_tunnel_datagram, local_address
+from wgnode.io.sticky import SourcePaths, from_address, is_tunnel_datagram, local_address
+from wgnode.platform.linux.routing import RoutingWatch
 from wgnode.protocol.endpoint import Endpoint
 
 PEER = Endpoint("203.0.113.1", 51820, "192.0.2.1")

@@ -10,18 +10,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from wgnode.io import fragments, udp
+from wgnode.io import udp
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.udp import UdpSockets
+from wgnode.platform.linux import sockets as linux_sockets
 from wgnode.protocol.endpoint import Endpoint
 
 IPV6_MTU_DISCOVER = 23
+OPTIONS = linux_sockets.Options()
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[UdpSockets, UdpSockets]]:
-    made = UdpSockets(), UdpSockets()
+    made = UdpSockets(options=OPTIONS), UdpSockets(options=OPTIONS)
     yield made
     for each in made:
         each.close()
@@ -59,10 +61,10 @@ def test_a_control_message_that_does_not_fit_is_counted_and_costs_no_datagram(
 
 
 def test_both_families_share_a_port() -> None:
-    sockets = UdpSockets()
+    sockets = UdpSockets(options=OPTIONS)
     assert set(sockets.descriptors) == {socket.AF_INET, socket.AF_INET6}
     with pytest.raises(OSError, match="in use"):
-        UdpSockets(sockets.port)
+        UdpSockets(sockets.port, options=OPTIONS)
     sockets.close()
     assert sockets.descriptors == {}
 
@@ -73,8 +75,8 @@ def test_a_port_that_is_taken_in_one_family_is_refused_and_leaves_the_other_free
         other.bind(("::", 0))
         port = other.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
-            UdpSockets(port)
-    UdpSockets(port).close()
+            UdpSockets(port, options=OPTIONS)
+    UdpSockets(port, options=OPTIONS).close()
 
 
 def test_a_batch_is_limited(pair: tuple[UdpSockets, UdpSockets]) -> None:
@@ -284,7 +286,7 @@ class IntoTunnel(SourcePaths):
 
 @pytest.mark.parametrize(("address", "longest"), [("127.0.0.1", 72), ("::1", 52)])
 def test_a_tunnels_datagram_goes_into_another_tunnel_only_unfragmented(address: str, longest: int) -> None:
-    one, two = UdpSockets(paths=IntoTunnel()), UdpSockets()
+    one, two = UdpSockets(options=OPTIONS, paths=IntoTunnel()), UdpSockets(options=OPTIONS)
     try:
         endpoint = Endpoint(address, two.port)
         one.send(b"ordinary" * 20, endpoint)
@@ -307,7 +309,7 @@ def test_a_first_reply_asks_the_kernel_nothing() -> None:
         asked.append(endpoint)
         return 1
 
-    one, two = UdpSockets(paths=SourcePaths(interface)), UdpSockets()
+    one, two = UdpSockets(options=OPTIONS, paths=SourcePaths(interface)), UdpSockets(options=OPTIONS)
     try:
         learned, configured = Endpoint("127.0.0.1", two.port, "127.0.0.1"), Endpoint("127.0.0.1", two.port)
         one.send(b"first", learned)
@@ -329,7 +331,7 @@ def test_a_first_reply_asks_the_kernel_nothing() -> None:
 def test_a_source_that_was_not_judged_before_routing_changed_waits_for_its_next_datagram() -> None:
     """By which interface its datagram came is not known any more: the route may have moved since."""
     leaves_by = 1
-    one = UdpSockets(paths=SourcePaths(lambda endpoint, fwmark: leaves_by))
+    one = UdpSockets(options=OPTIONS, paths=SourcePaths(lambda endpoint, fwmark: leaves_by))
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
             peer.bind(("127.0.0.1", 0))
@@ -359,7 +361,7 @@ def test_of_whom_we_hear_the_way_is_learned_before_routing_changes() -> None:
         asked.append(endpoint)
         return leaves_by
 
-    one = UdpSockets(paths=SourcePaths(interface))
+    one = UdpSockets(options=OPTIONS, paths=SourcePaths(interface))
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
             peer.bind(("127.0.0.1", 0))
@@ -380,7 +382,7 @@ def test_of_whom_we_hear_the_way_is_learned_before_routing_changes() -> None:
 
 def test_in_a_flood_few_ways_are_asked_for() -> None:
     asked: list[Endpoint] = []
-    one = UdpSockets(paths=SourcePaths(lambda endpoint, fwmark: asked.append(endpoint) or 1))
+    one = UdpSockets(options=OPTIONS, paths=SourcePaths(lambda endpoint, fwmark: asked.append(endpoint) or 1))
     try:
         for number in range(udp.MOST_HEARD + 10):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
@@ -397,10 +399,10 @@ def test_in_a_flood_few_ways_are_asked_for() -> None:
 
 def test_routers_may_fragment_what_is_sent_over_ipv4() -> None:
     """Of IPv6 the kernel fragments at the sender, as ever."""
-    sockets = UdpSockets()
+    sockets = UdpSockets(options=OPTIONS)
     v4, v6 = sockets.sockets[socket.AF_INET], sockets.sockets[socket.AF_INET6]
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as untouched:
         usual = untouched.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)
-    assert v4.getsockopt(socket.IPPROTO_IP, fragments.IP_MTU_DISCOVER) == fragments.IP_PMTUDISC_DONT
+    assert v4.getsockopt(socket.IPPROTO_IP, linux_sockets.IP_MTU_DISCOVER) == linux_sockets.IP_PMTUDISC_DONT
     assert v6.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) == usual
     sockets.close()

@@ -12,12 +12,28 @@ from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets
 DIRECTORY = Path("/etc/wgnode")
 
 
-def read_config(directory: Path = DIRECTORY) -> NodeConfig:
+class Baked:
+    """The layers of the initial file system, which is memory."""
+
+    def __init__(self, directory: Path = DIRECTORY) -> None:
+        self._directory = directory
+
+    def config(self) -> NodeConfig:
+        return read_config(self._directory)
+
+    def secrets(self) -> NodeSecrets:
+        return take_secrets(self._directory)
+
+    def image(self) -> dict[str, Any]:
+        return read_image(self._directory)
+
+
+def read_config(directory: Path) -> NodeConfig:
     """Raises ConfigError for a layer that is missing, cut off, corrupt or of another format."""
     return NodeConfig.from_json(_read(directory / "config.json", "node configuration"))
 
 
-def take_secrets(directory: Path = DIRECTORY) -> NodeSecrets:
+def take_secrets(directory: Path) -> NodeSecrets:
     """Read the secrets, then overwrite and remove the file. Raises ConfigError, which never quotes them."""
     file = directory / "secrets.json"
     blob = _read(file, "node secrets")
@@ -35,7 +51,7 @@ def wipe(file: Path) -> None:
     file.unlink()
 
 
-def read_image(directory: Path = DIRECTORY) -> dict[str, Any]:
+def read_image(directory: Path) -> dict[str, Any]:
     """The image's description of itself, {} when there is none."""
     try:
         described = json.loads((directory / "image.json").read_bytes())

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from wgnode.appliance import baked
 from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, NodeSecrets
+from wgnode.platform.linux.baked import Baked
 
 CONFIG = NodeConfig(
     mesh="dev",
@@ -19,25 +19,25 @@ SECRETS = NodeSecrets((b"s" * 32,))
 
 def test_the_baked_configuration_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(CONFIG.to_json())
-    assert baked.read_config(tmp_path) == CONFIG
+    assert Baked(tmp_path).config() == CONFIG
 
 
 @pytest.mark.parametrize("blob", [b"", CONFIG.to_json()[:-1], CONFIG.to_json() + b" ", b"\0" * 100, b"[]"])
 def test_a_damaged_configuration_is_refused(tmp_path: Path, blob: bytes) -> None:
     (tmp_path / "config.json").write_bytes(blob)
     with pytest.raises(ConfigError, match="node configuration"):
-        baked.read_config(tmp_path)
+        Baked(tmp_path).config()
 
 
 def test_a_missing_layer_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="layer is missing, cut off or corrupt"):
-        baked.read_config(tmp_path)
+        Baked(tmp_path).config()
 
 
 def test_secrets_are_gone_after_they_were_read(tmp_path: Path) -> None:
     file = tmp_path / "secrets.json"
     file.write_bytes(SECRETS.to_json())
-    assert baked.take_secrets(tmp_path) == SECRETS
+    assert Baked(tmp_path).secrets() == SECRETS
     assert not file.exists()
 
 
@@ -45,7 +45,7 @@ def test_secrets_are_overwritten_before_they_are_removed(tmp_path: Path) -> None
     file, kept = tmp_path / "secrets.json", tmp_path / "same-inode"
     file.write_bytes(SECRETS.to_json())
     kept.hardlink_to(file)
-    baked.take_secrets(tmp_path)
+    Baked(tmp_path).secrets()
     assert set(kept.read_bytes()) == {0}
     assert len(kept.read_bytes()) == len(SECRETS.to_json())
 
@@ -54,12 +54,12 @@ def test_damaged_secrets_are_removed_too_and_never_quoted(tmp_path: Path) -> Non
     file = tmp_path / "secrets.json"
     file.write_bytes(SECRETS.to_json()[:-5])
     with pytest.raises(ConfigError) as refused:
-        baked.take_secrets(tmp_path)
+        Baked(tmp_path).secrets()
     assert SECRETS.to_json()[40:60].decode() not in str(refused.value)
     assert not file.exists()
 
 
 def test_an_image_without_a_description_is_no_error(tmp_path: Path) -> None:
-    assert baked.read_image(tmp_path) == {}
+    assert Baked(tmp_path).image() == {}
     (tmp_path / "image.json").write_text('{"version": "0.1.0"}')
-    assert baked.read_image(tmp_path) == {"version": "0.1.0"}
+    assert Baked(tmp_path).image() == {"version": "0.1.0"}

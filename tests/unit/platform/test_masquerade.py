@@ -9,11 +9,12 @@ import struct
 import pytest
 
 from wgnode import nodeconfig
-from wgnode.appliance import masquerade, network
 from wgnode.io.netlink import NetlinkError, connection
 from wgnode.io.netlink.codec import NLMSG_ERROR, message, parse_attributes, parse_messages
 from wgnode.io.netlink.connection import Step
 from wgnode.nodeconfig import LinkConfig, NodeConfig
+from wgnode.platform.linux import masquerade
+from wgnode.platform.linux.network import Network
 
 STEPS = masquerade.ruleset("wg0", "wan", "lan")
 
@@ -83,7 +84,8 @@ def test_only_a_configuration_that_asks_for_it_masquerades(
     seen: list[tuple[str, ...]] = []
     monkeypatch.setattr(masquerade, "start", lambda *names: seen.append(names))
     wan, lan = LinkConfig("52:54:00:00:00:01", ()), LinkConfig("52:54:00:00:00:02", (), masquerade=wanted)
-    network.configure_masquerade(NodeConfig("m", "a", (), 51820, (), wan, lan, interface="wg7"))
+    monkeypatch.setattr(Network, "configure_links", lambda *_: None)
+    Network().prepare(NodeConfig("m", "a", (), 51820, (), wan, lan, interface="wg7"))
     assert seen == calls
 
 

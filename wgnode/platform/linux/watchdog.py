@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wgnode.appliance.log import Log
+from wgnode.platform import Warn
 
 DEVICE = "/dev/watchdog"
 
@@ -12,12 +12,12 @@ DEVICE = "/dev/watchdog"
 class Watchdog:
     """Armed when made. Its margin is the module's own, 60 seconds."""
 
-    def __init__(self, log: Log, device: str = DEVICE) -> None:
+    def __init__(self, warn: Warn, device: str = DEVICE) -> None:
         try:
             self._fd = os.open(device, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
             self._fd = -1
-            log.warning(f"no watchdog: {error.strerror}")
+            warn(f"no watchdog: {error.strerror}")
 
     def feed(self) -> None:
         if self._fd >= 0:

@@ -16,7 +16,6 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 
-from wgnode.appliance.system import MODULES, load_modules
 from wgnode.io.netlink.codec import (
     NLM_F_ACK,
     NLM_F_APPEND,
@@ -29,6 +28,7 @@ from wgnode.io.netlink.codec import (
 )
 from wgnode.io.netlink.connection import Netfilter, Step
 from wgnode.io.sysctl import write_sysctl
+from wgnode.platform.linux.system import MODULES, load_modules
 
 TABLE = "wgnode"
 SETTINGS: dict[str, str | int] = {

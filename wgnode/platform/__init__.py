@@ -1,0 +1,171 @@
+"""What not every operating system has, as parts that are handed to shell and gateway.
+
+A part that is None is missing: its docstring says what the node then does without. Linux has all of them (linux/).
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from wgnode.io.control import Message
+from wgnode.io.loop import Loop
+from wgnode.io.sticky import Tunnels
+from wgnode.io.tun import Tun, TunOffloads
+from wgnode.nodeconfig import NodeConfig, NodeSecrets
+from wgnode.protocol.endpoint import Endpoint
+
+Warn = Callable[[str], None]
+"""Gets a line for a person."""
+
+
+class Platform(Protocol):
+    """The parts. For `wgnode device` the first five are enough; a gateway needs `layers` too."""
+
+    @property
+    def now(self) -> Callable[[], float] | None:
+        """Seconds that never step back and go on while the machine sleeps (clock_gettime(2), CLOCK_BOOTTIME).
+
+        None: time.monotonic, by which a session grows no older in a suspend.
+        """
+
+    @property
+    def set_clock(self) -> Callable[[int], float] | None:
+        """Step the wall clock to these nanoseconds since 1970 (clock_settime(2)); by how many seconds it was off.
+
+        Raises OSError. None: the machine keeps its own time.
+        """
+
+    @property
+    def tun(self) -> Callable[[str, int, TunOffloads], Tun] | None:
+        """Make the interface: its name, its MTU in bytes, and what is asked of the kernel. Raises OSError, ValueError.
+
+        None: a TUN without offloads and header, whose name the system may have chosen otherwise (Tun.name).
+        """
+
+    @property
+    def sockets(self) -> SocketOptions | None:
+        """None: the outer sockets stay as they were made."""
+
+    @property
+    def routing(self) -> Callable[[], Routing] | None:
+        """Watch the routing of the network namespace where this is called. Raises OSError.
+
+        None: a reply's source address is kept for as long as the kernel takes it, and tunnels that are routed into
+        themselves or each other are not noticed.
+        """
+
+    @property
+    def links(self) -> Links | None:
+        """None: who made the machine gave it addresses and routes. What would change them needs a new start."""
+
+    @property
+    def layers(self) -> Layers | None:
+        """None: there is no gateway to be."""
+
+    @property
+    def control(self) -> OpenControl | None:
+        """None: no host asks, so the node begins at once, with nothing of what the one before has learned."""
+
+    @property
+    def machine(self) -> Machine | None:
+        """None: a process among others, which just ends."""
+
+
+class SocketOptions(Protocol):
+    """Options of the outer sockets. One that the kernel takes and ignores counts as missing, so it is read back."""
+
+    def prepare(self, made: socket.socket) -> None:
+        """Before it is bound: buffers, each datagram's local address (ip(7) IP_PKTINFO), fragments. Raises OSError.
+
+        What is missing is left out: without local addresses, replies leave from the one that the route says.
+        """
+
+    def mark(self, made: socket.socket, fwmark: int) -> None:
+        """For policy routing, 0 for none (socket(7) SO_MARK). Raises OSError, also where it would have no effect."""
+
+
+class Routing(Protocol):
+    """Asks the kernel for routes, and tells when they may have changed: `fd` is then readable, until `read`."""
+
+    fd: int
+
+    def read(self) -> bool:
+        """Whether anything was told; what it was does not matter."""
+
+    def interface(self, endpoint: Endpoint, fwmark: int) -> int:
+        """Index of the interface by which a datagram from `endpoint.source` leaves (rtnetlink(7)). Raises OSError."""
+
+    def tunnels(self) -> Tunnels:
+        """MTU in bytes by index of every interface that is a tunnel, as it is now."""
+
+    def close(self) -> None: ...
+
+
+class Links(Protocol):
+    """Gives the machine's interfaces what a configuration says. Raises OSError, naming what failed."""
+
+    def prepare(self, config: NodeConfig) -> None:
+        """The cards, and masquerading where that is asked for: before there is a tunnel."""
+
+    def configure_tunnel(self, config: NodeConfig, name: str) -> list[str]:
+        """Addresses of the tunnel, and routes into it. Returns allowed IPs that got none: those of default routes."""
+
+    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> list[str]:
+        """From one configuration's addresses, routes and MTU to another's; it may be tried again after an error.
+
+        Returns as above.
+        """
+
+
+class Layers(Protocol):
+    """What the gateway was booted with."""
+
+    def config(self) -> NodeConfig:
+        """Raises ConfigError for a layer that is missing, cut off, corrupt or of another format."""
+
+    def secrets(self) -> NodeSecrets:
+        """Called once; they may be gone afterwards. Raises ConfigError, which never quotes them."""
+
+    def image(self) -> dict[str, Any]:
+        """The image's description of itself, {} when there is none."""
+
+
+class Line(Protocol):
+    """To the host, whoever is there: one at a time."""
+
+    def send(self, message: Message) -> bool:
+        """Queue a message; False when it was dropped because nobody reads. Raises FrameError for one too large."""
+
+
+OpenControl = Callable[[Loop, Callable[[bytes], None], Callable[[], None]], Line]
+"""Begin to wait for the host. Each body that it sends is handed to the first callable, from the loop; the second is
+called each time that the host has come, when `send` works already. Neither before this returns."""
+
+
+class Machine(Protocol):
+    """What process 1 does to its kernel."""
+
+    def boot(self, warn: Warn) -> None:
+        """Before all else: file systems, modules, settings. Raises OSError for what it can't do without."""
+
+    def ready(self, warn: Warn) -> None:
+        """The node is set up: close what only that needed, and expect signs of life from now on."""
+
+    def alive(self) -> None:
+        """A sign of life (the watchdog's)."""
+
+    def end(self) -> None:
+        """The machine ends, and whoever runs it starts a new one. Never returns."""
+
+
+def clock(platform: Platform) -> Callable[[], float]:
+    """Seconds, by the best clock that there is for deadlines."""
+    return platform.now or time.monotonic
+
+
+def open_tun(platform: Platform, name: str, mtu: int, wanted: TunOffloads) -> Tun:
+    """An interface with what of `wanted` the platform grants. Raises OSError, ValueError for a bad name."""
+    return Tun(name, mtu) if platform.tun is None else platform.tun(name, mtu, wanted)

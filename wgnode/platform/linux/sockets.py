@@ -1,0 +1,44 @@
+"""Options of the outer sockets (socket(7), ip(7), ipv6(7)). Numbers of asm-generic/socket.h and linux/in.h."""
+
+from __future__ import annotations
+
+import socket
+
+from wgnode.io.sticky import ask_for_local_address
+
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+BUFFER = 1 << 20
+"""Bytes of each socket buffer (Linux doubles it for its own needs): a few milliseconds at the rates that we reach. More
+would be waiting time for whoever shares the tunnel with a transfer (docs/decisions/waiting-time.md)."""
+IP_MTU_DISCOVER = 10
+IP_PMTUDISC_DONT = 0
+
+
+class Options:
+    """All of them, of every Linux that the node runs on."""
+
+    def prepare(self, made: socket.socket) -> None:
+        for forced, ordinary in ((SO_SNDBUFFORCE, socket.SO_SNDBUF), (SO_RCVBUFFORCE, socket.SO_RCVBUF)):
+            _enlarge(made, forced, ordinary)
+        ask_for_local_address(made)
+        allow_fragments(made)
+
+    def mark(self, made: socket.socket, fwmark: int) -> None:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
+
+
+def allow_fragments(made: socket.socket) -> None:
+    """Whether routers may fragment the outer datagrams (docs/decisions/outer-fragments.md): over IPv4 they may.
+
+    Sent without DF, whatever net.ipv4.ip_no_pmtu_disc says; the kernel fragments what it knows to be too long for the
+    way. IPv6 stays as it is: there only the sender fragments, and does so by default.
+    """
+    if made.family == socket.AF_INET:
+        made.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+
+
+def _enlarge(made: socket.socket, forced: int, ordinary: int) -> None:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
+    except PermissionError:
+        made.setsockopt(socket.SOL_SOCKET, ordinary, BUFFER)

@@ -25,7 +25,8 @@ class SiteError(pulumi.RunError):
 def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
     """The site's id and mesh, config and secrets (canonical JSON), routes of the host and whose, listenPort, endpoint.
 
-    `peers` are the addresses that other sites are called at, of those that have no name.
+    `peers` are the addresses that other sites are called at, of those that have no name; `lan` is what the gateway has
+    there.
 
     Raises SiteError.
     """
@@ -54,6 +55,7 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
         "routes": [asdict(route) for route in routes],
         "whose": {route.to: owners.get(route.to, "the tunnel") for route in routes},
         "peers": _addresses(peer.endpoint for peer in node.peers),
+        "lan": {"addresses": list(node.lan.addresses), "mac": node.lan.mac, "proxyArp": node.lan.proxy_arp},
         "listenPort": mesh.listen_port,
         "endpoint": mesh.sites[config.name].endpoint,
     }

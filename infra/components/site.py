@@ -76,6 +76,7 @@ class Site(pulumi.ComponentResource):
                 "routes": _plain(self._compiled, "routes"),
                 "whose": _plain(self._compiled, "whose"),
                 "peers": _plain(self._compiled, "peers"),
+                "gateway": _plain(self._compiled, "lan"),
             },
             opts=self._after(*self._bootstrap()),
         )

@@ -142,7 +142,7 @@ class Gateway:
         if has_unknown(inputs["config"]):
             return
         if not lan_addresses.held(state or {}, inputs):
-            yield lambda: lan_addresses.require_free(host, inputs)
+            yield lambda: lan_addresses.require_free(host, lan_addresses.wanted(inputs))
 
     def delete(self, id: str, state: Properties) -> None:
         host, paths = self._connect(connection(state)), Paths(state.get("instance", ""))
@@ -186,7 +186,7 @@ class Gateway:
         taken = ownership.judge(host, "gateway", ownership.wanted(inputs), known)
         host_checks.require_known_state(host, wanted.paths.hostd_state)
         if not lan_addresses.held(state, inputs):
-            lan_addresses.require_free(host, inputs)
+            lan_addresses.require_free(host, lan_addresses.wanted(inputs))
         owned = taken.stamp(host)
         try:
             gateway_change.apply(host, wanted)

@@ -31,6 +31,7 @@ from infra.resources import (
     forwarding,
     host_checks,
     hypervisor_change,
+    lan_addresses,
     obstacles,
     overlap_checks,
     owner_judgement,
@@ -55,7 +56,16 @@ from infra.resources.hypervisor_state import (
     uplink_site,
     way_of,
 )
-from infra.resources.inputs import AddressText, HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
+from infra.resources.inputs import (
+    AddressText,
+    HostInputs,
+    Inputs,
+    InterfaceText,
+    NetworkText,
+    TransitInputs,
+    connection,
+    validated,
+)
 from infra.resources.owner_judgement import Known
 from infra.resources.ownership import SiteInputs
 from wgnode.image.paths import IMAGES, STATE
@@ -69,6 +79,12 @@ class RouteInputs(Inputs):
     via: AddressText
 
 
+class GatewayLanInputs(Inputs):
+    addresses: list[InterfaceText] = Field(description="with prefix length")
+    mac: str
+    proxy_arp: bool = False
+
+
 class NetworksInputs(Inputs):
     uplink: str = Field(min_length=1, max_length=15)
     lan_interface: str = Field(min_length=1, max_length=15)
@@ -76,6 +92,7 @@ class NetworksInputs(Inputs):
     routes: list[RouteInputs] = Field([])
     whose: dict[str, str] | None = Field(None, description="of the routes' networks, for messages: site 'cabin'")
     peers: list[AddressText] = Field([], description="where the other sites are called; only to judge the uplink by")
+    gateway: GatewayLanInputs | None = Field(None, description="what it will have in the LAN; only to ask there for")
 
 
 class HypervisorHostInputs(HostInputs):
@@ -83,6 +100,9 @@ class HypervisorHostInputs(HostInputs):
     listen_port: int = Field(51820, ge=1, le=65535, description="the UDP port that leads to the gateway")
     packages: list[str] = Field(list(PACKAGES))
     networks: NetworksInputs
+
+
+_FOR_JUDGING = ("whose", "peers", "gateway")  # of networks
 
 
 class HypervisorHost:
@@ -114,7 +134,7 @@ class HypervisorHost:
         if preview:
             return "", {**inputs, "facts": UNKNOWN, "instance": UNKNOWN, "forwarding": UNKNOWN}
         id = inputs["site"]["id"]
-        return id, self._apply(id, inputs, Known())
+        return id, self._apply(id, inputs, Known(), {})
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
         host, known = self._connect(connection(inputs)), Traits.of(state)
@@ -139,7 +159,7 @@ class HypervisorHost:
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         known = Known.of(state, ownership.moved(state, inputs))
         if not preview:
-            return self._apply(id, inputs, known)
+            return self._apply(id, inputs, known, state)
         ownership.announce(inputs, known)
         return {
             "instance": "",
@@ -193,7 +213,7 @@ class HypervisorHost:
             host.remove(path)
         owners.remove(host, owner.id if owner else None)
 
-    def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:
+    def _apply(self, id: str, inputs: Properties, known: Known, state: Properties) -> Properties:
         to = connection(inputs)
         host = self._connect(to)
         taken = ownership.judge(host, "host", _whose(inputs), known)
@@ -205,6 +225,9 @@ class HypervisorHost:
         wanted = desired(inputs, traits)
         for check in overlap_checks.checks(host, inputs, wanted.network, seen):
             check()
+        gateway = lan_addresses.foretold(inputs, kept.paths)
+        if gateway and gateway != lan_addresses.foretold(state, kept.paths):
+            lan_addresses.require_free(host, gateway)
         owned = taken.stamp(host)
         try:
             hypervisor_change.apply(host, lambda: self._reconnect(to), wanted, seen, site_of(inputs, traits))
@@ -233,7 +256,7 @@ def _unnamed(inputs: Properties) -> Properties:
     networks = inputs.get("networks")
     if not isinstance(networks, dict):
         return inputs
-    return {**inputs, "networks": {name: one for name, one in networks.items() if name not in ("whose", "peers")}}
+    return {**inputs, "networks": {name: one for name, one in networks.items() if name not in _FOR_JUDGING}}
 
 
 def _whose(inputs: Properties) -> owner_judgement.Wanted:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from collections.abc import Callable
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -17,22 +18,22 @@ from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def _network(text: str) -> str:
-    if "%" in text:
-        raise ValueError(f"{text!r} has a zone, which means something on one machine only")
-    ip_network(text)  # raises ValueError with the reason
-    return text
+def _text_of(parse: Callable[[str], object]) -> AfterValidator:
+    """Of what `parse` takes, which raises ValueError with the reason."""
+
+    def check(text: str) -> str:
+        if "%" in text:
+            raise ValueError(f"{text!r} has a zone, which means something on one machine only")
+        parse(text)
+        return text
+
+    return AfterValidator(check)
 
 
-def _address(text: str) -> str:
-    if "%" in text:
-        raise ValueError(f"{text!r} has a zone, which means something on one machine only")
-    ip_address(text)  # raises ValueError with the reason
-    return text
-
-
-NetworkText = Annotated[str, AfterValidator(_network)]
-AddressText = Annotated[str, AfterValidator(_address)]
+NetworkText = Annotated[str, _text_of(ip_network)]
+AddressText = Annotated[str, _text_of(ip_address)]
+InterfaceText = Annotated[str, _text_of(ip_interface)]
+"""An address with the length of its network's prefix."""
 
 
 class Inputs(BaseModel):

@@ -109,6 +109,9 @@ def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
     assert order[-1] == "Gateway"
     assert sorted(order) == sorted(HOST_RESOURCES)
     assert engine.inputs("HypervisorHost")["networks"]["routes"][0] == {"to": "10.1.0.0/24", "via": "10.2.0.2"}
+    gateway = engine.inputs("HypervisorHost")["networks"]["gateway"]
+    assert gateway["addresses"] == ["10.2.0.2/24"]
+    assert gateway["mac"] in engine.inputs("Gateway")["config"]
     assert engine.inputs("NatFirewall")["managementNetworks"] == ["192.0.2.0/24"]
     assert engine.inputs("NatFirewall")["listenPort"] == 51820
     assert "sshPort" not in engine.inputs("NatFirewall")

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import probe
+from infra.hosts import probe, undo
 from infra.hosts.host import HostError
 from infra.resources.gateway import Gateway
+from infra.resources.hypervisor_host import HypervisorHost
 from tests.unit.infra.fake_host import link, said
-from tests.unit.infra.resources import gateway_case
+from tests.unit.infra.resources import gateway_case, hypervisor_case
 from tests.unit.infra.resources.gateway_host import GatewayHost
+from tests.unit.infra.resources.hypervisor_case import FakeHypervisor
 from wgnode.image import paths
 
 ROUTER = "02:00:00:00:00:01"
@@ -101,3 +103,76 @@ def test_a_gateway_that_answers_for_others_does_not_for_another_network_of_the_w
     lan = replace(gateway_case.CONFIG.lan, proxy_arp=proxy_arp)
     with pytest.raises(HostError, match=f"{says}, and by proxy-arp") if says and proxy_arp else nullcontext():
         gateway_case.created(Gateway(connect=lambda _: host), config=config(lan), lanInterface="lan0")
+
+
+class AskedHost(Lan, FakeHypervisor):
+    pass
+
+
+GATEWAY = {"addresses": list(BOTH.addresses), "mac": BOTH.mac, "proxyArp": False}
+
+
+def host_inputs(kind, olds, routes=(), **gateway):
+    networks = {**hypervisor_case.NEWS["networks"], "routes": list(routes), "gateway": {**GATEWAY, **gateway}}
+    return kind.check({**hypervisor_case.NEWS, "networks": networks}, olds)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A host, and its resource."""
+    monkeypatch.setattr(undo, "RETRY", 0)
+    host = AskedHost()
+    return host, HypervisorHost(connect=lambda _: host, reconnect=lambda _: host.new_connection())
+
+
+@pytest.mark.parametrize("taken", ["10.1.0.2", "fd00:10:1::2"])
+def test_anothers_address_is_refused_before_anything_of_the_site_is_touched(asked, taken):
+    host, kind = asked
+    host.machines[taken] = ROUTER
+    with pytest.raises(HostError, match=rf"{taken} is to be the gateway's .* in use there by {ROUTER}"):
+        kind.create("host", host_inputs(kind, {}), False)
+    assert (host.events, host.files) == ([], {})
+    host.machines[taken] = BOTH.mac.upper()
+    kind.create("host", host_inputs(kind, {}), False)
+
+
+def test_the_hosts_own_address_and_another_network_by_proxy_arp_are_refused_there_too(asked):
+    host, kind = asked
+    with pytest.raises(HostError, match=r"10\.1\.0\.1 is to be .* is the host's own, on lan0"):
+        kind.create("host", host_inputs(kind, {}, addresses=["10.1.0.1/24"]), False)
+    host.links["lan0"] = link("lan0", "10.1.0.1/24", "192.168.100.1/24")
+    with pytest.raises(HostError, match=r"lan0 has 192\.168\.100\.1/24, and by proxy-arp"):
+        kind.create("host", host_inputs(kind, {}, proxyArp=True), False)
+    assert host.events == []
+
+
+@pytest.mark.parametrize(("own", "its"), [("10.1.0.1/31", "10.1.0.0/31"), ("fd00:10:1::9/127", "fd00:10:1::8/127")])
+def test_a_lan_of_two_addresses_has_one_for_each(asked, own, its):
+    host, kind = asked
+    host.links["lan0"] = link("lan0", own)
+    with pytest.raises(HostError, match="is the host's own, on lan0"):
+        kind.create("host", host_inputs(kind, {}, addresses=[own], proxyArp=True), False)
+    kind.create("host", host_inputs(kind, {}, addresses=[its], proxyArp=True), False)
+    assert host.asked[-1][2:] == [its.split("/")[0]]
+
+
+def test_only_new_addresses_are_asked_for_and_are_no_change_of_the_host(asked):
+    host, kind = asked
+    inputs = host_inputs(kind, {})
+    id, state = kind.create("host", inputs, False)
+    host.asked.clear()
+    host.machines["10.1.0.3"] = ROUTER
+    state = kind.update(id, state, host_inputs(kind, inputs, routes=[{"to": "10.2.0.0/24", "via": "10.1.0.2"}]), False)
+    assert host.asked == []
+    host.events.clear()
+    news = host_inputs(kind, inputs, addresses=["10.1.0.3/24"])
+    assert [one.path for one in kind.diff(state, inputs, news).changes if "gateway" in one.path] == []
+    with pytest.raises(HostError, match=rf"10\.1\.0\.3 is to be .* in use there by {ROUTER}"):
+        kind.update(id, state, news, False)
+    assert host.events == []
+
+
+def test_a_host_that_is_told_nothing_of_its_gateway_asks_nobody(asked):
+    host, kind = asked
+    kind.create("host", kind.check(hypervisor_case.NEWS, {}), False)
+    assert host.asked == []

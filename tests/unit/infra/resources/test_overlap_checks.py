@@ -183,6 +183,7 @@ def test_another_name_of_another_site_is_no_change_of_the_host():
         ({"routes": [{"to": "fd00:2::/64", "via": "fe80::1%lan0"}]}, "has a zone"),
         ({"routes": [{"to": "10.2.0.0/24", "via": "the gateway"}]}, "does not appear to be an IPv4 or IPv6 address"),
         ({"transit": {"v6": "fd77::%wan0/126"}}, "has a zone"),
+        ({"gateway": {"addresses": ["fe80::2%lan0/64"], "mac": "02:00:00:00:00:01"}}, "has a zone"),
     ],
 )
 def test_a_network_or_an_address_with_a_zone_is_no_route(networks, says):

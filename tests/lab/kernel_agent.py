@@ -17,9 +17,9 @@ from pathlib import Path
 from wgnode.io.netlink import NetlinkError, Rtnetlink
 from wgnode.io.netlink.codec import NLM_F_ACK, NLM_F_CREATE, attribute
 from wgnode.io.netlink.links import IFINFOMSG, RTM_NEWLINK
-from wgnode.io.sysctl import write_sysctl
 from wgnode.platform.linux import system
 from wgnode.platform.linux.port import find_port
+from wgnode.platform.linux.sysctl import write_sysctl
 
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 18, 1
 ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}

@@ -16,9 +16,9 @@ from wgnode.io.netlink import NetlinkError, Rtnetlink
 from wgnode.io.netlink.links import Link
 from wgnode.io.netlink.monitor import LinkMonitor
 from wgnode.io.netlink.routes import Route
-from wgnode.io.route_mtu import RouteMtus
-from wgnode.io.sysctl import read_sysctl, write_sysctl
 from wgnode.io.tun import Tun, TunGone, get_mtu
+from wgnode.platform.linux.route_mtu import RouteMtus
+from wgnode.platform.linux.sysctl import read_sysctl, write_sysctl
 
 pytestmark = pytest.mark.lab
 

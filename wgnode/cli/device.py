@@ -12,15 +12,15 @@ from collections.abc import Callable
 import click
 
 from wgnode.dataplane.choose import AUTO, NAMES, DataPlane, Unavailable, choose
-from wgnode.io.follow import LinkFollower
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
-from wgnode.io.process import forbid_core_dumps, lock_memory
 from wgnode.io.shell import Shell
 from wgnode.io.signals import Signals
 from wgnode.io.uapi_socket import Reply, UapiListener
 from wgnode.platform import clock, open_tun
 from wgnode.platform.linux import Process
+from wgnode.platform.linux.follow import LinkFollower
+from wgnode.platform.linux.process import forbid_core_dumps, lock_memory
 
 SILENT, ERROR, DEBUG = 0, 1, 2
 LOG_LEVELS = {"silent": SILENT, "error": ERROR, "verbose": DEBUG, "debug": DEBUG}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from wgnode.io.clock import boottime
-from wgnode.io.process import forbid_core_dumps
 from wgnode.io.tun import Tun
 from wgnode.platform import Warn
 from wgnode.platform.linux import system
 from wgnode.platform.linux.baked import Baked
 from wgnode.platform.linux.network import Network
 from wgnode.platform.linux.port import VirtioPort
+from wgnode.platform.linux.process import forbid_core_dumps
 from wgnode.platform.linux.routing import RoutingWatch
 from wgnode.platform.linux.sockets import Options
 from wgnode.platform.linux.watchdog import Watchdog

@@ -27,7 +27,7 @@ from wgnode.io.netlink.codec import (
     text,
 )
 from wgnode.io.netlink.connection import Netfilter, Step
-from wgnode.io.sysctl import write_sysctl
+from wgnode.platform.linux.sysctl import write_sysctl
 from wgnode.platform.linux.system import MODULES, load_modules
 
 TABLE = "wgnode"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wgnode.io.netlink import Rtnetlink
-from wgnode.io.sysctl import write_sysctl
 from wgnode.nodeconfig import LinkConfig, NodeConfig
+from wgnode.platform.linux.sysctl import write_sysctl
 from wgnode.platform.tunnel import DEFAULT_ROUTES, routes, without_route
 
 WAN, LAN = "wan", "lan"

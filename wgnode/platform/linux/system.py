@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wgnode.io.sysctl import write_sysctl
+from wgnode.platform.linux.sysctl import write_sysctl
 
 MOUNTS = (
     ("proc", "/proc", "proc"),

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from wgnode.io import process
+from wgnode.platform.linux import process
 
 
 def test_a_limit_is_said_and_nothing_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 
-from wgnode.io import netns
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.netlink import NetlinkError, Rtnetlink
 from wgnode.io.netlink.links import Link
 from wgnode.io.netlink.monitor import LinkMonitor
 from wgnode.io.paced import Paced
-from wgnode.io.route_mtu import RouteMtus
 from wgnode.io.shell import Shell
+from wgnode.platform.linux import netns
+from wgnode.platform.linux.route_mtu import RouteMtus
 
 POLL = 1.0
 """Seconds between looks at an interface in another namespace: a socket kept there would keep the namespace alive.

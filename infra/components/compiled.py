@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
-from ipaddress import ip_address
 from typing import Any
 
 import pulumi
 
 from infra import seal
 from infra.config import SiteConfig
+from wgnode import endpoint
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import SiteFacts, compile_site, host_routes, site_problems
 from wgnode.topology.model import NewerTopology, Topology, TopologyError
@@ -62,11 +61,8 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
 
 
 def _addresses(endpoints: Iterable[str | None]) -> list[str]:
-    found = set()
-    for endpoint in endpoints:
-        with suppress(ValueError):  # a name
-            found.add(str(ip_address((endpoint or "").rpartition(":")[0].strip("[]"))))
-    return sorted(found)
+    hosts = (endpoint.split(text)[0] for text in endpoints if text)
+    return sorted({str(host) for host in hosts if not isinstance(host, str)})
 
 
 def _opened(config: SiteConfig, mesh: Topology, bundle: str | None) -> Bundle:

@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.config_values import _host_address
+from tests.unit.protocol.pairs import Clock, Node
 from wgnode import endpoint
+from wgnode.hostd import parts
+from wgnode.hostd.endpoints import resolve
+from wgnode.hostd.parts import Refused
+from wgnode.io import address
 from wgnode.io.endpoints import parse_endpoint
+from wgnode.io.node import literal_endpoint
+from wgnode.io.uapi import handle
 from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, PeerConfig
+from wgnode.protocol import Device, Endpoint
 from wgnode.topology.validate import mesh_problems, split_endpoint
 
 NO_ADDRESSES = (
@@ -84,6 +92,92 @@ def test_an_ipv4_mapped_address_is_the_ipv4_address(mapped: str) -> None:
 def test_a_mapped_address_is_judged_as_what_it_is(host: str) -> None:
     """Loopback, nowhere, and inside of a LAN."""
     assert [problem.path for problem in mesh_problems(mesh(f"{host}:1"))] == ["sites.berlin.endpoint"]
+
+
+NO_ENDPOINTS = (
+    *(
+        f"203.0.113.7:{port}"
+        for port in ("65536", "+51820", "-1", "51820 ", " 1", "0x50", "1_0", "", "٥١٨٢٠", "１", "000001")
+    ),
+    *(f"[2001:db8::7]:{port}" for port in ("65536", "+51820", "¹")),
+    *("203.0.113.7", "[2001:db8::7]", "2001:db8::7", "2001:db8::7:51820", "[203.0.113.7]:1", ":1", "[]:1", "", "::1"),
+    *("２03.0.113.7:1", "203。0.113.7:1", "bücher.example:1", "gate\u200b.example:1", "gate.example.:1", ".example:1"),
+    *("[fe80::1%]:1", "[fe80::1%a%b]:1", "[2001:db8::g]:1", "[gate.example]:1", "a b:1", "gate.example\n:1", "-a:1"),
+    *(" 203.0.113.7:1", "203.0.113.7 :1", "203.0.113.7\x00:1", "[2001:db8::7]x:1", "x" * 254 + ":1", "0o10.0.0.1:1"),
+)
+
+
+@pytest.mark.parametrize("text", NO_ENDPOINTS)
+def test_what_is_no_endpoint_is_refused_wherever_one_is_taken(text: str) -> None:
+    for take in (endpoint.split, split_endpoint, endpoint.canonical, endpoint.literal, parse_endpoint, address.place):
+        with pytest.raises(ValueError, match="endpoint"):
+            take(text)
+    assert [problem.path for problem in mesh_problems(mesh(text))] == ["sites.berlin.endpoint"]
+    with pytest.raises(ConfigError, match="endpoint"):
+        NodeConfig.from_json(node(text))
+    assert literal_endpoint(text) is None
+    with pytest.raises(Refused, match="no address with a port"):
+        parts.endpoint(text)
+    with pytest.raises(ValueError, match="endpoint"):
+        resolve(text)
+    if text.isprintable():
+        said = handle(a_device(), f"set=1\npublic_key={bytes(range(32)).hex()}\nendpoint={text}\n\n", 0.0)
+        assert said == "errno=-22\n\n", "EINVAL"
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("203.0.113.7:0", "203.0.113.7:0"),
+        ("203.0.113.7:051", "203.0.113.7:51"),
+        ("[2001:DB8:0:0::7]:65535", "[2001:db8::7]:65535"),
+        ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"),
+        ("[::ffff:203.0.113.7%eth0]:1", "203.0.113.7:1"),
+        ("[::1.2.3.4]:1", "[::102:304]:1"),
+    ],
+)
+def test_an_address_is_the_same_one_for_all_who_take_addresses(text: str, where: str) -> None:
+    assert endpoint.written(*endpoint.literal(text)) == parts.endpoint(text) == where
+    assert endpoint.literal(str(parse_endpoint(text))) == endpoint.literal(text)
+    device = a_device()
+    assert handle(device, f"set=1\npublic_key={bytes(range(32)).hex()}\nendpoint={text}\n\n", 0.0) == "errno=0\n\n"
+    (peer,) = device.peers
+    assert peer.endpoint == parse_endpoint(text)
+
+
+@pytest.mark.parametrize("text", ["203.0.113.7:0", "[fe80::1%eth0]:1", "[::ffff:203.0.113.7%1]:1"])
+def test_what_only_one_machine_can_use_is_nobody_elses_endpoint(text: str) -> None:
+    for take in (endpoint.split, split_endpoint, endpoint.canonical):
+        with pytest.raises(ValueError, match="endpoint"):
+            take(text)
+    with pytest.raises(ConfigError, match="endpoint"):
+        NodeConfig.from_json(node(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("bücher.example:1", "write it in ASCII"),
+        ("gate.example.:1", "ends with a dot; leave it out"),
+        ("203.0.113.7:65536", "no port from 1 to 65535"),
+        ("203.0.113.7:0", "no port at which anybody listens"),
+        ("2001:db8::7:51820", r"write \[2001:db8::7\]:51820"),
+        ("[203.0.113.7]:1", r"write 203\.0\.113\.7:1"),
+        ("[fe80::1%eth0]:1", "leave it out"),
+    ],
+)
+def test_each_refusal_says_its_way_out(text: str, way_out: str) -> None:
+    with pytest.raises(ValueError, match=way_out):
+        endpoint.split(text)
+
+
+def test_one_name_in_two_cases_is_one() -> None:
+    assert "already belongs" in mesh_problems(mesh("Gate.Example:1", "gate.example:1"))[0].message
+
+
+def a_device() -> Device:
+    """With a private key, and nothing else."""
+    return Node(Clock(), Endpoint("192.0.2.1", 1), (bytes([7]) * 32,), 1).device
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))

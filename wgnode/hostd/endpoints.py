@@ -37,7 +37,7 @@ def resolve(text: str) -> Addresses:
     host, port = endpoint.split(text)
     answers = socket.getaddrinfo(str(host), port, type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP)
     found = dict.fromkeys(endpoint.plain(ip_address(answer[4][0])) for answer in answers)
-    good = [address.written(one, port) for one in found if not address.nowhere(one)]
+    good = [endpoint.written(one, port) for one in found if not address.nowhere(one)]
     if not good:
         one = next(iter(found))
         raise OSError(f"it resolves to {one}, an address that is {address.nowhere(one)}")

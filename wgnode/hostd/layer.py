@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from wgnode import endpoint
 from wgnode.hostd.said import printable
 from wgnode.image import layers
-from wgnode.io import address
 from wgnode.nodeconfig import NodeConfig, encode_key
 
 
@@ -57,9 +57,9 @@ class ConfigLayer:
             self.warn(printable(trouble))
 
 
-def _literal(endpoint: str) -> bool:
+def _literal(text: str) -> bool:
     try:
-        address.parse(endpoint)
+        endpoint.literal(text)
     except ValueError:
         return False
     return True

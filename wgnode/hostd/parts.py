@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wgnode.io import address
+from wgnode import endpoint as parsed
 
 LONGEST_LINE = 2000
 LONGEST_NAME = 64
@@ -113,7 +113,7 @@ def each(judge: Judge, most: int) -> Judge:
 def endpoint(value: Any) -> str:
     """Any address: where a report says that a peer is. Which of them are kept is `address.place`'s."""
     try:
-        return address.written(*address.parse(value))
+        return parsed.written(*parsed.literal(value))
     except ValueError:
         raise Refused("it is no address with a port") from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from infra.commands.recorded import PARTS, Recorded
@@ -37,7 +37,7 @@ class Part:
     """`state`: whether all of it is as wanted, it differs, it is gone, was never deployed, or can't be read.
 
     `wanted` counts what is wanted, by the first step of a path; `said` has what its reading warned of, `notes` what it
-    was not sure of.
+    was not sure of. `addresses` are the uplink's, of the part that knows them, each with whether it is leased.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Part:
     wanted: Mapping[str, int] | None = None
     said: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    addresses: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def well(self) -> bool:
@@ -96,6 +97,7 @@ def _compared(one: Recorded, inputs: Properties, kind: Kind, told: Sequence[tupl
         {path[0]: _count(_at(wanted, path[:1], one.outputs)) for path in paths},
         said,
         _said(told, Severity.DOUBT),
+        (state.get("facts") or {}).get("uplinkAddresses") or {},
     )
 
 

@@ -59,7 +59,9 @@ class SiteStatus:
     """`image`, `wanted` (on the host's disk), `loaded`, `applied` and `live` are digests, "" where unknown; `uptime` is
     in seconds. `status` is hostd's word for the guest, or "away" for a host that did not answer, "refused" for one that
     does not let us in, "unknown" where nobody could ask, or one that is there told nothing. `parts` is what of the host
-    is as its stack has it, empty where that is not known. `dataplane` is "fast" or "python", "" where no node runs."""
+    is as its stack has it, empty where that is not known. `dataplane` is "fast" or "python", "" where no node runs.
+    `notes` are what may as well be in order.
+    """
 
     stack: str
     site: str
@@ -75,6 +77,7 @@ class SiteStatus:
     dataplane: str = ""
     peers: tuple[Peer, ...] = field(default=())
     parts: tuple[Part, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:

@@ -96,10 +96,10 @@ def read_mesh(folder: Path, stack: str) -> dict[str, Any]:
     return mesh if isinstance(mesh, dict) else {}
 
 
-def resting(folder: Path, stack: str) -> dict[str, Any]:
-    """What rests in a mesh's state, by name; {} of a mesh of before anything could. Raises StackError."""
-    outputs = json.loads(pulumi(["stack", "output", "--json", "--stack", stack], folder, f"stack {stack!r}"))
-    return outputs.get("resting") or {}
+def mesh_outputs(folder: Path, stack: str) -> dict[str, Any]:
+    """What a mesh's stack says of it: `topology`, and what is `resting`, which older ones lack. Raises StackError."""
+    said = json.loads(pulumi(["stack", "output", "--json", "--stack", stack], folder, f"stack {stack!r}"))
+    return said if isinstance(said, dict) else {}
 
 
 def each(items: Iterable[Item], ask: Callable[[Item], Found], at_once: int = 0) -> list[Found | ExplainedError]:

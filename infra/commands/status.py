@@ -29,6 +29,7 @@ COMPARED = 15
     epilog="""\b
 Exit codes: 0 all gateways run, hosts and nodes are as deployed, sessions alive;
 1 something is not, or can't be told: lines with "!" say what; 2 wrong usage.
+Lines with "?" are of what may as well be in order.
 
 The first word of a site:
   running  the gateway's node runs; or booting, stopped, silent, failed, none;
@@ -59,7 +60,7 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
     the one that nobody can call. Two sites that both can be called have none while they have nothing to say. Sites
     that left the mesh's configuration, and whose keys and addresses rest in its state, are listed last.
     """
-    from infra.commands import looking
+    from infra.commands import endpoint_notes, looking
     from infra.commands import stacks as stack_files
     from infra.errors import ExplainedError
 
@@ -69,12 +70,14 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
     except ExplainedError as error:
         raise click.UsageError(str(error)) from None
     known = looking.know(folder, names)
-    resting = _resting(folder, known)
+    meshes = _meshes(folder, known)
+    resting = {mesh: outputs.get("resting") or {} for mesh, outputs in meshes.items()}
     code = 0
     sites: list[SiteStatus] = []
     try:
         for number in itertools.count():
-            sites = looking.look(known, looking.sound(sites) if number % COMPARED else None)
+            seen = looking.look(known, looking.sound(sites) if number % COMPARED else None)
+            sites = endpoint_notes.added(seen, known, meshes)
             code = _show(sites, resting, as_json, clear=watch and sys.stdout.isatty())
             if not watch:
                 break
@@ -86,17 +89,18 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
     sys.exit(code)
 
 
-def _resting(folder: Path, known: Sequence[Known]) -> dict[str, dict[str, Any]]:
-    """What rests, by the mesh's stack and by name. A mesh that can't be read is told and is no site's fault."""
+def _meshes(folder: Path, known: Sequence[Known]) -> dict[str, dict[str, Any]]:
+    """What the meshes' stacks say, by stack. A mesh that can't be read is told and is no site's fault."""
     from infra.commands import stacks as stack_files
 
-    meshes = sorted({one.site.mesh for one in known if not isinstance(one.site, Exception)})
+    names = sorted({one.site.mesh for one in known if not isinstance(one.site, Exception)})
     found = {}
-    for mesh, resting in zip(meshes, stack_files.each(meshes, lambda m: stack_files.resting(folder, m)), strict=True):
-        if isinstance(resting, Exception):
-            click.echo(f"note: what rests in {mesh} is not known: {resting}", err=True)
+    answers = stack_files.each(names, lambda mesh: stack_files.mesh_outputs(folder, mesh))
+    for mesh, outputs in zip(names, answers, strict=True):
+        if isinstance(outputs, Exception):
+            click.echo(f"note: what rests in {mesh} is not known: {outputs}", err=True)
         else:
-            found[mesh] = resting
+            found[mesh] = outputs
     return found
 
 

@@ -49,6 +49,7 @@ def _site(site: SiteStatus) -> Iterable[str]:
             yield "  " + "  ".join(cells).rstrip()
     for problem in site.problems:
         yield _indented(f"  ! {problem}")
+    yield from (_indented(f"  ? {note}") for note in site.notes)
     for part in site.parts:
         yield from (_indented(f"  ? {part.name}: {part_words.without_host(note)}") for note in part.notes)
     if way_out := part_words.mends(site.parts, site.stack):

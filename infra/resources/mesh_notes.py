@@ -23,10 +23,11 @@ def foreseen(spec: MeshSpec, known: Known) -> Iterator[str]:
 
 
 def warnings(spec: MeshSpec, known: Known) -> Iterator[str]:
-    """What works after this update, and not for long."""
+    """What works after this update, and not for long. At every preview and `up`, as long as it is so."""
     for name, site in sorted(spec.sites.items()):
-        if said := reached.former_port(name, site.endpoint, spec.listen_port, known.listen_port):
-            yield said
+        for port in sorted(known.listened):
+            if said := reached.former_port(name, site.endpoint, spec.listen_port, port):
+                yield said
 
 
 def _taken_over(names: list[str]) -> str:

@@ -30,21 +30,24 @@ class Known:
     private_keys: Mapping[str, list[str]] = field(default_factory=dict)
     forgotten: Set[str] = frozenset()
     without_ids: bool = False
-    listen_port: int | None = None
+    listened: Set[int] = frozenset()
+    """The ports that it has listened on: of now, and former ones as long as an endpoint has them."""
 
     @classmethod
     def of(cls, state: Properties) -> Known:
         """{} is the state of a mesh that is not made yet. Raises ExplainedError for one of a newer version."""
         require_understood(state)
-        sites, port = state.get("topology", {}).get("sites", {}), state.get("topology", {}).get("listenPort")
+        topology = state.get("topology", {})
+        sites, port = topology.get("sites", {}), topology.get("listenPort")
+        ports = frozenset(map(int, [*([] if port is None else [port]), *topology.get("formerListenPorts", ())]))
         keys = state.get("privateKeys", {})
         if state.get("indices"):
-            return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True, listen_port=port)
+            return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True, listened=ports)
         try:
             found = {name: Allocation.from_dict(raw) for name, raw in {**state.get("resting", {}), **sites}.items()}
         except ValueError as error:
             raise ExplainedError(f"the mesh's state can't be read, and nothing was changed: {error}") from None
-        return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())), listen_port=port)
+        return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())), listened=ports)
 
 
 def require_understood(state: Properties) -> None:

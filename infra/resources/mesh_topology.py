@@ -8,7 +8,7 @@ another of it, and there is none that replaces the resource. Why one resource: d
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -139,7 +139,7 @@ def _renewed(inputs: Properties, state: Properties) -> Properties:
     keys = _moved_keys(known, allocations)
     keys |= {name: [_new_private_key()] for name in sorted(spec.sites) if name not in keys}
     secret = state.get("meshSecret") or encode_key(os.urandom(KEY_LENGTH))
-    topology = _decide(spec, state, allocations, keys)
+    topology = _decide(spec, state, allocations, keys, known.listened)
     old_bundles = state.get("bundles", {})
     bundles = {
         name: seal.reseal(old_bundles.get(name), _bundle(topology, name, keys[name], secret), site.recipient)
@@ -157,7 +157,7 @@ def _foreseen(inputs: Properties, state: Properties) -> Properties:
     keys = _moved_keys(known, allocations)
     if known.without_ids or not spec.sites.keys() <= keys.keys():
         return _wrapped(state | _public(inputs) | dict.fromkeys(OUTPUTS, UNKNOWN) | {"meshSecret": state["meshSecret"]})
-    topology = _decide(spec, state, allocations, keys)
+    topology = _decide(spec, state, allocations, keys, known.listened)
     secret = state["meshSecret"]
     same = spec.sites.keys() == state["bundles"].keys() and all(
         seal.is_current(state["bundles"][name], _bundle(topology, name, keys[name], secret), site.recipient)
@@ -197,10 +197,14 @@ def _moved_keys(known: Known, allocations: Mapping[str, Allocation]) -> dict[str
 
 
 def _decide(
-    spec: MeshSpec, state: Properties, allocations: Mapping[str, Allocation], keys: Mapping[str, list[str]]
+    spec: MeshSpec,
+    state: Properties,
+    allocations: Mapping[str, Allocation],
+    keys: Mapping[str, list[str]],
+    listened: Set[int],
 ) -> Topology:
     public = {name: tuple(_public_key(key) for key in keys[name]) for name in spec.sites}
-    return decide(spec, allocations, public, state.get("topology", {}).get("epoch", FIRST_EPOCH))
+    return decide(spec, allocations, public, state.get("topology", {}).get("epoch", FIRST_EPOCH), listened)
 
 
 def _bundle(topology: Topology, site: str, keys: list[str], secret: str) -> Bundle:

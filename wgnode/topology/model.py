@@ -153,21 +153,27 @@ def allocated(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole mesh's public facts, as one value of size O(sites)."""
+    """The whole mesh's public facts, as one value of size O(sites).
+
+    `former_ports` are listen ports that it had before, as long as a site's endpoint still has one of them.
+    """
 
     mesh: str
     tunnel: tuple[Network, ...]
     listen_port: int
     epoch: int
     sites: Mapping[str, SiteTopology]
+    former_ports: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The plain value that the mesh stack exports as `topology`."""
+        former = {"formerListenPorts": list(self.former_ports)} if self.former_ports else {}
         return {
             "format": FORMAT,
             "mesh": self.mesh,
             "tunnel": {f"v{network.version}": str(network) for network in self.tunnel},
             "listenPort": self.listen_port,
+            **former,
             "epoch": self.epoch,
             "sites": {name: site.to_dict() for name, site in sorted(self.sites.items())},
         }
@@ -187,6 +193,7 @@ class Topology:
                 listen_port=int(raw["listenPort"]),
                 epoch=int(raw["epoch"]),
                 sites={name: SiteTopology.from_dict(site) for name, site in raw["sites"].items()},
+                former_ports=tuple(int(port) for port in raw.get("formerListenPorts") or ()),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise TopologyError(f"the topology is damaged: {type(error).__name__}: {error}") from error

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from wgnode.topology import reached
 from wgnode.topology.allocate import Allocation
 from wgnode.topology.model import MeshSpec, SiteTopology, Topology
 from wgnode.topology.networks import addresses
 
 
 def decide(
-    spec: MeshSpec, allocations: Mapping[str, Allocation], public_keys: Mapping[str, tuple[bytes, ...]], epoch: int
+    spec: MeshSpec,
+    allocations: Mapping[str, Allocation],
+    public_keys: Mapping[str, tuple[bytes, ...]],
+    epoch: int,
+    listened: Iterable[int] = (),
 ) -> Topology:
-    """`allocations` and `public_keys` (current, next) have each site of `spec`; others, which rest, are passed over."""
+    """`allocations` and `public_keys` (current, next) have each site of `spec`; others, which rest, are passed over.
+
+    `listened` are the ports that the mesh is known to have listened on.
+    """
     sites = {name: _site(spec, name, allocations[name], public_keys[name]) for name in spec.sites}
-    return Topology(spec.name, spec.tunnel, spec.listen_port, epoch, sites)
+    return Topology(spec.name, spec.tunnel, spec.listen_port, epoch, sites, reached.former_ports(spec, listened))
 
 
 def _site(spec: MeshSpec, name: str, allocation: Allocation, public_keys: tuple[bytes, ...]) -> SiteTopology:

@@ -38,6 +38,36 @@ def test_a_mesh_warns_where_an_endpoint_keeps_the_former_port(
     assert "the former listenPort 51820" in found[0]
 
 
+def warnings_of(state: dict[str, Any], news: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of a preview in a run of its own."""
+    told: list[tuple[str, Severity]] = []
+    monkeypatch.setattr(mesh_topology, "log", lambda text, severity: told.append((text, severity)))
+    MeshTopology().diff(state, news, news)
+    return [text for text, severity in told if severity is Severity.WARNING]
+
+
+def test_the_warning_stays_as_long_as_it_is_true(created: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    state = created
+    for port in (51999, 52000):
+        state = plain(MeshTopology().update("mesh", state, inputs(listenPort=port), False))
+        (found,) = warnings_of(state, inputs(listenPort=port), monkeypatch)
+        assert f"the former listenPort 51820, but the gateways listen on {port}" in found
+        assert state["topology"]["formerListenPorts"] == [51820], "51999 was nobody's endpoint"
+    for mended in (inputs(listenPort=52000), inputs()):
+        mended["listenPort"] = mended.get("listenPort", 51820)
+        for site in mended["sites"].values():
+            if site.get("endpoint"):
+                site["endpoint"] = f"{site['endpoint'].rpartition(':')[0]}:{mended['listenPort']}"
+        after = plain(MeshTopology().update("mesh", state, mended, False))
+        assert warnings_of(after, mended, monkeypatch) == []
+        assert "formerListenPorts" not in after["topology"]
+
+
+def plain(state: dict[str, Any]) -> dict[str, Any]:
+    """As the engine gives it back."""
+    return {name: getattr(value, "value", value) for name, value in state.items()}
+
+
 def test_a_site_is_warned_of_its_own_endpoint(
     engine: Engine, mesh: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from infra.hosts.facts import uplink_addresses
-from wgnode.topology.reached import former_port, own_address
+from tests.unit.topology.meshes import topology_of, two_sites
+from wgnode.topology.model import MeshSpec, Topology
+from wgnode.topology.reached import former_port, former_ports, own_address
 
 STATIC, LEASED = {"203.0.113.7": False}, {"203.0.113.7": True}
 
@@ -83,3 +86,13 @@ def test_addresses_that_nobody_is_told_are_not_the_uplinks() -> None:
         "2001:db8::7": True,
     }
     assert uplink_addresses(json.dumps(links), "wan9") == {}
+
+
+def test_a_former_port_is_kept_as_long_as_an_endpoint_has_it() -> None:
+    raw = two_sites()
+    spec = MeshSpec.from_dict({**raw, "listenPort": 52000})
+    assert former_ports(spec, (51820, 51999, 52000)) == (51820,)
+    assert former_ports(MeshSpec.from_dict(raw), (51820, 51999)) == (), "the port of now is none"
+    kept = replace(topology_of(raw), former_ports=(51820,))
+    assert Topology.from_dict(kept.to_dict()) == kept
+    assert "formerListenPorts" not in topology_of(raw).to_dict(), "what older versions write"

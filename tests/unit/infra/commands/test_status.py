@@ -21,6 +21,7 @@ from infra.resources.unread import OnHost
 from tests.unit.infra.commands.project import PIN, Folder
 from tests.unit.infra.resources.gateway_case import CONFIG
 from tests.unit.infra.resources.whole_site import SiteHost, WholeSite
+from tests.unit.topology.meshes import topology_of, two_sites
 from wgnode.cli import main
 from wgnode.image.paths import PLAIN
 
@@ -264,3 +265,16 @@ def test_a_mesh_that_can_not_be_read_is_a_note_and_the_sites_are_shown(hosts: Ho
     assert done.exit_code == 0
     assert "note: what rests in dev-mesh is not known: stack 'dev-mesh': no stack named 'dev-mesh' found" in done.stderr
     assert "berlin: running" in done.stdout
+
+
+def test_an_endpoint_with_a_former_port_is_noted_beside_its_site(hosts: Hosts) -> None:
+    hosts.site("berlin", "198.51.100.2")
+    outputs = {**topology_of(two_sites()).to_dict(), "listenPort": 51999, "formerListenPorts": [51820]}
+    hosts.folder.outputs("dev-mesh", topology=outputs)
+    done = run()
+    assert (done.exit_code, done.output.count("  ? endpoint 198.51.100.2:51820 has the former listenPort 51820")) == (
+        0,
+        1,
+    )
+    (site,) = json.loads(run("--json").stdout)["sites"]
+    assert len(site["notes"]) == 1

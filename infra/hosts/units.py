@@ -56,7 +56,8 @@ def mend(host: Host, unit: str, text: str, found: str | None) -> None:
     host.run(["systemctl", "daemon-reload"])
     if found is None or found.partition("; ")[0] != RUNNING:
         host.run(["systemctl", "--quiet", "enable", unit])
-        host.run(["systemctl", "start", unit], timeout=120)
+        # Without what it waits for at a boot, which may be minutes, as for a card that has no cable to be online.
+        host.run(["systemctl", "start", "--job-mode=ignore-dependencies", unit], timeout=120)
 
 
 def remove_overrides(host: Host, unit: str) -> None:

@@ -143,8 +143,9 @@ networkd_goes_on() { # systemd 252 overlooks a link-local address that was there
     for _ in $(seq 20); do
         case $(networkd_state ADMIN_STATE) in configuring|configured) break ;; *) sleep 0.1 ;; esac
     done
-    ip -6 -o addr show dev "$LAN" scope link | while read -r _ _ _ address _; do
-        ip addr replace "$address" dev "$LAN"
+    ip -6 -o addr show dev "$LAN" scope link | while read -r _ _ _ address more; do
+        case $more in *' proto kernel_ll '*) proto='proto kernel_ll' ;; *) proto= ;; esac
+        ip addr replace "$address" dev "$LAN" $proto
     done
 }
 

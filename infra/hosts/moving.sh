@@ -96,6 +96,22 @@ move() { # FROM TO: there before it is gone here, so that nothing that uses an a
     [ -n "$moved" ] || return 0
     printf '%s\n' "$moved" | hold "$2"
     printf '%s\n' "$moved" | drop "$1"
+    announce "$2"
+}
+
+# INTERFACE: the routes of its own networks are told again. systemd 257 takes one that comes here for the same one that
+# is about to go there, knows of none in the end, and leaves all that have a gateway in it unset until it is restarted.
+announce() {
+    runs systemd-network || return 0
+    own=$(held_addresses "$1" | grep '^4 ' | grep -v -e noprefixroute -e _lft | sed '/ metric /!s/ dev @/ metric 0&/')
+    for more in 1 0; do # by another metric and back, of which each is there before the other goes
+        printf '%s\n' "$own" | awk -v more="$more" '{
+            for (i = 1; i < NF; i++) if ($i == "metric") $(i + 1) += more
+            print
+        }' | of_family 4 "$1" | ip -force -4 -batch - || true
+    done
+    ip -6 route show dev "$1" proto kernel | grep -v -e expires -e '^fe80:' -e '^multicast' |
+        sed "s/^/route replace /; s/ pref medium//; s/\$/ dev $1 proto kernel/" | ip -force -6 -batch - || true
 }
 
 settle_like() { # FROM TO: settings of one for the other, which is new; some are not there for all, or for reading only

@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,6 +84,12 @@ def deployed(shared: Shared) -> Deployment:
 
 @pytest.fixture(scope="session")
 def in_runner(lab: Lab) -> Iterator[Callable[[Callable[[], T]], T]]:
+    with calls_in_runner(lab) as run:
+        yield run
+
+
+@contextmanager
+def calls_in_runner(lab: Lab) -> Iterator[Callable[[Callable[[], T]], T]]:
     """Calls run in a thread that lives in the runner's network namespace, where Pulumi would run."""
 
     def enter() -> None:

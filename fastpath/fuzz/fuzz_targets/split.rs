@@ -3,12 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use wgnode_fastpath::packet::inner;
-use wgnode_fastpath::packet::split::{SplitError, Template, for_each_packet, most_messages, split};
+use wgnode_fastpath::packet::split::{Aim, Plan, SplitError, Template, for_each_packet};
 
 const GUARD: u8 = 0xa5;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((control, frame)) = data.split_first_chunk::<3>() else {
+    let Some((control, frame)) = data.split_first_chunk::<5>() else {
         return;
     };
     let mtu = usize::from(control[0]) * 8;
@@ -18,19 +18,32 @@ fuzz_target!(|data: &[u8]| {
         counter: u64::MAX - 3,
         mtus: &[mtu],
     };
+    let longest = usize::from(u16::from_le_bytes([control[3], control[4]]));
     let mut packets = Vec::new();
     let whole = for_each_packet(frame, &mut Vec::new(), |packet| {
         packets.push(packet.to_vec())
     });
     let mut out = vec![GUARD; room];
-    match split(frame, &mut out, &template) {
+    let plan = Plan::new(
+        frame,
+        &Aim {
+            longest,
+            mtus: template.mtus,
+        },
+    );
+    let messages = plan.as_ref().map(Plan::messages).map_err(|error| *error);
+    match plan.and_then(|plan| plan.split(&mut out, &template)) {
         Err(SplitError::Malformed) => assert_eq!(whole, Err(SplitError::Malformed)),
         Err(SplitError::TooLong) => {
             let bytes: usize = packets.iter().map(|packet| packet.len() + 47).sum();
-            assert!(whole.is_ok() && bytes > room);
+            assert!(whole.is_ok() && (bytes > room || messages != Ok(packets.len())));
+        }
+        Ok(train) if train.messages != packets.len() => {
+            assert_eq!(messages, Ok(train.messages));
+            assert!(train.messages > packets.len() && train.stride <= longest);
+            assert!(out[train.total()..].iter().all(|byte| *byte == GUARD));
         }
         Ok(train) => {
-            assert!(train.messages as u64 <= most_messages(frame));
             assert_eq!(train.messages, packets.len());
             assert!(train.last <= train.stride && train.total() <= room);
             for (index, (message, packet)) in out[..train.total()]

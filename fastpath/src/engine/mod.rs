@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod handover;
 mod incoming;
 mod outgoing;
+pub mod paths;
 pub mod peer;
 pub mod session;
 
@@ -21,6 +22,7 @@ use endpoint::{Destination, Endpoint};
 use handover::Handover;
 pub use incoming::Batch;
 pub use outgoing::{Outgoing, Unsealed};
+use paths::Paths;
 use peer::{PeerId, Peers};
 use session::Session;
 
@@ -63,6 +65,7 @@ pub struct Engine {
     pub mac1_keys: Vec<[u8; 32]>,
     /// Bytes of inner packet, ascending, the device's own last: padding ends at the first that a packet fits in.
     pub mtus: Vec<usize>,
+    pub paths: Paths,
     pub counters: Counters,
     pub handover: Handover,
     /// Somebody has moved, and the protocol should know soon.
@@ -122,6 +125,7 @@ impl Engine {
 
     /// Routing has changed: how to send to anybody has to be worked out again.
     pub fn forget_destinations(&mut self) {
+        self.paths.forget();
         for peer in self.peers.iter_mut() {
             if peer.destination != Destination::Unknown {
                 peer.destination = Destination::Unresolved;

@@ -8,7 +8,7 @@ use super::endpoint::{Destination, Endpoint};
 use super::peer::PeerId;
 use super::session::Session;
 use crate::packet::nested::is_tunnel_datagram;
-use crate::packet::split::{SplitError, Template, Train, for_each_packet, most_messages, split};
+use crate::packet::split::{Aim, Plan, Template, Train, for_each_packet};
 use crate::packet::vnet::VNET_HEADER;
 use crate::packet::{ecn, inner};
 
@@ -61,7 +61,14 @@ impl Engine {
         if nested && is_tunnel_datagram(packet) {
             return self.hand_over(id, frame, now);
         }
-        let reserved = most_messages(frame);
+        let aim = Aim {
+            longest: self.paths.worth_aiming_at(to.address, now),
+            mtus: &self.mtus,
+        };
+        let Ok(plan) = Plan::new(frame, &aim) else {
+            return self.dropped(Drop::BadOutgoing);
+        };
+        let reserved = plan.messages() as u64;
         let Some(first) = session.reserve(reserved) else {
             return self.hand_over(id, frame, now);
         };
@@ -70,14 +77,10 @@ impl Engine {
             counter: first,
             mtus: &self.mtus,
         };
-        let train = match split(frame, out, &template) {
-            Ok(train) => train,
-            Err(SplitError::Malformed | SplitError::TooLong) => {
-                session.give_back(first, reserved, 0);
-                return self.dropped(Drop::BadOutgoing);
-            }
+        let Ok(train) = plan.split(out, &template) else {
+            session.give_back(first, reserved);
+            return self.dropped(Drop::BadOutgoing);
         };
-        session.give_back(first, reserved, train.messages as u64);
         let session = session.clone();
         if let Some(peer) = self.peers.active(id) {
             peer.activity.sent(train.total(), true, now);

@@ -171,7 +171,7 @@ impl Io {
         if self.tun.is_some_and(|tun| tun.fd == fd) {
             self.send(engine, now)?;
         } else {
-            if self.blocked && self.outbox.flush(&mut self.sockets, &mut engine.counters) {
+            if self.blocked && self.flush(engine, now) {
                 self.set_blocked(false)?;
             }
             self.receive(engine, fd, now);
@@ -211,10 +211,18 @@ impl Io {
                 break;
             }
         }
-        if !self.outbox.flush(&mut self.sockets, &mut engine.counters) {
+        if !self.flush(engine, now) {
             self.set_blocked(true)?;
         }
         Ok(())
+    }
+
+    /// False when a socket takes no more for now.
+    fn flush(&mut self, engine: &mut Engine, now: f64) -> bool {
+        let Engine {
+            paths, counters, ..
+        } = engine;
+        self.outbox.flush(&mut self.sockets, paths, counters, now)
     }
 
     /// Bytes of the next frame, with a virtio-net header in any case; None when there is none.

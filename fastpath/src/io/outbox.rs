@@ -1,7 +1,7 @@
 //! Messages on their way out: sealed in trains, sent by UDP_SEGMENT, several trains a system call.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::address::SocketAddress;
@@ -10,6 +10,7 @@ use super::{Sockets, errno};
 use crate::engine::Unsealed;
 use crate::engine::counters::Counters;
 use crate::engine::endpoint::Endpoint;
+use crate::engine::paths::Paths;
 use crate::engine::session::Session;
 
 /// Bytes that are sealed and sent together; more waits longer for its turn, fewer cost more system calls.
@@ -30,7 +31,7 @@ const SOURCE_GONE: [i32; 5] = [
 ];
 
 /// What sending several messages as one may bring that sending them one by one would not.
-const TRAIN_REFUSED: [i32; 3] = [libc::EIO, libc::EINVAL, libc::EMSGSIZE];
+const TRAIN_REFUSED: [i32; 2] = [libc::EINVAL, libc::EMSGSIZE];
 
 /// Messages of one session to one place, `stride` bytes each but the last.
 struct Train {
@@ -42,11 +43,24 @@ struct Train {
     ecn: u8,
     /// Nothing can be appended: the last message is shorter, or the limits are reached.
     closed: bool,
+    /// Its messages go one by one.
+    apart: bool,
+    /// The kernel has refused it as one: of its size, if its messages pass.
+    refused: bool,
 }
 
 impl Train {
     fn messages(&self) -> usize {
         self.length.div_ceil(self.stride)
+    }
+
+    /// Where in the buffer lies what is sent as one.
+    fn sendings(&self) -> impl Iterator<Item = (&Train, Range<usize>)> {
+        let end = self.offset + self.length;
+        let step = if self.apart { self.stride } else { self.length };
+        (self.offset..end)
+            .step_by(step)
+            .map(move |at| (self, at..end.min(at + step)))
     }
 
     fn takes(&self, more: &Unsealed) -> bool {
@@ -111,13 +125,21 @@ impl Outbox {
                 stride,
                 ecn: new.ecn,
                 closed: new.train.messages > 1,
+                apart: false,
+                refused: false,
             });
         }
         self.used += total;
     }
 
     /// Sends all there is: true. False when a socket takes no more for now; what is left waits.
-    pub fn flush(&mut self, sockets: &mut Sockets, counters: &mut Counters) -> bool {
+    pub fn flush(
+        &mut self,
+        sockets: &mut Sockets,
+        paths: &mut Paths,
+        counters: &mut Counters,
+        now: f64,
+    ) -> bool {
         for train in self.trains.iter_mut().skip(self.sealed) {
             train.session.send.seal_train(
                 &mut self.buffer[train.offset..train.offset + train.length],
@@ -126,8 +148,9 @@ impl Outbox {
             train.closed = true;
         }
         self.sealed = self.trains.len();
+        self.part(sockets, paths, now);
         while !self.trains.is_empty() {
-            if !self.send_some(sockets, counters) {
+            if !self.send_some(sockets, paths, counters, now) {
                 return false;
             }
         }
@@ -135,42 +158,61 @@ impl Outbox {
         true
     }
 
+    /// Trains that nobody would take as one.
+    fn part(&mut self, sockets: &Sockets, paths: &Paths, now: f64) {
+        for train in &mut self.trains {
+            let takes = sockets.gso && train.stride <= paths.longest(train.to.address, now);
+            train.apart |= train.messages() > 1 && !takes;
+        }
+    }
+
     /// One system call. False when the socket takes no more for now.
-    fn send_some(&mut self, sockets: &mut Sockets, counters: &mut Counters) -> bool {
+    fn send_some(
+        &mut self,
+        sockets: &mut Sockets,
+        paths: &mut Paths,
+        counters: &mut Counters,
+        now: f64,
+    ) -> bool {
         let v6 = self.trains[0].to.address.is_ipv6();
         let Some(fd) = sockets.of(v6) else {
             return self.refused(libc::EAFNOSUPPORT, counters);
         };
-        if !sockets.gso && self.trains[0].messages() > 1 {
-            self.send_singly(fd, counters);
-            return true;
-        }
-        let sent = self.send_trains(fd, v6, sockets.gso);
+        let sent = self.send_at_once(fd, v6);
+        let first = &mut self.trains[0];
         if sent > 0 {
+            if std::mem::take(&mut first.refused) {
+                paths.refuse(first.to.address, first.stride, now);
+                self.part(sockets, paths, now);
+            }
             self.forget(sent as usize);
             return true;
         }
         match errno() {
             libc::EINTR => true,
             libc::EAGAIN => false,
-            // Before the source is blamed: EINVAL is what Linux before 6.14 says of segments larger than the path's MTU.
-            error if self.trains[0].messages() > 1 && TRAIN_REFUSED.contains(&error) => {
-                if error == libc::EIO {
-                    sockets.gso = false; // the interface can't finish checksums: see udp_send_skb in the kernel
-                }
-                self.send_singly(fd, counters);
+            // The interface can't finish checksums: see udp_send_skb in the kernel.
+            libc::EIO if !first.apart && first.messages() > 1 => {
+                sockets.gso = false;
+                self.part(sockets, paths, now);
                 true
             }
-            error if SOURCE_GONE.contains(&error) && self.trains[0].to.source.is_some() => {
-                self.trains[0].to.source = None;
+            // Before the source is blamed: EINVAL is what Linux before 6.14 says of segments larger than the path's MTU.
+            error if !first.apart && first.messages() > 1 && TRAIN_REFUSED.contains(&error) => {
+                (first.apart, first.refused) = (true, true);
+                true
+            }
+            error if SOURCE_GONE.contains(&error) && first.to.source.is_some() => {
+                first.to.source = None;
+                first.apart &= !std::mem::take(&mut first.refused);
                 true
             }
             error => self.refused(error, counters),
         }
     }
 
-    /// What sendmmsg says of the first trains, of one family.
-    fn send_trains(&mut self, fd: i32, v6: bool, gso: bool) -> i32 {
+    /// What sendmmsg says of the first trains, of one family, and of the messages of those that go apart.
+    fn send_at_once(&mut self, fd: i32, v6: bool) -> i32 {
         let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
         let mut controls = [Control::EMPTY; AT_ONCE];
         let mut parts = [libc::iovec {
@@ -180,16 +222,18 @@ impl Outbox {
         // SAFETY: all zeros is a valid mmsghdr.
         let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
         let mut count = 0;
-        for train in self.trains.iter().take(AT_ONCE) {
-            let segments = train.messages() > 1;
-            if train.to.address.is_ipv6() != v6 || (segments && !gso) {
-                break;
-            }
+        let family = |train: &&Train| train.to.address.is_ipv6() == v6;
+        let sendings = self
+            .trains
+            .iter()
+            .take_while(family)
+            .flat_map(Train::sendings);
+        for (train, range) in sendings.take(AT_ONCE) {
             let (address, length) = SocketAddress::of(&train.to);
             addresses[count] = address;
-            let segment = segments.then_some(train.stride as u16);
+            let segment = (range.len() > train.stride).then_some(train.stride as u16);
             let used = controls[count].write(segment, train.to.source, train.ecn, v6);
-            let bytes = &mut self.buffer[train.offset..train.offset + train.length];
+            let bytes = &mut self.buffer[range];
             parts[count] = libc::iovec {
                 iov_base: bytes.as_mut_ptr().cast(),
                 iov_len: bytes.len(),
@@ -209,85 +253,31 @@ impl Outbox {
         unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count as u32, 0) }
     }
 
-    /// The first train, message by message: the way without segmentation offload. What is refused is counted.
-    fn send_singly(&mut self, fd: i32, counters: &mut Counters) {
-        let train = self.trains.pop_front().expect("there is a first");
-        self.sealed -= 1;
-        let (mut address, length) = SocketAddress::of(&train.to);
-        let mut source = train.to.source;
-        for at in (0..train.length).step_by(train.stride) {
-            let size = train.stride.min(train.length - at);
-            let bytes = &mut self.buffer[train.offset + at..train.offset + at + size];
-            let mut waited = false;
-            loop {
-                let mut control = Control::EMPTY;
-                let used = control.write(None, source, train.ecn, train.to.address.is_ipv6());
-                if send_one(fd, bytes, (&mut address, length), (&mut control, used)) {
-                    break;
-                }
-                match errno() {
-                    libc::EINTR => continue,
-                    libc::EAGAIN if !waited => {
-                        wait_writable(fd);
-                        waited = true;
-                    }
-                    error if SOURCE_GONE.contains(&error) && source.is_some() => {
-                        source = None::<IpAddr>
-                    }
-                    error => {
-                        counters.refuse("udp", error, 1);
-                        break;
-                    }
-                }
-            }
-        }
-    }
-
     fn refused(&mut self, error: i32, counters: &mut Counters) -> bool {
-        counters.refuse("udp", error, self.trains[0].messages());
+        let first = &self.trains[0];
+        let lost = if first.apart { 1 } else { first.messages() };
+        counters.refuse("udp", error, lost);
         self.forget(1);
         true
     }
 
-    fn forget(&mut self, trains: usize) {
-        self.trains.drain(..trains);
-        self.sealed -= trains;
+    /// The first so many sendings are done.
+    fn forget(&mut self, sendings: usize) {
+        for _ in 0..sendings {
+            let train = &mut self.trains[0];
+            let done = if train.apart {
+                train.stride.min(train.length)
+            } else {
+                train.length
+            };
+            train.offset += done;
+            train.length -= done;
+            if train.length == 0 {
+                self.trains.pop_front();
+                self.sealed -= 1;
+            }
+        }
     }
-}
-
-fn send_one(
-    fd: i32,
-    bytes: &mut [u8],
-    to: (&mut SocketAddress, libc::socklen_t),
-    control: (&mut Control, usize),
-) -> bool {
-    let mut part = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
-    // SAFETY: all zeros is a valid msghdr.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-    header.msg_name = (&raw mut *to.0).cast();
-    header.msg_namelen = to.1;
-    header.msg_iov = &raw mut part;
-    header.msg_iovlen = 1;
-    if control.1 > 0 {
-        header.msg_control = control.0.0.as_mut_ptr().cast();
-        header.msg_controllen = control.1 as _;
-    }
-    // SAFETY: the header points to `part`, the address and the control buffer, which outlive the call.
-    unsafe { libc::sendmsg(fd, &raw const header, 0) >= 0 }
-}
-
-/// At most 5 ms: a device that takes nothing for longer loses packets like any other.
-fn wait_writable(fd: i32) {
-    let mut poll = libc::pollfd {
-        fd,
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: one valid pollfd.
-    unsafe { libc::poll(&raw mut poll, 1, 5) };
 }
 
 #[cfg(all(test, not(miri)))] // which has no sockets

@@ -55,6 +55,12 @@ pub fn version(packet: &[u8]) -> u8 {
     packet.first().map_or(0, |byte| byte >> 4)
 }
 
+/// An IP packet of at least a header's length that a router may fragment: IPv4 without DF.
+#[inline]
+pub fn may_be_fragmented(packet: &[u8]) -> bool {
+    version(packet) == 4 && read_u16(packet, ipv4::FRAGMENT) & ipv4::DONT_FRAGMENT == 0
+}
+
 #[inline]
 pub fn read_u16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])

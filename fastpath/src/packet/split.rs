@@ -1,7 +1,7 @@
 //! From a TUN's frame to the messages that carry it: what a network card does for TSO and USO.
 
 use super::checksum::{fold, store, sum};
-use super::fields::{IPV4_HEADER, IPV6_HEADER, udp, version};
+use super::fields::{IPV4_HEADER, IPV6_HEADER, may_be_fragmented, udp, version};
 use super::train::{TrainHeader, transmitted};
 use super::vnet::{Gso, VNET_HEADER, VnetHeader};
 use crate::message::{HEADER, OVERHEAD, PADDING_MULTIPLE, write_header};
@@ -43,45 +43,10 @@ pub enum SplitError {
     TooLong,
 }
 
-/// An upper bound of the messages that `split` makes of this frame: that many counters must be reserved first, or
-/// nonces would repeat.
-#[inline]
-pub fn most_messages(frame: &[u8]) -> u64 {
-    match VnetHeader::parse(frame) {
-        Some(header) if header.gso != Gso::None && header.segment != 0 => {
-            (frame.len() as u64).div_ceil(u64::from(header.segment))
-        }
-        _ => 1,
-    }
-}
-
-/// Writes the messages of a frame (virtio-net header and IP packet, as read from a TUN) into `out`: header, padded
-/// plaintext and room for the tag each, still to be sealed. Checksums are complete.
+/// Writes the messages of a frame (virtio-net header and IP packet, as read from a TUN) into `out`: see `Plan::split`.
 #[inline]
 pub fn split(frame: &[u8], out: &mut [u8], template: &Template<'_>) -> Result<Train, SplitError> {
-    let plan = Plan::new(frame)?;
-    let size = |packet: usize| padded(packet, template.mtus) + OVERHEAD;
-    let last = size(plan.length(plan.packets - 1));
-    let stride = if plan.packets == 1 {
-        last
-    } else {
-        size(plan.length(0))
-    };
-    let train = Train {
-        messages: plan.packets,
-        stride,
-        last,
-    };
-    let room = out.get_mut(..train.total()).ok_or(SplitError::TooLong)?;
-    for (index, message) in room.chunks_mut(stride).enumerate() {
-        let (header, rest) = message.split_at_mut(HEADER);
-        let counter = template.counter.wrapping_add(index as u64);
-        write_header(header, template.receiver, counter);
-        let (packet, padding) = rest.split_at_mut(plan.length(index));
-        plan.write(index, packet);
-        padding.fill(0);
-    }
-    Ok(train)
+    Plan::new(frame, &Aim::ANY)?.split(out, template)
 }
 
 /// Calls `each` with every packet of a frame, in order: what `split` makes, without headers and padding.
@@ -91,7 +56,7 @@ pub fn for_each_packet(
     scratch: &mut Vec<u8>,
     mut each: impl FnMut(&[u8]),
 ) -> Result<(), SplitError> {
-    let plan = Plan::new(frame)?;
+    let plan = Plan::new(frame, &Aim::ANY)?;
     for index in 0..plan.packets {
         scratch.resize(plan.length(index), 0);
         plan.write(index, scratch);
@@ -112,8 +77,38 @@ fn padded(length: usize, mtus: &[usize]) -> usize {
     length.next_multiple_of(PADDING_MULTIPLE).min(end)
 }
 
+/// How long the messages of a train had better be.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim<'a> {
+    /// Bytes of a message.
+    pub longest: usize,
+    /// As in `Template`: where padding ends.
+    pub mtus: &'a [usize],
+}
+
+impl Aim<'_> {
+    /// As they come.
+    pub const ANY: Aim<'static> = Aim {
+        longest: usize::MAX,
+        mtus: &[],
+    };
+
+    /// Bytes of payload in each packet with `headers` bytes of headers: `wanted` where such messages are short enough,
+    /// or where none with a payload would be.
+    #[inline]
+    fn segment(&self, wanted: usize, headers: usize) -> usize {
+        let room = self.longest.saturating_sub(OVERHEAD);
+        if padded(headers + wanted, self.mtus) <= room {
+            return wanted;
+        }
+        let packet = room / PADDING_MULTIPLE * PADDING_MULTIPLE;
+        let fitting = packet.checked_sub(headers).filter(|payload| *payload > 0);
+        fitting.unwrap_or(wanted)
+    }
+}
+
 /// How a frame becomes packets.
-struct Plan<'a> {
+pub struct Plan<'a> {
     /// The IP packet.
     ip: &'a [u8],
     packets: usize,
@@ -137,13 +132,50 @@ enum Kind {
 }
 
 impl<'a> Plan<'a> {
+    /// Messages of a TCP train are to be as short as `aim` says where that changes nothing else: its packets get
+    /// smaller and more, which a stream doesn't mind, unless they may be fragmented (their identifications have to
+    /// differ then, and its sender counted on fewer).
     #[inline]
-    fn new(frame: &'a [u8]) -> Result<Plan<'a>, SplitError> {
-        Plan::parse(frame).ok_or(SplitError::Malformed)
+    pub fn new(frame: &'a [u8], aim: &Aim<'_>) -> Result<Plan<'a>, SplitError> {
+        Plan::parse(frame, aim).ok_or(SplitError::Malformed)
+    }
+
+    /// Messages that `split` makes: as many counters must be reserved first, or nonces would repeat.
+    #[inline]
+    pub fn messages(&self) -> usize {
+        self.packets
+    }
+
+    /// Writes the messages: header, padded plaintext and room for the tag each, still to be sealed. Checksums are
+    /// complete.
+    #[inline]
+    pub fn split(&self, out: &mut [u8], template: &Template<'_>) -> Result<Train, SplitError> {
+        let size = |packet: usize| padded(packet, template.mtus) + OVERHEAD;
+        let last = size(self.length(self.packets - 1));
+        let stride = if self.packets == 1 {
+            last
+        } else {
+            size(self.length(0))
+        };
+        let train = Train {
+            messages: self.packets,
+            stride,
+            last,
+        };
+        let room = out.get_mut(..train.total()).ok_or(SplitError::TooLong)?;
+        for (index, message) in room.chunks_mut(stride).enumerate() {
+            let (header, rest) = message.split_at_mut(HEADER);
+            let counter = template.counter.wrapping_add(index as u64);
+            write_header(header, template.receiver, counter);
+            let (packet, padding) = rest.split_at_mut(self.length(index));
+            self.write(index, packet);
+            padding.fill(0);
+        }
+        Ok(train)
     }
 
     #[inline]
-    fn parse(frame: &'a [u8]) -> Option<Plan<'a>> {
+    fn parse(frame: &'a [u8], aim: &Aim<'_>) -> Option<Plan<'a>> {
         let header = VnetHeader::parse(frame)?;
         let ip = &frame[VNET_HEADER..];
         let longest = match version(ip) {
@@ -153,7 +185,7 @@ impl<'a> Plan<'a> {
         };
         let plan = match header.gso {
             Gso::None => Plan::of_one(ip, &header)?,
-            _ => Plan::of_train(ip, &header)?,
+            _ => Plan::of_train(ip, &header, aim)?,
         };
         (plan.length(0) <= longest).then_some(plan)
     }
@@ -180,12 +212,15 @@ impl<'a> Plan<'a> {
     }
 
     #[inline]
-    fn of_train(ip: &'a [u8], header: &VnetHeader) -> Option<Plan<'a>> {
-        let segment = usize::from(header.segment);
+    fn of_train(ip: &'a [u8], header: &VnetHeader, aim: &Aim<'_>) -> Option<Plan<'a>> {
+        let mut segment = usize::from(header.segment);
         if segment == 0 {
             return None;
         }
         let train = TrainHeader::parse(ip, header)?;
+        if header.gso != Gso::UdpL4 && !may_be_fragmented(ip) {
+            segment = aim.segment(segment, train.size);
+        }
         let (headers, payload) = (train.size, ip.len() - train.size);
         let packets = payload.div_ceil(segment).max(1);
         Some(Plan {

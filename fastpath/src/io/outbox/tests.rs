@@ -1,6 +1,6 @@
 //! Over sockets of the loopback interface.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use super::*;
@@ -13,24 +13,31 @@ const STRIDE: usize = 64;
 /// "udp", errno and how often.
 type Refusal = (&'static str, i32, u64);
 
-/// Sends a train of three messages from `source`; the lengths and source addresses of what arrives, and what was
-/// refused. `option` is set on the sending socket before.
-fn sent(source: &str, option: Option<i32>) -> (Vec<(usize, IpAddr)>, Vec<Refusal>) {
+fn pair() -> (UdpSocket, UdpSocket) {
     let near = UdpSocket::bind("0.0.0.0:0").unwrap();
     let far = UdpSocket::bind("127.0.0.1:0").unwrap();
     far.set_read_timeout(Some(std::time::Duration::from_millis(200)))
         .unwrap();
-    if let Some(option) = option {
-        set(&near, option);
+    (near, far)
+}
+
+fn sockets(near: &UdpSocket) -> Sockets {
+    Sockets {
+        v4: Some(near.as_raw_fd()),
+        v6: None,
+        gso: true,
     }
-    let mut outbox = Outbox::new();
-    outbox.push(Unsealed {
+}
+
+/// A train of three messages.
+fn unsealed(to: SocketAddr, source: Option<&str>) -> Unsealed {
+    Unsealed {
         session: Arc::new(Session::new((1, 2), (&[1; 32], &[2; 32]), 0.0, Suite::Ring)),
         to: Endpoint {
-            address: far.local_addr().unwrap().ip(),
-            port: far.local_addr().unwrap().port(),
+            address: to.ip(),
+            port: to.port(),
             scope: 0,
-            source: Some(source.parse().unwrap()),
+            source: source.map(|source| source.parse().unwrap()),
         },
         peer: PeerId::from(0),
         train: Messages {
@@ -39,22 +46,33 @@ fn sent(source: &str, option: Option<i32>) -> (Vec<(usize, IpAddr)>, Vec<Refusal
             last: 48,
         },
         ecn: 0,
-    });
-    let mut counters = Counters::default();
-    let mut sockets = Sockets {
-        v4: Some(near.as_raw_fd()),
-        v6: None,
-        gso: true,
-    };
-    assert!(outbox.flush(&mut sockets, &mut counters));
+    }
+}
+
+/// The lengths and source addresses of what arrives, at most `count`.
+fn arrived(far: &UdpSocket, count: usize) -> Vec<(usize, IpAddr)> {
     let mut buffer = [0; 1500];
     let mut arrived = vec![];
-    while arrived.len() < 3
+    while arrived.len() < count
         && let Ok((length, from)) = far.recv_from(&mut buffer)
     {
         arrived.push((length, from.ip()));
     }
-    (arrived, counters.refused().collect())
+    arrived
+}
+
+/// Sends a train of three messages from `source`; the lengths and source addresses of what arrives, and what was
+/// refused. `option` is set on the sending socket before.
+fn sent(source: &str, option: Option<i32>) -> (Vec<(usize, IpAddr)>, Vec<Refusal>) {
+    let (near, far) = pair();
+    if let Some(option) = option {
+        set(&near, option);
+    }
+    let mut outbox = Outbox::new();
+    outbox.push(unsealed(far.local_addr().unwrap(), Some(source)));
+    let (mut paths, mut counters) = (Paths::default(), Counters::default());
+    assert!(outbox.flush(&mut sockets(&near), &mut paths, &mut counters, 0.0));
+    (arrived(&far, 3), counters.refused().collect())
 }
 
 fn set(socket: &UdpSocket, option: i32) {
@@ -100,4 +118,39 @@ fn from_an_address_that_is_gone_it_leaves_by_another() {
             (three_from("127.0.0.1"), vec![])
         );
     }
+}
+
+/// One after the other to the same place, of which the first is refused as a train.
+#[test]
+fn a_size_that_was_refused_is_not_tried_again_and_nothing_is_lost() {
+    let (near, far) = pair();
+    set(&near, libc::SO_NO_CHECK);
+    let to = far.local_addr().unwrap();
+    let mut outbox = Outbox::new();
+    for _ in 0..3 {
+        outbox.push(unsealed(to, None));
+    }
+    let (mut paths, mut counters) = (Paths::default(), Counters::default());
+    let mut sockets = sockets(&near);
+    assert!(outbox.flush(&mut sockets, &mut paths, &mut counters, 7.0));
+    assert_eq!(
+        paths.longest(to.ip(), 7.0),
+        0,
+        "no smaller size is worth a try"
+    );
+    assert_eq!(arrived(&far, 9).len(), 9);
+    assert_eq!(counters.refused().count(), 0);
+    assert!(sockets.gso, "other destinations may take trains");
+}
+
+#[test]
+fn a_source_that_is_gone_says_nothing_of_the_path() {
+    let (near, far) = pair();
+    let to = far.local_addr().unwrap();
+    let mut outbox = Outbox::new();
+    outbox.push(unsealed(to, Some("192.0.2.77")));
+    let (mut paths, mut counters) = (Paths::default(), Counters::default());
+    assert!(outbox.flush(&mut sockets(&near), &mut paths, &mut counters, 0.0));
+    assert_eq!(paths.longest(to.ip(), 0.0), usize::MAX);
+    assert_eq!(arrived(&far, 3), three_from("127.0.0.1"));
 }

@@ -1,5 +1,7 @@
 //! Against packets that are each built alone, and at every limit.
 
+mod shorter;
+
 use super::*;
 use crate::packet::fields::{TCP, UDP};
 use crate::packet::samples::{Sample, hostile_frames, samples};
@@ -28,7 +30,7 @@ fn plaintexts(out: &[u8], train: &Train, template: &Template<'_>) -> Vec<Vec<u8>
 fn split_whole(frame: &[u8], template: &Template<'_>) -> Result<Vec<Vec<u8>>, SplitError> {
     let mut out = vec![0xa5; 1 << 18];
     let train = split(frame, &mut out, template)?;
-    assert!(train.messages as u64 <= most_messages(frame));
+    assert_eq!(train.messages, Plan::new(frame, &Aim::ANY)?.messages());
     Ok(plaintexts(&out, &train, template))
 }
 
@@ -86,7 +88,7 @@ proptest! {
     fn nothing_panics_and_nothing_is_written_beyond_the_train(frame in hostile_frames(), room in 0usize..20000) {
         let mut out = vec![0xa5; room];
         if let Ok(train) = split(&frame, &mut out, &TEMPLATE) {
-            prop_assert!(train.messages as u64 <= most_messages(&frame));
+            prop_assert_eq!(Ok(train.messages), Plan::new(&frame, &Aim::ANY).map(|plan| plan.messages()));
             prop_assert!(train.last <= train.stride);
             prop_assert!(out[train.total()..].iter().all(|byte| *byte == 0xa5));
         }
@@ -112,13 +114,14 @@ fn counters_are_reserved_for_every_segment_size_down_to_one() {
                 let mut count = 0;
                 for_each_packet(&frame, &mut Vec::new(), |_| count += 1).unwrap();
                 assert_eq!(count, size.div_ceil(segment.into()).max(1) as u64);
-                assert!(count <= most_messages(&frame), "{size} bytes by {segment}");
+                let plan = Plan::new(&frame, &Aim::ANY).unwrap();
+                assert_eq!(count, plan.messages() as u64, "{size} bytes by {segment}");
             }
         }
     }
     let largest = sample(TCP, 65535 - 40).frame(Some(1));
-    assert!(most_messages(&largest) >= 65495);
-    assert!(most_messages(&largest) <= 65545);
+    let plan = Plan::new(&largest, &Aim::ANY).unwrap();
+    assert_eq!(plan.messages(), 65495);
 }
 
 #[test]

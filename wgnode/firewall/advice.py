@@ -100,19 +100,25 @@ def _ufw(block: Block, site: Site) -> Iterator[str]:
         yield f"ufw route allow in on {site.bridge} out on {site.bridge}"
 
 
-def _iptables(block: Block, site: Site) -> Iterator[str]:
-    program = _program(block.table) + (f" -t {block.table.name}" if block.table.name != "filter" else "")
-    chain = "DOCKER-USER" if block.asks_docker_user else block.chain
-    if block.hook == "input":
-        yield f"{program} -I {chain} -i {site.transit} -p ipv6-icmp -j ACCEPT"
-        return
+def _to_accept(block: Block, site: Site) -> Iterator[Way]:
+    """The pairs of interfaces that rules have to name; before a packet is routed, only the one that it came in by."""
     outward = block.hook != "prerouting"
     if _transit(block, site):
-        yield f"{program} -I {chain} -i {site.transit} -j ACCEPT"
+        yield site.transit, None
         if outward:
-            yield f"{program} -I {chain} -o {site.transit} -j ACCEPT"
+            yield None, site.transit
     if _bridge(block, site):
-        yield f"{program} -I {chain} -i {site.bridge}" + (f" -o {site.bridge}" if outward else "") + " -j ACCEPT"
+        yield site.bridge, site.bridge if outward else None
+
+
+def _iptables(block: Block, site: Site) -> Iterator[str]:
+    program = _program(block.table) + (f" -t {block.table.name}" if block.table.name != "filter" else "")
+    insert = f"{program} -I {'DOCKER-USER' if block.asks_docker_user else block.chain}"
+    if block.hook == "input":
+        yield f"{insert} -i {site.transit} -p ipv6-icmp -j ACCEPT"
+        return
+    for way in _to_accept(block, site):
+        yield f"{insert} {_named(way, '-i', '-o')} -j ACCEPT"
 
 
 def _nft(block: Block, site: Site) -> Iterator[str]:
@@ -123,13 +129,12 @@ def _nft(block: Block, site: Site) -> Iterator[str]:
     if block.table.family == "bridge":
         yield f"{insert} meta ibrname {site.bridge} accept"
         return
-    outward = block.hook != "prerouting"
-    if _transit(block, site):
-        yield f"{insert} iifname {site.transit} accept"
-        if outward:
-            yield f"{insert} oifname {site.transit} accept"
-    if _bridge(block, site):
-        yield f"{insert} iifname {site.bridge}" + (f" oifname {site.bridge}" if outward else "") + " accept"
+    for way in _to_accept(block, site):
+        yield f"{insert} {_named(way, 'iifname', 'oifname')} accept"
+
+
+def _named(way: Way, *words: str) -> str:
+    return " ".join(f"{word} {name}" for word, name in zip(words, way, strict=True) if name)
 
 
 def _firewalld(block: Block, site: Site) -> Iterator[str]:

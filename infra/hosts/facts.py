@@ -10,8 +10,8 @@ from typing import Any
 from infra.hosts import firewalls, network, supported
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
-from wgnode.firewall.foreign import PLAIN_SITE, Foreign
-from wgnode.firewall.packet import Site
+from wgnode.firewall.others.foreign import PLAIN_SITE, Foreign
+from wgnode.firewall.others.packet import Site
 
 # A guest of four bytes: it writes 0x21 to the exit device, which makes QEMU end with (0x21 << 1) | 1.
 PROBE_EXIT = 67

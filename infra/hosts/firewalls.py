@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from infra.hosts.host import Host, Result
 from infra.hosts.query import Query, ask
-from wgnode.firewall.foreign import PLAIN_SITE, Foreign, foreign, legacy, saved, unread
-from wgnode.firewall.packet import FAMILIES, Family, Site
-from wgnode.firewall.walk import Language, Table
+from wgnode.firewall.others.foreign import PLAIN_SITE, Foreign, foreign, legacy, saved, unread
+from wgnode.firewall.others.packet import FAMILIES, Family, Site
+from wgnode.firewall.others.walk import Language, Table
 
 # What iptables has made, nft shows in part only; iptables itself tells all, and makes nothing by being asked. Listing
 # the kernel's old tables would load them where they aren't in use. Bridges, all of them or one, such as ours, may show

@@ -15,12 +15,13 @@ from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources import forwarding, services
 from infra.resources.hypervisor_state import FOUND
-from wgnode.firewall import nft, nft_reader
+from wgnode.firewall import nft
 from wgnode.firewall.closing import Way, closed, told
-from wgnode.firewall.packet import Family, Packet
+from wgnode.firewall.others import nft_reader
+from wgnode.firewall.others.packet import Family, Packet
+from wgnode.firewall.others.translations import Translation, translations
+from wgnode.firewall.others.walk import Table
 from wgnode.firewall.rules import PLAIN_TABLE, Chain, Firewall, ruleset
-from wgnode.firewall.translations import Translation, translations
-from wgnode.firewall.walk import Table
 from wgnode.topology.model import DEFAULT_LISTEN_PORT
 
 QUERIES: dict[str, Query[Any]] = {

@@ -15,8 +15,8 @@ from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources.firewall_state import paths_of, ssh_port, way_of
 from wgnode.firewall import nft, unknown
-from wgnode.firewall.foreign import Foreign
-from wgnode.firewall.packet import Site
+from wgnode.firewall.others.foreign import Foreign
+from wgnode.firewall.others.packet import Site
 from wgnode.firewall.rules import Firewall
 
 

@@ -10,8 +10,8 @@ from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources.hypervisor_state import Traits
-from wgnode.firewall.foreign import Foreign
-from wgnode.firewall.packet import FAMILIES, Family, Network, Path, Site
+from wgnode.firewall.others.foreign import Foreign
+from wgnode.firewall.others.packet import FAMILIES, Family, Network, Path, Site
 from wgnode.topology.model import DEFAULT_LISTEN_PORT
 from wgnode.topology.transit import Transit
 

@@ -28,7 +28,7 @@ from infra.resources.hypervisor_state import (
     plan,
     unit_file,
 )
-from wgnode.firewall.packet import Site
+from wgnode.firewall.others.packet import Site
 from wgnode.image.paths import IMAGES, STATE, USER
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from infra.hosts.query import Query
 from wgnode.firewall.closing import Way
-from wgnode.firewall.packet import FAMILIES, Family, Packet
+from wgnode.firewall.others.packet import FAMILIES, Family, Packet
 from wgnode.firewall.rules import Firewall
 
 QUERY: Query[str] = Query(["ss", "-H", "-n", "-l", "-t", "-u", "-p"], lambda said: said.stdout)

@@ -29,8 +29,8 @@ from infra.hosts.network import Network, script
 from lab.rootfs import cache_directory
 from tests.lab.interop import Namespace, run
 from wgnode.firewall import nft
-from wgnode.firewall.foreign import Foreign
-from wgnode.firewall.packet import Site
+from wgnode.firewall.others.foreign import Foreign
+from wgnode.firewall.others.packet import Site
 from wgnode.firewall.rules import Firewall, ruleset
 
 PACKAGES = (

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wgnode.firewall.foreign import is_ours
-from wgnode.firewall.packet import Packet
-from wgnode.firewall.walk import DROP, DROPPED, Rule, Table, outcome, reached
+from wgnode.firewall.others.foreign import is_ours
+from wgnode.firewall.others.packet import Packet
+from wgnode.firewall.others.walk import DROP, DROPPED, Rule, Table, outcome, reached
 
 ENDS = {"input": "input-end", "forward": "forward-end"}
 """The chains of ours that drop what none of our tables has let in."""

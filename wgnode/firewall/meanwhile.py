@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 
 from wgnode.firewall import forwards, nft
-from wgnode.firewall.foreign import is_ours
 from wgnode.firewall.forwards import Before
+from wgnode.firewall.others.foreign import is_ours
 from wgnode.firewall.rules import CLOSED_TABLE, OTHER_GATEWAYS, Chain
 
 REMOVAL = f"table inet {CLOSED_TABLE}\ndelete table inet {CLOSED_TABLE}\n"

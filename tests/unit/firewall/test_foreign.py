@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from wgnode.firewall.foreign import foreign, legacy
+from wgnode.firewall.others.foreign import foreign, legacy
 
 
 def chain(table, name, hook=None, policy="accept", family="ip"):

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from tests.unit.firewall.test_foreign import chain, listing, match, meta, passing, rule
-from wgnode.firewall.foreign import foreign, legacy, saved
-from wgnode.firewall.packet import Site
-from wgnode.firewall.translations import translations
+from wgnode.firewall.others.foreign import foreign, legacy, saved
+from wgnode.firewall.others.packet import Site
+from wgnode.firewall.others.translations import translations
 
 OTHERS = Path(__file__).with_name("others")
 SITE = Site(

@@ -13,8 +13,8 @@ from infra.resources import closing, forwarding
 from tests.unit.infra.fake_host import FakeHost, link
 from wgnode.firewall import nft
 from wgnode.firewall.forwards import Before, Forward
+from wgnode.firewall.others.translations import translations
 from wgnode.firewall.rules import Allow, Firewall, ruleset
-from wgnode.firewall.translations import translations
 
 OTHERS = Path(__file__).parents[2] / "firewall" / "others"
 TRANSIT = (ip_network("172.31.255.252/30"), ip_network("fd77:676e:6f64:6500::/126"))

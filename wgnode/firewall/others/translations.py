@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from wgnode.firewall import nft_match, questions
-from wgnode.firewall.foreign import is_ours
-from wgnode.firewall.walk import UNREADABLE
+from wgnode.firewall.others import nft_match, questions
+from wgnode.firewall.others.foreign import is_ours
+from wgnode.firewall.others.walk import UNREADABLE
 
 _EVERY = (0, 65535)
 Ports = tuple[int, int]

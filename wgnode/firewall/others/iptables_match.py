@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from wgnode.firewall import questions
-from wgnode.firewall.packet import Packet
-from wgnode.firewall.walk import Answer, Test, guarded
+from wgnode.firewall.others import questions
+from wgnode.firewall.others.packet import Packet
+from wgnode.firewall.others.walk import Answer, Test, guarded
 
 _Ask = Callable[[Packet, Sequence[str]], Answer]
 _ICMP = {"8": "echo-request", "0": "echo-reply", "128": "echo-request", "129": "echo-reply"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from wgnode.firewall import iptables_match
-from wgnode.firewall.walk import (
+from wgnode.firewall.others import iptables_match
+from wgnode.firewall.others.walk import (
     ACCEPT,
     ANYTHING,
     DROP,

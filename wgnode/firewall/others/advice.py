@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wgnode.firewall.packet import Site
-from wgnode.firewall.walk import Table
+from wgnode.firewall.others.packet import Site
+from wgnode.firewall.others.walk import Table
 
 _OWNERS = {
     "ufw-before-forward": "ufw",

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from wgnode.firewall.packet import Network, Packet
-from wgnode.firewall.walk import Answer, either
+from wgnode.firewall.others.packet import Network, Packet
+from wgnode.firewall.others.walk import Answer, either
 
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
 _PROTOCOLS = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", **{str(number): name for name, number in NUMBERS.items()}}

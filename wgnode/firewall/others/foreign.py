@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from wgnode.firewall import iptables_reader, nft_reader
-from wgnode.firewall.advice import Block, owner_of, way_in, way_out
-from wgnode.firewall.packet import FAMILIES, Network, Packet, Path, Site, bridge_paths, paths
+from wgnode.firewall.others import iptables_reader, nft_reader
+from wgnode.firewall.others.advice import Block, owner_of, way_in, way_out
+from wgnode.firewall.others.packet import FAMILIES, Network, Packet, Path, Site, bridge_paths, paths
+from wgnode.firewall.others.walk import ACCEPTED, DROPPED, Chain, Language, Table, outcome, untracks
 from wgnode.firewall.rules import CLOSED_TABLE, PLAIN_TABLE
-from wgnode.firewall.walk import ACCEPTED, DROPPED, Chain, Language, Table, outcome, untracks
 
 PLAIN_SITE = Site()
 _HOOKS = ("prerouting", "input", "forward", "postrouting")

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wgnode.firewall import nft_match
-from wgnode.firewall.nft_match import Sets
-from wgnode.firewall.walk import (
+from wgnode.firewall.others import nft_match
+from wgnode.firewall.others.nft_match import Sets
+from wgnode.firewall.others.walk import (
     ACCEPT,
     ANYTHING,
     DROP,

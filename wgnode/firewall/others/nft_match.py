@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wgnode.firewall import questions
-from wgnode.firewall.packet import Packet
-from wgnode.firewall.walk import Answer, Test, guarded, together
+from wgnode.firewall.others import questions
+from wgnode.firewall.others.packet import Packet
+from wgnode.firewall.others.walk import Answer, Test, guarded, together
 
 Sets = Mapping[str, Mapping[str, Any]]
 _NAMES = {"iifname": "iif", "iif": "iif", "oifname": "oif", "oif": "oif"}

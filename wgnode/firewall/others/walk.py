@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from wgnode.firewall.packet import Packet
+from wgnode.firewall.others.packet import Packet
 
 Answer = bool | None
 Test = Callable[[Packet], Answer]

@@ -9,25 +9,26 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from wgnode.dataplane import choose
-from wgnode.dataplane.choose import FAST, PYTHON, Unavailable
+from wgnode.dataplane.choose import FAST, PYTHON, Unavailable, choose
+from wgnode.dataplane.plain import PlainPlane
 from wgnode.protocol import Device
+from wgnode.protocol.plane import Plane
 
-_new: Callable[..., Device] = Device
+_new_plane: Callable[[], Plane] = PlainPlane
 
 
 def new_device(*arguments: object, **options: object) -> Device:
     """See Device."""
-    return _new(*arguments, **options)
+    return Device(*arguments, plane=_new_plane(), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=[PYTHON, FAST], scope="module", autouse=True)
 def plane(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of the data plane whose turn it is. Skips where the compiled one is not built."""
-    global _new
+    global _new_plane
     try:
-        _new = choose(request.param).new_device
+        _new_plane = choose(request.param).new_plane
     except Unavailable as missing:
         pytest.skip(str(missing))
     yield request.param
-    _new = Device
+    _new_plane = PlainPlane

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.node import new_device
 from wgnode.io.uapi import handle
 
@@ -50,7 +51,7 @@ def test_every_transcript(vectors: Path) -> None:
     content = json.loads((vectors / "uapi.json").read_text())
     assert len(content["cases"]) == 52
     for case in content["cases"]:
-        tested = new_device()
+        tested = new_device(PlainPlane())
         assert handle(tested, content["reset"], 0.0) == "errno=0\n\n"
         for step in case["steps"]:
             device, peers, number = parse(handle(tested, step["request"], 0.0))

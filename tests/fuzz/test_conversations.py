@@ -64,7 +64,7 @@ class Conversation(RuleBasedStateMachine):
         self.p.b.clock = Clock()
         for name, node in self.nodes.items():
             node.device._core.tai64n = node.clock.tai64n
-            node.device._under_load = lambda now, name=name: name in self.loaded  # type: ignore[misc]
+            node.device._defence._under_load = lambda now, name=name: name in self.loaded  # type: ignore[misc]
             node.device.set_public_keys(node.peer, self.public_keys(other(name)))
             if psks:
                 node.device.set_preshared_keys(node.peer, [PSK_1])
@@ -284,7 +284,7 @@ class Conversation(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         for node in getattr(self, "nodes", {}).values():
             assert_small(node.device)
-            assert node.device._core.outbox == []
+            assert node.device.plane.datagrams == []
 
     @invariant()
     def each_packet_arrives_once_at_most_and_as_it_was_sent(self) -> None:

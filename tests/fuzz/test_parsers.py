@@ -141,7 +141,7 @@ def test_any_inner_packet_of_a_peer_is_delivered_as_it_says_or_counted(data: byt
     p = pair().connect()
     session = p.a.peer.session
     assert session is not None
-    p.b.receive(session.seal(data), ENDPOINT_A)
+    p.b.receive(session.keys.seal(data), ENDPOINT_A)
     expected = reference(data) if data else None
     allowed = expected is not None and expected[1] in (ip_address(A4).packed, ip_address(A6).packed)
     assert p.b.delivered == ([data[: expected[0]]] if expected is not None and allowed else [])

@@ -13,8 +13,7 @@ from typing import Any
 
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
-from wgnode.dataplane import DataPlane, choose
-from wgnode.dataplane.choose import AUTO
+from wgnode.dataplane.choose import AUTO, Choice, choose
 from wgnode.io import address
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.loop import Loop
@@ -49,7 +48,7 @@ class Gateway:
         self.config: NodeConfig | None = None
         self.loaded: str | None = None
         self.shell: Shell | None = None
-        self.plane: DataPlane | None = None
+        self.plane: Choice | None = None
         self.error: str | None = None
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
@@ -63,12 +62,18 @@ class Gateway:
             secrets = layers.secrets()
             self._prepare_links(self.config)
             self.plane = plane = choose(os.environ.get(DATA_PLANE, AUTO))
-            device = from_config(self.config, secrets, self.loop.now(), tai64n=self.stamps, new=plane.new_device)
+            device = from_config(plane.new_plane(), self.config, secrets, self.loop.now(), tai64n=self.stamps)
             tun = open_tun(self.platform, self.config.interface, self.config.mtu, plane.tun_offloads)
             self.log.info(f"data plane: {plane.name} ({plane.why}); interface: {', '.join(_granted(tun)) or 'plain'}")
             self._configure_tunnel(self.config, tun.name)
             self.shell = Shell(
-                self.loop, device, tun, self.platform, on_gone=_tunnel_gone, log=self.log.warning, mover=plane.mover
+                self.loop,
+                device,
+                tun,
+                self.platform,
+                packet_io=plane.packet_io,
+                on_gone=_tunnel_gone,
+                log=self.log.warning,
             )
         except Exception as error:
             self._fail(error)

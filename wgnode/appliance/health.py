@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from wgnode.io.node import live_digest
 from wgnode.nodeconfig import encode_key
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
@@ -30,7 +31,7 @@ def peer_health(peer: Peer, now: float, wall: float) -> dict[str, Any]:
 def device_health(device: Device, now: float, wall: float) -> dict[str, Any]:
     """`live` is the digest of the configuration that the device has now (nodeconfig.live_digest)."""
     return {
-        "live": device.live_digest(),
+        "live": live_digest(device),
         "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,
         "public_keys": [encode_key(key) for key in device.public_keys],
         "listen_port": device.listen_port,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from wgnode.dataplane import DataPlane, choose
-from wgnode.dataplane.choose import NAMES, Unavailable
-from wgnode.io.node import new_device
+from wgnode.dataplane.choose import NAMES, Choice, Unavailable, choose
+from wgnode.io.node import live_digest, new_device
 from wgnode.io.uapi import handle
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
@@ -22,9 +21,9 @@ def exercise() -> None:
             _exercise(choose(name))
 
 
-def _exercise(plane: DataPlane) -> None:
+def _exercise(choice: Choice) -> None:
     """A handshake and a packet between two devices in memory, and the questions that a host asks."""
-    alice, bob = new_device(new=plane.new_device), new_device(new=plane.new_device)
+    alice, bob = new_device(choice.new_plane()), new_device(choice.new_plane())
     alice.set_private_keys([os.urandom(32)], 0.0)
     bob.set_private_keys([os.urandom(32)], 0.0)
     _meet(alice, bob, B, "10.0.0.2/32")
@@ -40,7 +39,7 @@ def _exercise(plane: DataPlane) -> None:
     if bob.packets_to_deliver() != [packet]:
         raise RuntimeError("two nodes of this image can't talk to each other")
     handle(alice, "get=1\n\n", 2.0)
-    alice.live_digest()
+    live_digest(alice)
 
 
 def _meet(device: Device, other: Device, endpoint: Endpoint, network: str) -> None:

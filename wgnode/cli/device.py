@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import click
 
-from wgnode.dataplane.choose import AUTO, NAMES, DataPlane, Unavailable, choose
+from wgnode.dataplane.choose import AUTO, NAMES, Choice, Unavailable, choose
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.shell import Shell
@@ -106,7 +106,7 @@ def main() -> None:
 class DeviceProcess:
     """Interface, device, sockets and UAPI of one process. Raises OSError or ValueError with nothing left behind."""
 
-    def __init__(self, name: str, mtu: int, plane: DataPlane, log: Callable[[int, str], None]) -> None:
+    def __init__(self, name: str, mtu: int, plane: Choice, log: Callable[[int, str], None]) -> None:
         self.log = log
         with contextlib.ExitStack() as undo:
             platform = Process()
@@ -115,12 +115,12 @@ class DeviceProcess:
             undo.callback(Signals(self.loop, (signal.SIGTERM, signal.SIGINT), self._signalled).close)
             self.shell = Shell(
                 self.loop,
-                new_device(mtu=mtu, new=plane.new_device),
+                new_device(plane.new_plane(), mtu=mtu),
                 open_tun(platform, name, mtu, plane.tun_offloads),
                 platform,
                 on_gone=lambda: self._end("the interface was removed"),
                 log=lambda text: log(ERROR, text),
-                mover=plane.mover,
+                packet_io=plane.packet_io,
             )
             undo.callback(self.shell.close)
             self.listener = UapiListener(

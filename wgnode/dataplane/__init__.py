@@ -1,5 +1,1 @@
 """How packets of established sessions are moved: by plain Python, or by the compiled engine of wgnode-fastpath."""
-
-from wgnode.dataplane.choose import DataPlane, choose
-
-__all__ = ["DataPlane", "choose"]

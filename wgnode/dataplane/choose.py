@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from wgnode.dataplane import offloads
-from wgnode.io.mover import NewMover, PlainMover
-from wgnode.io.node import NewDevice
+from wgnode.dataplane.plain import PlainPlane
+from wgnode.dataplane.plain_io import PlainIO
+from wgnode.io.packet_io import PacketIO
+from wgnode.io.shell import Shell
 from wgnode.io.tun import TunOffloads
-from wgnode.protocol.device import Device
+from wgnode.protocol.plane import Plane
 
 AUTO, PYTHON, FAST = NAMES = ("auto", "python", "fast")
 
@@ -21,17 +23,20 @@ class Unavailable(Exception):
 
 
 @dataclass(frozen=True)
-class DataPlane:
-    """What a node is built from: its device, its mover, and what its TUN asks of the kernel. `why` is for a person."""
+class Choice:
+    """What a node is built from: its plane, who moves its packets, and what its TUN asks of the kernel.
+
+    `why` is for a person.
+    """
 
     name: str
     why: str
-    new_device: NewDevice
-    mover: NewMover
+    new_plane: Callable[[], Plane]
+    packet_io: Callable[[Shell], PacketIO]
     tun_offloads: TunOffloads
 
 
-def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> DataPlane:
+def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> Choice:
     """`wanted` is one of NAMES. Raises Unavailable for FAST where the extension is missing, ValueError for another name
     and for settings that mean nothing (WGNODE_CRYPTO, WGNODE_OFFLOADS)."""
     if wanted not in NAMES:
@@ -45,13 +50,13 @@ def choose(wanted: str = AUTO, environment: Mapping[str, str] = os.environ) -> D
         if wanted == FAST:
             raise Unavailable(f"the compiled data plane is not there ({error}): install wgnode-fastpath") from None
         return _python(f"slower, as the compiled data plane is not there ({error})")
-    from wgnode.dataplane.fast import FastDevice
-    from wgnode.dataplane.mover import FastMover
+    from wgnode.dataplane.fast import FastPlane
+    from wgnode.dataplane.fast_io import FastIO
 
     suite, why = wgnode_fastpath.choose_crypto(environment.get("WGNODE_CRYPTO"))
     tun = TunOffloads(allowed.vnet_header, allowed.tso, allowed.tso, allowed.uso)
-    return DataPlane(FAST, why, partial(FastDevice, suite=suite), partial(FastMover, allowed=allowed), tun)
+    return Choice(FAST, why, partial(FastPlane, suite), partial(FastIO, allowed=allowed), tun)
 
 
-def _python(why: str) -> DataPlane:
-    return DataPlane(PYTHON, why, Device, PlainMover, TunOffloads())
+def _python(why: str) -> Choice:
+    return Choice(PYTHON, why, PlainPlane, PlainIO, TunOffloads())

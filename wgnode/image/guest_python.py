@@ -28,7 +28,7 @@ UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 
 TRACE = """
 import importlib, importlib.util, json, pkgutil, sys
-compiled = ("wgnode.dataplane.fast", "wgnode.dataplane.mover")
+compiled = ("wgnode.dataplane.fast", "wgnode.dataplane.fast_io")
 without = () if importlib.util.find_spec("wgnode_fastpath") else compiled
 for name in json.loads(sys.argv[1]):
     module = importlib.import_module(name)

@@ -10,13 +10,15 @@ from ipaddress import ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from wgnode import nodeconfig
 from wgnode.io.endpoints import parse_endpoint
-from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig
+from wgnode.nodeconfig import LivePeer, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.noise import public_bytes
 from wgnode.protocol.peer import Peer
+from wgnode.protocol.plane import Plane
 
 TAI64_EPOCH = 0x400000000000000A
 """TAI64 label of 1970, with the ten leap seconds of then, as every WireGuard has it."""
@@ -45,25 +47,21 @@ class Tai64n:
         return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds & ~(WHITENING - 1))
 
 
-NewDevice = Callable[..., Device]
-"""Of a data plane: the class Device, or what makes one that is more."""
-
-
-def new_device(*, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None, new: NewDevice = Device) -> Device:
+def new_device(plane: Plane, *, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None) -> Device:
     """An unconfigured device with the machine's randomness and clock."""
-    return new(random=os.urandom, tai64n=tai64n or Tai64n(), mtu=mtu)
+    return Device(plane=plane, random=os.urandom, tai64n=tai64n or Tai64n(), mtu=mtu)
 
 
 def from_config(
+    plane: Plane,
     config: NodeConfig,
     secrets: NodeSecrets,
     now: float,
     *,
     tai64n: Callable[[], bytes] | None = None,
-    new: NewDevice = Device,
 ) -> Device:
     """The device that a gateway boots with, not started. Raises ValueError when keys and configuration differ."""
-    device = new_device(tai64n=tai64n, new=new)
+    device = new_device(plane, tai64n=tai64n)
     device.listen_port = config.listen_port
     reconfigure(device, config, secrets, now)
     return device
@@ -97,6 +95,20 @@ def reconfigure(
         if peers[each.name].persistent_keepalive != each.persistent_keepalive:
             device.set_keepalive(peers[each.name], each.persistent_keepalive, now)
     _route(device, {peers[each.name]: {ip_network(net) for net in each.allowed_ips} for each in config.peers})
+
+
+def live_digest(device: Device) -> str:
+    """wgnode.nodeconfig.live_digest of the device's configuration as it is now."""
+    peers = [
+        LivePeer(
+            peer.public_keys,
+            peer.preshared_keys,
+            tuple(str(network) for network in peer.allowed_ips),
+            peer.persistent_keepalive,
+        )
+        for peer in device.peers
+    ]
+    return nodeconfig.live_digest(device.public_keys, device.listen_port, peers)
 
 
 def _peer(device: Device, wanted: PeerConfig, before: Mapping[bytes, str | None]) -> Peer:

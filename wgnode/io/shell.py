@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from wgnode.io.loop import Loop, Timer
-from wgnode.io.mover import NewMover, PlainMover
 from wgnode.io.paced import Paced
+from wgnode.io.packet_io import PacketIO
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import handle
@@ -40,7 +40,7 @@ class Shell:
         *,
         on_gone: Callable[[], None],
         log: Callable[[str], None] | None = None,
-        mover: NewMover = PlainMover,
+        packet_io: Callable[[Shell], PacketIO],
     ) -> None:
         self.loop, self.device, self.tun, self.platform = loop, device, tun, platform
         self.on_gone, self.log = on_gone, log
@@ -54,7 +54,7 @@ class Shell:
         self._judging_again = 0.0
         self._watch = None if platform.routing is None else platform.routing()
         self._routing = None if self._watch is None else Paced(loop, self._watch.fd, self._routing_changed)
-        self._mover = mover(self)
+        self._packets = packet_io(self)
 
     @property
     def counters(self) -> Counter[str]:
@@ -62,7 +62,7 @@ class Shell:
         total = Counter(self.device.counters)
         total.update({f"tun {kind}": number for kind, number in self.tun.counters.items()})
         total.update({f"udp {kind}": number for kind, number in self._udp_counters.items()})
-        total.update(self._mover.counters)
+        total.update(self._packets.counters)
         return total
 
     def start(self) -> None:
@@ -89,7 +89,7 @@ class Shell:
     def close(self) -> None:
         """Stop for good. The loop stays usable."""
         self.stop()
-        self._mover.close()
+        self._packets.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._routing is not None:
@@ -117,7 +117,7 @@ class Shell:
         refuse_mark(mark, self.platform.sockets)
         if self.udp is not None:
             self.udp.set_fwmark(mark)
-            self._mover.routing_changed()
+            self._packets.routing_changed()
         self.device.fwmark = mark
 
     def flush(self, *, carries_tunnel: bool = False) -> None:
@@ -134,7 +134,7 @@ class Shell:
                 self.tun.write(packet)
         except TunGone:
             self.interface_gone()
-        self._mover.flushed()
+        self._packets.flushed()
         self._judge_sources()
         self._arm()
 
@@ -146,7 +146,7 @@ class Shell:
         self._close_sockets()
         self.udp = fresh
         self.device.listen_port = fresh.port
-        self._mover.sockets_changed()
+        self._packets.sockets_changed()
 
     def _paths(self) -> SourcePaths | None:
         if self._watch is None:
@@ -160,7 +160,7 @@ class Shell:
         if self.udp is None:
             return
         old, self.udp = self.udp, None
-        self._mover.sockets_changed()
+        self._packets.sockets_changed()
         old.close()
 
     def _routing_changed(self) -> float:
@@ -168,7 +168,7 @@ class Shell:
         if self._watch is None or not self._watch.read() or self.udp is None:
             return 0.0
         ahead = self.udp.routing_changed() * ASKING
-        self._mover.routing_changed()
+        self._packets.routing_changed()
         return ahead
 
     def _judge_sources(self) -> None:

@@ -10,14 +10,17 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from wgnode.protocol.constants import KEY_LENGTH, MAX_STAGED_PACKETS, REKEY_TIMEOUT_JITTER_MAX
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop
-from wgnode.protocol.peer import LONG_AGO, Identity, Outstanding, Peer, RemoteStatic
+from wgnode.protocol.padding import pad
+from wgnode.protocol.peer import Outstanding, Peer
 from wgnode.protocol.plane import Plane
+from wgnode.protocol.schedule import Schedule
 from wgnode.protocol.session import Keypair
-from wgnode.protocol.timers import Schedule
+from wgnode.protocol.statics import LONG_AGO, Identity, RemoteStatic
+from wgnode.protocol.timers import Timers
 
 
 class Core:
-    """Owned by one Device; the functions of `handshake` and `transport` work on it."""
+    """Owned by one Device; the functions of `handshake` and `traffic` work on it."""
 
     def __init__(self, random: Callable[[int], bytes], tai64n: Callable[[], bytes], mtu: int, plane: Plane) -> None:
         self.random = random
@@ -27,12 +30,10 @@ class Core:
         self.route_mtus: tuple[int, ...] = ()
         self.identities: list[Identity] = []
         self.statics: dict[bytes, RemoteStatic] = {}
+        self.peers: dict[int, Peer] = {}
         self.indices: dict[int, Keypair | Outstanding] = {}
-        self.routes = plane.routes
-        self.schedule = Schedule()
+        self.schedule: Schedule[Timers] = Schedule()
         self.counters: Counter[str] = Counter()
-        self.outbox: list[tuple[bytes, Endpoint]] = []
-        self.inbox: list[bytes] = []
 
     def jitter(self) -> float:
         """Uniform in 0 .. REKEY_TIMEOUT_JITTER_MAX seconds."""
@@ -48,28 +49,53 @@ class Core:
             if index not in self.indices:
                 return index
 
-    def add_session(self, keypair: Keypair) -> None:
-        """From now on its index leads to it."""
+    def add_session(
+        self,
+        remote: RemoteStatic,
+        identity: Identity,
+        indices: tuple[int, int],
+        keys: tuple[bytes, bytes],
+        now: float,
+        *,
+        is_initiator: bool,
+    ) -> Keypair:
+        """`indices` are local and remote, `keys` those to send and to receive with; from now on the index leads to it.
+
+        What an initiator gets is confirmed: the response was.
+        """
+        held = self.plane.add_session(remote.peer, indices, keys, now, confirmed=is_initiator)
+        keypair = Keypair(remote, identity.public_key, indices[0], held, now, is_initiator=is_initiator)
         self.indices[keypair.local_index] = keypair
-        self.plane.session_added(keypair)
+        return keypair
+
+    def sessions_changed(self, peer: Peer) -> None:
+        """Which of its sessions sends; those it has retired need no confirming any more."""
+        for retired in peer.slots.previous:
+            self.plane.confirm_session(retired.local_index)
+        current = peer.slots.current
+        self.plane.set_current(peer.number, None if current is None else current.keys)
 
     def free(self, gone: list[Keypair]) -> None:
         """Sessions that ended: their indices lead nowhere now."""
         for keypair in gone:
             self.indices.pop(keypair.local_index, None)
-            self.plane.session_removed(keypair)
+            self.plane.remove_session(keypair.local_index)
 
     def move(self, peer: Peer, endpoint: Endpoint | None) -> None:
         """Where the peer is reached from now on."""
         if peer.endpoint != endpoint:
             peer.endpoint = endpoint
-            self.plane.peer_changed(peer)
+            self.plane.set_endpoint(peer.number, endpoint)
 
     def transmit(self, peer: Peer, datagram: bytes) -> None:
         """Queue an authenticated message to a peer whose endpoint is known."""
         assert peer.endpoint is not None
         peer.tx_bytes += len(datagram)
-        self.outbox.append((datagram, peer.endpoint))
+        self.plane.datagrams.append((datagram, peer.endpoint))
+
+    def seal(self, peer: Peer, keypair: Keypair, packet: bytes) -> None:
+        """Queue an inner packet, or a keepalive (empty). Ask `keypair.may_send` before."""
+        self.transmit(peer, keypair.keys.seal(pad(packet, self.mtu, self.route_mtus)))
 
     def stage(self, peer: Peer, packet: bytes) -> None:
         """Keep a packet (empty: a keepalive) until there is a session; the oldest goes first when full."""
@@ -95,7 +121,7 @@ class Core:
     def end_sessions(self, peer: Peer, doomed: list[Keypair]) -> None:
         """Erase these keypairs; a new handshake may start at once."""
         peer.slots.remove(doomed)
-        self.plane.peer_changed(peer)
+        self.sessions_changed(peer)
         self.free(doomed)
         if doomed:
             peer.last_sent_handshake = LONG_AGO

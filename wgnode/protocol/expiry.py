@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wgnode.protocol import handshake, transport
+from wgnode.protocol import handshake, traffic
 from wgnode.protocol.constants import MAX_HANDSHAKE_ATTEMPTS
 from wgnode.protocol.core import Core
 from wgnode.protocol.peer import Peer
@@ -43,7 +43,7 @@ def _new_handshake(core: Core, peer: Peer, now: float) -> None:
 def _keepalive(core: Core, peer: Peer, now: float) -> None:
     """We received data and sent nothing back. More came meanwhile: another one later."""
     another = peer.timers.need_another_keepalive
-    transport.send_keepalive(core, peer, now)
+    traffic.send_keepalive(core, peer, now)
     peer.timers.need_another_keepalive = False
     if another:
         peer.timers.arm_keepalive(now)
@@ -53,7 +53,7 @@ def _persistent(core: Core, peer: Peer, now: float) -> None:
     """Keeps a NAT's mapping alive; armed first, since what is sent may be nothing (no endpoint yet)."""
     if peer.timers.persistent_keepalive:
         peer.timers.arm_persistent(now + peer.timers.persistent_keepalive)
-        transport.send_keepalive(core, peer, now)
+        traffic.send_keepalive(core, peer, now)
 
 
 def _forget_source(core: Core, peer: Peer) -> None:

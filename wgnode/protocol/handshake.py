@@ -20,7 +20,8 @@ from wgnode.protocol.noise import (
     write_initiation,
     write_response,
 )
-from wgnode.protocol.peer import Identity, Outstanding, Peer, RemoteStatic
+from wgnode.protocol.peer import Outstanding, Peer
+from wgnode.protocol.statics import Identity, RemoteStatic
 
 _MIN_INTERVAL = 1 / INITIATIONS_PER_SECOND
 
@@ -82,23 +83,21 @@ def receive_initiation(core: Core, identity: Identity, data: bytes, source: Endp
         raise ProtocolError(Drop.INITIATION_FLOOD)
     remote.latest_timestamp = timestamp
     remote.last_initiation = now
-    _authenticated(core, remote.peer, data, source, now)
+    _authenticated(core, core.peers[remote.peer], data, source, now)
     _send_response(core, identity, remote, state, message, now)
 
 
 def _send_response(
     core: Core, identity: Identity, remote: RemoteStatic, state: SymmetricState, initiation: Initiation, now: float
 ) -> None:
-    peer = remote.peer
+    peer = core.peers[remote.peer]
     psk = peer.preshared_keys[0] if peer.preshared_keys else NO_PSK
     ephemeral, empty = write_response(state, core.new_ephemeral(), initiation.ephemeral, remote.public_key, psk)
     receive_key, send_key = state.split()
     state.wipe()
     indices = (core.new_index(), initiation.sender)
-    keypair = core.plane.keypair(remote, identity.public_key, indices, (send_key, receive_key), now, is_initiator=False)
-    gone = peer.slots.add_as_responder(keypair)
-    core.add_session(keypair)
-    core.free(gone)
+    keypair = core.add_session(remote, identity, indices, (send_key, receive_key), now, is_initiator=False)
+    core.free(peer.slots.add_as_responder(keypair))
     peer.timers.session_derived(now)
     body = Response(keypair.local_index, initiation.sender, ephemeral, empty).pack()
     core.transmit(peer, remote.cookies.add_macs(body, now))
@@ -112,19 +111,16 @@ def receive_response(core: Core, data: bytes, source: Endpoint, now: float) -> P
     outstanding = core.indices.get(message.receiver)
     if not isinstance(outstanding, Outstanding):
         raise ProtocolError(Drop.UNKNOWN_INDEX)
-    peer = outstanding.remote.peer
+    peer = core.peers[outstanding.remote.peer]
     state = read_response(outstanding.state, peer.preshared_keys, message.ephemeral, message.empty)
     indices = (outstanding.local_index, message.sender)
-    keypair = core.plane.keypair(
-        outstanding.remote, outstanding.identity.public_key, indices, state.split(), now, is_initiator=True
-    )
+    keypair = core.add_session(outstanding.remote, outstanding.identity, indices, state.split(), now, is_initiator=True)
     state.wipe()
     outstanding.state.symmetric.wipe()
     peer.outstanding = None
     gone = peer.slots.add_as_initiator(keypair) + peer.slots.outlived(now)
-    core.add_session(keypair)
     core.free(gone)
-    core.plane.peer_changed(peer)
+    core.sessions_changed(peer)
     _authenticated(core, peer, data, source, now)
     peer.timers.session_derived(now)
     complete(peer, now)

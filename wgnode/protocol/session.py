@@ -1,11 +1,6 @@
-"""Transport sessions (wp 5.4.6): a keypair seals and opens, the slots say which one is used for what."""
+"""Sessions (wp 5.4.5, 6.1, 6.2): whose they are and how long they are good, and which one is used for what."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from wgnode.protocol.constants import (
     PREVIOUS_KEYPAIRS,
@@ -14,85 +9,48 @@ from wgnode.protocol.constants import (
     REKEY_AFTER_MESSAGES,
     REKEY_AFTER_TIME,
 )
-from wgnode.protocol.crypto import NONCE
 from wgnode.protocol.errors import Drop, ProtocolError
-from wgnode.protocol.messages import TRANSPORT, TRANSPORT_HEADER, TRANSPORT_HEADER_LENGTH
-from wgnode.protocol.replay import ReplayFilter
-from wgnode.protocol.wipe import wipe
-
-if TYPE_CHECKING:
-    from wgnode.protocol.peer import RemoteStatic
-
-_pack_header = TRANSPORT_HEADER.pack
-_pack_nonce = NONCE.pack
+from wgnode.protocol.plane import SessionKeys
+from wgnode.protocol.statics import RemoteStatic
 
 
 class Keypair:
-    """One session's keys, both directions. The raw keys are not kept beside the cipher objects."""
+    """One session of a device with a peer: who the two are, how old it is, and its keys, which the plane holds."""
 
-    __slots__ = (
-        "_opener",
-        "_replay",
-        "_sealer",
-        "created",
-        "identity_key",
-        "is_initiator",
-        "local_index",
-        "remote",
-        "remote_index",
-        "send_counter",
-    )
+    __slots__ = ("created", "identity_key", "is_initiator", "keys", "local_index", "remote")
 
     def __init__(
         self,
         remote: RemoteStatic,
         identity_key: bytes,
-        indices: tuple[int, int],
-        keys: tuple[bytes, bytes],
+        local_index: int,
+        keys: SessionKeys,
         now: float,
         *,
         is_initiator: bool,
     ) -> None:
-        """`indices` are local and remote, `keys` those to send and to receive with, which are wiped."""
         self.remote = remote
         self.identity_key = identity_key
-        self.local_index, self.remote_index = indices
-        self._sealer = ChaCha20Poly1305(keys[0])
-        self._opener = ChaCha20Poly1305(keys[1])
-        wipe(*keys)
+        self.local_index = local_index
+        self.keys = keys
         self.created = now
         self.is_initiator = is_initiator
-        self.send_counter = 0
-        self._replay = ReplayFilter()
 
     def may_send(self, now: float) -> bool:
         """Neither REJECT_AFTER_TIME nor REJECT_AFTER_MESSAGES is reached."""
-        return now - self.created < REJECT_AFTER_TIME and self.send_counter < REJECT_AFTER_MESSAGES
+        return now - self.created < REJECT_AFTER_TIME and self.keys.send_counter < REJECT_AFTER_MESSAGES
 
     def wants_renewal(self, now: float) -> bool:
         """After sending: the initiator by age, either role by the number of messages (wp 6.2)."""
-        if self.send_counter > REKEY_AFTER_MESSAGES:
+        if self.keys.send_counter > REKEY_AFTER_MESSAGES:
             return True
         return self.is_initiator and now - self.created >= REKEY_AFTER_TIME
-
-    def seal(self, padded: bytes) -> bytes:
-        """A whole transport message. Ask `may_send` first."""
-        counter = self.send_counter
-        self.send_counter = counter + 1
-        sealed = self._sealer.encrypt(_pack_nonce(0, counter), padded, None)
-        return _pack_header(TRANSPORT, self.remote_index, counter) + sealed
 
     def open(self, message: bytes, counter: int, now: float) -> bytes:
         """The padded inner packet of an authentic message that is not a replay. Raises ProtocolError."""
         if now - self.created >= REJECT_AFTER_TIME or counter >= REJECT_AFTER_MESSAGES:
             raise ProtocolError(Drop.EXPIRED)
-        try:
-            padded = self._opener.decrypt(_pack_nonce(0, counter), message[TRANSPORT_HEADER_LENGTH:], None)
-        except InvalidTag:
-            raise ProtocolError(Drop.BAD_TRANSPORT) from None
-        if not self._replay.accept(counter):
-            raise ProtocolError(Drop.REPLAYED)
-        return padded
+        return self.keys.open(message, counter)
 
 
 class KeypairSlots:

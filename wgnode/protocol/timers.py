@@ -1,14 +1,11 @@
-"""A peer's timers (wp 6), named by event as in the other implementations, and the one schedule of all peers.
+"""A peer's timers (wp 6), named by event as in the other implementations.
 
 Deadlines are seconds of the shell's clock, NEVER when disarmed. A timer is due when its deadline is not after `now`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from heapq import heapify, heappop, heappush
-from itertools import count
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from wgnode.protocol.constants import (
     KEEPALIVE_TIMEOUT,
@@ -16,12 +13,9 @@ from wgnode.protocol.constants import (
     REKEY_TIMEOUT,
     ZERO_KEYS_AFTER,
 )
+from wgnode.protocol.plane import Activity
+from wgnode.protocol.schedule import NEVER, Schedule
 
-if TYPE_CHECKING:
-    from wgnode.protocol.peer import Peer
-    from wgnode.protocol.plane import Activity
-
-NEVER = float("inf")
 NEVER_YET = float("-inf")
 
 ZERO_KEYS = "zero_keys_at"
@@ -30,66 +24,8 @@ NEW_HANDSHAKE = "new_handshake_at"
 KEEPALIVE = "keepalive_at"
 PERSISTENT = "persistent_at"
 
-HEAP_SLACK = 64
-"""Entries that the schedule's heap may hold beyond twice those of use, before it is tidied up."""
-
 _IN_ORDER = (ZERO_KEYS, RETRANSMIT, NEW_HANDSHAKE, KEEPALIVE, PERSISTENT)
 """Keys are erased before anything else that is due could use them."""
-
-
-class Schedule:
-    """When to look at which peer next: a heap with an entry for each peer that has a deadline.
-
-    Disarming and postponing, which every packet does, leave the heap alone: an entry that comes up early is put
-    back at its peer's real deadline. What became stale is cleared away before it makes up more than half of the
-    heap: a peer that answers each packet by a keepalive would else leave an entry for each behind, for minutes.
-    """
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timers]] = []
-        self._ties = count()
-        self._limit = HEAP_SLACK
-
-    def __len__(self) -> int:
-        """Entries, stale ones included."""
-        return len(self._heap)
-
-    def add(self, timers: Timers, deadline: float) -> None:
-        """An earlier entry than the peer had; the later one becomes stale."""
-        timers.scheduled = deadline
-        heappush(self._heap, (deadline, next(self._ties), timers))
-        if len(self._heap) > self._limit:
-            self._tidy()
-
-    def due(self, now: float) -> Iterator[Timers]:
-        """Take out all that is due; what gets due meanwhile waits for the next call."""
-        due = []
-        while self._heap and self._heap[0][0] <= now:
-            deadline, _, timers = heappop(self._heap)
-            if deadline == timers.scheduled:
-                timers.scheduled = NEVER
-                due.append(timers)
-        for timers in due:
-            yield timers
-            timers.reschedule()
-
-    def next_deadline(self) -> float | None:
-        """Not after any peer's deadline, or None when nothing is armed."""
-        while self._heap:
-            deadline, _, timers = self._heap[0]
-            if deadline == timers.scheduled and timers.earliest() <= deadline:
-                return deadline
-            heappop(self._heap)
-            if deadline == timers.scheduled:
-                timers.scheduled = NEVER
-                timers.reschedule()
-        return None
-
-    def _tidy(self) -> None:
-        """Keep one entry for each peer that has a deadline; costs a constant for each entry added since."""
-        self._heap = list({entry[2]: entry for entry in self._heap if entry[0] == entry[2].scheduled}.values())
-        heapify(self._heap)
-        self._limit = 2 * len(self._heap) + HEAP_SLACK
 
 
 class Timers:
@@ -112,8 +48,8 @@ class Timers:
         "zero_keys_at",
     )
 
-    def __init__(self, peer: Peer, schedule: Schedule, jitter: Callable[[], float]) -> None:
-        """`jitter()` gives 0 .. REKEY_TIMEOUT_JITTER_MAX seconds."""
+    def __init__(self, peer: int, schedule: Schedule[Timers], jitter: Callable[[], float]) -> None:
+        """Of the peer with this number. `jitter()` gives 0 .. REKEY_TIMEOUT_JITTER_MAX seconds."""
         self.peer = peer
         self._schedule = schedule
         self._random_jitter = jitter

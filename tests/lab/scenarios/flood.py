@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tests.lab.interop import Namespace
 from tests.lab.scenarios.world import PORT, Device, World
+from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.node import Tai64n, new_device
 from wgnode.protocol.endpoint import Endpoint
 
@@ -57,7 +58,7 @@ def write_messages(path: Path, target: Device) -> None:
 
 
 def _initiation(public: bytes) -> bytes:
-    device = new_device(tai64n=Tai64n())
+    device = new_device(PlainPlane(), tai64n=Tai64n())
     device.set_private_keys([os.urandom(32)], 0.0)
     peer = device.add_peer([public])
     device.set_endpoint(peer, Endpoint(TARGET, PORT))

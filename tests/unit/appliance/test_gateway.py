@@ -9,8 +9,9 @@ from wgnode.appliance import warmup
 from wgnode.appliance.gateway import EIO_REPLY, Gateway
 from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
+from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.loop import Loop
-from wgnode.io.node import TAI64_EPOCH, new_device
+from wgnode.io.node import TAI64_EPOCH, live_digest, new_device
 from wgnode.nodeconfig import LinkConfig, NodeConfig, encode_key
 from wgnode.protocol.endpoint import Endpoint
 
@@ -44,7 +45,7 @@ def test_without_a_configuration_the_gateway_says_why_and_answers_on(tmp_path: P
 
 
 def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
-    device = new_device()
+    device = new_device(PlainPlane())
     device.set_private_keys([bytes(range(32))], 0.0)
     peer = device.add_peer([bytes(range(1, 33))], "cabin")
     device.set_preshared_keys(peer, [b"p" * 32])
@@ -69,7 +70,7 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
             "persistent_keepalive": 25,
         }
     ]
-    assert health["live"] == device.live_digest()
+    assert health["live"] == live_digest(device)
     assert "cHBwcHBw" not in str(health)
 
 
@@ -87,7 +88,7 @@ class FakeShell:
     """A shell whose node runs."""
 
     def __init__(self) -> None:
-        self.device = new_device()
+        self.device = new_device(PlainPlane())
         self.device.set_private_keys([bytes(range(32))], 0.0)
         self.device.start(0.0)
         self.flushed = 0

@@ -62,7 +62,7 @@ ANSWER = [("send", "b", inner_packet("b", "a", 1, 300)), ("deliver",)]
 
 
 def compare(script: list[tuple]) -> None:
-    plain, compiled = (World(choose(name).new_device) for name in (PYTHON, FAST))
+    plain, compiled = (World(choose(name).new_plane) for name in (PYTHON, FAST))
     play(plain, script)
     play(compiled, script)
     for expected, found in zip(plain.log, compiled.log, strict=True):

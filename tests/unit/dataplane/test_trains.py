@@ -8,13 +8,13 @@ import pytest
 
 from tests.unit.dataplane.worlds import HOMES, World, inner_packet
 from wgnode.dataplane.choose import FAST, PYTHON, choose
-from wgnode.dataplane.fast import FastDevice, to_place
+from wgnode.dataplane.fast import FastPlane, to_place
 
 FROM = HOMES["a"]._replace(source=HOMES["b"].address)
 
 
 def connected(plane: str) -> World:
-    world = World(choose(plane).new_device)
+    world = World(choose(plane).new_plane)
     world.send("a", inner_packet("a", "b", 0, 5))
     world.deliver()
     world.send("b", inner_packet("b", "a", 0, 5))
@@ -46,7 +46,7 @@ def test_a_train_does_what_its_messages_do_one_by_one(seed: int) -> None:
     for data in train:
         plain.nodes["b"].device.receive_datagram(data, FROM, plain.clock.now)
     device = compiled.nodes["b"].device
-    assert isinstance(device, FastDevice)
+    assert isinstance(device.plane, FastPlane)
     device.plane.sync()
     now = compiled.clock.now
     packets = device.plane.engine.receive(b"".join(train), to_place(FROM), now, segment=len(train[0]))
@@ -62,7 +62,7 @@ def test_a_train_does_what_its_messages_do_one_by_one(seed: int) -> None:
 def test_a_train_longer_than_any_batch() -> None:
     compiled = connected(FAST)
     device = compiled.nodes["b"].device
-    assert isinstance(device, FastDevice)
+    assert isinstance(device.plane, FastPlane)
     train = messages(compiled, [0] * 1500)
     packets = device.plane.engine.receive(b"".join(train), to_place(FROM), 0.0, segment=len(train[0]))
     assert len(packets) == 1500

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.unit.protocol.pairs import Clock, packet
 from wgnode.protocol import Device, Endpoint
+from wgnode.protocol.plane import Plane
 
 NAMES = "abc"
 ADDRESSES = {"a": ("10.0.0.1", "fd00::1"), "b": ("10.0.0.2", "fd00::2"), "c": ("10.0.0.3", "fd00::3")}
@@ -29,9 +30,9 @@ class Node:
 class World:
     """`log` has all that could be seen from outside: every datagram with where it went, every packet delivered."""
 
-    def __init__(self, new_device: Callable[..., Device]) -> None:
+    def __init__(self, new_plane: Callable[[], Plane]) -> None:
         self.clock = Clock()
-        self.nodes = {name: self._node(name, number, new_device) for number, name in enumerate(NAMES, 1)}
+        self.nodes = {name: self._node(name, number, new_plane) for number, name in enumerate(NAMES, 1)}
         for name, node in self.nodes.items():
             for other in NAMES.replace(name, ""):
                 self._introduce(node.device, other)
@@ -39,9 +40,10 @@ class World:
         self.flying: list[tuple[bytes, str, Endpoint]] = []
         self.log: list[Any] = []
 
-    def _node(self, name: str, number: int, new_device: Callable[..., Device]) -> Node:
+    def _node(self, name: str, number: int, new_plane: Callable[[], Plane]) -> Node:
         key = bytes([0x40 + number]) * 32
-        device = new_device((key,), random=random.Random(number).randbytes, tai64n=self.clock.tai64n)
+        randomness = random.Random(number).randbytes
+        device = Device((key,), plane=new_plane(), random=randomness, tai64n=self.clock.tai64n)
         return Node(name, device, HOMES[name])
 
     def _introduce(self, device: Device, other: str) -> None:

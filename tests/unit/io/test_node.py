@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_B, KEY_A, packet, pair
-from wgnode.io.node import TAI64_EPOCH, Tai64n, from_config, literal_endpoint, reconfigure
+from wgnode.dataplane.plain import PlainPlane
+from wgnode.io.node import TAI64_EPOCH, Tai64n, from_config, literal_endpoint, live_digest, reconfigure
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.messages import INITIATION
@@ -41,8 +42,8 @@ SECRETS = NodeSecrets((OWN, NEXT), {CABIN.public_keys[0]: (b"\4" * 32, b"\5" * 3
 
 
 def test_a_device_is_what_its_configuration_says() -> None:
-    device = from_config(CONFIG, SECRETS, 0.0)
-    assert device.live_digest() == expected_live_digest(CONFIG, SECRETS)
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
+    assert live_digest(device) == expected_live_digest(CONFIG, SECRETS)
     cabin = device.peer(b"\2" * 32)
     assert cabin is not None
     assert (device.mtu, device.listen_port, device.running) == (1300, 51820, False)
@@ -53,7 +54,7 @@ def test_a_device_is_what_its_configuration_says() -> None:
 
 
 def test_an_endpoint_with_a_name_waits_for_the_host_to_resolve_it() -> None:
-    harbour = from_config(CONFIG, SECRETS, 0.0).peer(NAMED.public_keys[0])
+    harbour = from_config(PlainPlane(), CONFIG, SECRETS, 0.0).peer(NAMED.public_keys[0])
     assert harbour is not None
     assert harbour.endpoint is None
     assert literal_endpoint(None) is None
@@ -62,7 +63,7 @@ def test_an_endpoint_with_a_name_waits_for_the_host_to_resolve_it() -> None:
 
 def test_secrets_of_another_node_are_refused() -> None:
     with pytest.raises(ValueError, match="do not belong") as error:
-        from_config(CONFIG, NodeSecrets((NEXT, OWN)), 0.0)
+        from_config(PlainPlane(), CONFIG, NodeSecrets((NEXT, OWN)), 0.0)
     assert OWN.hex() not in str(error.value)
 
 
@@ -116,38 +117,38 @@ def test_a_change_leaves_alone_what_stays() -> None:
 
 
 def test_another_configured_endpoint_replaces_where_the_peer_was() -> None:
-    device = from_config(CONFIG, SECRETS, 0.0)
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
     moved = replace(CONFIG, peers=(replace(CABIN, endpoint="203.0.113.9:51820"), NAMED))
     reconfigure(device, moved, SECRETS, 1.0, former=CONFIG)
     assert device.peers[0].endpoint == Endpoint("203.0.113.9", 51820)
 
 
 def test_a_network_moves_from_peer_to_peer_in_either_order() -> None:
-    device = from_config(CONFIG, SECRETS, 0.0)
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
     swapped = (replace(CABIN, allowed_ips=NAMED.allowed_ips), replace(NAMED, allowed_ips=CABIN.allowed_ips))
     for peers in (swapped, (CABIN, NAMED), (swapped[1], swapped[0])):
         config = replace(CONFIG, peers=peers)
         reconfigure(device, config, SECRETS, 1.0, former=CONFIG)
-        assert device.live_digest() == expected_live_digest(config, SECRETS)
+        assert live_digest(device) == expected_live_digest(config, SECRETS)
 
 
 def test_what_was_set_by_hand_is_put_right() -> None:
-    device = from_config(CONFIG, SECRETS, 0.0)
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
     stranger = device.add_peer([b"\7" * 32])
     device.replace_allowed_ips(stranger, ["10.2.0.0/24"])
     device.set_preshared_keys(device.peers[0], [b"\6" * 32])
     device.set_keepalive(device.peers[0], 0, 1.0)
     device.set_private_keys([b"\6" * 32], 1.0)
-    assert device.live_digest() != expected_live_digest(CONFIG, SECRETS)
+    assert live_digest(device) != expected_live_digest(CONFIG, SECRETS)
     reconfigure(device, CONFIG, SECRETS, 2.0, former=CONFIG)
-    assert device.live_digest() == expected_live_digest(CONFIG, SECRETS)
+    assert live_digest(device) == expected_live_digest(CONFIG, SECRETS)
 
 
 def test_secrets_of_another_node_change_nothing() -> None:
-    device = from_config(CONFIG, SECRETS, 0.0)
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
     with pytest.raises(ValueError, match="do not belong"):
         reconfigure(device, replace(CONFIG, peers=()), NodeSecrets((NEXT, OWN)), 1.0)
-    assert device.live_digest() == expected_live_digest(CONFIG, SECRETS)
+    assert live_digest(device) == expected_live_digest(CONFIG, SECRETS)
 
 
 NETWORKS = st.sampled_from(["10.2.0.0/24", "10.2.0.0/16", "10.3.0.0/24", "fd00:1::/64", "fd00::/16", "192.0.2.1/32"])
@@ -178,14 +179,14 @@ def a_configuration(peers: dict[int, tuple[tuple[str, ...], str | None, int]]) -
 @given(PEERS, PEERS)
 def test_any_configuration_can_follow_any_other(before: object, after: object) -> None:
     (old, old_secrets), (new, new_secrets) = a_configuration(before), a_configuration(after)  # type: ignore[arg-type]
-    device = from_config(old, old_secrets, 0.0)
+    device = from_config(PlainPlane(), old, old_secrets, 0.0)
     reconfigure(device, new, new_secrets, 1.0, former=old)
-    assert device.live_digest() == expected_live_digest(new, new_secrets)
+    assert live_digest(device) == expected_live_digest(new, new_secrets)
     assert {peer.name for peer in device.peers} == {peer.name for peer in new.peers}
 
 
 def test_padding_keeps_to_the_smaller_mtu_of_a_site_also_after_a_change() -> None:
-    device = from_config(CONFIG, SECRETS, 0.0)
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
     assert (device.mtu, device.route_mtus) == (CONFIG.mtu, ())
     smaller = replace(CONFIG, mtu=1400, peers=tuple(replace(peer, mtu=1300) for peer in CONFIG.peers))
     reconfigure(device, smaller, SECRETS, 0.0, former=CONFIG)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fake_platform import FakePlatform
+from wgnode.dataplane.plain import PlainPlane
+from wgnode.dataplane.plain_io import PlainIO
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.paced import REST
@@ -74,13 +76,14 @@ class Pair:
         self.shells[1].uapi(f"set=1\npublic_key={public}\nendpoint=127.0.0.1:{self.port(2)}\n\n")
 
     def _shell(self, number: int) -> Shell:
-        device = new_device()
+        device = new_device(PlainPlane())
         device.set_private_keys([KEYS[number]], 0.0)
         return Shell(
             self.loop,
             device,
             self.tuns[number],
             self.platform,
+            packet_io=PlainIO,
             on_gone=lambda: self.gone.append(number),
             log=self.said.append,
         )

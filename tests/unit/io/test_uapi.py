@@ -6,6 +6,7 @@ import errno
 
 import pytest
 
+from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.node import new_device
 from wgnode.io.uapi import handle
 from wgnode.protocol.device import Device
@@ -24,7 +25,7 @@ def answer(device: Device, now: float = 0.0, wall: float = 0.0) -> list[str]:
 
 @pytest.fixture
 def device() -> Device:
-    return new_device()
+    return new_device(PlainPlane())
 
 
 def test_a_new_device_has_nothing_to_tell(device: Device) -> None:

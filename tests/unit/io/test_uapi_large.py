@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.uapi import LONGEST_REASON, handle
@@ -38,7 +39,7 @@ class Served:
     """A listener over a device, as `wgnode device` and the shell put them together."""
 
     def __init__(self, directory: Path) -> None:
-        self.loop, self.device, self.log = Loop(), new_device(), list[str]()
+        self.loop, self.device, self.log = Loop(), new_device(PlainPlane()), list[str]()
         self.listener = UapiListener(
             self.loop, "wg0", lambda text, reply: reply(handle(self.device, text, 0.0, log=self.log.append)),
             directory=directory,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_A, ENDPOINT_B, KEY_C, Node, Pair, packet, pair
 from wgnode.protocol import Device, Endpoint, noise
-from wgnode.protocol import timers as timers_module
+from wgnode.protocol import schedule as schedule_module
 from wgnode.protocol.constants import (
     HANDSHAKE_QUEUE,
     KEEPALIVE_TIMEOUT,
@@ -24,7 +24,8 @@ from wgnode.protocol.cookie import CookieGenerator
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, CookieReply
 from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, MAX_SOURCES, Budget
-from wgnode.protocol.timers import HEAP_SLACK, NEVER, Schedule, Timers
+from wgnode.protocol.schedule import HEAP_SLACK, NEVER, Schedule
+from wgnode.protocol.timers import Timers
 
 INDICES_OF_A_PEER = PREVIOUS_KEYPAIRS + 3
 """Previous sessions, current, next, and an outstanding initiation."""
@@ -134,7 +135,7 @@ def assert_small(device: Device) -> None:
     """Every table that outside bytes can fill is within its bound."""
     core = device._core
     assert len(core.indices) <= INDICES_OF_A_PEER * len(device.peers)
-    assert len(device._limiter) <= MAX_SOURCES
+    assert len(device._defence._limiter) <= MAX_SOURCES
     assert len(core.schedule) <= 2 * len(device.peers) + HEAP_SLACK + 1
     assert set(core.counters) <= set(Drop)
     assert all(len(peer.staged) <= MAX_STAGED_PACKETS for peer in device.peers)
@@ -160,7 +161,7 @@ def test_a_peer_that_answers_each_packet_by_a_keepalive_fills_no_heap() -> None:
         p.a.send(packet(A4, B4))
         p.a.take()
         p.a.device.next_deadline()
-        p.a.receive(session.seal(b""), ENDPOINT_B)
+        p.a.receive(session.keys.seal(b""), ENDPOINT_B)
         p.a.device.next_deadline()
     assert_small(p.a.device)
 
@@ -184,8 +185,8 @@ class Deadlines:
     """Timers that nobody acts on."""
 
     def __init__(self, number: int) -> None:
-        self.schedule = Schedule()
-        self.all = [Timers(None, self.schedule, lambda: 0.0) for _ in range(number)]  # type: ignore[arg-type]
+        self.schedule: Schedule[Timers] = Schedule()
+        self.all = [Timers(each, self.schedule, lambda: 0.0) for each in range(number)]
 
     def earliest(self) -> float:
         return min(timers.earliest() for timers in self.all)
@@ -198,7 +199,7 @@ changes = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("kpxndr"), st.in
 def little_slack() -> Iterator[None]:
     """Tidy up all the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timers_module, "HEAP_SLACK", 2)
+        patch.setattr(schedule_module, "HEAP_SLACK", 2)
         yield
 
 
@@ -234,7 +235,7 @@ def test_tidying_keeps_one_entry_for_each_peer_and_costs_a_constant_for_each_add
     tested, looked_at = Deadlines(500), 0
     tidy = Schedule._tidy
 
-    def counted(schedule: Schedule) -> None:
+    def counted(schedule: Schedule[Timers]) -> None:
         nonlocal looked_at
         looked_at += len(schedule)
         tidy(schedule)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_A, ENDPOINT_B, KEY_B, KEY_C, KEY_D, Pair, packet, pair
-from wgnode.protocol import Device, Endpoint, noise, peer
+from wgnode.dataplane.plain import PlainPlane
+from wgnode.protocol import Device, Endpoint, noise, statics
 from wgnode.protocol.constants import REJECT_AFTER_TIME
 from wgnode.protocol.cookie import CookieGenerator
 from wgnode.protocol.errors import Drop
@@ -31,7 +32,7 @@ def dhs(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         return number
 
     monkeypatch.setattr(noise, "dh", counted)
-    monkeypatch.setattr(peer, "dh", counted)
+    monkeypatch.setattr(statics, "dh", counted)
     return since
 
 
@@ -138,7 +139,7 @@ def keepalive(p: Pair) -> bytes:
 def sealed(p: Pair, inner: bytes) -> bytes:
     session = p.a.peer.session
     assert session is not None
-    return session.seal(inner)
+    return session.keys.seal(inner)
 
 
 def fresh_initiation(p: Pair) -> bytes:
@@ -172,7 +173,7 @@ def test_a_response_roams() -> None:
 
 
 def cookie_reply(p: Pair) -> bytes:
-    p.b.device._under_load = lambda now: True
+    p.b.device._defence._under_load = lambda now: True
     p.b.receive(initiation(p), ENDPOINT_A)
     return p.b.take()[0]
 
@@ -211,7 +212,7 @@ def a_strangers(p: Pair) -> bytes:
 
 
 def public(key: bytes) -> bytes:
-    return Device([key], random=bytes, tai64n=lambda: bytes(12)).public_keys[0]
+    return Device([key], plane=PlainPlane(), random=bytes, tai64n=lambda: bytes(12)).public_keys[0]
 
 
 @pytest.mark.parametrize(

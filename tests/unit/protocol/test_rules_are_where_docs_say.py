@@ -22,7 +22,8 @@ TWINS = [row[table[0].index(TWIN)] for table in TABLES if TWIN in table[0] for r
 
 def resolve(dotted: str) -> object:
     module, *path = dotted.split(".")
-    found: object = importlib.import_module(f"wgnode.protocol.{module}")
+    package = "dataplane" if module == "plain" else "protocol"
+    found: object = importlib.import_module(f"wgnode.{package}.{module}")
     for part in path:
         found = getattr(found, part)
     return found

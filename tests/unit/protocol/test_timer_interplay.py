@@ -245,7 +245,7 @@ def test_keys_that_are_due_to_be_erased_open_and_seal_nothing_more() -> None:
     p.jump(ZERO_KEYS_AFTER)
     p.a.device.handle_timer(p.now)
     assert [data[0] for data in p.a.take()] == [INITIATION]
-    p.a.receive(sealed.seal(packet(B4, A4)), ENDPOINT_B)
+    p.a.receive(sealed.keys.seal(packet(B4, A4)), ENDPOINT_B)
     assert p.a.device.counters == {Drop.UNKNOWN_INDEX: 1}
 
 

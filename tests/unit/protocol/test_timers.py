@@ -189,7 +189,7 @@ def test_a_responder_does_not_renew_at_the_last_minute() -> None:
     p.jump(LAST_MINUTE_REKEY + EPSILON)
     keypair = p.a.peer.session
     assert keypair is not None
-    p.b.receive(keypair.seal(packet(A4, B4)), ENDPOINT_A)
+    p.b.receive(keypair.keys.seal(packet(A4, B4)), ENDPOINT_A)
     assert p.b.take() == []
 
 

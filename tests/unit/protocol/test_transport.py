@@ -13,7 +13,7 @@ from wgnode.protocol import Endpoint
 from wgnode.protocol.constants import REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES
 from wgnode.protocol.errors import Drop
 from wgnode.protocol.messages import INITIATION, TRANSPORT, TRANSPORT_HEADER
-from wgnode.protocol.transport import pad
+from wgnode.protocol.padding import pad
 
 ELSEWHERE = Endpoint("203.0.113.9", 9)
 
@@ -76,7 +76,7 @@ def test_packets_of_peers_that_do_not_pad_are_accepted() -> None:
     p = pair().connect()
     keypair = p.a.peer.session
     assert keypair is not None
-    p.b.receive(keypair.seal(packet(A4, B4, b"odd")), ENDPOINT_A)
+    p.b.receive(keypair.keys.seal(packet(A4, B4, b"odd")), ENDPOINT_A)
     assert p.b.delivered == [packet(A4, B4, b"odd")]
 
 
@@ -154,7 +154,7 @@ def test_roaming_between_families_and_back() -> None:
 def sealed_by_a(p: Pair, inner: bytes) -> None:
     keypair = p.a.peer.session
     assert keypair is not None
-    p.b.receive(keypair.seal(inner), ENDPOINT_A)
+    p.b.receive(keypair.keys.seal(inner), ENDPOINT_A)
 
 
 @pytest.mark.parametrize(
@@ -235,11 +235,11 @@ def test_a_session_neither_sends_nor_receives_at_the_last_counter() -> None:
     p = pair().connect()
     keypair = p.a.peer.session
     assert keypair is not None
-    keypair.send_counter = REJECT_AFTER_MESSAGES - 1
+    keypair.keys.send_counter = REJECT_AFTER_MESSAGES - 1
     p.a_to_b(b"last")
     assert p.b.delivered == [packet(A4, B4, b"last")]
-    assert keypair.send_counter == REJECT_AFTER_MESSAGES
-    beyond = TRANSPORT_HEADER.pack(TRANSPORT, keypair.remote_index, REJECT_AFTER_MESSAGES) + bytes(32)
+    assert keypair.keys.send_counter == REJECT_AFTER_MESSAGES
+    beyond = TRANSPORT_HEADER.pack(TRANSPORT, p.b.peer.slots.all()[0].local_index, REJECT_AFTER_MESSAGES) + bytes(32)
     p.b.receive(beyond, ENDPOINT_A)
     assert p.b.device.counters == {Drop.EXPIRED: 1}
     p.jump(5)
@@ -252,7 +252,7 @@ def test_a_session_is_renewed_after_many_messages_by_either_role() -> None:
     for sender in ("a", "b"):
         p = pair().connect()
         node = getattr(p, sender)
-        node.peer.session.send_counter = REKEY_AFTER_MESSAGES - 1
+        node.peer.session.keys.send_counter = REKEY_AFTER_MESSAGES - 1
         p.jump(5)
         send = p.a_to_b if sender == "a" else p.b_to_a
         send()

@@ -24,7 +24,7 @@ def loaded(*names: str) -> Pair:
     """A pair of which the named nodes are under load, from their first message on."""
     p = pair()
     for name in names:
-        getattr(p, name).device._under_load = lambda now: True
+        getattr(p, name).device._defence._under_load = lambda now: True
     return p
 
 

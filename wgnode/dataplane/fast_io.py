@@ -7,10 +7,10 @@ import errno
 import socket
 from collections import Counter
 
-from wgnode.dataplane.fast import FastDevice
+from wgnode.dataplane.fast import FastPlane
 from wgnode.dataplane.offloads import Offloads
-from wgnode.io.mover import Carrier
 from wgnode.io.netlink import Rtnetlink
+from wgnode.io.shell import Shell
 from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.io.udp import CUT_OFF
 from wgnode.protocol.endpoint import Endpoint
@@ -26,19 +26,19 @@ OVERHEAD = 32
 """Bytes that a transport message is longer than its packet."""
 
 
-class FastMover:
+class FastIO:
     """Hands TUN and sockets to the engine, and to the device what the engine leaves."""
 
-    def __init__(self, carrier: Carrier, allowed: Offloads) -> None:
-        assert isinstance(carrier.device, FastDevice)
-        self._carrier, self._device, self._allowed = carrier, carrier.device, allowed
-        self._plane, self._engine = carrier.device.plane, carrier.device.plane.engine
+    def __init__(self, shell: Shell, allowed: Offloads) -> None:
+        assert isinstance(shell.device.plane, FastPlane)
+        self._shell, self._device, self._allowed = shell, shell.device, allowed
+        self._plane, self._engine = shell.device.plane, shell.device.plane.engine
         self._plane.resolve = self._resolve
-        self._engine.open(carrier.loop.fileno())
-        tun = carrier.tun.offloads
-        self._engine.set_tun(carrier.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
+        self._engine.open(shell.loop.fileno())
+        tun = shell.tun.offloads
+        self._engine.set_tun(shell.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
         self._limited_for = 0
-        carrier.loop.waiter = self._wait
+        shell.loop.waiter = self._wait
 
     @property
     def counters(self) -> Counter[str]:
@@ -49,7 +49,7 @@ class FastMover:
 
     def sockets_changed(self) -> None:
         self._plane.routing_changed()
-        udp = self._carrier.udp
+        udp = self._shell.udp
         if udp is None:
             return self._engine.set_sockets(None, None, False)
         able = [_enable(each, self._allowed) for each in udp.sockets.values()]
@@ -63,7 +63,7 @@ class FastMover:
     def flushed(self) -> None: ...
 
     def close(self) -> None:
-        self._carrier.loop.waiter = None
+        self._shell.loop.waiter = None
         self._engine.set_sockets(None, None, False)
         self._engine.set_tun(None)
 
@@ -72,27 +72,30 @@ class FastMover:
         if self._plane.mtu != self._limited_for:
             self._limit_frames(self._plane.mtu)
         self._plane.sync()
-        udp = self._carrier.udp
+        udp = self._shell.udp
         waiting = udp is not None and udp.blocked
         gone = self._engine.run(min(timeout, RETRY) if waiting else timeout)
-        packets = self._device.carry_over(self._carrier.loop.now(), self._carrier.tun_spoke)
+        packets = [data for data, source in self._plane.collect() if source is None]
+        if packets:
+            self._shell.tun_spoke()
+        self._device.carry_over(self._shell.loop.now())
         nested = udp is not None and udp.nested
-        self._carrier.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
+        self._shell.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
         if udp is not None and udp.blocked:
             udp.flush()
         if gone:
             self._engine.set_tun(None)
-            self._carrier.interface_gone()
+            self._shell.interface_gone()
 
     def _limit_frames(self, mtu: int) -> None:
         """No more packets in a frame of the TUN than messages in one sending: those left over would cost another."""
         self._limited_for = mtu
         segments = min(MOST_SEGMENTS, LARGEST_TRAIN // (mtu + OVERHEAD))
         with contextlib.suppress(OSError), Rtnetlink() as kernel:
-            kernel.set_link(kernel.link(self._carrier.tun.name).index, gso_max_segs=max(1, segments))
+            kernel.set_link(kernel.link(self._shell.tun.name).index, gso_max_segs=max(1, segments))
 
     def _resolve(self, endpoint: Endpoint) -> tuple[Endpoint, bool] | None:
-        udp = self._carrier.udp
+        udp = self._shell.udp
         if udp is not None:
             with contextlib.suppress(OSError, KeyError):  # counted when something is sent there
                 return udp.path(endpoint)

@@ -1,38 +1,27 @@
-"""Transport messages (wp 5.4.6, 6.2, 6.3, 6.5): inner packets through sessions. The hot path of plain Python."""
+"""Traffic that its plane leaves to the protocol (wp 6.2, 6.3, 6.5): what waits for a session, begins or renews one."""
 
 from __future__ import annotations
 
 from wgnode.protocol import handshake
-from wgnode.protocol.constants import LAST_MINUTE_REKEY, PADDING_MULTIPLE
+from wgnode.protocol.constants import LAST_MINUTE_REKEY
 from wgnode.protocol.core import Core
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop, ProtocolError
-from wgnode.protocol.inner import length_and_source
+from wgnode.protocol.inner import destination, length_and_source
 from wgnode.protocol.messages import TRANSPORT_HEADER
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Activity
 from wgnode.protocol.session import Keypair
 
 _unpack_header = TRANSPORT_HEADER.unpack_from
-_ZEROS = tuple(bytes(n) for n in range(PADDING_MULTIPLE))
 
 
-def pad(packet: bytes, mtu: int, route_mtus: tuple[int, ...] = ()) -> bytes:
-    """Zeros up to a multiple of 16, but never above the MTU (wp 5.4.6), nor above a route's that the packet fits in."""
-    size = len(packet)
-    padding = -size % PADDING_MULTIPLE
-    if not padding:
-        return packet
-    room = mtu - size
-    for smaller in route_mtus:
-        if size <= smaller:
-            room = min(room, smaller - size)
-            break
-    return packet + _ZEROS[padding] if padding <= room else packet + bytes(max(0, room))
-
-
-def send(core: Core, peer: Peer, packet: bytes, now: float) -> None:
-    """An inner packet to a peer: at once, or staged while there is no session."""
+def send(core: Core, packet: bytes, now: float) -> None:
+    """An inner packet for whichever peer it is routed to: at once, or staged while there is no session."""
+    number = core.plane.sent_to(destination(packet))
+    if number is None:
+        raise ProtocolError(Drop.NO_PEER)
+    peer = core.peers[number]
     if peer.endpoint is None:
         raise ProtocolError(Drop.NO_ENDPOINT)
     keypair = peer.slots.current
@@ -40,10 +29,9 @@ def send(core: Core, peer: Peer, packet: bytes, now: float) -> None:
         core.stage(peer, packet)
         handshake.want_handshake(core, peer, now)
         return
-    core.transmit(peer, keypair.seal(pad(packet, core.mtu, core.route_mtus)))
-    timers = peer.timers
-    timers.any_authenticated_packet_sent(now)
-    timers.data_sent(now)
+    core.seal(peer, keypair, packet)
+    peer.timers.any_authenticated_packet_sent(now)
+    peer.timers.data_sent(now)
     if keypair.wants_renewal(now):
         handshake.want_handshake(core, peer, now)
 
@@ -66,7 +54,7 @@ def send_staged(core: Core, peer: Peer, now: float) -> None:
             handshake.want_handshake(core, peer, now)
             return
         packet = peer.staged.pop(0)
-        core.transmit(peer, keypair.seal(pad(packet, core.mtu, core.route_mtus)))
+        core.seal(peer, keypair, packet)
         peer.timers.any_authenticated_packet_sent(now)
         if packet:
             peer.timers.data_sent(now)
@@ -75,7 +63,7 @@ def send_staged(core: Core, peer: Peer, now: float) -> None:
 
 
 def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
-    """A transport message: open it, note that the peer is there, deliver. Raises ProtocolError.
+    """A transport message of a session that may not be confirmed yet. Raises ProtocolError.
 
     A message whose inner packet is bad (BAD_INNER, SOURCE_NOT_ALLOWED) was authentic and has counted as such.
     """
@@ -84,26 +72,23 @@ def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
     if not isinstance(keypair, Keypair):
         raise ProtocolError(Drop.UNKNOWN_INDEX)
     padded = keypair.open(data, counter, now)
-    peer = keypair.remote.peer
-    if source is not peer.endpoint:
-        core.move(peer, source)
+    peer = core.peers[keypair.remote.peer]
+    core.move(peer, source)
     peer.rx_bytes += len(data)
-    timers = peer.timers
-    timers.any_authenticated_packet_received(now)
+    peer.timers.any_authenticated_packet_received(now)
     if keypair is peer.slots.next:
         _confirm(core, peer, now)
     _renew_at_the_last_minute(core, peer, now)
-    if not padded:
-        return
-    timers.data_received(now)
-    length, inner_source = length_and_source(padded)
-    if core.routes.lookup(inner_source) is not peer:
-        raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
-    core.inbox.append(padded if length == len(padded) else padded[:length])
+    if padded:
+        peer.timers.data_received(now)
+        length, inner_source = length_and_source(padded)
+        if not core.plane.accepts(peer.number, inner_source):
+            raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
+        core.plane.packets.append(padded[:length])
 
 
 def note_activity(core: Core, peer: Peer, activity: Activity, now: float) -> None:
-    """What another plane sent and received for a peer: as if it had gone through `send` and `receive`."""
+    """What the plane sent and received for a peer: as if it had gone through `send` and `receive`."""
     peer.tx_bytes += activity.tx_bytes
     peer.rx_bytes += activity.rx_bytes
     if activity.endpoint is not None:
@@ -119,7 +104,7 @@ def note_activity(core: Core, peer: Peer, activity: Activity, now: float) -> Non
 def _confirm(core: Core, peer: Peer, now: float) -> None:
     """The initiator uses the session that we answered with, so now we may (wp 6.3)."""
     core.free(peer.slots.confirm_next() + peer.slots.outlived(now))
-    core.plane.peer_changed(peer)
+    core.sessions_changed(peer)
     handshake.complete(peer, now)
     send_staged(core, peer, now)
 

@@ -1,0 +1,294 @@
+"""The data plane in plain Python: transport messages (wp 5.4.6, 6.1, 6.2) of established sessions.
+
+Read it beside fastpath/src/engine/, the compiled one: both do the same with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import count
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from wgnode.protocol.allowed_ips import AllowedIPs, Network
+from wgnode.protocol.constants import REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME
+from wgnode.protocol.crypto import NONCE
+from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.inner import destination, length_and_source
+from wgnode.protocol.messages import TRANSPORT, TRANSPORT_HEADER, TRANSPORT_HEADER_LENGTH, message_type
+from wgnode.protocol.padding import pad
+from wgnode.protocol.plane import Activity, Handed, SessionKeys
+from wgnode.protocol.replay import ReplayFilter
+from wgnode.protocol.wipe import wipe
+
+_pack_header = TRANSPORT_HEADER.pack
+_unpack_header = TRANSPORT_HEADER.unpack_from
+_pack_nonce = NONCE.pack
+
+
+class PlainSession:
+    """See plane.SessionKeys. The raw keys are not kept beside the cipher objects."""
+
+    __slots__ = ("_opener", "_replay", "_sealer", "confirmed", "created", "peer", "remote_index", "send_counter")
+
+    def __init__(
+        self, peer: PlainPeer, remote_index: int, keys: tuple[bytes, bytes], created: float, *, confirmed: bool
+    ) -> None:
+        """`keys` are those to send and to receive with, which are wiped."""
+        self.peer = peer
+        self.remote_index = remote_index
+        self._sealer = ChaCha20Poly1305(keys[0])
+        self._opener = ChaCha20Poly1305(keys[1])
+        wipe(*keys)
+        self.created = created
+        self.confirmed = confirmed
+        self.send_counter = 0
+        self._replay = ReplayFilter()
+
+    def seal(self, padded: bytes) -> bytes:
+        counter = self.send_counter
+        self.send_counter = counter + 1
+        sealed = self._sealer.encrypt(_pack_nonce(0, counter), padded, None)
+        return _pack_header(TRANSPORT, self.remote_index, counter) + sealed
+
+    def open(self, message: bytes, counter: int) -> bytes:
+        try:
+            padded = self._opener.decrypt(_pack_nonce(0, counter), message[TRANSPORT_HEADER_LENGTH:], None)
+        except InvalidTag:
+            raise ProtocolError(Drop.BAD_TRANSPORT) from None
+        if not self._replay.accept(counter):
+            raise ProtocolError(Drop.REPLAYED)
+        return padded
+
+
+class PlainPeer:
+    """What the plane holds of a peer, and what it did since the last report: see plane.Activity."""
+
+    __slots__ = (
+        "active",
+        "current",
+        "endpoint",
+        "number",
+        "owing_more",
+        "owing_since",
+        "received_at",
+        "roamed",
+        "rx_bytes",
+        "sent_at",
+        "tx_bytes",
+        "waiting_since",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.endpoint: Endpoint | None = None
+        self.current: PlainSession | None = None
+        self.start_over()
+
+    def start_over(self) -> None:
+        """All has been told."""
+        self.active = self.roamed = self.owing_more = False
+        self.tx_bytes = self.rx_bytes = 0
+        self.sent_at: float | None = None
+        self.received_at: float | None = None
+        self.waiting_since: float | None = None
+        self.owing_since: float | None = None
+
+    def sent(self, size: int, now: float) -> None:
+        """A message with data, of so many bytes."""
+        self.tx_bytes += size
+        self.sent_at = now
+        self.owing_since = None
+        self.owing_more = False
+        if self.waiting_since is None:
+            self.waiting_since = now
+
+    def received(self, size: int, now: float, *, data: bool) -> None:
+        """An authentic message of so many bytes; `data`: it is no keepalive."""
+        self.rx_bytes += size
+        self.received_at = now
+        self.waiting_since = None
+        if data:
+            if self.owing_since is None:
+                self.owing_since = now
+            else:
+                self.owing_more = True
+
+    def activity(self) -> Activity:
+        return Activity(
+            self.number,
+            self.tx_bytes,
+            self.rx_bytes,
+            self.sent_at,
+            self.received_at,
+            self.waiting_since,
+            self.owing_since,
+            self.owing_more,
+            self.endpoint if self.roamed else None,
+        )
+
+
+class PlainPlane:
+    """See plane.Plane."""
+
+    def __init__(self) -> None:
+        self.datagrams: list[tuple[bytes, Endpoint]] = []
+        self.packets: list[bytes] = []
+        self.counters: Counter[str] = Counter()
+        self._mtu = 0
+        self._route_mtus: tuple[int, ...] = ()
+        self._numbers = count(1)
+        self._peers: dict[int, PlainPeer] = {}
+        self._sessions: dict[int, PlainSession] = {}
+        self._routes = AllowedIPs[PlainPeer]()
+        self._active: list[PlainPeer] = []
+        self._handed: list[Handed] = []
+
+    def set_mtus(self, mtu: int, route_mtus: tuple[int, ...]) -> None:
+        self._mtu, self._route_mtus = mtu, route_mtus
+
+    def set_identities(self, public_keys: tuple[bytes, ...]) -> None:
+        """The protocol asks for itself whom a handshake message is for: asking here too would only cost more."""
+
+    def add_peer(self) -> int:
+        number = next(self._numbers)
+        self._peers[number] = PlainPeer(number)
+        return number
+
+    def remove_peer(self, peer: int) -> None:
+        gone = self._peers.pop(peer)
+        self._routes.remove_owner(gone)
+        if gone.active:
+            self._active.remove(gone)
+
+    def set_endpoint(self, peer: int, endpoint: Endpoint | None) -> None:
+        self._peers[peer].endpoint = endpoint
+
+    def set_current(self, peer: int, session: SessionKeys | None) -> None:
+        assert session is None or isinstance(session, PlainSession)
+        self._peers[peer].current = session
+        if session is not None:
+            session.confirmed = True
+
+    def add_session(
+        self, peer: int, indices: tuple[int, int], keys: tuple[bytes, bytes], now: float, *, confirmed: bool
+    ) -> PlainSession:
+        local, remote = indices
+        session = PlainSession(self._peers[peer], remote, keys, now, confirmed=confirmed)
+        self._sessions[local] = session
+        return session
+
+    def confirm_session(self, local_index: int) -> None:
+        self._sessions[local_index].confirmed = True
+
+    def remove_session(self, local_index: int) -> None:
+        self._sessions.pop(local_index, None)
+
+    def add_network(self, network: str | Network, peer: int) -> None:
+        self._routes.insert(network, self._peers[peer])
+
+    def remove_network(self, network: str | Network, peer: int) -> None:
+        self._routes.remove(network, self._peers[peer])
+
+    def remove_networks(self, peer: int) -> None:
+        self._routes.remove_owner(self._peers[peer])
+
+    def networks(self, peer: int) -> list[Network]:
+        return self._routes.networks(self._peers[peer])
+
+    def sent_to(self, destination: bytes) -> int | None:
+        peer = self._routes.lookup(destination)
+        return None if peer is None else peer.number
+
+    def accepts(self, peer: int, source: bytes) -> bool:
+        return self._routes.lookup(source) is self._peers[peer]
+
+    def send(self, packet: bytes, now: float) -> bool:
+        try:
+            return self._send(packet, now) or self._hand_over(packet, None)
+        except ProtocolError as error:
+            self.counters[error.drop] += 1
+            return True
+
+    def receive(self, data: bytes, source: Endpoint, now: float) -> bool:
+        try:
+            kind = message_type(data)
+            if not kind:
+                raise ProtocolError(Drop.MALFORMED)
+            return (kind == TRANSPORT and self._receive(data, source, now)) or self._hand_over(data, source)
+        except ProtocolError as error:
+            self.counters[error.drop] += 1
+            return True
+
+    def take_activity(self) -> list[Activity]:
+        if not self._active:
+            return []
+        active, self._active = self._active, []
+        told = [peer.activity() for peer in active]
+        for peer in active:
+            peer.start_over()
+        return told
+
+    def take_handed(self) -> list[Handed]:
+        handed, self._handed = self._handed, []
+        return handed
+
+    def _hand_over(self, data: bytes, source: Endpoint | None) -> bool:
+        self._handed.append(Handed(data, source))
+        return False
+
+    def _send(self, packet: bytes, now: float) -> bool:
+        """False for what has no session: that is the protocol's. Raises ProtocolError."""
+        peer = self._routes.lookup(destination(packet))
+        if peer is None:
+            raise ProtocolError(Drop.NO_PEER)
+        endpoint, session = peer.endpoint, peer.current
+        if endpoint is None:
+            raise ProtocolError(Drop.NO_ENDPOINT)
+        if (
+            session is None
+            or now - session.created >= REJECT_AFTER_TIME
+            or session.send_counter >= REJECT_AFTER_MESSAGES
+        ):
+            return False
+        message = session.seal(pad(packet, self._mtu, self._route_mtus))
+        self.datagrams.append((message, endpoint))
+        peer.sent(len(message), now)
+        if not peer.active:
+            self._note_active(peer)
+        return True
+
+    def _receive(self, data: bytes, source: Endpoint, now: float) -> bool:
+        """A transport message: open it, note that the peer is there, deliver. Raises ProtocolError.
+
+        False for one of a session that is not confirmed: what follows from the first is the protocol's.
+        A message whose inner packet is bad (BAD_INNER, SOURCE_NOT_ALLOWED) was authentic and has counted as such.
+        """
+        _, index, counter = _unpack_header(data)
+        session = self._sessions.get(index)
+        if session is None:
+            raise ProtocolError(Drop.UNKNOWN_INDEX)
+        if now - session.created >= REJECT_AFTER_TIME or counter >= REJECT_AFTER_MESSAGES:
+            raise ProtocolError(Drop.EXPIRED)
+        if not session.confirmed:
+            return False
+        padded = session.open(data, counter)
+        peer = session.peer
+        peer.received(len(data), now, data=bool(padded))
+        if source is not peer.endpoint and source != peer.endpoint:
+            peer.endpoint = source
+            peer.roamed = True
+        if not peer.active:
+            self._note_active(peer)
+        if padded:
+            length, inner_source = length_and_source(padded)
+            if self._routes.lookup(inner_source) is not peer:
+                raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
+            self.packets.append(padded if length == len(padded) else padded[:length])
+        return True
+
+    def _note_active(self, peer: PlainPeer) -> None:
+        peer.active = True
+        self._active.append(peer)

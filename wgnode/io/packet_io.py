@@ -1,0 +1,24 @@
+"""Who moves packets between the TUN and the sockets of a shell: one for each data plane, in wgnode.dataplane."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+
+class PacketIO(Protocol):
+    """Works from its making to `close`, on the shell's loop."""
+
+    def sockets_changed(self) -> None:
+        """The shell has other sockets now, or none."""
+
+    def routing_changed(self) -> None: ...
+
+    def flushed(self) -> None:
+        """The shell has sent and delivered what there was."""
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What the kernel refused without our sockets and TUN knowing: "tun ENOSPC", "udp EMSGSIZE"..."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,35 @@
+"""A node that also computes its health and live digest at each SIGUSR1, as a gateway does when its host asks.
+
+python -m tests.bench.stall.node INTERFACE PLANE
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+
+from wgnode.appliance.health import device_health
+from wgnode.cli.device import DeviceProcess
+from wgnode.dataplane.choose import choose
+from wgnode.io.signals import Signals
+
+
+def main() -> None:
+    name, plane = sys.argv[1:]
+    node = DeviceProcess(name, 1420, choose(plane), lambda level, text: print(text, file=sys.stderr, flush=True))
+
+    def health(number: int) -> None:
+        json.dumps(device_health(node.shell.device, node.loop.now(), time.time()))
+
+    asked = Signals(node.loop, (signal.SIGUSR1,), health)
+    try:
+        node.run()
+    finally:
+        asked.close()
+        node.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -181,33 +181,40 @@ class LivePeer:
     allowed_ips: tuple[str, ...]
     persistent_keepalive: int
 
+    def canonical(self) -> bytes:
+        """As it enters the live digest; pre-shared keys as their hashes."""
+        return canonical(
+            {
+                "publicKeys": [encode_key(key) for key in self.public_keys],
+                "presharedKeys": [hashlib.sha256(key).hexdigest() for key in self.preshared_keys],
+                "allowedIPs": sorted(self.allowed_ips),
+                "persistentKeepalive": self.persistent_keepalive,
+            }
+        )
 
-def live_digest(public_keys: tuple[bytes, ...], listen_port: int, peers: list[LivePeer]) -> str:
-    """SHA-256, hex, over a device's configuration as it is now; pre-shared keys enter as their hashes."""
-    described = [
-        {
-            "publicKeys": [encode_key(key) for key in peer.public_keys],
-            "presharedKeys": [hashlib.sha256(key).hexdigest() for key in peer.preshared_keys],
-            "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
-            "persistentKeepalive": peer.persistent_keepalive,
-        }
-        for peer in sorted(peers, key=lambda peer: peer.public_keys)
-    ]
-    own = {"publicKeys": [encode_key(key) for key in public_keys], "listenPort": listen_port}
-    return hashlib.sha256(canonical({**own, "peers": described})).hexdigest()
+
+def live_digest(public_keys: tuple[bytes, ...], listen_port: int, peers: Mapping[tuple[bytes, ...], bytes]) -> str:
+    """SHA-256, hex, over a device's configuration as it is now: canonical JSON of all of it.
+
+    `peers` are LivePeer.canonical by their public keys.
+    """
+    own = canonical({"listenPort": listen_port, "peers": [], "publicKeys": [encode_key(key) for key in public_keys]})
+    before, after = own.split(b"[]", 1)
+    described = b",".join(peers[keys] for keys in sorted(peers))
+    return hashlib.sha256(before + b"[" + described + b"]" + after).hexdigest()
 
 
 def expected_live_digest(config: NodeConfig, secrets: NodeSecrets) -> str:
     """What `live_digest` gives on a device that runs exactly this configuration."""
-    peers = [
-        LivePeer(
+    peers = {
+        peer.public_keys: LivePeer(
             peer.public_keys,
             secrets.preshared_keys.get(peer.public_keys[0], ()),
-            peer.allowed_ips,
+            tuple(str(ip_network(network)) for network in peer.allowed_ips),
             peer.persistent_keepalive,
-        )
+        ).canonical()
         for peer in config.peers
-    ]
+    }
     return live_digest(config.public_keys, config.listen_port, peers)
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wgnode.appliance.health import device_health
@@ -17,7 +17,7 @@ from wgnode.dataplane.choose import AUTO, Choice, choose
 from wgnode.io import address
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.loop import Loop
-from wgnode.io.node import Tai64n, from_config, literal_endpoint, reconfigure
+from wgnode.io.node import LiveDigest, Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.io.shell import Shell
 from wgnode.io.tun import Tun
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
@@ -52,6 +52,7 @@ class Gateway:
         self.error: str | None = None
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
+        self._live: Callable[[], str] | None = None
 
     def load(self) -> None:
         """Everything but the first datagram. What goes wrong is told in `error` and in the log, not raised."""
@@ -66,6 +67,7 @@ class Gateway:
             tun = open_tun(self.platform, self.config.interface, self.config.mtu, plane.tun_offloads)
             self.log.info(f"data plane: {plane.name} ({plane.why}); interface: {', '.join(_granted(tun)) or 'plain'}")
             self._configure_tunnel(self.config, tun.name)
+            self._live = LiveDigest(device)
             self.shell = Shell(
                 self.loop,
                 device,
@@ -197,8 +199,8 @@ class Gateway:
             "peers": [],
             "counters": {},
         }
-        if self.shell is not None:
-            described |= device_health(self.shell.device, self.loop.now(), time.time())
+        if self.shell is not None and self._live is not None:
+            described |= device_health(self.shell.device, self._live(), self.loop.now(), time.time())
             described["counters"] = dict(self.shell.counters)
         return described
 

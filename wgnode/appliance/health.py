@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from wgnode.io.node import live_digest
 from wgnode.nodeconfig import encode_key
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 
 
-def peer_health(peer: Peer, now: float, wall: float) -> dict[str, Any]:
+def peer_health(device: Device, peer: Peer, now: float, wall: float) -> dict[str, Any]:
     """`last_handshake` is seconds since 1970, None before the first. `now` and `wall` are the same moment."""
     handshake = None if peer.last_handshake is None else round(wall - (now - peer.last_handshake), 3)
     return {
@@ -20,7 +19,7 @@ def peer_health(peer: Peer, now: float, wall: float) -> dict[str, Any]:
         "public_keys": [encode_key(key) for key in peer.public_keys],
         "preshared_keys": [hashlib.sha256(key).hexdigest() for key in peer.preshared_keys],
         "endpoint": None if peer.endpoint is None else str(peer.endpoint),
-        "allowed_ips": [str(network) for network in peer.allowed_ips],
+        "allowed_ips": networks.split(",") if (networks := device.networks_text(peer)) else [],
         "last_handshake": handshake,
         "rx_bytes": peer.rx_bytes,
         "tx_bytes": peer.tx_bytes,
@@ -28,13 +27,13 @@ def peer_health(peer: Peer, now: float, wall: float) -> dict[str, Any]:
     }
 
 
-def device_health(device: Device, now: float, wall: float) -> dict[str, Any]:
-    """`live` is the digest of the configuration that the device has now (nodeconfig.live_digest)."""
+def device_health(device: Device, live: str, now: float, wall: float) -> dict[str, Any]:
+    """`live` is the digest of the configuration that the device has now (io.node.LiveDigest)."""
     return {
-        "live": live_digest(device),
+        "live": live,
         "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,
         "public_keys": [encode_key(key) for key in device.public_keys],
         "listen_port": device.listen_port,
         "fwmark": device.fwmark,
-        "peers": [peer_health(peer, now, wall) for peer in device.peers],
+        "peers": [peer_health(device, peer, now, wall) for peer in device.peers],
     }

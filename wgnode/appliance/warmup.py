@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from wgnode.dataplane.choose import NAMES, Choice, Unavailable, choose
-from wgnode.io.node import live_digest, new_device
+from wgnode.io.node import LiveDigest, new_device
 from wgnode.io.uapi import handle
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
@@ -39,7 +39,7 @@ def _exercise(choice: Choice) -> None:
     if bob.packets_to_deliver() != [packet]:
         raise RuntimeError("two nodes of this image can't talk to each other")
     handle(alice, "get=1\n\n", 2.0)
-    live_digest(alice)
+    LiveDigest(alice)()
 
 
 def _meet(device: Device, other: Device, endpoint: Endpoint, network: str) -> None:

@@ -97,18 +97,27 @@ def reconfigure(
     _route(device, {peers[each.name]: {ip_network(net) for net in each.allowed_ips} for each in config.peers})
 
 
-def live_digest(device: Device) -> str:
-    """wgnode.nodeconfig.live_digest of the device's configuration as it is now."""
-    peers = [
-        LivePeer(
-            peer.public_keys,
-            peer.preshared_keys,
-            tuple(str(network) for network in peer.allowed_ips),
-            peer.persistent_keepalive,
-        )
-        for peer in device.peers
-    ]
-    return nodeconfig.live_digest(device.public_keys, device.listen_port, peers)
+class LiveDigest:
+    """wgnode.nodeconfig.live_digest of a device's configuration at each call; computes what has changed since."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._known: dict[int, tuple[tuple[int, int], bytes]] = {}
+
+    def __call__(self) -> str:
+        peers = self._device.peers
+        self._known = {peer.number: self._described(peer) for peer in peers}
+        described = {peer.public_keys: self._known[peer.number][1] for peer in peers}
+        return nodeconfig.live_digest(self._device.public_keys, self._device.listen_port, described)
+
+    def _described(self, peer: Peer) -> tuple[tuple[int, int], bytes]:
+        revision, known = self._device.revision(peer), self._known.get(peer.number)
+        if known is not None and known[0] == revision:
+            return known
+        text = self._device.networks_text(peer)
+        networks = tuple(text.split(",")) if text else ()
+        live = LivePeer(peer.public_keys, peer.preshared_keys, networks, peer.persistent_keepalive)
+        return revision, live.canonical()
 
 
 def _peer(device: Device, wanted: PeerConfig, before: Mapping[bytes, str | None]) -> Peer:

@@ -83,10 +83,10 @@ def describe(device: Device, now: float, wall: float) -> Iterator[str]:
     if device.fwmark:
         yield f"fwmark={device.fwmark}\n"
     for peer in device.peers:
-        yield from _describe_peer(peer, now, wall)
+        yield from _describe_peer(device, peer, now, wall)
 
 
-def _describe_peer(peer: Peer, now: float, wall: float) -> Iterator[str]:
+def _describe_peer(device: Device, peer: Peer, now: float, wall: float) -> Iterator[str]:
     yield f"public_key={peer.public_key.hex()}\n"
     yield f"preshared_key={(peer.preshared_keys[0] if peer.preshared_keys else NO_KEY).hex()}\n"
     yield "protocol_version=1\n"
@@ -98,8 +98,8 @@ def _describe_peer(peer: Peer, now: float, wall: float) -> Iterator[str]:
     yield f"last_handshake_time_sec={seconds}\nlast_handshake_time_nsec={nanoseconds}\n"
     yield f"tx_bytes={peer.tx_bytes}\nrx_bytes={peer.rx_bytes}\n"
     yield f"persistent_keepalive_interval={peer.persistent_keepalive}\n"
-    for network in peer.allowed_ips:
-        yield f"allowed_ip={network}\n"
+    if networks := device.networks_text(peer):
+        yield f"allowed_ip={networks.replace(',', f'{chr(10)}allowed_ip=')}\n"
 
 
 class Setter:

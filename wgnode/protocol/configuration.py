@@ -33,6 +33,8 @@ class Configured:
         self.running = False
         self._core = core
         self._now = 0.0
+        self._networks_moved = 0
+        self._networks_texts: dict[int, tuple[tuple[int, int], str]] = {}
         self._tell_mtus()
         self.set_private_keys(private_keys, 0.0)
 
@@ -117,12 +119,14 @@ class Configured:
             static.wipe()
         wipe(*peer.preshared_keys)
         del self._core.peers[peer.number]
+        self._networks_texts.pop(peer.number, None)
         self._core.plane.remove_peer(peer.number)
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """Change a peer's static keys (rotation); sessions with keys that stay go on, renewed under a new first one."""
         self._check_public_keys(keys, peer)
         first = peer.public_key
+        peer.changes += 1
         self._assign_statics(peer, keys)
         gone = [keypair for keypair in peer.slots.all() if keypair.remote not in peer.statics]
         self._core.end_sessions(peer, gone)
@@ -134,6 +138,7 @@ class Configured:
     def set_preshared_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """None to two 32-byte keys (all zeros: none); takes effect with the next handshake."""
         _check_keys("pre-shared key", keys, at_least=0)
+        peer.changes += 1
         before = peer.preshared_keys
         peer.preshared_keys = tuple(own(key) for key in keys if key != NO_PSK)
         wipe(*before)
@@ -154,6 +159,7 @@ class Configured:
         if not 0 <= seconds <= 0xFFFF:
             raise ValueError(f"persistent keepalive of {seconds} s is not 0..65535")
         self._now = now
+        peer.changes += 1
         timers = peer.timers
         before, timers.persistent_keepalive = timers.persistent_keepalive, seconds
         if not seconds:
@@ -165,18 +171,38 @@ class Configured:
 
     def add_allowed_ip(self, peer: Peer, network: str | Network) -> None:
         """Host bits are masked; a network that another peer holds moves here."""
-        self._core.plane.add_network(network, peer.number)
+        self._insert(ip_network(network, strict=False), peer)
 
     def remove_allowed_ip(self, peer: Peer, network: str | Network) -> None:
         """Nothing happens unless this peer holds exactly this network."""
+        peer.changes += 1
         self._core.plane.remove_network(network, peer.number)
 
     def replace_allowed_ips(self, peer: Peer, networks: Iterable[str | Network]) -> None:
         """Drop all of the peer's networks, then add these."""
         checked = [ip_network(network, strict=False) for network in networks]
         self._core.plane.remove_networks(peer.number)
+        peer.changes += 1
         for network in checked:
-            self._core.plane.add_network(network, peer.number)
+            self._insert(network, peer)
+
+    def revision(self, peer: Peer) -> tuple[int, int]:
+        """Another one after each change of how the peer is configured (keys, keepalive, networks); for caches."""
+        return peer.changes, self._networks_moved
+
+    def networks_text(self, peer: Peer) -> str:
+        """Its networks with commas between them, in order; made anew only after a change."""
+        revision, known = self.revision(peer), self._networks_texts.get(peer.number)
+        if known is None or known[0] != revision:
+            known = self._networks_texts[peer.number] = revision, ",".join(map(str, peer.allowed_ips))
+        return known[1]
+
+    def _insert(self, network: Network, peer: Peer) -> None:
+        """If somebody holds it, or a part of it at its beginning, it may be taken from whomever."""
+        peer.changes += 1
+        if self._core.plane.sent_to(network.network_address.packed) is not None:
+            self._networks_moved += 1
+        self._core.plane.add_network(network, peer.number)
 
     def _tell_mtus(self) -> None:
         self._core.plane.set_mtus(self._core.mtu, self._core.route_mtus)

@@ -30,7 +30,8 @@ class Peer:
     `public_keys` and `preshared_keys` hold up to two each (current, next). `persistent_keepalive` is in seconds,
     0 for off. `last_handshake` is the time (seconds, the clock of `now`) of the last completed handshake,
     None before the first. `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
-    The attributes after those are the core's own; the plane knows the peer by its `number`.
+    The attributes after those are the core's own; the plane knows the peer by its `number`. See Configured.revision for
+    `changes`.
     """
 
     timers: Timers
@@ -38,6 +39,7 @@ class Peer:
     def __init__(self, name: str, plane: Plane) -> None:
         self.name = name
         self.number = plane.add_peer()
+        self.changes = 0
         self.preshared_keys: tuple[bytes, ...] = ()
         self.endpoint: Endpoint | None = None
         self.last_handshake: float | None = None

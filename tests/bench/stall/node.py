@@ -13,6 +13,7 @@ import time
 from wgnode.appliance.health import device_health
 from wgnode.cli.device import DeviceProcess
 from wgnode.dataplane.choose import choose
+from wgnode.io.node import LiveDigest
 from wgnode.io.signals import Signals
 
 
@@ -20,8 +21,10 @@ def main() -> None:
     name, plane = sys.argv[1:]
     node = DeviceProcess(name, 1420, choose(plane), lambda level, text: print(text, file=sys.stderr, flush=True))
 
+    live = LiveDigest(node.shell.device)
+
     def health(number: int) -> None:
-        json.dumps(device_health(node.shell.device, node.loop.now(), time.time()))
+        json.dumps(device_health(node.shell.device, live(), node.loop.now(), time.time()))
 
     asked = Signals(node.loop, (signal.SIGUSR1,), health)
     try:

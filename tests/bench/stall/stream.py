@@ -8,6 +8,7 @@ Arrivals are timed by the kernel (SO_TIMESTAMPNS), so the receiver may be late i
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import struct
@@ -47,7 +48,7 @@ def receive(address: str, port: int) -> None:
                 break
             seconds, nanoseconds = struct.unpack("qq", stamp)
             arrivals.append(seconds + nanoseconds / 1e9)
-    gaps = [round((after - before) * 1000, 4) for before, after in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [round((after - before) * 1000, 4) for before, after in itertools.pairwise(arrivals)]
     print(json.dumps({"arrived": len(arrivals), "gaps": gaps}), flush=True)
 
 

@@ -11,7 +11,7 @@ from wgnode.appliance.health import device_health
 from wgnode.appliance.log import Log
 from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.loop import Loop
-from wgnode.io.node import TAI64_EPOCH, live_digest, new_device
+from wgnode.io.node import TAI64_EPOCH, LiveDigest, new_device
 from wgnode.nodeconfig import LinkConfig, NodeConfig, encode_key
 from wgnode.protocol.endpoint import Endpoint
 
@@ -52,10 +52,10 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
     device.set_endpoint(peer, Endpoint("2001:db8::1", 51820))
     device.replace_allowed_ips(peer, ["10.2.0.0/24"])
     device.set_keepalive(peer, 25, 0.0)
-    health = device_health(device, now=100.0, wall=5000.0)
+    health = device_health(device, LiveDigest(device)(), now=100.0, wall=5000.0)
     assert health["peers"][0]["last_handshake"] is None
     peer.last_handshake = 90.0
-    health = device_health(device, now=100.0, wall=5000.0)
+    health = device_health(device, LiveDigest(device)(), now=100.0, wall=5000.0)
     assert health["peers"] == [
         {
             "name": "cabin",
@@ -70,7 +70,7 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
             "persistent_keepalive": 25,
         }
     ]
-    assert health["live"] == live_digest(device)
+    assert health["live"] == LiveDigest(device)()
     assert "cHBwcHBw" not in str(health)
 
 

@@ -23,7 +23,7 @@ def test_both_keys_are_told_and_the_one_in_use_first(keys: tuple[bytes, bytes]) 
     p.deliver()
     public = [base64.b64encode(key).decode() for key in p.a.device.public_keys]
 
-    own, theirs = device_health(p.a.device, p.now, 0.0), device_health(p.b.device, p.now, 0.0)["peers"][0]
+    own, theirs = device_health(p.a.device, "", p.now, 0.0), device_health(p.b.device, "", p.now, 0.0)["peers"][0]
     assert (own["public_key"], own["public_keys"]) == (public[0], public)
     assert (theirs["public_key"], theirs["public_keys"]) == (public[0], public)
     assert theirs["preshared_keys"] == [hashlib.sha256(key).hexdigest() for key in (PSK_2, PSK_1)]

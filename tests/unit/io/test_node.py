@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_B, KEY_A, packet, pair
 from wgnode.dataplane.plain import PlainPlane
-from wgnode.io.node import TAI64_EPOCH, Tai64n, from_config, literal_endpoint, live_digest, reconfigure
+from wgnode.io.node import TAI64_EPOCH, LiveDigest, Tai64n, from_config, literal_endpoint, reconfigure
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.messages import INITIATION
@@ -43,7 +43,7 @@ SECRETS = NodeSecrets((OWN, NEXT), {CABIN.public_keys[0]: (b"\4" * 32, b"\5" * 3
 
 def test_a_device_is_what_its_configuration_says() -> None:
     device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
-    assert live_digest(device) == expected_live_digest(CONFIG, SECRETS)
+    assert LiveDigest(device)() == expected_live_digest(CONFIG, SECRETS)
     cabin = device.peer(b"\2" * 32)
     assert cabin is not None
     assert (device.mtu, device.listen_port, device.running) == (1300, 51820, False)
@@ -129,7 +129,7 @@ def test_a_network_moves_from_peer_to_peer_in_either_order() -> None:
     for peers in (swapped, (CABIN, NAMED), (swapped[1], swapped[0])):
         config = replace(CONFIG, peers=peers)
         reconfigure(device, config, SECRETS, 1.0, former=CONFIG)
-        assert live_digest(device) == expected_live_digest(config, SECRETS)
+        assert LiveDigest(device)() == expected_live_digest(config, SECRETS)
 
 
 def test_what_was_set_by_hand_is_put_right() -> None:
@@ -139,16 +139,16 @@ def test_what_was_set_by_hand_is_put_right() -> None:
     device.set_preshared_keys(device.peers[0], [b"\6" * 32])
     device.set_keepalive(device.peers[0], 0, 1.0)
     device.set_private_keys([b"\6" * 32], 1.0)
-    assert live_digest(device) != expected_live_digest(CONFIG, SECRETS)
+    assert LiveDigest(device)() != expected_live_digest(CONFIG, SECRETS)
     reconfigure(device, CONFIG, SECRETS, 2.0, former=CONFIG)
-    assert live_digest(device) == expected_live_digest(CONFIG, SECRETS)
+    assert LiveDigest(device)() == expected_live_digest(CONFIG, SECRETS)
 
 
 def test_secrets_of_another_node_change_nothing() -> None:
     device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
     with pytest.raises(ValueError, match="do not belong"):
         reconfigure(device, replace(CONFIG, peers=()), NodeSecrets((NEXT, OWN)), 1.0)
-    assert live_digest(device) == expected_live_digest(CONFIG, SECRETS)
+    assert LiveDigest(device)() == expected_live_digest(CONFIG, SECRETS)
 
 
 NETWORKS = st.sampled_from(["10.2.0.0/24", "10.2.0.0/16", "10.3.0.0/24", "fd00:1::/64", "fd00::/16", "192.0.2.1/32"])
@@ -181,7 +181,7 @@ def test_any_configuration_can_follow_any_other(before: object, after: object) -
     (old, old_secrets), (new, new_secrets) = a_configuration(before), a_configuration(after)  # type: ignore[arg-type]
     device = from_config(PlainPlane(), old, old_secrets, 0.0)
     reconfigure(device, new, new_secrets, 1.0, former=old)
-    assert live_digest(device) == expected_live_digest(new, new_secrets)
+    assert LiveDigest(device)() == expected_live_digest(new, new_secrets)
     assert {peer.name for peer in device.peers} == {peer.name for peer in new.peers}
 
 

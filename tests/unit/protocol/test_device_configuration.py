@@ -19,7 +19,7 @@ from tests.unit.protocol.pairs import (
     packet,
     pair,
 )
-from wgnode.io.node import live_digest
+from wgnode.io.node import LiveDigest
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
 from wgnode.protocol import Device, Endpoint
 from wgnode.protocol.messages import INITIATION
@@ -178,16 +178,16 @@ def as_configured(config: NodeConfig, secrets: NodeSecrets) -> Device:
 
 def test_live_digest_is_what_the_configuration_promises() -> None:
     config, secrets = configured()
-    assert live_digest(as_configured(config, secrets)) == expected_live_digest(config, secrets)
+    assert LiveDigest(as_configured(config, secrets))() == expected_live_digest(config, secrets)
 
 
 def test_live_digest_sees_every_configured_thing_and_no_endpoint() -> None:
     us = as_configured(*configured())
     peer = us.peer(KEY)
     assert peer is not None
-    digests = [live_digest(us)]
+    digests = [LiveDigest(us)()]
     us.set_endpoint(peer, ENDPOINT_B)
-    assert live_digest(us) == digests[0]
+    assert LiveDigest(us)() == digests[0]
     for change in (
         lambda: us.set_preshared_keys(peer, []),
         lambda: us.set_keepalive(peer, 0, 0.0),
@@ -198,7 +198,7 @@ def test_live_digest_sees_every_configured_thing_and_no_endpoint() -> None:
         lambda: us.set_private_keys([KEY_B], 0.0),
     ):
         change()
-        digests.append(live_digest(us))
+        digests.append(LiveDigest(us)())
     assert len(set(digests)) == len(digests)
 
 

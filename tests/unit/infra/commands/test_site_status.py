@@ -12,9 +12,9 @@ import pytest
 from infra.commands import site_status
 from infra.commands.hosts import ask_all
 from infra.commands.site_parts import Difference, Part
-from infra.commands.site_status import Answer, SiteStatus, judge
+from infra.commands.site_status import judge
 from infra.commands.stacks import SiteStack, StackError
-from infra.commands.status_table import duration, render, size
+from infra.commands.status_table import render
 from infra.hosts import owners
 from infra.hosts.host import (
     Connection,
@@ -32,51 +32,18 @@ from infra.hosts.host import (
     ShutOut,
 )
 from infra.hosts.owners import Owner, Record
+from tests.unit.infra.commands.status_case import (
+    CONFIG,
+    IMAGE,
+    NOW,
+    WELL,
+    health,
+    peer,
+    status,
+    with_parts,
+)
 from tests.unit.infra.fake_host import FakeHost
 from wgnode.image import layers, paths
-from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig, encode_key
-
-NOW = 1_000_000.0
-CABIN, FARM = bytes([2]) * 32, bytes([3]) * 32
-CONFIG = NodeConfig(
-    mesh="dev",
-    name="berlin",
-    public_keys=(bytes([1]) * 32,),
-    listen_port=51820,
-    addresses=("10.99.0.1/24",),
-    transit=LinkConfig(paths.TRANSIT_MAC, ("172.31.255.254/30",), ("172.31.255.253",)),
-    lan=LinkConfig("52:54:00:aa:bb:cc", ("10.1.0.2/24",)),
-    peers=(
-        PeerConfig("cabin", (CABIN,), ("10.99.0.2/32", "10.2.0.0/24")),
-        PeerConfig("farm", (FARM,), ("10.99.0.3/32", "10.3.0.0/24"), "203.0.113.9:51820"),
-    ),
-)
-IMAGE = "ab" * 32
-WELL = tuple(Part(name, "as wanted") for name in ("host", "firewall", "image", "gateway"))
-
-
-def peer(name: str, **changes: Any) -> dict[str, Any]:
-    configured = next(one for one in CONFIG.peers if one.name == name)
-    raw = {
-        "name": name,
-        "public_key": encode_key(configured.public_keys[0]),
-        "endpoint": configured.endpoint or "192.0.2.7:40000",
-        "allowed_ips": list(configured.allowed_ips),
-        "last_handshake": NOW - 60,
-        "rx_bytes": 2048,
-        "tx_bytes": 1024,
-        "persistent_keepalive": 0,
-    }
-    return {**raw, **changes}
-
-
-def health(*peers: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    raw = {"status": "running", "loaded": CONFIG.digest, "live": "cd" * 32, "uptime": 300.0}
-    return {**raw, "peers": list(peers) or [peer("cabin"), peer("farm")], **changes}
-
-
-def status(raw: dict[str, Any], config: NodeConfig | None = CONFIG) -> SiteStatus:
-    return judge("dev-berlin", "berlin", "root@fake", Answer(raw, IMAGE, config), WELL, NOW)
 
 
 def problems(raw: dict[str, Any]) -> str:
@@ -97,10 +64,6 @@ def test_a_gateway_that_does_not_run_is_a_problem(word: str) -> None:
 
 def test_no_gateway_at_all_is_a_problem() -> None:
     assert "no gateway is deployed here" in "\n".join(status({}, config=None).problems)
-
-
-def with_parts(parts: tuple[Part, ...] | StackError) -> SiteStatus:
-    return judge("dev-berlin", "berlin", "root@fake", Answer(health(), IMAGE, CONFIG), parts, NOW)
 
 
 def test_a_part_that_is_not_as_wanted_is_a_problem_of_a_site_whose_gateway_runs() -> None:
@@ -223,44 +186,7 @@ def test_a_host_that_takes_too_long_is_given_up_and_the_others_answer() -> None:
     assert (str(away), well) == ("away", "well")
 
 
-# The table
-
-
-def test_the_table_has_a_block_a_site_with_its_digests_peers_and_problems() -> None:
-    found = status(health(peer("cabin", last_handshake=NOW - 200), peer("farm", endpoint=None, last_handshake=None)))
-    assert render([found]).splitlines() == [
-        "berlin: running, up 5 min  (root@fake, stack dev-berlin)",
-        f"  image {'ab' * 6}  configuration {CONFIG.digest[:12]} as on disk  live {'cd' * 6}",
-        "  host, firewall, image, gateway as wanted",
-        "  peer   endpoint         handshake  received     sent",
-        "  cabin  192.0.2.7:40000  3 min ago   2.0 KiB  1.0 KiB",
-        "  farm   unknown          never       2.0 KiB  1.0 KiB",
-        "  ! no handshake with cabin for 200 s",
-        "  ! no handshake with farm yet, it does not answer",
-    ]
-
-
-def test_the_table_says_which_parts_are_not_as_wanted_and_how_to_go_on() -> None:
-    gone = Part("firewall", "gone", said=("another firewall:\nits rule",))
-    lines = render([with_parts((*WELL[:1], gone, *WELL[2:3], Part("gateway", "unread", said=("why",))))]).splitlines()
-    assert lines[2] == "  host, image as wanted; firewall gone; gateway unread"
-    assert lines[-5:] == [
-        "  ! firewall: it is not on that host any more, or that is another host than it was deployed to",
-        "  ! firewall: another firewall:",
-        "    its rule",
-        "  ! gateway: can't be read: why",
-        "  `pulumi preview --diff --stack dev-berlin` shows all of it, `pulumi up` mends it",
-    ]
-
-
-def test_the_data_plane_is_shown_where_a_gateway_tells_it() -> None:
-    assert render([status(health(dataplane="fast"))]).splitlines()[1].endswith(f"live {'cd' * 6}  data plane fast")
-    assert "data plane" not in render([status(health(dataplane=None))]), "no node runs, or its image is an older one"
-
-
-def test_a_digest_that_is_not_the_disks_is_shown_beside_it() -> None:
-    said = render([status(health(loaded="ef" * 32, applied="01" * 32))])
-    assert f"configuration {'01' * 6} (booted with {'ef' * 6}), on disk {CONFIG.digest[:12]}" in said
+# What could not be asked
 
 
 @pytest.mark.parametrize(
@@ -287,18 +213,6 @@ def test_away_is_only_a_host_that_is_away_and_what_was_not_asked_has_its_reason_
     found = site_status.unasked("dev-berlin", "berlin", "root@fake", error)
     assert render([found]) == f"berlin: {word}  (root@fake, stack dev-berlin)\n  ! why"
     assert not found.healthy
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172800, "2 d")]
-)
-def test_durations_have_whole_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB")])
-def test_sizes_have_binary_units(count: int, text: str) -> None:
-    assert size(count) == text
 
 
 def test_of_several_gateways_of_a_host_the_site_s_own_is_asked() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.hosts import owners, undo
+from infra.resources.nat_firewall import NatFirewall
 from tests.unit.infra.fake_host import FakeHost
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
@@ -32,3 +33,21 @@ def understands_scripts(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(nft, "script", remember)
     monkeypatch.setattr(undo, "RETRY", 0)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    made = FakeHost()
+    understands_scripts(made, monkeypatch)
+    return made
+
+
+@pytest.fixture
+def kind(host: FakeHost) -> NatFirewall:
+    return NatFirewall(connect=lambda _: host, reconnect=lambda _: host.new_connection())
+
+
+def created(kind: NatFirewall, **changes: Any) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    inputs = kind.check({**NEWS, **changes}, {})
+    id, state = kind.create("fw", inputs, False)
+    return inputs, id, state

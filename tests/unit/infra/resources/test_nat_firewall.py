@@ -1,3 +1,5 @@
+"""The table on its host: armed, loaded, confirmed, kept, mended by name, and taken away."""
+
 from __future__ import annotations
 
 import contextlib
@@ -7,32 +9,13 @@ import pytest
 
 from infra.hosts import undo
 from infra.hosts.host import HostError
-from infra.provider.kind import UNKNOWN, CheckError
+from infra.provider.kind import UNKNOWN
 from infra.resources import closing, foresee
-from infra.resources.compare import changed_inputs
-from infra.resources.nat_firewall import NatFirewall
-from tests.unit.infra.fake_host import FakeHost, failed
-from tests.unit.infra.resources.firewall_case import NEWS, RECORD, understands_scripts
-from wgnode.firewall import nft
+from tests.unit.infra.fake_host import failed
+from tests.unit.infra.resources.firewall_case import NEWS, RECORD, created, host, kind
 from wgnode.image.paths import PLAIN
 
-
-@pytest.fixture
-def host(monkeypatch):
-    made = FakeHost()
-    understands_scripts(made, monkeypatch)
-    return made
-
-
-@pytest.fixture
-def kind(host):
-    return NatFirewall(connect=lambda _: host, reconnect=lambda _: host.new_connection())
-
-
-def created(kind, **changes):
-    inputs = kind.check({**NEWS, **changes}, {})
-    id, state = kind.create("fw", inputs, False)
-    return inputs, id, state
+__all__ = ["host", "kind"]
 
 
 def without(chains, name):
@@ -188,33 +171,6 @@ def test_a_file_or_unit_is_mended_without_loading_the_table(kind, host):
     assert f"rm -rf /etc/systemd/system/{PLAIN.firewall_unit}.d" in "\n".join(host.commands)
 
 
-LISTENING = "UNCONN 0 0 {} 0.0.0.0:* {}"
-PROCESS = 'users:(("openvpn",pid=77,fd=3))'
-
-
-@pytest.mark.parametrize(
-    ("line", "wireguard", "owner"),
-    [
-        (LISTENING.format("0.0.0.0:51820", PROCESS), "", r"openvpn \(pid 77\)"),
-        (LISTENING.format("*:51820", PROCESS), "", r"openvpn \(pid 77\)"),
-        (LISTENING.format("198.51.100.2%wan0:51820", PROCESS), "", r"openvpn \(pid 77\)"),
-        (LISTENING.format("[::]:51820", ""), "wg7\t51820\nwg8\t51821\n", "the WireGuard interface wg7"),
-        (LISTENING.format("[::]:51820", ""), "", "the kernel"),
-    ],
-)
-def test_a_port_that_is_taken_is_told_with_its_owner_and_nothing_is_changed(kind, host, line, wireguard, owner):
-    host.listeners, host.wireguard = line, wireguard
-    with pytest.raises(HostError, match=rf"UDP port 51820 is taken by {owner}, .*`wgmesh:mesh\.listenPort`"):
-        created(kind)
-    assert host.events == []
-
-
-@pytest.mark.parametrize("local", ["127.0.0.1:51820", "[::1]:51820", "127.0.0.53%lo:51820", "0.0.0.0:51821", "*:5182"])
-def test_other_ports_and_the_loopbacks_are_free_to_be_taken(kind, host, local):
-    host.listeners = LISTENING.format(local, PROCESS)
-    created(kind)
-
-
 def test_stale_connections_are_forgotten_only_when_translation_changed(kind, host):
     inputs, id, state = created(kind)
     assert any(command.startswith("conntrack -D -p udp --orig-port-dst 51820") for command in host.commands)
@@ -240,103 +196,6 @@ def test_deleting_takes_away_table_unit_and_file(kind, host):
     assert (host.table, host.files, host.units) == (None, {}, {})
     assert host.commands[-1].startswith("conntrack -D")
     assert kind.read(id, state, kind.check(NEWS, {})) is None
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "differing"),
-    [
-        (["a", "b"], ["b", "a"], []),
-        (["a", "b"], ["b"], [("[0]", "DELETE")]),
-        (["b"], ["a", "b", "c"], [("[0]", "ADD"), ("[2]", "ADD")]),
-        (["a", "b"], ["a", "c"], [("[1]", "UPDATE")]),
-        (["a"], [], [("[0]", "DELETE")]),
-        (["a", "b", "c"], ["c", "d"], [("[0]", "DELETE"), ("[1]", "UPDATE")]),
-    ],
-)
-def test_networks_are_compared_by_element(before, after, differing):
-    networks = {"a": "192.0.2.0/24", "b": "10.9.0.0/16", "c": "10.8.0.0/16", "d": "2001:db8::/32"}
-    old, new = ([networks[name] for name in names] for names in (before, after))
-    changes = changed_inputs({"managementNetworks": old}, {"managementNetworks": new}, ["managementNetworks"])
-    found = [(change.path, change.kind) for change in changes]
-    assert found == [(f"managementNetworks{place}", kind) for place, kind in differing]
-
-
-def test_what_of_an_open_port_changed_is_named():
-    old = [{"protocol": "tcp", "port": 80, "from": ["192.0.2.0/24"]}, {"protocol": "tcp", "port": 443}]
-    new = [{"protocol": "tcp", "port": 80, "from": ["192.0.2.0/24", "10.0.0.0/8"]}]
-    changes = changed_inputs({"allow": old}, {"allow": new}, ["allow"])
-    assert [(change.path, change.kind) for change in changes] == [("allow[0].from[1]", "ADD"), ("allow[1]", "DELETE")]
-
-
-def test_the_order_of_networks_and_ports_is_no_difference_of_the_rules(kind):
-    allow = [{"protocol": "udp", "port": 53}, {"protocol": "tcp", "port": 80}]
-    inputs, _, state = created(kind, managementNetworks=["192.0.2.0/24", "10.9.0.0/16"], allow=allow)
-    news = kind.check({**NEWS, "managementNetworks": ["10.9.0.0/16", "192.0.2.0/24"], "allow": allow[::-1]}, inputs)
-    assert kind.diff(state, inputs, news).changes == ()
-
-
-def test_only_another_site_replaces(kind):
-    inputs, _, state = created(kind)
-    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
-    assert [(change.path, change.replace) for change in kind.diff(state, inputs, key).changes] == [
-        ("connection.privateKey", False)
-    ]
-    moved = kind.check({**NEWS, "connection": {**NEWS["connection"], "address": "198.51.100.3"}}, inputs)
-    assert not [change for change in kind.diff(state, inputs, moved).changes if change.replace]
-    other = kind.check({**NEWS, "site": {**NEWS["site"], "id": "0" * 16}}, inputs)
-    assert [change.path for change in kind.diff(state, inputs, other).changes if change.replace] == ["site.id"]
-
-
-def test_inputs_are_judged_all_at_once(kind):
-    bad = {**NEWS, "managementNetworks": [], "listenPort": 0, "allow": [{"protocol": "icmp", "port": 1}], "extra": 1}
-    with pytest.raises(CheckError) as raised:
-        kind.check(bad, {})
-    assert {path for path, _ in raised.value.failures} == {
-        "managementNetworks",
-        "listenPort",
-        "allow[0].protocol",
-        "extra",
-    }
-
-
-def test_what_is_unknown_at_preview_is_not_judged(kind):
-    news = {**NEWS, "listenPort": UNKNOWN}
-    inputs = kind.check(news, {})
-    assert inputs["listenPort"] is UNKNOWN
-    old, _, state = created(kind)
-    assert "listenPort" in [change.path for change in kind.diff(state, old, inputs).changes]
-
-
-FORWARDED = {**NEWS["connection"], "port": 2222}
-
-
-def test_ssh_is_let_in_at_the_port_of_the_connection(kind, host):
-    host.ssh_connection = "192.0.2.10 40000 198.51.100.2 2222"
-    created(kind, connection=FORWARDED)
-    assert "tcp dport 2222 mark set" in nft.described(host.table).rules["input-ssh-v4"]
-
-
-def test_ssh_is_let_in_at_the_hosts_own_port_where_it_is_given(kind, host):
-    host.ssh_connection = "192.0.2.10 40000 198.51.100.2 22"
-    inputs, _, state = created(kind, connection=FORWARDED, sshPort=22)
-    assert "tcp dport 22 mark set" in nft.described(host.table).rules["input-ssh-v4"]
-    assert kind.diff(state, inputs, inputs).changes == ()
-    without_it = kind.check({**NEWS, "connection": FORWARDED}, inputs)
-    assert "sshPort" in [change.path for change in kind.diff(state, inputs, without_it).changes]
-
-
-def test_a_port_that_is_forwarded_to_another_is_named_and_nothing_is_changed(kind, host):
-    host.ssh_connection = "192.0.2.10 40000 10.0.0.2 22"
-    with pytest.raises(HostError, match=r"port 22 behind a forward of port 2222.*`sshPort: 22`"):
-        created(kind, connection=FORWARDED)
-    assert host.events == []
-
-
-@pytest.mark.parametrize("said", ["", "127.0.0.1 40000 127.0.0.1 22", "::1 40000 ::1 22"])
-def test_of_a_host_that_does_not_tell_the_port_that_ssh_came_in_by_nothing_is_presumed(kind, host, said):
-    host.ssh_connection = said
-    created(kind, connection=FORWARDED)
-    assert "tcp dport 2222 mark set" in nft.described(host.table).rules["input-ssh-v4"]
 
 
 def forwarding(*versions):
@@ -389,16 +248,3 @@ def test_no_new_ways_only_of_the_versions_that_were_not_forwarded(kind):
         assert found == {f"v{version}" for version in (4, 6) if version not in versions}
     _, _, state = created(kind)
     assert not [name for name in state["rules"] if name.startswith("forward-none-")], "who says nothing forwarded all"
-
-
-@pytest.mark.parametrize(
-    ("forward", "said"),
-    [
-        ({"port": 80}, "a port needs its protocol"),
-        ({"protocol": "tcp"}, "neither a port"),
-        ({"from": ["10.0.0.0/8"]}, "neither a port"),
-    ],
-)
-def test_a_forward_that_says_not_what_is_refused(kind, forward, said):
-    with pytest.raises(CheckError, match=said):
-        kind.check({**NEWS, "forward": [forward]}, {})

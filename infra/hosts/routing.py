@@ -27,7 +27,8 @@ done 2>/dev/null"""
 class Route:
     """`gateways` are its next hops, `metric` 0 where none is told; one that drops is of another `kind` than unicast.
 
-    `devices` are those of all next hops whose link is alive.
+    `devices` are those of all next hops whose link is alive. `source` is from where alone it is for, as IPv6 has such;
+    `special` ones are for packets of one type of service alone.
     """
 
     to: Network
@@ -38,6 +39,8 @@ class Route:
     protocol: str = "boot"
     metric: int = 0
     devices: tuple[str, ...] = field(default=(), compare=False)
+    source: Network | None = None
+    special: bool = False
 
     @property
     def connected(self) -> bool:
@@ -47,6 +50,7 @@ class Route:
     def __str__(self) -> str:
         parts = [] if self.kind == "unicast" else [self.kind]
         parts.append("default" if self.to.prefixlen == 0 else str(self.to))
+        parts += [f"from {self.source}"] if self.source else []
         parts += [f"via {gateway}" for gateway in self.gateways]
         parts += [f"dev {self.device}"] if self.device else []
         parts += [f"metric {self.metric}"] if self.metric else []
@@ -104,6 +108,8 @@ def _routes(text: str, version: int) -> Iterator[Route]:
             protocol=str(raw.get("protocol", "boot")),
             metric=int(raw.get("metric", 0)),
             devices=tuple(hop["dev"] for hop in hops if hop.get("dev") and "dead" not in hop.get("flags", ())),
+            source=_network(raw["from"], None, version) if "from" in raw else None,
+            special="tos" in raw and "encap" not in raw,
         )
 
 
@@ -148,4 +154,9 @@ def _network(text: str, length: int | None, version: int) -> Network:
 
 
 def _listed(text: str) -> list[dict[str, Any]]:
-    return list(json.loads(text)) if text.strip() else []
+    return list(json.loads(text, object_pairs_hook=_first)) if text.strip() else []
+
+
+def _first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A route that encapsulates has the outer addresses behind its own under the same names."""
+    return dict(reversed(pairs))

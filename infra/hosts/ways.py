@@ -53,7 +53,7 @@ def _taken(routing: Routing, packet: Packet, to: Address, only_wide: bool) -> li
     """Those of one prefix that it may take; none where it is dropped, or kept by the host itself."""
     for rule in _rules(routing, packet, to):
         if rule.table:
-            found = _best(routing, rule.table, to, only_wide)
+            found = _best(routing, rule.table, packet, to, only_wide)
             if found and found[0].kind != "throw" and found[0].to.prefixlen > rule.suppressed:
                 return [route for route in found if route.kind == "unicast"]
         elif rule.action not in ("", "nop"):
@@ -64,24 +64,32 @@ def _taken(routing: Routing, packet: Packet, to: Address, only_wide: bool) -> li
 def _rules(routing: Routing, packet: Packet, to: Address) -> Iterator[Rule]:
     """Those that are for it, in their order."""
     skipped_to = 0
-    rules = (rule for rule in routing.rules if rule.version == to.version)
-    for rule in sorted(rules, key=lambda rule: rule.priority):
+    rules = sorted((rule for rule in routing.rules if rule.version == to.version), key=lambda rule: rule.priority)
+    priorities = {rule.priority for rule in rules}
+    for rule in rules:
         if rule.priority < skipped_to or not _holds(rule, packet, to):
             continue
         if "goto" in rule.raw:
-            skipped_to = int(rule.raw["goto"])
+            aim = int(rule.raw["goto"])
+            skipped_to = aim if aim in priorities else skipped_to  # else it is passed over
         else:
             yield rule
 
 
-def _best(routing: Routing, table: str, to: Address, only_wide: bool) -> list[Route]:
-    """Of the longest prefix, by the smallest metric; several where routers of several links announced it."""
+def _best(routing: Routing, table: str, packet: Packet, to: Address, only_wide: bool) -> list[Route]:
+    """Of the longest prefix, for the narrowest source, by the smallest metric; several where routers of several links
+    announced it."""
     fit = [one for one in routing.routes if one.table == table and one.to.version == to.version and to in one.to]
+    fit = [one for one in fit if not one.special and (one.source is None or packet.source in one.source)]
     fit = [one for one in fit if (one.devices or one.kind != "unicast") and (is_wide(one) or not only_wide)]
-    longest = max((one.to.prefixlen for one in fit), default=0)
-    fit = [one for one in fit if one.to.prefixlen == longest]
+    longest = max(map(_lengths, fit), default=(0, 0))
+    fit = [one for one in fit if _lengths(one) == longest]
     smallest = min((one.metric for one in fit), default=0)
     return [one for one in fit if one.metric == smallest]
+
+
+def _lengths(route: Route) -> tuple[int, int]:
+    return route.to.prefixlen, route.source.prefixlen if route.source else 0
 
 
 def _holds(rule: Rule, packet: Packet, to: Address) -> bool:

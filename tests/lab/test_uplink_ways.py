@@ -24,12 +24,18 @@ def host() -> Iterator[Host]:
         made.setup(
             *(f"ip link add {name} type veth peer {name}-far; ip link set {name}-far up" for name in ("wan0", "mgmt0")),
             f"{on('wan0')}\nip link set mgmt0 up; ip addr add 10.9.0.1/24 dev mgmt0",
+            "ip tuntap add dev wgnode-wan mode tap; ip link set wgnode-wan up",
+            "ip addr add 172.31.255.253/30 dev wgnode-wan; ip addr add fd77:676e:6f64:6500::1/126 dev wgnode-wan nodad",
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0",
+            "sysctl -qw net.ipv4.conf.wgnode-wan.rp_filter=0",
         )
         yield made
     finally:
         space.close()
 
 
+GUESTS = {4: "172.31.255.254", 6: "fd77:676e:6f64:6500::2"}
+V6_TOO = "ip -6 addr add 2001:db8:9::1/64 dev mgmt0 nodad"
 WAYS = [
     ("ip addr add 203.0.113.2/24 dev mgmt0; ip route add default via 203.0.113.1 metric 200", ["wan0"]),
     (
@@ -74,6 +80,60 @@ WAYS = [
         " ip -6 route flush dev wan0; ip addr add 198.51.100.2/24 dev mv0; ip route add default via 198.51.100.1",
         ["mv0"],
     ),
+    ("ip nexthop add id 5 via 10.9.0.2 dev mgmt0; ip -6 route del default; ip route replace default nhid 5", ["mgmt0"]),
+    (
+        "ip -6 route del default; ip -4 route del default; ip nexthop add id 5 via 198.51.100.1 dev wan0;"
+        " ip nexthop add id 6 via 10.9.0.2 dev mgmt0; ip nexthop add id 7 group 5,200/6; ip route add default nhid 7",
+        [],
+    ),
+    (
+        f"{V6_TOO}; ip -4 route del default; ip -6 route del default;"
+        " ip -6 route add default nexthop via 2001:db8:2::1 nexthop via 2001:db8:9::2",
+        [],
+    ),
+    (f"{V6_TOO}; ip -4 route del default; ip -6 route add default from 2001:db8:9::/64 via 2001:db8:9::2", ["wan0"]),
+    (f"{V6_TOO}; ip -4 route del default; ip -6 route add 2000::/3 from 2001:db8:9::/64 via 2001:db8:9::2", ["wan0"]),
+    (f"{V6_TOO}; ip -4 route del default; ip -6 route add default from fd77:676e::/32 via 2001:db8:9::2", ["mgmt0"]),
+    ("ip -6 route del default; ip route add default via 10.9.0.2 tos 0x10", ["wan0"]),
+    ("ip -6 route del default; ip route replace default encap ip id 5 dst 192.0.2.1 dev mgmt0", ["mgmt0"]),
+    (
+        "ip -6 route del default; ip route add default via 10.9.0.2 table 9; ip rule add pref 10 goto 50;"
+        " ip rule add pref 20 lookup 9",
+        ["mgmt0"],
+    ),
+    (
+        "ip -6 route del default; ip route add default via 10.9.0.2 table 9; ip rule add pref 10 goto 50;"
+        " ip rule add pref 20 lookup 9; ip rule add pref 50 lookup main",
+        ["wan0"],
+    ),
+    ("ip -6 route del default; ip route add throw default table 77; ip rule add lookup 77", ["wan0"]),
+    (
+        "ip -6 route del default; ip route replace default nexthop via 198.51.100.1 nexthop via 10.9.0.2;"
+        " sysctl -qw net.ipv4.conf.all.ignore_routes_with_linkdown=1; ip link set mgmt0-far down",
+        ["wan0"],
+    ),
+    (
+        "ip -6 route del default; ip link add vx0 type vxlan id 5 dstport 4789 remote 198.51.100.9; ip link set vx0 up;"
+        " ip addr add 10.64.0.1/24 dev vx0; ip route replace default via 10.64.0.2",
+        ["vx0"],
+    ),
+    (
+        "ip link add link wan0 name mv0 type macvlan; ip link set mv0 up; ip addr flush dev wan0;"
+        " ip -6 route flush dev wan0; ip link add br5 type bridge; ip link set br5 up; ip link set mv0 master br5;"
+        " ip addr add 198.51.100.2/24 dev br5; ip route add default via 198.51.100.1",
+        ["br5"],
+    ),
+    (
+        "ip tuntap add dev tun0 mode tun; ip link set tun0 up; ip -6 route del default;"
+        " ip route add default dev tun0 table 51820; ip rule add not fwmark 51820 lookup 51820;"
+        " ip rule add lookup main suppress_prefixlength 0",
+        ["tun0"],
+    ),
+    (
+        "ip tuntap add dev ppp0 mode tun; ip link set ppp0 up; ip addr add 10.64.64.1 peer 10.64.64.64 dev ppp0;"
+        " ip -6 route del default; ip route add default dev ppp0 scope link metric 700",
+        ["wan0"],
+    ),
     (
         "ip tuntap add dev ppp0 mode tun; ip link set ppp0 up; ip addr add 10.64.64.1 peer 10.64.64.64 dev ppp0;"
         " ip -6 route del default; ip -4 route del default; ip route add default dev ppp0",
@@ -82,7 +142,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("script", "right"), WAYS)
 def test_the_uplink_is_the_interface_by_which_the_gateway_s_packets_leave(
     host: Host, script: str, right: list[str]
@@ -94,12 +154,14 @@ def test_the_uplink_is_the_interface_by_which_the_gateway_s_packets_leave(
 
 
 def agrees_with_the_kernel(host: Host) -> None:
-    """For a packet of the host's own, which no rule tells apart from the gateway's."""
-    packet = Packet("lo", ip_address("0.0.0.0"), 51820)
-    for address in ("8.8.8.8", "203.0.113.77", "10.9.0.7", "172.17.0.9", "198.51.100.77"):
-        said = host.space.run("ip", "-o", "route", "get", address, check=False).split()
+    """For the gateway's packets, which the host forwards."""
+    to = ("8.8.8.8", "203.0.113.77", "10.9.0.7", "172.17.0.9", "198.51.100.77", "2600::1", "2001:db8:9::77")
+    for address in map(ip_address, to):
+        packet = Packet("wgnode-wan", ip_address(GUESTS[address.version]), 51820)
+        asked = f"ip -o route get {address} from {packet.source} iif wgnode-wan ipproto udp sport 51820 dport 51822"
+        said = host.space.run(*asked.split(), check=False).split()
         way = said[said.index("dev") + 1] if "dev" in said else None
-        ours = leaves_by(host.routing(), packet, ip_address(address))
+        ours = leaves_by(host.routing(), packet, address)
         assert way in ours if way else ours == (), (address, said, ours)
 
 

@@ -199,6 +199,10 @@ TWO = json.dumps([LO, link("wan0", ADDRESS), link("wan1", "203.0.113.2/24"), LAN
         ([{"dst": "default", "nexthops": [{"dev": "wan0"}, {"dev": "wan1"}]}], [], []),
         ([{"dst": "default", "nexthops": [{"dev": "wan0"}, {"dev": "wan1", "flags": ["dead"]}]}], [], ["wan0"]),
         ([{"dst": "198.51.100.0/24", "dev": "wan0"}], [], ["wan0", "wan1"]),
+        ([default("wan0"), default("wan1", tos="0x10")], [], ["wan0"]),
+        ([{**default("wan1"), "encap": "ip", "tos": 0}], [], ["wan1"]),
+        ([], [default("wan0"), default("wan1", **{"from": "2001:db8:9::/64"})], ["wan0"]),
+        ([], [default("wan0"), default("wan1", **{"from": "fd77:676e:6f64:6500::/64"})], ["wan1"]),
     ],
 )
 def test_of_two_ways_out_the_one_that_is_taken_is_right(routes, six, sound):
@@ -226,6 +230,7 @@ def test_of_two_ways_out_the_one_that_is_taken_is_right(routes, six, sound):
         ({"src": "all", "l3mdev": None}, "wan0"),
         ({"src": "all", "dst": "10.0.0.0", "dstlen": 8, "table": "77"}, "wan0"),
         ({"src": "all", "goto": 20}, "wan1"),
+        ({"src": "all", "goto": 17}, "wan0"),
     ],
 )
 def test_rules_choose_the_table_as_for_the_gateway_s_packets(rule, sound):
@@ -233,6 +238,12 @@ def test_rules_choose_the_table_as_for_the_gateway_s_packets(rule, sound):
     rules += [{"priority": 20, "src": "all", "table": "77"}]
     told = routing(default("wan0"), default("wan1", table="77"), rules=rules)
     assert [name for name in ("wan0", "wan1") if uplink.judged(TWO, told, site(name)).sound] == [sound]
+
+
+def test_the_outer_addresses_of_a_route_that_encapsulates_are_not_its_own():
+    said = '[{"dst":"default","encap":"ip","id":5,"src":"0.0.0.0","dst":"10.9.0.2","ttl":0,"tos":0,"dev":"wan1"}]'
+    (route,) = parse(Result(0, f"{said}\n--\n[]\n--\n[]\n--\n[]\n--\n", "")).routes
+    assert str(route) == "default dev wan1"
 
 
 def test_where_the_other_sites_are_decides_and_what_goes_another_way_is_told():

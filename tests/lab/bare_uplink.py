@@ -7,11 +7,14 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Protocol
 
 from infra.hosts import network, routing, uplink
 from infra.hosts.host import Result
 from infra.hosts.outside import surroundings
+from infra.hosts.ways import Packet, leaves_by
 from infra.resources.firewall_state import desired
 from tests.lab.interop import Namespace
 
@@ -32,9 +35,26 @@ ip -6 route flush dev wan0
 ip link set wan0 master vmbr0"""
 
 
+GUESTS = {4: "172.31.255.254", 6: "fd77:676e:6f64:6500::2"}
+GATEWAY = """ip tuntap add dev wgnode-wan mode tap
+ip link set wgnode-wan up
+ip addr add 172.31.255.253/30 dev wgnode-wan
+ip addr add fd77:676e:6f64:6500::1/126 dev wgnode-wan nodad
+cd /proc/sys/net
+for name in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 >$name; done
+for name in all wgnode-wan; do echo 0 >ipv4/conf/$name/rp_filter; done"""
+"""A gateway's link, so that the kernel tells where it would forward its packets."""
+
+
+class Space(Protocol):
+    """Where a host's commands run."""
+
+    def run(self, *command: str | Path, check: bool = True, text: str | None = None) -> str: ...
+
+
 @dataclass
 class Host:
-    space: Namespace
+    space: Space
 
     def setup(self, *scripts: str) -> None:
         self.space.run("sh", "-ec", "\n".join(scripts))
@@ -99,3 +119,17 @@ def reached(space: Namespace, address: str, port: int) -> bool:
         if time.monotonic() > deadline:
             return False
     return True
+
+
+def agrees_with_the_kernel(host: Host) -> None:
+    """For the gateway's packets, which the host forwards."""
+    to = ("8.8.8.8", "203.0.113.77", "10.9.0.7", "172.17.0.9", "198.51.100.77", "2600::1", "2001:db8:9::77")
+    packets = [(Packet("wgnode-wan", ip_address(GUESTS[to.version]), 51820), to) for to in map(ip_address, to)]
+    ask = "ip -o route get {} from {} iif wgnode-wan ipproto 17 sport 51820 dport 51822 2>/dev/null || echo nowhere"
+    said = host.space.run("sh", "-c", "\n".join(ask.format(to, packet.source) for packet, to in packets)).splitlines()
+    routes = host.routing()
+    for (packet, address), line in zip(packets, said, strict=True):
+        words = line.split()
+        way = words[words.index("dev") + 1] if "dev" in words else None
+        ours = leaves_by(routes, packet, address)
+        assert way in ours if way else ours == (), (address, line, ours)

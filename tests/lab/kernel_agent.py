@@ -192,7 +192,7 @@ def _answer(request):
 def _boot():
     system.mount_file_systems()
     system.load_modules()
-    system.load_modules(Path("/lib/modules/wireguard"))
+    system.load_modules(Path("/lib/modules/further"))
     write_sysctl("net/ipv6/conf/all/accept_ra", 0)
     with Rtnetlink() as kernel:
         kernel.set_link(kernel.link("lo").index, up=True)

@@ -39,6 +39,8 @@ MAC = "52:54:00:00:00:02"
 class KernelGuest:
     """A running guest. Raises AssertionError, with the console, when it does not come up."""
 
+    memory = machine.SMALLEST_MEMORY
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.namespace = Namespace(f"wgk-{secrets.token_hex(3)}")
@@ -85,7 +87,7 @@ class KernelGuest:
         members = read_members(Path(build_best(renew_if_gone=True).path))
         kernel, initrd = self.directory / "vmlinux", self.directory / "initrd"
         kernel.write_bytes(members.vmlinux)
-        initrd.write_bytes(members.initramfs + cpio.pack(_additions(members.description)))
+        initrd.write_bytes(members.initramfs + cpio.pack(self.additions(members.description)))
         return machine.command(
             machine.Machine(
                 name="kernel",
@@ -96,8 +98,15 @@ class KernelGuest:
                 console=str(self.directory / "console"),
                 tsc_khz=tsc_khz_of(Path("/proc/cpuinfo").read_text()),
                 extra_cmdline="rdinit=/agent",
+                memory=self.memory,
             )
         )
+
+    def additions(self, description: Mapping[str, Any]) -> dict[str, cpio.Entry]:
+        """The agent as PID 1, the kernel's WireGuard with what it depends on, and this machine's `wg`."""
+        wg = shutil.which("wg")
+        assert wg is not None
+        return {**with_modules(description, "wireguard"), "usr/bin/wg": cpio.file(Path(wg).read_bytes(), 0o755)}
 
     def _connect(self) -> socket.socket:
         path = self.directory / "control.sock"
@@ -112,17 +121,12 @@ class KernelGuest:
         return "no console"
 
 
-def _additions(description: Mapping[str, Any]) -> dict[str, cpio.Entry]:
-    """The agent as PID 1, the kernel's WireGuard with what it depends on, and this machine's `wg`."""
-    wg = shutil.which("wg")
-    assert wg is not None
-    entries = {
-        "agent": cpio.file(f"#!/{BINARY} -ISBu\n".encode() + AGENT.read_bytes(), 0o755),
-        "usr/bin/wg": cpio.file(Path(wg).read_bytes(), 0o755),
-    }
-    modules = modules_of(_kernel_package(description), ("wireguard",))
+def with_modules(description: Mapping[str, Any], *wanted: str) -> dict[str, cpio.Entry]:
+    """The agent as PID 1, and modules of the kernel with what they depend on."""
+    entries = {"agent": cpio.file(f"#!/{BINARY} -ISBu\n".encode() + AGENT.read_bytes(), 0o755)}
+    modules = modules_of(_kernel_package(description), wanted)
     for place, (name, data) in enumerate(modules.items()):
-        entries[f"lib/modules/wireguard/{place:02}-{name}.ko"] = cpio.file(data)
+        entries[f"lib/modules/further/{place:02}-{name}.ko"] = cpio.file(data)
     return entries
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 import pytest
 
-from infra.hosts.ways import Packet, leaves_by
-from tests.lab.bare_uplink import Host, on
+from tests.lab.bare_uplink import GATEWAY, Host, agrees_with_the_kernel, on
 from tests.lab.interop import Namespace
 
 pytestmark = pytest.mark.lab
@@ -24,17 +22,13 @@ def host() -> Iterator[Host]:
         made.setup(
             *(f"ip link add {name} type veth peer {name}-far; ip link set {name}-far up" for name in ("wan0", "mgmt0")),
             f"{on('wan0')}\nip link set mgmt0 up; ip addr add 10.9.0.1/24 dev mgmt0",
-            "ip tuntap add dev wgnode-wan mode tap; ip link set wgnode-wan up",
-            "ip addr add 172.31.255.253/30 dev wgnode-wan; ip addr add fd77:676e:6f64:6500::1/126 dev wgnode-wan nodad",
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0",
-            "sysctl -qw net.ipv4.conf.wgnode-wan.rp_filter=0",
+            GATEWAY,
         )
         yield made
     finally:
         space.close()
 
 
-GUESTS = {4: "172.31.255.254", 6: "fd77:676e:6f64:6500::2"}
 V6_TOO = "ip -6 addr add 2001:db8:9::1/64 dev mgmt0 nodad"
 WAYS = [
     ("ip addr add 203.0.113.2/24 dev mgmt0; ip route add default via 203.0.113.1 metric 200", ["wan0"]),
@@ -151,18 +145,6 @@ def test_the_uplink_is_the_interface_by_which_the_gateway_s_packets_leave(
     names = ("wan0", "mgmt0", *(name for name in right if name not in ("wan0", "mgmt0")))
     assert [name for name in names if host.found(name).sound] == right
     agrees_with_the_kernel(host)
-
-
-def agrees_with_the_kernel(host: Host) -> None:
-    """For the gateway's packets, which the host forwards."""
-    to = ("8.8.8.8", "203.0.113.77", "10.9.0.7", "172.17.0.9", "198.51.100.77", "2600::1", "2001:db8:9::77")
-    for address in map(ip_address, to):
-        packet = Packet("wgnode-wan", ip_address(GUESTS[address.version]), 51820)
-        asked = f"ip -o route get {address} from {packet.source} iif wgnode-wan ipproto udp sport 51820 dport 51822"
-        said = host.space.run(*asked.split(), check=False).split()
-        way = said[said.index("dev") + 1] if "dev" in said else None
-        ours = leaves_by(host.routing(), packet, address)
-        assert way in ours if way else ours == (), (address, said, ours)
 
 
 def test_peers_tell_the_way_where_they_are_on_link(host: Host) -> None:

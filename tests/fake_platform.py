@@ -11,6 +11,7 @@ class FakePlatform:
     now: Any = None
     set_clock: Any = None
     tun: Any = None
+    limit_frames: Any = None
     sockets: Any = None
     routing: Any = None
     links: Any = None

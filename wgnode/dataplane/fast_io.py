@@ -9,15 +9,11 @@ from collections import Counter
 
 from wgnode.dataplane.fast import FastPlane
 from wgnode.dataplane.offloads import Offloads
-from wgnode.io.netlink import Rtnetlink
 from wgnode.io.shell import Shell
 from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.io.udp import CUT_OFF
 from wgnode.protocol.endpoint import Endpoint
 
-UDP_SEGMENT, UDP_GRO = 103, 104
-SO_TIMESTAMPNS = 35
-IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
 LARGEST_TRAIN, MOST_SEGMENTS = 65507, 64
 """Of one sending with UDP_SEGMENT: bytes of UDP payload, and datagrams."""
 RETRY = 0.01
@@ -52,7 +48,8 @@ class FastIO:
         udp = self._shell.udp
         if udp is None:
             return self._engine.set_sockets(None, None, False)
-        able = [_enable(each, self._allowed) for each in udp.sockets.values()]
+        options, gro = self._shell.platform.sockets, self._allowed.gro
+        able = [options is not None and options.join_and_split(each, gro=gro) for each in udp.sockets.values()]
         gso = self._allowed.gso and all(able)
         fds = udp.descriptors
         self._engine.set_sockets(fds.get(socket.AF_INET), fds.get(socket.AF_INET6), gso)
@@ -91,8 +88,9 @@ class FastIO:
         """No more packets in a frame of the TUN than messages in one sending: those left over would cost another."""
         self._limited_for = mtu
         segments = min(MOST_SEGMENTS, LARGEST_TRAIN // (mtu + OVERHEAD))
-        with contextlib.suppress(OSError), Rtnetlink() as kernel:
-            kernel.set_link(kernel.link(self._shell.tun.name).index, gso_max_segs=max(1, segments))
+        if (limit := self._shell.platform.limit_frames) is not None:
+            with contextlib.suppress(OSError):
+                limit(self._shell.tun.name, max(1, segments))
 
     def _resolve(self, endpoint: Endpoint) -> tuple[Endpoint, bool] | None:
         udp = self._shell.udp
@@ -100,20 +98,3 @@ class FastIO:
             with contextlib.suppress(OSError, KeyError):  # counted when something is sent there
                 return udp.path(endpoint)
         return None
-
-
-def _enable(made: socket.socket, allowed: Offloads) -> bool:
-    """Ask for joined datagrams, their ECN bits and times of arrival; whether the kernel splits what is sent."""
-    if allowed.gro:
-        with contextlib.suppress(OSError):
-            made.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-    made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    if made.family == socket.AF_INET6:
-        made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
-    else:
-        made.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
-    try:
-        made.getsockopt(socket.IPPROTO_UDP, UDP_SEGMENT)
-    except OSError:
-        return False
-    return True

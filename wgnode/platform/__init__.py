@@ -22,7 +22,7 @@ Warn = Callable[[str], None]
 
 
 class Platform(Protocol):
-    """The parts. For `wgnode device` the first five are enough; a gateway needs `layers` too."""
+    """The parts. For `wgnode device` the first six are enough; a gateway needs `layers` too."""
 
     @property
     def now(self) -> Callable[[], float] | None:
@@ -43,6 +43,13 @@ class Platform(Protocol):
         """Make the interface: its name, its MTU in bytes, and what is asked of the kernel. Raises OSError, ValueError.
 
         None: a TUN without offloads and header, whose name the system may have chosen otherwise (Tun.name).
+        """
+
+    @property
+    def limit_frames(self) -> Callable[[str, int], None] | None:
+        """At most so many packets as one from the interface of that name (linux/if_link.h IFLA_GSO_MAX_SEGS).
+
+        Raises OSError. None: as many as the kernel joins, of which those beyond one sending cost another.
         """
 
     @property
@@ -81,6 +88,13 @@ class SocketOptions(Protocol):
         """Before it is bound: buffers, each datagram's local address (ip(7) IP_PKTINFO), fragments. Raises OSError.
 
         What is missing is left out: without local addresses, replies leave from the one that the route says.
+        """
+
+    def join_and_split(self, made: socket.socket, *, gro: bool) -> bool:
+        """For the compiled plane: datagrams that came joined into one (udp(7) UDP_GRO) where `gro`, their ECN bits, and
+        their times of arrival in ns (socket(7) SO_TIMESTAMPNS). Whether the kernel splits what is sent (UDP_SEGMENT).
+
+        What is missing is left out, and the plane does without.
         """
 
     def mark(self, made: socket.socket, fwmark: int) -> None:

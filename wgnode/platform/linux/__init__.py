@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wgnode.io.clock import boottime
 from wgnode.io.tun import Tun
+from wgnode.platform.linux.frames import limit_frames
 from wgnode.platform.linux.routing import RoutingWatch
 from wgnode.platform.linux.sockets import Options
 
@@ -14,6 +15,7 @@ class Process:
     now = staticmethod(boottime)
     set_clock = None
     tun = Tun
+    limit_frames = staticmethod(limit_frames)
     sockets = Options()
     routing = RoutingWatch
     links = None

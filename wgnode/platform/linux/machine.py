@@ -7,6 +7,7 @@ from wgnode.io.tun import Tun
 from wgnode.platform import Warn
 from wgnode.platform.linux import system
 from wgnode.platform.linux.baked import Baked
+from wgnode.platform.linux.frames import limit_frames
 from wgnode.platform.linux.network import Network
 from wgnode.platform.linux.port import VirtioPort
 from wgnode.platform.linux.process import forbid_core_dumps
@@ -45,6 +46,7 @@ class Microvm:
     now = staticmethod(boottime)
     set_clock = staticmethod(system.set_clock)
     tun = Tun
+    limit_frames = staticmethod(limit_frames)
     sockets = Options()
     routing = RoutingWatch
     control = VirtioPort

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from wgnode.io.sticky import ask_for_local_address
@@ -10,6 +11,9 @@ SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER = 1 << 20
 """Bytes of each socket buffer (Linux doubles it for its own needs): a few milliseconds at the rates that we reach. More
 would be waiting time for whoever shares the tunnel with a transfer (docs/decisions/waiting-time.md)."""
+UDP_SEGMENT, UDP_GRO = 103, 104
+SO_TIMESTAMPNS = 35
+IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
 IP_MTU_DISCOVER = 10
 IP_PMTUDISC_DONT = 0
 
@@ -22,6 +26,21 @@ class Options:
             _enlarge(made, forced, ordinary)
         ask_for_local_address(made)
         allow_fragments(made)
+
+    def join_and_split(self, made: socket.socket, *, gro: bool) -> bool:
+        if gro:
+            with contextlib.suppress(OSError):
+                made.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+        made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if made.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
+        else:
+            made.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
+        try:
+            made.getsockopt(socket.IPPROTO_UDP, UDP_SEGMENT)
+        except OSError:
+            return False
+        return True
 
     def mark(self, made: socket.socket, fwmark: int) -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)

@@ -11,11 +11,11 @@ from infra.commands import recorded, stacks
 from infra.commands.hosts import AT_ONCE, bounded
 from infra.commands.recorded import Recorded
 from infra.commands.site_parts import Part, read_all
-from infra.commands.site_status import SiteStatus, ask, judge, unasked
+from infra.commands.site_status import Answer, SiteStatus, ask, judge, unasked
 from infra.commands.stacks import SiteStack
 from infra.errors import ExplainedError
 from infra.hosts import pool
-from infra.hosts.host import HostError, OutOfTime
+from infra.hosts.host import HostError, HostHangs, HostUnreachable, OutOfTime
 from infra.hosts.ssh import name_of
 from infra.provider import registry
 
@@ -73,11 +73,24 @@ def _look_at(known: Known, kept: Parts | None) -> SiteStatus:
         return unasked(stack, stack, "no host", site)
     host = name_of(site.connection)
     try:
-        bounded(lambda site: pool.connect(site.connection), site, late=OutOfTime)
-        answer = bounded(lambda site: ask(pool.connect(site.connection), site.site), site, late=OutOfTime)
+        _connect(site)
+        answer = _ask(site)
     except HostError as error:
         return unasked(stack, site.site, host, error)
     return judge(stack, site.site, host, answer, kept or _parts(known, site), time.time())
+
+
+def _connect(site: SiteStack) -> None:
+    bounded(lambda site: pool.connect(site.connection), site, late=OutOfTime)
+
+
+def _ask(site: SiteStack) -> Answer:
+    """Raises HostError. A connection that broke in the middle is of a host that is away only where none can be made."""
+    try:
+        return bounded(lambda site: ask(pool.connect(site.connection), site.site), site, late=OutOfTime)
+    except HostUnreachable as error:
+        _connect(site)
+        raise HostHangs(str(error)) from None
 
 
 def _parts(known: Known, site: SiteStack) -> Parts | ExplainedError:

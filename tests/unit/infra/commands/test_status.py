@@ -131,6 +131,21 @@ def test_a_host_that_lets_us_in_and_is_slow_is_not_away(hosts: Hosts, monkeypatc
     assert "no answer within 0.5 s" in done.output
 
 
+@pytest.mark.parametrize(("comes_back", "word"), [(True, "unknown"), (False, "away")])
+def test_a_host_whose_connection_breaks_is_away_only_if_no_other_can_be_made(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch, comes_back: bool, word: str
+) -> None:
+    host = hosts.site("berlin", "198.51.100.2")
+
+    def broken(*_: object) -> None:
+        host.reachable = comes_back
+        raise HostUnreachable("host root@198.51.100.2: the connection broke in the middle of `sh`")
+
+    monkeypatch.setattr(looking, "ask", broken)
+    done = run()
+    assert (done.exit_code, done.stdout.split()[1]) == (1, word)
+
+
 def test_wrong_usage_is_2_and_says_the_way_out(hosts: Hosts) -> None:
     hosts.site("berlin", "198.51.100.2")
     assert run("--environment", "dev", "--stack", "dev-berlin").exit_code == 2

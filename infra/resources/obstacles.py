@@ -21,6 +21,7 @@ from wgnode.image.paths import STATE
 # Bytes and inodes that are free, how many inodes there are at all (0 where there is no such thing, as with btrfs),
 # where it is mounted; and whether it can be written to.
 _ROOM = 'df --block-size=1 --output=avail,iavail,itotal,target "$1" | tail -n 1; [ -w "$1" ] || echo read-only'
+_WITHOUT_ROUTE = ("noprefixroute", "mngtmpaddr", "temporary", "dynamic")
 ROOM: Query[str] = Query(["sh", "-c", _ROOM, "room", STATE], lambda said: _full(said))
 
 
@@ -87,13 +88,17 @@ def _dead(links: Mapping[str, Any], name: str, what: str) -> Iterator[str]:
 
 
 def _off_the_lan(links: Mapping[str, Any], bridge: str, routing: Routing) -> Iterator[str]:
-    """Without a route of its own to its LAN, a host sends what comes back from the mesh elsewhere."""
+    """Without a route of its own to its LAN, a host sends what comes back from the mesh elsewhere.
+
+    Only of addresses with which the kernel makes one: those of router advertisements, and others by wish, have none.
+    """
     ways = [route for route in routing.routes if bridge in route.devices and not route.gateways]
     if not routing.routes or bridge not in links or "UP" not in links[bridge]["flags"]:
         return  # a host that told nothing of them, or has none while its link is down
     for entry in links[bridge]["addr_info"]:
         net = ip_interface(f"{entry['local']}/{entry['prefixlen']}").network
-        if entry["scope"] == "global" and net.num_addresses > 2 and not any(_leads_to(way, net) for way in ways):
+        own = entry["scope"] == "global" and not any(entry.get(flag) for flag in _WITHOUT_ROUTE)
+        if own and net.num_addresses > 2 and not any(_leads_to(way, net) for way in ways):
             yield (
                 f"it has {entry['local']}/{entry['prefixlen']} on {bridge}, but no route to {net} by it, so what is for"
                 f" the LAN goes elsewhere; `ip route add {net} dev {bridge}` there, and look for who took it away"

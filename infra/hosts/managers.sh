@@ -1,10 +1,11 @@
 # Who configures the LAN interface, and what keeps them from taking it, the bridge and our taps back at a restart.
-# See docs/decisions/lan-managers.md. All but hooks is below /run: after a boot the host is configured as
-# ever, and `up` comes after that.
+# See docs/decisions/lan-managers.md. All but hooks, and a link that has no use without, is below /run: after a boot
+# the host is configured as ever, and `up` comes after that.
 
 OURS=00-00-wgnode  # of .network files: the first that matches an interface is the one that counts
-NETWORKD=/run/systemd/network HOOKS=/etc/network
+NETWORKD=/run/systemd/network NETWORKD_ADMIN=/etc/systemd/network HOOKS=/etc/network
 NETWORK_MANAGER=/run/NetworkManager/conf.d DISPATCHER=/etc/NetworkManager/dispatcher.d
+STACKED='^[[:space:]]*(VLAN|MACVLAN|MACVTAP|IPVLAN|IPVTAP|VXLAN|Tunnel|MACsec|Xfrm|IPoIB)[[:space:]]*='
 RECORD=/run/wgnode-network
 
 runs() { # PROGRAM, its first 15 characters: in our own network, not in a container beside it
@@ -41,6 +42,8 @@ networkd_state() { # KEY: what networkd last said of LAN
 
 networkd_file() { echo "$NETWORKD/$OURS-$(bridge).network"; }
 
+networkd_added() { echo "$NETWORKD_ADMIN/$OURS-$(bridge).network.d"; }
+
 networkd_port() { echo "$NETWORKD/$OURS-$BRIDGE-port.network"; }
 
 networkd_other() { # whether it was another interface's addresses that our bridge had
@@ -67,7 +70,7 @@ networkd_bridge() { # before it is made; it may be one of the host's own, where 
     runs systemd-network || return 0
     file=$(networkd_file) source=$(networkd_source)
     if networkd_other; then # which is to get back what it had first
-        take_away "$(networkd_port)" "$file" "$file.d"
+        take_away "$(networkd_port)" "$file" "$file.d" "$(networkd_added)"
     elif [ -n "$source" ]; then
         mkdir -p "$file.d"
         networkd_like "$file" "$source"
@@ -79,11 +82,11 @@ $(for key in Name MACAddress PermanentMACAddress Path Driver Type Kind Property 
 Name=$(bridge)
 $([ "$(bridge)" != "$BRIDGE" ] || printf '\n[Link]\n# Our own unit may be what waits for the network.\nRequiredForOnline=no')"
     elif [ "$(bridge)" = "$BRIDGE" ]; then
-        take_away "$file.d"
+        take_away "$file.d" "$(networkd_added)"
         [ ! -L "$file" ] || take_away "$file"
         put "$file" "$(networkd_unmanaged "$BRIDGE")"
     else
-        take_away "$file" "$file.d"
+        take_away "$file" "$file.d" "$(networkd_added)"
     fi
 }
 
@@ -104,13 +107,15 @@ networkd_drop_ins() { # OURS THEIRS: those of the source go with it, of one name
             [ ! -e "$path" ] || networkd_like "$1/${path##*/}" "$path"
         done
     done
+    # One that an administrator adds later counts from the next reload of networkd on.
+    if grep -Eqs "$STACKED" "$NETWORKD_ADMIN/$2"/*.conf; then take_away "$(networkd_added)"
+    elif [ -d "$NETWORKD_ADMIN" ]; then link_to "$(networkd_added)" "$NETWORKD_ADMIN/$2"; fi
 }
 
 networkd_like() { # FILE SOURCE: but for what is stacked on LAN, which stays there
-    stacked='^[[:space:]]*(VLAN|MACVLAN|MACVTAP|IPVLAN|IPVTAP|VXLAN|Tunnel|MACsec|Xfrm|IPoIB)[[:space:]]*='
-    if grep -Eqs "$stacked" "$2"; then
+    if grep -Eqs "$STACKED" "$2"; then
         put "$1" "# like $2
-$(grep -Ev "$stacked" "$2")"
+$(grep -Ev "$STACKED" "$2")"
     else
         link_to "$1" "$2"
     fi
@@ -153,7 +158,7 @@ networkd_let_go() { # all: bridge and LAN too
     file=$(networkd_file)
     had_source=$(networkd_original "$file")
     take_away "$NETWORKD/$OURS-$LAN_TAP.network" "$file.d/zz-wgnode-routes-$PROTOCOL.conf"
-    [ -z "$1" ] || take_away "$file" "$file.d" "$(networkd_port)"
+    [ -z "$1" ] || take_away "$file" "$file.d" "$(networkd_port)" "$(networkd_added)"
 }
 
 networkd_manages() { runs systemd-network && [ -n "$(networkd_source)" ]; }

@@ -64,7 +64,8 @@ leave() { # LAN is a bridge of the host's now: what ours took over before that g
         case ${port##*/} in "$LAN_TAP") ;; wgnode-lan|wgnlan-*) return 0 ;; esac
     done
     changed=
-    take_away "$(networkd_port)" "$NETWORKD/$OURS-$BRIDGE.network" "$NETWORKD/$OURS-$BRIDGE.network.d" "$RECORD/$BRIDGE"
+    take_away "$(networkd_port)" "$NETWORKD/$OURS-$BRIDGE.network" "$NETWORKD/$OURS-$BRIDGE.network.d" \
+        "$NETWORKD_ADMIN/$OURS-$BRIDGE.network.d" "$RECORD/$BRIDGE"
     for port in /sys/class/net/"$BRIDGE"/brif/*; do
         case ${port##*/} in "$LAN_TAP"|'*') ;; *) release "${port##*/}" ;; esac
     done

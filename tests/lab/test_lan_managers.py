@@ -33,6 +33,7 @@ Table=100
 From=10.2.0.1
 Table=100
 """
+DEAF = SETTINGS.replace("[Network]\n", "[Network]\nIPv6AcceptRA=no\n")  # else networkd waits for a router
 SAYS = "networkctl --no-legend list; networkctl status lan0 | grep File"
 DONE = "! networkctl --no-legend list | grep -e configuring -e pending"
 CATCH_ALL = "[Match]\nName=*\nName=!lo\n[Network]\nDHCP=no\n"
@@ -69,9 +70,8 @@ def in_bridge(host: DistributionHost, address: str = "10.2.0.1/24") -> None:
 
 
 def test_networkd_restarts_reloads_and_is_reconfigured(host: DistributionHost) -> None:
-    deaf = ("[Network]\n", "[Network]\nIPv6AcceptRA=no\n")  # it would wait for a router
-    host.write(f"{NETWORKD}/10-wan.network", WAN.replace(*deaf))
-    host.write(f"{NETWORKD}/20-lan.network", "[Match]\nName=lan0\n" + SETTINGS.replace(*deaf))
+    host.write(f"{NETWORKD}/10-wan.network", f"{WAN}IPv6AcceptRA=no\n")
+    host.write(f"{NETWORKD}/20-lan.network", "[Match]\nName=lan0\n" + DEAF)
     host.write(f"{NETWORKD}/99-all.network", CATCH_ALL)
     host.shell("rmdir /run/systemd/network")
     host.networkd()
@@ -172,6 +172,35 @@ def test_a_bridge_of_networkds_own_keeps_our_routes(host: DistributionHost) -> N
     host.comes_to(up, "reconfigured")
     host.down()
     host.comes_to(before, "down")
+
+
+def test_a_lan_that_networkd_puts_into_a_bridge_of_its_own_later_leaves_ours(host: DistributionHost) -> None:
+    into, plain = "[Match]\nName=lan0\n[Network]\nBridge=br-lan\n", f"[Match]\nName=lan0\n{DEAF}"
+    bridge = {"10-br.netdev": "[NetDev]\nName=br-lan\nKind=bridge\n", "20-br.network": f"[Match]\nName=br-lan\n{DEAF}"}
+    for file, text in {**bridge, "20-lan.network": into}.items():
+        host.write(f"{NETWORKD}/{file}", text)
+    host.networkd()
+    host.until(f"ip -4 addr show br-lan | grep -F 10.2.0.1/24; {DONE}")
+    host.settled()
+    wanted = host.snapshot()
+    host.shell(f"rm {NETWORKD}/*-br.*; pkill -x systemd-network; ip link del br-lan; ip link set lan0 down")
+    host.write(f"{NETWORKD}/20-lan.network", plain)
+    host.networkd()
+    host.until(f"ip -4 addr show lan0 | grep -F 10.2.0.1/24; {DONE}")
+    host.up()
+    host.until(DONE)
+    in_bridge(host)
+    for file, text in {**bridge, "20-lan.network": into}.items():
+        host.write(f"{NETWORKD}/{file}", text)
+    host.shell("networkctl reload")
+    host.install(replace(SITE, lan="br-lan"))
+    host.up(check=False)  # before networkd has put its addresses there, no route has a next hop
+    host.until("ip -4 addr show br-lan | grep -F 10.2.0.1/24")
+    host.up()
+    assert host.shell("ls /sys/class/net/br-lan/brif").split() == ["lan0", "wgnode-lan"]
+    assert not host.shell("ls -d /sys/class/net/wgnode-br0 2>/dev/null", check=False)
+    host.down()
+    host.comes_to(wanted, "down")
 
 
 def test_ifupdown_takes_interfaces_down_and_up(host: DistributionHost) -> None:

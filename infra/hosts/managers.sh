@@ -204,8 +204,8 @@ NetworkManager_kept() { [ -e "$NETWORK_MANAGER/$OWN.conf" ] && [ -x "$DISPATCHER
 
 ifupdown_keep() {
     command -v ifup >/dev/null && [ -d "$HOOKS/if-up.d" ] || return 0
-    put "$HOOKS/if-up.d/$OWN" "$(ifupdown_hook "$(quoted "$LAN")) verb=up ;; $(quoted "$UPLINK")|--all) verb=listen")" 755
-    put "$HOOKS/if-down.d/$OWN" "$(ifupdown_hook "$(quoted "$LAN")) verb=give_back")" 755
+    put "$HOOKS/if-up.d/$OWN" "$(ifupdown_hook "$(quoted "$LAN")) verb=up ;; *) verb=listen")" 755
+    put "$HOOKS/if-down.d/$OWN" "$(ifupdown_hook "$(quoted "$LAN")) verb=give_back ;; *) exit 0")" 755
 }
 
 quoted() { echo "'$(echo "$1" | sed "s/'/'\\\\''/g")'"; }
@@ -213,7 +213,7 @@ quoted() { echo "'$(echo "$1" | sed "s/'/'\\\\''/g")'"; }
 ifupdown_hook() { # CASES of interfaces
     echo "#!/bin/sh
 # Written by wgnode, removed with it: what ifupdown does with these interfaces is for a bridge of ours.
-case \$IFACE in $1 ;; *) exit 0 ;; esac
+case \$IFACE in $1 ;; esac
 [ ! -e '$RECORD/$OWN' ] || sh '$SCRIPT' \$verb || echo '$OWN: \$verb failed' >&2
 exit 0"
 }

@@ -9,7 +9,7 @@
 set -eu
 export LC_ALL=C
 
-MARK='made by wgnode'
+MARK='made by wgnode' FOUND=/etc/wgnode/found.json
 
 bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo "$BRIDGE"; fi; }
 master() { basename "$(readlink "/sys/class/net/$1/master" 2>/dev/null || echo none)"; }
@@ -19,6 +19,7 @@ tap() { # NAME: a bridge takes the lowest address of its ports', so one of the h
     ! exists "$1" || return 0
     ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
     ip link set "$1" address "fe:$(mac "$1" | cut -d : -f 2-)"
+    sysctl -q -w "net.ipv6.conf.$1.accept_ra=0" 2>/dev/null || true  # a guest is no router of the host's
 }
 
 set_addresses() { # INTERFACE ADDRESS...: these and no others
@@ -160,9 +161,33 @@ all_set() { # 4: everything is up but routes that were named
     [ -z "${unset_routes-}" ] || exit 4
 }
 
-listen() { # a host that forwards hears router advertisements only at 2, and ifupdown writes 1
-    setting=/proc/sys/net/ipv6/conf/$UPLINK
-    case $(cat "$setting/accept_ra" "$setting/forwarding" 2>/dev/null | tr '\n' ' ') in "1 1 ") echo 2 >"$setting/accept_ra" ;; esac
+# A host that forwards hears router advertisements only at 2: what did so before we had it forward goes on, also what is
+# plugged in later (`default`). ifupdown writes 1 whenever it brings an interface up by `inet6 dhcp`.
+listen() {
+    for setting in /proc/sys/net/ipv6/conf/*/accept_ra; do
+        name=${setting%/*} name=${name##*/}
+        [ "$(cat "$setting" 2>/dev/null)" = 1 ] || continue
+        case $name in
+            all|lo|wgnode-*|wgnlan-*|wgnwan-*|wgnbr-*) continue ;;
+            "$UPLINK") [ "$(cat "${setting%/*}/forwarding")" = 1 ] || continue ;;
+            *) grep -qs '"net/ipv6/conf/all/forwarding": "0"' "$FOUND" || continue; heard "$name" ;;
+        esac
+        echo 2 >"$setting"
+    done
+}
+
+heard() { # INTERFACE: to be put back
+    mkdir -p "$RECORD"
+    grep -qsx "$1" "$RECORD/heard" || echo "$1" >>"$RECORD/heard"
+}
+
+unlisten() { # as it was, once no gateway of this host has it forward
+    [ -e "$RECORD/heard" ] && ! ls "$RECORD"/wgnode-network* >/dev/null 2>&1 || return 0
+    while read -r name; do
+        setting=/proc/sys/net/ipv6/conf/$name/accept_ra
+        [ "$(cat "$setting" 2>/dev/null)" != 2 ] || echo 1 >"$setting"
+    done <"$RECORD/heard"
+    rm "$RECORD/heard"
 }
 
 check() { # what keeps LAN from being taken over, a line each; nothing is touched
@@ -220,6 +245,7 @@ down() {
         recorded | hold "$LAN"
     fi
     rm -f "$RECORD/$OWN" "${last:+$RECORD/$BRIDGE}"
+    unlisten
     rmdir "$RECORD" 2>/dev/null
     for name in "$LAN_TAP" "$WAN_TAP"; do
         ! exists "$name" || ip link del "$name"

@@ -48,6 +48,8 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
         system.make_directories(host, directories(paths))
     if found["sysctls"] != wanted.outputs["sysctls"]:
         meanwhile.close_before(host, seen, wanted.outputs["sysctls"], site.bridge)
+        # Interfaces that are none of ours lose no route by an advertisement at the moment in which the host forwards.
+        host.run(["sh", "-s", "listen"], input=wanted.files[paths.network_script].encode())
         system.set_sysctls(host, wanted.outputs["sysctls"])
     if join("files", paths.sysctl_file) in differing:
         host.write_file(paths.sysctl_file, wanted.files[paths.sysctl_file].encode())

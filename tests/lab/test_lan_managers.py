@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -241,6 +242,35 @@ while True:
         way.sendto(said, ("ff02::1", 0, 0, socket.if_nametoindex("lan0")))
     time.sleep(0.3)
 """
+LATER = """ip link add new0 type veth peer name new0 netns lan; ip -n lan link set new0 up
+printf 'auto new0\\niface new0 inet6 manual\\n' >>/etc/network/interfaces; ifup new0"""
+PLUGGED_AGAIN = """ip link del wan0; ip link add wan0 type veth peer name wan0 netns lan; ip -n lan link set wan0 up
+ifup --force wan0"""
+
+
+def test_interfaces_that_come_later_hear_routers_as_they_would_without_us(host: DistributionHost) -> None:
+    heard = "cd /proc/sys/net/ipv6/conf; grep . */accept_ra | grep -v wgn"
+    host.write("/advertise.py", ADVERTISE.replace("lan0", "new0"))
+    interfaces = re.sub(" +(up|down) .*\n", "", INTERFACES).replace("inet6 dhcp", "inet6 auto")
+    host.write("/etc/network/interfaces", interfaces)
+    host.write("/etc/wgnode/found.json", json.dumps({"sysctls": {"net/ipv6/conf/all/forwarding": "0"}}, indent=1))
+    host.shell("ifup -a")
+    before = host.shell(heard)
+    host.shell(f"sh {SCRIPT} listen; sysctl -q -w net.ipv6.conf.all.forwarding=1")
+    host.up()
+    host.shell("ifup --force lan0")
+    in_bridge(host)
+    host.shell(LATER)
+    host.shell("ip netns exec lan setsid python3 /advertise.py fd00:bb:: </dev/null >/dev/null 2>&1 &")
+    host.until("ip addr show new0 | grep fd00:bb: && ip -6 route show default dev new0 | grep .")
+    host.shell(PLUGGED_AGAIN)
+    assert set(re.findall(r"(\S+)/accept_ra:2", host.shell(heard))) == {"default", "lan0", "new0", "wan0"}
+    assert host.shell("cat /proc/sys/net/ipv6/conf/wgnode-wan/accept_ra") == "0\n", "a guest is no router"
+    host.down()
+    host.shell("ifdown new0; ip link del new0; sysctl -q -w net.ipv6.conf.all.forwarding=0")
+    assert host.shell(heard) == before
+
+
 LISTENING = {
     "the kernel": "ip link set lan0 up; ip addr add 10.2.0.1/24 dev lan0",
     "networkd": f"printf '[Match]\\nName=lan0\\n{SETTINGS.replace(chr(10), chr(92) + 'n')}' >{NETWORKD}/20-lan.network",

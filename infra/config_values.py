@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
-from infra.hosts import private_key
+from infra.hosts.ssh import private_key
 from wgnode import endpoint, recipient
 from wgnode.topology import networks
 from wgnode.topology.validate import site_name_problem

@@ -11,9 +11,10 @@ from infra.commands.hosts import ask_all
 from infra.commands.recovered_inputs import entries_of, renamed_from
 from infra.commands.stacks import SiteStack
 from infra.errors import ExplainedError
-from infra.hosts import owners, pool
+from infra.hosts import owners
 from infra.hosts.host import Host, HostError
 from infra.hosts.query import answer
+from infra.hosts.ssh import pool
 from infra.recovery import RecoverError
 from wgnode.image import layers
 from wgnode.image.paths import PLAIN

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from infra.commands.stacks import Found, SiteStack, each
 from infra.errors import ExplainedError
 from infra.hosts.host import HostError, HostUnreachable
-from infra.hosts.ssh import name_of
+from infra.hosts.ssh.login import name_of
 
 WAIT = 10.0
 """Seconds that a host has to answer everything."""

@@ -14,9 +14,9 @@ from infra.commands.site_parts import Part, read_all
 from infra.commands.site_status import Answer, SiteStatus, ask, judge, unasked
 from infra.commands.stacks import SiteStack
 from infra.errors import ExplainedError
-from infra.hosts import pool
 from infra.hosts.host import HostError, HostHangs, HostUnreachable, OutOfTime
-from infra.hosts.ssh import name_of
+from infra.hosts.ssh import pool
+from infra.hosts.ssh.login import name_of
 from infra.provider import registry
 
 COMPARING = 20.0
@@ -67,7 +67,7 @@ def sound(statuses: Sequence[SiteStatus]) -> dict[str, Parts]:
 
 def _look_at(known: Known, kept: Parts | None) -> SiteStatus:
     """First whether the host lets us in, since a host that does is not away, however slow it is; nor is one that takes
-    longer for that than a host that is away, of which ssh.py knows by then."""
+    longer for that than a host that is away, of which ssh/login.py knows by then."""
     stack, site = known.stack, known.site
     if isinstance(site, ExplainedError):
         return unasked(stack, stack, "no host", site)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import firewalls, network, supported
+from infra.hosts import firewalls, network
+from infra.hosts.debian import supported
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
 from wgnode.firewall.others.foreign import PLAIN_SITE, Foreign

@@ -22,9 +22,10 @@ from typing import IO
 from pydantic import Field
 
 from infra.errors import ExplainedError
-from infra.hosts import files, pool, system
+from infra.hosts import files, system
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import answer, ask
+from infra.hosts.ssh import pool
 from infra.provider import deadline
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
-from infra.hosts import firewalls, outside
+from infra.hosts import firewalls
 from infra.hosts.host import Host, HostError
+from infra.hosts.networks import outside
 from infra.hosts.owners import Owner
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
-from infra.hosts import files, firewalls, outside, owners, routing, units, uplink
+from infra.hosts import files, firewalls, owners, units
 from infra.hosts.host import Host
-from infra.hosts.outside import Surroundings
+from infra.hosts.networks import outside, routing, uplink
+from infra.hosts.networks.outside import Surroundings
 from infra.hosts.query import Query, ask
 from infra.provider.kind import Properties, PropertyChange
 from infra.resources import closing, forwarding, host_checks

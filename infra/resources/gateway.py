@@ -16,9 +16,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from infra.errors import ExplainedError
-from infra.hosts import owners, pool
+from infra.hosts import owners
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import answer
+from infra.hosts.ssh import pool
 from infra.provider.codec import has_unknown
 from infra.provider.kind import CheckError, Diff, Partial, Properties
 from infra.provider.log import Severity, log

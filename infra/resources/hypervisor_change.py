@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.hosts import files, firewalls, network_change, packages, system, undo, units
+from infra.hosts import files, firewalls, network_change, system, undo, units
+from infra.hosts.debian import packages
 from infra.hosts.host import Host
 from infra.hosts.query import answer
 from infra.provider.kind import Properties

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.hosts import firewalls, lan_manager, network, units, uplink
+from infra.hosts import firewalls, network, units
 from infra.hosts.host import Host, HostError
 from infra.hosts.network import MissingInterface
+from infra.hosts.networks import lan_manager, uplink
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources import foreign_checks, host_checks

@@ -11,18 +11,11 @@ from typing import Any
 
 from pydantic import Field
 
-from infra.hosts import (
-    facts,
-    firewalls,
-    network,
-    network_change,
-    owners,
-    pool,
-    supported,
-    undo,
-)
+from infra.hosts import facts, firewalls, network, network_change, owners, undo
+from infra.hosts.debian import supported
 from infra.hosts.host import Connection, Host, HostError
 from infra.hosts.query import answer
+from infra.hosts.ssh import pool
 from infra.provider.codec import has_unknown
 from infra.provider.kind import UNKNOWN, Diff, Partial, Properties
 from infra.provider.log import Severity, log

@@ -11,22 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import (
-    facts,
-    files,
-    lan_manager,
-    lost_bridge,
-    network,
-    network_change,
-    owners,
-    packages,
-    routing,
-    system,
-    units,
-    uplink,
-)
+from infra.hosts import facts, files, network, network_change, owners, system, units
+from infra.hosts.debian import packages
 from infra.hosts.host import Host
 from infra.hosts.network import MissingInterface, Network
+from infra.hosts.networks import lan_manager, lost_bridge, routing, uplink
 from infra.hosts.query import Query, ask
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties, PropertyChange

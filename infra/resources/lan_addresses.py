@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import Any
 
-from infra.hosts import probe
 from infra.hosts.host import Host, HostError
+from infra.hosts.networks import probe
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Properties
 from infra.resources import host_checks

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from infra.hosts import pool, undo
+from infra.hosts import undo
 from infra.hosts.host import Connection, Host, OutOfTime
-from infra.hosts.outside import Surroundings
+from infra.hosts.networks.outside import Surroundings
+from infra.hosts.ssh import pool
 from infra.provider.codec import has_unknown
 from infra.provider.kind import Diff, Partial, Properties
 from infra.provider.log import Severity, log

@@ -13,8 +13,8 @@ from typing import Any
 from infra.hosts import network, system
 from infra.hosts.host import Host, Result
 from infra.hosts.network import Network
+from infra.hosts.networks.routing import Route, Routing
 from infra.hosts.query import Query
-from infra.hosts.routing import Route, Routing
 from infra.provider.log import Severity, log
 from wgnode.image.paths import STATE
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from infra.hosts import lost_bridge, overlaps
 from infra.hosts.host import Host, HostError
-from infra.hosts.host_networks import There, Wanted, connected, near
 from infra.hosts.network import Network
-from infra.hosts.overlaps import Overlap
+from infra.hosts.networks import lost_bridge, overlaps
+from infra.hosts.networks.host_networks import There, Wanted, connected, near
+from infra.hosts.networks.overlaps import Overlap
 from infra.provider.kind import Properties
 from infra.provider.log import Severity, log
 from infra.resources import host_checks

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-from infra.hosts import owners, supported
+from infra.hosts import owners
+from infra.hosts.debian import supported
 from infra.hosts.host import Host, HostError
 from infra.hosts.owners import Owner, Record, Seen
 from infra.hosts.query import answer, ask

@@ -22,8 +22,8 @@ import contextlib
 from collections.abc import Callable
 
 from infra.errors import ExplainedError
-from infra.hosts import pool
 from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoEntry, ShutOut
+from infra.hosts.ssh import pool
 from infra.provider import options
 from infra.provider.kind import Diff, Imported, Kind, Properties, PropertyChange
 from infra.provider.log import Severity, warn

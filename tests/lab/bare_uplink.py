@@ -11,10 +11,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra.hosts import network, routing, uplink
+from infra.hosts import network
 from infra.hosts.host import Result
-from infra.hosts.outside import surroundings
-from infra.hosts.ways import Packet, leaves_by
+from infra.hosts.networks import routing, uplink
+from infra.hosts.networks.outside import surroundings
+from infra.hosts.networks.ways import Packet, leaves_by
 from infra.resources.firewall_state import desired
 from tests.lab.interop import Namespace
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Literal
 
-from infra.hosts import pool, ssh_host, system, undo, units
-from infra.hosts.exchange import Outcome, exchange
+from infra.hosts import system, undo, units
 from infra.hosts.host import Connection, File, Host, Result
+from infra.hosts.ssh import pool, ssh_host
+from infra.hosts.ssh.exchange import Outcome, exchange
 from infra.provider.kind import Kind, Partial, Properties
 from infra.resources.appliance_image import ApplianceImage
 from infra.resources.gateway import Gateway

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.hosts import pool
+from infra.hosts.ssh import pool
 from infra.provider.kind import Partial
 from infra.resources.hypervisor_host import HypervisorHost
 from infra.resources.inputs import connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from infra.hosts import pool
+from infra.hosts.ssh import pool
 from infra.resources.inputs import connection
 from lab.plan import site as planned
 from tests.lab.host_site import Site

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.hosts import apt, facts, supported
+from infra.hosts import facts
+from infra.hosts.debian import apt, supported
 from infra.hosts.host import Connection, HostError, HostUnreachable, LoginRefused
 from infra.hosts.query import answer
-from infra.hosts.ssh import open_transport
+from infra.hosts.ssh.login import open_transport
 from lab import rootfs
 from tests.lab.interop import wait_for
 from tests.lab.userland import Userland, userland

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import pool
+from infra.hosts.ssh import pool
 from infra.resources.appliance_image import MEMBERS, ApplianceImage
 from infra.resources.compare import join
 from infra.resources.inputs import connection

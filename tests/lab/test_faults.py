@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import pool, ssh_host, undo
+from infra.hosts import undo
 from infra.hosts.host import HostError, HostUnreachable
+from infra.hosts.ssh import pool, ssh_host
 from infra.provider import log as progress
 from infra.provider.kind import Partial
 from infra.resources import host_checks

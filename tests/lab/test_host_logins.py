@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import pool
 from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoRoot, NoShell
+from infra.hosts.ssh import pool
 from infra.resources import successor
 from infra.resources.inputs import connection
 from infra.resources.unread import OnHost

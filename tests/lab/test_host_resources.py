@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import pool, probe
 from infra.hosts.host import Host, HostError
+from infra.hosts.networks import probe
+from infra.hosts.ssh import pool
 from infra.resources.firewall_checks import require_ssh_port
 from infra.resources.firewall_state import look
 from infra.resources.inputs import connection

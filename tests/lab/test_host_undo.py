@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.hosts import network, pool, undo
+from infra.hosts import network, undo
+from infra.hosts.ssh import pool
 from infra.provider.kind import Partial
 from infra.resources.inputs import connection
 

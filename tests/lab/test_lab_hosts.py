@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from infra.hosts import supported
+from infra.hosts.debian import supported
 from infra.hosts.host import Result
 from lab import cgroup, plan
 from lab.api import Lab

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import probe
 from infra.hosts.host import Result
+from infra.hosts.networks import probe
 from tests.lab.bare_host import BareHost, bare_host
 from tests.lab.interop import Namespace
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.hosts import pool
 from infra.hosts.host import Connection
+from infra.hosts.ssh import pool
 from tests.unit.hosts.ssh_server import new_key, ssh_server
 
 

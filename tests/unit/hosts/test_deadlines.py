@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import exchange, pool, ssh
 from infra.hosts.host import HostError, HostKeyMismatch, HostUnreachable, LoginRefused, OutOfTime
+from infra.hosts.ssh import exchange, login, pool
 from infra.provider import deadline
 from tests.unit.hosts.ssh_server import new_key, ssh_server
 
@@ -23,7 +23,7 @@ def sooner(monkeypatch):
     for name in ("EXEC_TIMEOUT", "START_TIMEOUT", "GRACE", "LINGER"):
         monkeypatch.setattr(exchange, name, 1.0)
     for name in ("CONNECT_TIMEOUT", "BANNER_GRACE", "HANDSHAKE_TIMEOUT"):
-        monkeypatch.setattr(ssh, name, 1.0)
+        monkeypatch.setattr(login, name, 1.0)
     monkeypatch.setattr(pool, "CHANNEL_TIMEOUT", 1.0)
 
 
@@ -176,7 +176,7 @@ def test_an_operations_own_time_ends_a_command_by_name(host, server):
 def test_an_operations_own_time_holds_where_the_host_hangs(connection, server, stage, monkeypatch):
     monkeypatch.setattr(exchange, "EXEC_TIMEOUT", 20)
     monkeypatch.setattr(pool, "CHANNEL_TIMEOUT", 20)
-    monkeypatch.setattr(ssh, "HANDSHAKE_TIMEOUT", 20)
+    monkeypatch.setattr(login, "HANDSHAKE_TIMEOUT", 20)
     server.hang = stage
     said = "update of x may take 1 s"
     with ends_within(3), pytest.raises(OutOfTime, match=said), deadline.within(1, "update of x"):
@@ -222,7 +222,7 @@ def test_the_same_refused_login_asked_for_by_many_at_once_is_one_attempt(connect
 def test_a_second_server_answers_where_the_first_address_is_one_that_hangs(connection, key, monkeypatch):
     with ssh_server(key[1]) as server, listening(lambda sock: None) as mute:
         known = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (mute, server.port)]
-        monkeypatch.setattr(ssh, "_resolve", lambda *_: known)
+        monkeypatch.setattr(login, "_resolve", lambda *_: known)
         to = replace(connection, host_keys=(server.pin,))
         with ends_within(4), pool.new_connection(to) as host:
             assert host.run(["true"]).code == 0

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from infra.hosts import dialling, pool, ssh
 from infra.hosts.host import HostUnreachable
+from infra.hosts.ssh import dialling, login, pool
 
 
 def at(port, family=socket.AF_INET):
@@ -91,7 +91,7 @@ def test_no_socket_is_left_open(recwarn):
 
 def test_a_host_whose_first_address_is_a_black_hole_is_reached(connection, server, monkeypatch):
     with black_hole() as hole:
-        monkeypatch.setattr(ssh, "_resolve", lambda *_: [at(hole), at(server.port)])
+        monkeypatch.setattr(login, "_resolve", lambda *_: [at(hole), at(server.port)])
         start = time.monotonic()
         with pool.new_connection(connection) as host:
             assert host.run(["true"]).code == 0
@@ -100,7 +100,7 @@ def test_a_host_whose_first_address_is_a_black_hole_is_reached(connection, serve
 
 def test_a_name_that_cannot_be_resolved_in_time_does_not_keep_the_process(connection, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(3) or [])
-    monkeypatch.setattr(ssh, "CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr(login, "CONNECT_TIMEOUT", 1.0)
     start = time.monotonic()
     with (
         pytest.raises(HostUnreachable, match="its name could not be resolved in time"),

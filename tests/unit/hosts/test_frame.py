@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.hosts.frame import Frame
+from infra.hosts.ssh.frame import Frame
 
 FRAME = Frame("0011223344556677", "8899aabbccddeeff")
 NUMBER = FRAME.number.encode()

@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 
 from infra.commands import site_status
-from infra.hosts import exchange, pool
-from infra.hosts.exchange import Outcome
-from infra.hosts.frame import Frame
 from infra.hosts.host import HostError, HostUnreachable, NoRoot, NoShell
+from infra.hosts.ssh import exchange, pool
+from infra.hosts.ssh.exchange import Outcome
+from infra.hosts.ssh.frame import Frame
 from infra.resources.unread import OnHost
 from tests.unit.hosts.ssh_server import new_key
 

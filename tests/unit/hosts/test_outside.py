@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from infra.hosts.outside import facing, surroundings
+from infra.hosts.networks.outside import facing, surroundings
 from tests.unit.hosts.test_uplink import default, routing
 from wgnode.firewall import unknown
 from wgnode.firewall.rules import Firewall

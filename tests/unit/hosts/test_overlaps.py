@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.hosts import overlaps, routing
 from infra.hosts.host import Result
-from infra.hosts.host_networks import Index, There, Wanted
 from infra.hosts.network import Network
+from infra.hosts.networks import overlaps, routing
+from infra.hosts.networks.host_networks import Index, There, Wanted
 from tests.unit.infra.fake_host import link
 
 OWN = Network("wan0", "lan0", ("172.31.255.253/30",), {"10.2.0.0/24": "10.1.0.2"})

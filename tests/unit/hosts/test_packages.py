@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.hosts import apt, packages
+from infra.hosts.debian import apt, packages
 from infra.hosts.host import HostError
 from infra.provider import log
 from infra.provider.log import Severity

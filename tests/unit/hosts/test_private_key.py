@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 
 from infra.config_values import _private_key
-from infra.hosts import pool, private_key
 from infra.hosts.host import Connection
+from infra.hosts.ssh import pool, private_key
 from tests.unit.hosts.ssh_server import ssh_server
 
 RSA = rsa.generate_private_key(65537, 2048)

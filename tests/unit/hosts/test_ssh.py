@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import pool, ssh
 from infra.hosts.host import HostError, HostUnreachable
 from infra.hosts.query import Query, ask
+from infra.hosts.ssh import login, pool
 
 
 def test_a_command_gives_its_code_and_both_outputs(host):
@@ -108,12 +108,12 @@ def test_a_new_connection_is_another_one(connection, host, server):
 
 def test_a_host_whose_connection_broke_gets_less_time_to_connect_again(connection, host, server, monkeypatch):
     patience = []
-    opened = ssh.open_transport
+    opened = login.open_transport
     monkeypatch.setattr(pool, "open_transport", lambda to, given: patience.append(given) or opened(to, given))
     with pytest.raises(HostUnreachable, match="the connection broke in the middle of `sh`"):
         _cut(host, server)
     assert host.run(["echo", "back"]).stdout == "back\n"
-    assert patience == [ssh.RECONNECT_TIMEOUT]
+    assert patience == [login.RECONNECT_TIMEOUT]
 
 
 def _cut(host, server):

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import pool, ssh
 from infra.hosts.host import (
     HostError,
     HostHangs,
@@ -22,6 +21,7 @@ from infra.hosts.host import (
     NotAsked,
     ShutOut,
 )
+from infra.hosts.ssh import login, pool
 from tests.unit.hosts import ssh_server
 from tests.unit.hosts.ssh_server import new_key
 
@@ -49,13 +49,13 @@ def test_a_refused_key_is_named_with_the_way_out(connection, server):
 
 
 def test_a_host_that_ends_the_connection_over_an_agents_many_keys_says_so(connection, monkeypatch):
-    monkeypatch.setattr(ssh, "_load_key", lambda _: [new_key()[1] for _ in range(12)])  # this server takes 10
+    monkeypatch.setattr(login, "_load_key", lambda _: [new_key()[1] for _ in range(12)])  # this server takes 10
     with pytest.raises(LoginRefused, match=r"the agent's 12 keys \(its MaxAuthTries\)"):
         pool.connect(connection)
 
 
 def test_a_connection_that_goes_dead_at_login_is_unreachable_not_refused(connection, monkeypatch):
-    monkeypatch.setattr(ssh, "HANDSHAKE_TIMEOUT", 1.0)
+    monkeypatch.setattr(login, "HANDSHAKE_TIMEOUT", 1.0)
     monkeypatch.setattr(ssh_server, "Server", ssh_server.DeafServer)
     with pytest.raises(HostHangs, match="ended at login"):
         pool.connect(connection)
@@ -74,7 +74,7 @@ def test_a_name_without_an_address_says_nothing_of_the_host(connection, monkeypa
     def fail(*_, **__):
         raise raised
 
-    monkeypatch.setattr(ssh.socket, "getaddrinfo", fail)
+    monkeypatch.setattr(login.socket, "getaddrinfo", fail)
     with pytest.raises(NotAsked, match=told):
         pool.connect(connection)
 
@@ -84,7 +84,7 @@ def test_nor_does_a_machine_without_a_way_to_it(connection, monkeypatch, code):
     def fail(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(ssh.dialling, "_start", fail)
+    monkeypatch.setattr(login.dialling, "_start", fail)
     with pytest.raises(NotAsked, match=f"cannot connect to port .*{os.strerror(code)}"):
         pool.connect(connection)
 
@@ -94,7 +94,7 @@ def test_a_host_that_nobody_gets_to_is_away(connection, monkeypatch, code):
     def fail(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(ssh.dialling, "_start", fail)
+    monkeypatch.setattr(login.dialling, "_start", fail)
     with pytest.raises(HostUnreachable) as raised:
         pool.connect(connection)
     assert type(raised.value) is HostUnreachable

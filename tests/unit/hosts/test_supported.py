@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.hosts import supported
+from infra.hosts.debian import supported
 from infra.hosts.host import Unsupported
 from tests.unit.infra.fake_host import said
 

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from infra.hosts import uplink
 from infra.hosts.host import Result
-from infra.hosts.routing import Routing, parse
+from infra.hosts.networks import uplink
+from infra.hosts.networks.routing import Routing, parse
 
 GUESTS = ("172.31.255.254/30", "fd77:676e:6f64:6500::2/126")
 RULES = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.hosts import who_has
+from infra.hosts.networks import who_has
 
 MAC, OTHER = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 

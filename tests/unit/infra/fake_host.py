@@ -11,20 +11,10 @@ from contextlib import contextmanager
 from ipaddress import ip_interface
 from typing import Any
 
-from infra.hosts import (
-    facts,
-    files,
-    lost_bridge,
-    network,
-    network_change,
-    owners,
-    routing,
-    supported,
-    system,
-    undo,
-    units,
-)
+from infra.hosts import facts, files, network, network_change, owners, system, undo, units
+from infra.hosts.debian import supported
 from infra.hosts.host import File, HostError, HostUnreachable, Result
+from infra.hosts.networks import lost_bridge, routing
 from infra.resources import image_use, obstacles
 from wgnode.firewall import meanwhile, nft
 from wgnode.firewall.rules import CLOSED_TABLE, Chain
@@ -65,7 +55,7 @@ class FakeHost:
         self.cut_off: set[str] = set()
         self.recorded = ""  # what a bridge of ours had
         self.room = "1000 1000 2000 /\n"  # what df says
-        self.routing = ""  # as infra.hosts.routing asks for it
+        self.routing = ""  # as infra.hosts.networks.routing asks for it
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
         self.closed = ""  # what stands in for a firewall, as it was loaded
         self.table: tuple[Chain, ...] | None = None

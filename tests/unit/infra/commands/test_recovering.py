@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from infra import recovery, seal
 from infra.commands.host_remains import read_files
 from infra.commands.stacks import SiteStack
-from infra.hosts import pool
 from infra.hosts.host import Connection, HostError
 from infra.hosts.owners import Owner, Record
+from infra.hosts.ssh import pool
 from infra.provider.kind import Imported
 from infra.resources.mesh_topology import MeshTopology
 from tests.unit.infra.commands.project import PIN, Folder

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from infra.commands import looking, status
 from infra.commands.hosts import bounded
-from infra.hosts import pool
 from infra.hosts.host import Connection, HostUnreachable, LoginRefused
+from infra.hosts.ssh import pool
 from infra.provider import registry
 from infra.resources.unread import OnHost
 from tests.unit.infra.commands.project import PIN, Folder

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts import probe, undo
+from infra.hosts import undo
 from infra.hosts.host import HostError
+from infra.hosts.networks import probe
 from infra.resources.gateway import Gateway
 from infra.resources.hypervisor_host import HypervisorHost
 from tests.unit.infra.fake_host import link, said

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from infra.hosts import lan_manager
 from infra.hosts.host import HostError
-from infra.hosts.lan_manager import LanManager
 from infra.hosts.network import Network
+from infra.hosts.networks import lan_manager
+from infra.hosts.networks.lan_manager import LanManager
 from infra.resources.hypervisor_host import HypervisorHost
 from tests.unit.infra.fake_host import said
 from tests.unit.infra.resources.hypervisor_case import NEWS, FakeHypervisor

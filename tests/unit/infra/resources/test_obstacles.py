@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import routing
 from infra.hosts.host import Result
 from infra.hosts.network import Network
+from infra.hosts.networks import routing
 from infra.resources import obstacles
 from tests.unit.infra.fake_host import link, ways
 

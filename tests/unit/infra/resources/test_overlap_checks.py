@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from infra.hosts import routing
 from infra.hosts.host import HostError
+from infra.hosts.networks import routing
 from infra.provider import log
 from infra.provider.kind import CheckError
 from infra.provider.log import Severity

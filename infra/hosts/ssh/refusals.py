@@ -6,9 +6,9 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from infra.hosts.exchange import Outcome
-from infra.hosts.frame import Frame
 from infra.hosts.host import HostError, NoRoot, NoShell
+from infra.hosts.ssh.exchange import Outcome
+from infra.hosts.ssh.frame import Frame
 
 _SUDO = re.compile(
     r"^sudo: .*|.*\bnot in the sudoers file\b.*|^Sorry, user .*|.*\bmay not run sudo\b.*|^env: \W*sudo\W*: .*",

@@ -13,8 +13,8 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from infra.hosts import network
-from infra.hosts.routing import Routing
-from infra.hosts.ways import Address, Packet, leaves_by
+from infra.hosts.networks.routing import Routing
+from infra.hosts.networks.ways import Address, Packet, leaves_by
 
 SOUND = "traffic leaves by it"
 _MASTERS = {

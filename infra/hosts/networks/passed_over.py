@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.hosts.host_networks import SENDING, Index, There, lan_links, network_of, overlap, routes
 from infra.hosts.network import lan_names
-from infra.hosts.routing import LOCAL, MAIN, Route, Rule
+from infra.hosts.networks.host_networks import SENDING, Index, There, lan_links, network_of, overlap, routes
+from infra.hosts.networks.routing import LOCAL, MAIN, Route, Rule
 from wgnode.topology.model import Network
 
 

@@ -13,11 +13,12 @@ from typing import Final
 
 import paramiko
 
-from infra.hosts import files, query, refusals
-from infra.hosts.exchange import CHUNK, EXEC_TIMEOUT, START_TIMEOUT, Outcome, Shell, exchange
-from infra.hosts.frame import EATEN, LONGEST, Frame
+from infra.hosts import files, query
 from infra.hosts.host import Connection, File, HostError, HostHangs, HostUnreachable, NoShell, OutOfTime, Result
-from infra.hosts.ssh import name_of
+from infra.hosts.ssh import refusals
+from infra.hosts.ssh.exchange import CHUNK, EXEC_TIMEOUT, START_TIMEOUT, Outcome, Shell, exchange
+from infra.hosts.ssh.frame import EATEN, LONGEST, Frame
+from infra.hosts.ssh.login import name_of
 from infra.provider import deadline
 
 UPLOAD_RATE = 64 << 10  # bytes a second below which an upload is given up

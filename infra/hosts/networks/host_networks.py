@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.hosts.network import Network as Links
 from infra.hosts.network import lan_names
-from infra.hosts.routing import LOCAL, Route, Routing
+from infra.hosts.networks.routing import LOCAL, Route, Routing
 from wgnode.topology.model import Network
 
 SENDING = ("unicast", "blackhole", "unreachable", "prohibit", "local")

@@ -12,10 +12,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 
-from infra.hosts.host_networks import SENDING, Held, Index, There, Wanted, connected, lan_links, network_of, routes
 from infra.hosts.network import METRIC, PROTOCOLS, lan_names
-from infra.hosts.passed_over import first, passed_over
-from infra.hosts.routing import MAIN, Route
+from infra.hosts.networks.host_networks import (
+    SENDING,
+    Held,
+    Index,
+    There,
+    Wanted,
+    connected,
+    lan_links,
+    network_of,
+    routes,
+)
+from infra.hosts.networks.passed_over import first, passed_over
+from infra.hosts.networks.routing import MAIN, Route
 from wgnode.topology.model import Network
 
 

@@ -19,7 +19,6 @@ from dataclasses import replace
 
 import paramiko
 
-from infra.hosts.exchange import Shell
 from infra.hosts.host import (
     Connection,
     Host,
@@ -31,8 +30,9 @@ from infra.hosts.host import (
     NoShell,
     OutOfTime,
 )
-from infra.hosts.ssh import RECONNECT_TIMEOUT, name_of, open_transport
-from infra.hosts.ssh_host import SshHost
+from infra.hosts.ssh.exchange import Shell
+from infra.hosts.ssh.login import RECONNECT_TIMEOUT, name_of, open_transport
+from infra.hosts.ssh.ssh_host import SshHost
 from infra.provider import deadline
 
 CHANNELS = 8

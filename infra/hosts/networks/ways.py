@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from infra.hosts.routing import Route, Routing, Rule
+from infra.hosts.networks.routing import Route, Routing, Rule
 
 Address = IPv4Address | IPv6Address
 

@@ -25,6 +25,6 @@ _ANSWER = re.compile(r"^(\S+) dev \S+ lladdr ([0-9a-f:]{17})\b", re.MULTILINE)
 
 def holders(host: Host, addresses: Iterable[str], *, tap: str, lan: str) -> dict[str, str]:
     """The MAC addresses of those that answer for `addresses`, by address. Takes about a second where nobody does."""
-    script = files("infra.hosts").joinpath("who_has.py").read_bytes()
+    script = files("infra.hosts.networks").joinpath("who_has.py").read_bytes()
     said = host.run(["sh", "-c", _ASK, "ask", tap, lan, *addresses], input=script, check=False)
     return dict(_ANSWER.findall(said.stdout.lower()))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import paramiko
 
-from infra.hosts.frame import Frame, Stream
-from infra.hosts.watchdog import Watchdog
+from infra.hosts.ssh.frame import Frame, Stream
+from infra.hosts.ssh.watchdog import Watchdog
 from infra.provider import deadline
 
 CHUNK = 1 << 17  # bytes

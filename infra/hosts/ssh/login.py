@@ -16,7 +16,6 @@ from typing import cast
 
 import paramiko
 
-from infra.hosts import dialling, private_key
 from infra.hosts.host import (
     Connection,
     HostError,
@@ -28,7 +27,8 @@ from infra.hosts.host import (
     NotAsked,
     ShutOut,
 )
-from infra.hosts.watchdog import Watchdog
+from infra.hosts.ssh import dialling, private_key
+from infra.hosts.ssh.watchdog import Watchdog
 from infra.provider import deadline
 from wgnode import greeting
 

@@ -11,8 +11,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from infra.hosts import network
-from infra.hosts.routing import Route, Routing
-from infra.hosts.ways import is_wide, outward
+from infra.hosts.networks.routing import Route, Routing
+from infra.hosts.networks.ways import is_wide, outward
 from wgnode.firewall.expressions import Network
 from wgnode.firewall.unknown import PRIVATE, SHARED
 

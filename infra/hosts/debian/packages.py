@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.hosts import apt
+from infra.hosts.debian import apt
 from infra.hosts.host import Host, HostError, Result
 from infra.hosts.query import Query, answer
 from infra.provider.log import Severity, log

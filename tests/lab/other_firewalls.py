@@ -3,12 +3,13 @@
     [r 10.2.0.9] -- [g gateway 10.1.0.2] == wgnode-lan, wgnode-wan == [h host] wan0 -- [w 198.51.100.9]
                                             [c 10.1.0.50] -- lan0 ====== [h]
 
-The programs (iptables, ufw) come from Debian's packages, unpacked into the cache and laid over the machine's own in a
-mount namespace for each command, so that the machine itself has none of it.
+The programs (iptables, ufw, firewalld) come from Debian's packages, unpacked into the cache and laid over the machine's
+own in a mount namespace for each command, so that the machine itself has none of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shlex
 import socket
@@ -42,7 +43,8 @@ PACKAGES = (
     "libnfnetlink0",
     "libnftnl11",
 )
-PACKAGES += ("ufw",)
+PACKAGES += ("ufw", "firewalld", "python3-firewall", "python3-nftables", "libnftables1")
+PACKAGES += ("python3-dbus", "libdbus-1-3", "dbus-daemon", "python3-gi", "gir1.2-glib-2.0", "libgirepository-1.0-1")
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
 GUEST = ("172.31.255.254", "fd77:676e:6f64:6500::2")
 ROUTES = {"10.2.0.0/24": "10.1.0.2", "fd00:2::/64": "fd00:1::2"}
@@ -64,13 +66,27 @@ done; done
 export LD_LIBRARY_PATH=$TOOLS/usr/lib/x86_64-linux-gnu
 exec bash -c "$1"
 """
+_WITH_FIREWALLD = """set -e
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+grep -q ^messagebus: /etc/passwd || echo messagebus:x:999:999::/nonexistent:/bin/false >>/etc/passwd
+rm -f /usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service  # root may do what it wants
+mkdir /run/dbus
+dbus-daemon --system --fork --nopidfile --print-pid >/run/bus
+trap 'kill -9 $daemon $(cat /run/bus)' EXIT
+python3 -s /usr/sbin/firewalld --nofork --nopid >/run/log 2>&1 & daemon=$!
+firewall-cmd() {{ /usr/bin/python3 -s /usr/bin/firewall-cmd "$@" >/dev/null; }}
+for turn in $(seq 100); do firewall-cmd --state 2>/dev/null && break; sleep 0.1; done
+firewall-cmd --state || cat /run/log >&2
+{command}"""
+"""firewalld as its unit would have it, whose rules stay when it is killed."""
 SIZE = 100_000  # bytes, which take TCP some round trips
 PATIENCE = 1.2  # seconds that a packet is waited for
 
 
 def tools() -> Path:
     """The folder where the packages are unpacked; fetched by the machine's own apt the first time."""
-    target = cache_directory() / "other-firewalls"
+    digest = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()
+    target = cache_directory() / f"other-firewalls-{digest[:8]}"
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         making = Path(f"{target}.{secrets.token_hex(3)}")
@@ -103,6 +119,10 @@ class HostBesideFirewall:
         environment = [f"TOOLS={tools()}", f"WORK={self.work}", f"VARIANT={self.variant}"]
         words = ["env", *environment, "unshare", "-m", "bash", "-c", _LAYERED, "shell", command]
         return self.host.run(*words, text=text, check=check)
+
+    def firewalld(self, command: str = "") -> None:
+        """Start it, with what is permanent, and run a command beside it."""
+        self.shell(_WITH_FIREWALLD.format(command=command))
 
     def judged(self) -> list[Foreign]:
         """As a deployment would judge the host."""

@@ -94,3 +94,19 @@ def test_a_firewall_that_drops_what_is_invalid_kills_tcp_through_the_bridge_unle
         host.shell(found.way_out)
         assert host.dropped() == []
         assert set(host.passes().values()) == {True}
+
+
+@pytest.mark.sampled(0)  # it takes its time to start
+def test_firewalld_drops_what_is_in_no_zone_and_lets_it_pass_as_told(tmp_path: Path) -> None:
+    with host_beside_firewall(tmp_path) as host:
+        host.firewalld()
+        found = host.dropped()
+        assert {one.owner for one in found} == {"firewalld"}
+        told = {path.name.removeprefix("WireGuard's datagrams ") for one in found for path in one.dropped}
+        assert "from wgnode-wan to wan0" in told
+        assert "from wan0 to wgnode-wan" not in told, "it lets in what is translated"
+        assert host.lan_and_wireguard() == {"lan": False, "wireguard": True}
+        host.firewalld("\n".join(one.way_out for one in found))
+        host.firewalld()  # started anew, as at boot
+        assert [str(one) for one in host.judged() if not one.passes_us] == []
+        assert set(host.passes().values()) == {True}

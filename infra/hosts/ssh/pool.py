@@ -99,8 +99,8 @@ class _Line:
                         f"host {name_of(self._connection)}: its sshd let us in, but opens no session; look at the load"
                         " of the host, and restart its sshd"
                     )
-                    self._retire(transport, hangs)
-                    _require_time(self._connection)
+                    self._retire(transport, error if deadline.over() else hangs)
+                    _require_time(self._connection)  # which says nothing of the host
                     raise hangs from None
                 self._retire(transport, error)  # it died since its last use
                 if not again:

@@ -134,6 +134,17 @@ def test_of_a_host_that_hangs_the_next_resource_is_told_at_once(connection, serv
     assert len(server.logins) == 1
 
 
+def test_an_operation_out_of_its_own_time_tells_the_next_one_nothing_of_the_host(connection, server, monkeypatch):
+    """Of two with the same time, each is told of its own."""
+    monkeypatch.setattr(pool, "CHANNEL_TIMEOUT", 10.0)
+    server.hang = "session"
+    for operation in ("create of firewall", "create of host"):
+        with deadline.within(0.8, operation), pytest.raises(OutOfTime, match=f"{operation} may take 0.8 s"):
+            pool.connect(connection).run(["true"])
+    server.hang = ""
+    assert pool.connect(connection).run(["echo", "back"]).stdout == "back\n"
+
+
 def test_closing_a_connection_that_hangs_does_not_wait(connection, server):
     server.hang = "exec"
     with pytest.raises(HostUnreachable):

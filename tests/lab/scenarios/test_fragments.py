@@ -54,7 +54,9 @@ def test_over_ipv6_a_silent_path_takes_what_a_machine_knows_of_it(world: World) 
     one, two = over(world, ["2001:db8:1::1/64"], ["2001:db8:2::1/64"])
     assert ping(one.space, "10.9.0.2")
     long = ("-s", str(BEYOND - 20), "-M", "do")
-    assert not ping(one.space, "10.9.0.2", *long), "nothing of it is heard, and nobody fragments"
+    assert not ping(one.space, "10.9.0.2", *long, "-c", "2", "-W", "0.5"), (
+        "nothing of it is heard, and nobody fragments"
+    )
     for space, router in ((one.space, "2001:db8:1::2"), (two.space, "2001:db8:2::2")):
         space.run("ip", "-6", "route", "change", "default", "via", router, "mtu", "1400")
     assert ping(one.space, "10.9.0.2", *long)

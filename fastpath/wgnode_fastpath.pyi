@@ -74,6 +74,15 @@ class Session:
     def open(self, message: bytes) -> bytes | bool | None:
         """The padded inner packet; False: not authentic; None: a replay."""
 
+@final
+class Events:
+    """What the engine's thread has to tell. `died`: why it has ended by itself, for good; None while it runs."""
+
+    handed: list[Handed]
+    activity: list[Activity]
+    tun_gone: bool
+    died: str | None
+
 class Engine:
     """The data plane; times are seconds of CLOCK_BOOTTIME, peers are numbers that `add_peer` gives once."""
 
@@ -95,7 +104,8 @@ class Engine:
     def lookup(self, address: bytes) -> int | None: ...
     def send(self, frame: bytes, now: float) -> list[Message] | None: ...
     def receive(self, data: bytes, at: Place, now: float, segment: int | None = None, ecn: int = 0) -> list[bytes]: ...
-    def handed(self) -> list[Handed]: ...
+    def handed(self) -> list[Handed]:
+        """What `events` would hand over, dealt with as far as the engine is concerned: for who calls `run`."""
     def activity(self) -> list[Activity]: ...
     def dropped(self) -> dict[str, int]: ...
     def refused(self) -> list[Refusal]: ...
@@ -107,3 +117,19 @@ class Engine:
     ) -> None: ...
     def set_sockets(self, v4: int | None, v6: int | None, gso: bool) -> None: ...
     def run(self, timeout: float) -> bool: ...
+    def start(self) -> int:
+        """A thread of the engine's moves packets from now on, of the TUN and the sockets that are set after this.
+
+        The descriptor that is given is readable while there are `events`. In place of `open` and `run` (ValueError).
+        """
+    def events(self) -> Events:
+        """All that has happened since the last time, but of handshake messages some: then the descriptor stays
+        readable. `settle` is to follow."""
+    def settle(self) -> None:
+        """What the last events handed over is dealt with, and what came of it is sent and delivered. Until then what
+        else comes of these peers the same way is handed over too: nothing overtakes."""
+    def pause(self) -> None:
+        """No packet moves until `resume`: what is told meanwhile takes effect as one."""
+    def resume(self) -> None: ...
+    def stop(self) -> None:
+        """The thread has ended and uses no descriptor any more. May be called again; `start` begins anew."""

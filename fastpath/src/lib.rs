@@ -1,6 +1,7 @@
 //! Transport of established WireGuard sessions for wgnode: see docs/decisions/compiled-data-plane.md.
 //!
-//! `message` says how a message looks. `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes without any I/O; `io` moves bytes.
+//! `message` says how a message looks. `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes without any I/O; `io` moves bytes, and `runner` does that on
+//! a thread of its own.
 
 pub mod clock;
 pub mod crypto;
@@ -12,3 +13,4 @@ pub mod packet;
 mod python;
 pub mod replay;
 pub mod routes;
+pub mod runner;

@@ -85,9 +85,10 @@ class FastIO:
             self._shell.interface_gone()
 
     def _limit_frames(self, mtu: int) -> None:
-        """No more packets in a frame of the TUN than messages in one sending: those left over would cost another."""
+        """No more packets in a frame of the TUN than messages in one sending: those left over would cost another. Cut
+        shorter for a smaller path (docs/decisions/smaller-paths.md) they have more headers, which have to fit too."""
         self._limited_for = mtu
-        segments = min(MOST_SEGMENTS, LARGEST_TRAIN // (mtu + OVERHEAD))
+        segments = min(MOST_SEGMENTS, LARGEST_TRAIN * 24 // 25 // (mtu + OVERHEAD))
         if (limit := self._shell.platform.limit_frames) is not None:
             with contextlib.suppress(OSError):
                 limit(self._shell.tun.name, max(1, segments))

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::endpoint::Endpoint;
+use super::peer::PeerId;
 
 /// Handshake messages given at once: computing these takes a few milliseconds, in which no traffic moves.
 pub const HANDSHAKES_AT_ONCE: usize = 16;
@@ -18,10 +19,20 @@ pub enum Handed {
     Packet(Vec<u8>),
 }
 
+/// Which way traffic goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Out,
+    In,
+}
+
 #[derive(Default)]
 pub struct Handover {
     handshakes: VecDeque<Handed>,
-    traffic: VecDeque<Handed>,
+    /// Of which peer, which way.
+    traffic: VecDeque<(PeerId, Way, Handed)>,
+    /// Traffic that was taken and is not done with.
+    taken: Vec<(PeerId, Way)>,
 }
 
 impl Handover {
@@ -36,20 +47,19 @@ impl Handover {
     }
 
     /// False when the queue is full: the message is lost.
-    pub fn transport(&mut self, message: &[u8], from: Endpoint) -> bool {
-        let room = self.traffic.len() < TRAFFIC_QUEUE;
-        if room {
-            self.traffic
-                .push_back(Handed::Datagram(message.to_vec(), from));
-        }
-        room
+    pub fn transport(&mut self, peer: PeerId, message: &[u8], from: Endpoint) -> bool {
+        self.traffic(peer, Way::In, || Handed::Datagram(message.to_vec(), from))
     }
 
     /// False when the queue is full: the packet is lost.
-    pub fn packet(&mut self, packet: &[u8]) -> bool {
+    pub fn packet(&mut self, peer: PeerId, packet: &[u8]) -> bool {
+        self.traffic(peer, Way::Out, || Handed::Packet(packet.to_vec()))
+    }
+
+    fn traffic(&mut self, peer: PeerId, way: Way, handed: impl FnOnce() -> Handed) -> bool {
         let room = self.traffic.len() < TRAFFIC_QUEUE;
         if room {
-            self.traffic.push_back(Handed::Packet(packet.to_vec()));
+            self.traffic.push_back((peer, way, handed()));
         }
         room
     }
@@ -60,10 +70,21 @@ impl Handover {
 
     /// All waiting traffic and some handshake messages, oldest first of each.
     pub fn take(&mut self) -> Vec<Handed> {
-        let handshakes = self.handshakes.len().min(HANDSHAKES_AT_ONCE);
-        self.traffic
-            .drain(..)
-            .chain(self.handshakes.drain(..handshakes))
-            .collect()
+        let Handover {
+            handshakes,
+            traffic,
+            taken,
+        } = self;
+        let some = handshakes.len().min(HANDSHAKES_AT_ONCE);
+        let traffic = traffic.drain(..).map(|(peer, way, handed)| {
+            taken.push((peer, way));
+            handed
+        });
+        traffic.chain(handshakes.drain(..some)).collect()
+    }
+
+    /// The traffic that was taken is done with: whose it was, each time.
+    pub fn done(&mut self) -> Vec<(PeerId, Way)> {
+        std::mem::take(&mut self.taken)
     }
 }

@@ -119,8 +119,8 @@ impl Engine {
             return None;
         }
         let entry = self.entry(&head)?;
-        (entry.confirmed && !entry.session.expired(now))
-            .then(|| entry.session.receive.open_train(train, segment))
+        let here = entry.confirmed && !self.owes(entry.peer) && !entry.session.expired(now);
+        here.then(|| entry.session.receive.open_train(train, segment))
     }
 
     /// The peer of an authentic, new message, noted as active. `early`: what `open_whole` said of it.
@@ -142,12 +142,12 @@ impl Engine {
             self.counters.drop(Drop::Expired);
             return None;
         }
-        if !confirmed {
+        if early.is_none() && (!confirmed || self.owes(peer)) {
             // The protocol opens it itself; it need not be bothered with what anybody can forge.
-            if !session.receive.open(&mut message.to_vec()) {
+            if session.receive.open(&mut message.to_vec()) {
+                self.hand_transport(peer, message, from);
+            } else {
                 self.counters.drop(Drop::BadTransport);
-            } else if !self.handover.transport(message, from) {
-                self.counters.drop(Drop::Overload);
             }
             return None;
         }
@@ -161,6 +161,20 @@ impl Engine {
         }
         self.note_received(peer, message.len(), from, now);
         Some(peer)
+    }
+
+    /// The protocol has messages of this peer, which later ones must not overtake.
+    fn owes(&self, id: PeerId) -> bool {
+        self.peers.get(id).is_some_and(|peer| peer.owed_in > 0)
+    }
+
+    fn hand_transport(&mut self, id: PeerId, message: &[u8], from: Endpoint) {
+        if !self.handover.transport(id, message, from) {
+            return self.counters.drop(Drop::Overload);
+        }
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.owed_in += 1;
+        }
     }
 
     fn note_received(&mut self, id: PeerId, bytes: usize, from: Endpoint, now: f64) {

@@ -17,9 +17,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use activity::Activity;
 use counters::Counters;
 use endpoint::{Destination, Endpoint};
-use handover::Handover;
+use handover::{Handed, Handover, Way};
 pub use incoming::Batch;
 pub use outgoing::{Outgoing, Unsealed};
 use paths::Paths;
@@ -137,6 +138,29 @@ impl Engine {
         self.remove_routes(id);
         self.sessions.retain(|_, entry| entry.peer != id);
         self.peers.remove(id);
+    }
+
+    /// What the protocol has to deal with: some of it, oldest first. To be followed by `settle`.
+    pub fn take_handed(&mut self) -> Vec<Handed> {
+        self.handover.take()
+    }
+
+    /// The protocol has dealt with what was taken, and has sent and delivered what came of it.
+    pub fn settle(&mut self) {
+        for (id, way) in self.handover.done() {
+            if let Some(peer) = self.peers.get_mut(id) {
+                match way {
+                    Way::Out => peer.owed_out -= 1,
+                    Way::In => peer.owed_in -= 1,
+                }
+            }
+        }
+    }
+
+    /// What each peer did since the last time, and where it is if it has roamed.
+    pub fn take_activity(&mut self) -> Vec<(PeerId, Activity, Option<Endpoint>)> {
+        self.roamed = false;
+        self.peers.take_activity()
     }
 
     /// What has been handed over may decide how the next packet goes.

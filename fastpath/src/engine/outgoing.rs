@@ -51,6 +51,9 @@ impl Engine {
             Destination::Unresolved => return self.hand_over(id, frame, now),
             Destination::Resolved { to, nested } => (to, nested),
         };
+        if peer.owed_out > 0 {
+            return self.hand_over(id, frame, now);
+        }
         let Some(session) = peer
             .current
             .as_ref()
@@ -111,7 +114,9 @@ impl Engine {
             return self.dropped(Drop::NoPeer);
         };
         let split = for_each_packet(frame, scratch, |packet| {
-            if !peer.may_hand_over(now) || !handover.packet(packet) {
+            if peer.may_hand_over(now) && handover.packet(id, packet) {
+                peer.owed_out += 1;
+            } else {
                 counters.drop(Drop::Staged);
             }
         });

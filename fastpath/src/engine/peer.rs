@@ -41,6 +41,10 @@ pub struct Peer {
     pub endpoint: Option<Endpoint>,
     pub destination: Destination,
     pub activity: Activity,
+    /// Packets of either way that the protocol has still to deal with. Later ones of the same way follow them: here
+    /// they would overtake them.
+    pub owed_out: u32,
+    pub owed_in: u32,
     /// In the list of those that have something to report.
     pub listed: bool,
     handed: Handed,
@@ -82,6 +86,7 @@ pub struct Peers {
     slots: Vec<Slot>,
     free: Vec<u32>,
     active: Vec<PeerId>,
+    reports: u64,
 }
 
 impl Peers {
@@ -121,6 +126,13 @@ impl Peers {
             .filter(|_| place.generation == id.generation)
     }
 
+    #[inline]
+    pub fn get(&self, id: PeerId) -> Option<&Peer> {
+        let place = self.slots.get(id.slot as usize)?;
+        let there = place.generation == id.generation;
+        place.peer.as_ref().filter(|_| there)
+    }
+
     /// Who is at a place.
     #[inline]
     pub fn at(&self, slot: u32) -> Option<PeerId> {
@@ -152,12 +164,18 @@ impl Peers {
         Some(peer)
     }
 
+    /// How often activity was taken.
+    pub fn reports(&self) -> u64 {
+        self.reports
+    }
+
     pub fn any_active(&self) -> bool {
         !self.active.is_empty()
     }
 
     /// What each peer did since the last time, and where it is if it has roamed.
     pub fn take_activity(&mut self) -> Vec<(PeerId, Activity, Option<Endpoint>)> {
+        self.reports += 1;
         let active = std::mem::take(&mut self.active);
         let report = |id: PeerId| {
             let peer = self.slots[id.slot as usize].peer.as_mut()?;

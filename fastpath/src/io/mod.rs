@@ -5,8 +5,9 @@ mod codel;
 mod control;
 mod inbox;
 mod outbox;
+mod poller;
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 
 use crate::clock;
 use crate::engine::{Engine, Outgoing};
@@ -14,13 +15,14 @@ use crate::packet::coalesce::Offloads;
 use crate::packet::vnet::VNET_HEADER;
 use inbox::{Inbox, Socket, Turn};
 use outbox::Outbox;
+pub use poller::{Poller, block_signals};
 
 const LARGEST_FRAME: usize = VNET_HEADER + 65_535;
 /// Frames and system calls for one direction before it is the other one's turn.
 const FRAMES_A_TURN: usize = 64;
 const RECEIVES_A_TURN: usize = 4;
 /// Seconds after which what peers did is reported, so that their timers, of 10 s at least, run on time.
-const REPORT_AFTER: f64 = 1.0;
+pub const REPORT_AFTER: f64 = 1.0;
 
 /// Of the last system call in this thread.
 fn errno() -> i32 {
@@ -55,7 +57,7 @@ impl Sockets {
 }
 
 pub struct Io {
-    epoll: OwnedFd,
+    poller: Arc<Poller>,
     tun: Option<Tun>,
     sockets: Sockets,
     /// Readable when the caller has something else to do.
@@ -72,14 +74,8 @@ pub struct Io {
 impl Io {
     /// `other` is a descriptor that ends `run` when it is readable. Err: errno.
     pub fn new(other: i32) -> Result<Io, i32> {
-        // SAFETY: no arguments to go wrong.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if fd < 0 {
-            return Err(errno());
-        }
         let io = Io {
-            // SAFETY: just made, owned by nobody else.
-            epoll: unsafe { OwnedFd::from_raw_fd(fd) },
+            poller: Arc::new(Poller::new()?),
             tun: None,
             sockets: Sockets::default(),
             other,
@@ -89,34 +85,35 @@ impl Io {
             blocked: false,
             tun_gone: false,
         };
-        io.watch(other, libc::EPOLLIN)?;
+        io.poller.watch(other, libc::EPOLLIN)?;
         Ok(io)
     }
 
     /// The TUN to read and write, with the offloads that it takes; None to leave it alone.
     pub fn set_tun(&mut self, tun: Option<Tun>, offloads: Offloads) -> Result<(), i32> {
         if let Some(old) = self.tun.take() {
-            self.unwatch(old.fd);
+            self.poller.unwatch(old.fd);
         }
         self.inbox = Inbox::new(offloads);
         self.tun_gone = false;
         self.tun = tun;
         tun.map_or(Ok(()), |tun| {
-            self.watch(tun.fd, if self.blocked { 0 } else { libc::EPOLLIN })
+            let events = if self.blocked { 0 } else { libc::EPOLLIN };
+            self.poller.watch(tun.fd, events)
         })
     }
 
     /// The sockets to use from now on. What waited for the old ones is lost.
     pub fn set_sockets(&mut self, sockets: Sockets) -> Result<(), i32> {
         for fd in std::mem::take(&mut self.sockets).each() {
-            self.unwatch(fd);
+            self.poller.unwatch(fd);
         }
         self.outbox = Outbox::new();
         self.set_blocked(false)?;
         self.sockets = sockets;
         sockets
             .each()
-            .try_for_each(|fd| self.watch(fd, libc::EPOLLIN))
+            .try_for_each(|fd| self.poller.watch(fd, libc::EPOLLIN))
     }
 
     pub fn gso(&self) -> bool {
@@ -129,26 +126,13 @@ impl Io {
         let mut end = now + timeout;
         let mut reporting = false;
         loop {
-            let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
-            // SAFETY: room for eight events.
-            let count = unsafe {
-                libc::epoll_wait(
-                    self.epoll.as_raw_fd(),
-                    events.as_mut_ptr(),
-                    events.len() as i32,
-                    wait(end - now),
-                )
-            };
-            let Ok(count) = usize::try_from(count) else {
-                return if errno() == libc::EINTR {
-                    Ok(())
-                } else {
-                    Err(errno())
-                };
-            };
+            let events = self.poller.wait(end - now)?;
+            if events.interrupted {
+                return Ok(());
+            }
             now = clock::now();
-            for event in &events[..count] {
-                let others = self.handle(engine, event.u64 as i32, now)?;
+            for fd in events.fds() {
+                let others = self.handle(engine, fd, now)?;
                 if others || self.tun_gone || engine.waits_for_protocol() {
                     return Ok(());
                 }
@@ -163,14 +147,29 @@ impl Io {
         }
     }
 
-    /// True when it is the caller's turn.
-    fn handle(&mut self, engine: &mut Engine, fd: i32, now: f64) -> Result<bool, i32> {
+    /// For who waits without having this.
+    pub fn poller(&self) -> Arc<Poller> {
+        self.poller.clone()
+    }
+
+    /// A TUN that is gone would be readable for good. True when it is left alone since now; `tun_gone` stays.
+    pub fn drop_tun_if_gone(&mut self) -> bool {
+        let gone = self.tun.take_if(|_| self.tun_gone);
+        if let Some(tun) = gone {
+            self.poller.unwatch(tun.fd);
+        }
+        gone.is_some()
+    }
+
+    /// Moves what there is at a descriptor, for one turn. True when it is the caller's turn. What is not ours (any more)
+    /// is left alone.
+    pub fn handle(&mut self, engine: &mut Engine, fd: i32, now: f64) -> Result<bool, i32> {
         if fd == self.other {
             return Ok(true);
         }
         if self.tun.is_some_and(|tun| tun.fd == fd) {
             self.send(engine, now)?;
-        } else {
+        } else if self.sockets.each().any(|socket| socket == fd) {
             if self.blocked && self.flush(engine, now) {
                 self.set_blocked(false)?;
             }
@@ -249,37 +248,10 @@ impl Io {
         self.blocked = blocked;
         let writable = if blocked { libc::EPOLLOUT } else { 0 };
         for fd in self.sockets.each() {
-            self.control(libc::EPOLL_CTL_MOD, fd, libc::EPOLLIN | writable)?;
+            self.poller.change(fd, libc::EPOLLIN | writable)?;
         }
         let readable = if blocked { 0 } else { libc::EPOLLIN };
-        self.tun.map_or(Ok(()), |tun| {
-            self.control(libc::EPOLL_CTL_MOD, tun.fd, readable)
-        })
+        self.tun
+            .map_or(Ok(()), |tun| self.poller.change(tun.fd, readable))
     }
-
-    fn watch(&self, fd: i32, events: i32) -> Result<(), i32> {
-        self.control(libc::EPOLL_CTL_ADD, fd, events)
-    }
-
-    /// One that is closed already is no longer watched anyway.
-    fn unwatch(&self, fd: i32) {
-        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0);
-    }
-
-    fn control(&self, operation: i32, fd: i32, events: i32) -> Result<(), i32> {
-        let mut event = libc::epoll_event {
-            events: events as u32,
-            u64: fd as u64,
-        };
-        // SAFETY: a valid event; the kernel checks both descriptors.
-        if unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) } < 0 {
-            return Err(errno());
-        }
-        Ok(())
-    }
-}
-
-/// Milliseconds for epoll_wait, rounded up so that nobody wakes before it is time.
-fn wait(seconds: f64) -> i32 {
-    (seconds.max(0.0) * 1000.0).ceil().min(f64::from(i32::MAX)) as i32
 }

@@ -1,9 +1,11 @@
 //! From opened inner packets to frames for the TUN: what a network card does for LRO, with what GRO demands of it.
 
-use super::checksum::{fold, pseudo, store, sum_portable};
+mod group;
+
 use super::fields::*;
-use super::flow::{Segment, Shape, checksums_hold, same_flow, same_headers, shape};
-use super::vnet::{Gso, NEEDS_CSUM, VnetHeader};
+use super::flow::{Segment, Shape, same_flow, shape};
+use super::vnet::VnetHeader;
+use group::{Group, Offer};
 use std::io::IoSlice;
 use std::ops::Range;
 
@@ -57,26 +59,6 @@ impl Packet {
     fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.length
     }
-}
-
-/// Packets that leave as one frame.
-struct Group {
-    first: u32,
-    last: u32,
-    packets: usize,
-    /// Bytes of the IP packet that it makes.
-    total: u32,
-    /// Of the first packet; None when it is of no flow.
-    segment: Option<Segment>,
-    next_sequence: u32,
-    /// More may join.
-    open: bool,
-    /// The first packet's checksums hold: asked once a second one comes.
-    verified: bool,
-    /// The last packet had PSH.
-    push: bool,
-    /// The group before it in its bucket.
-    before: u32,
 }
 
 /// Joins the packets of one batch, each flow in its own order.
@@ -238,126 +220,6 @@ impl Coalescer {
         self.groups.clear();
         self.buckets = [NONE; BUCKETS];
         self.barrier = 0;
-    }
-}
-
-/// What becomes of a packet that is offered to its flow's group.
-enum Offer {
-    Taken,
-    /// The next frame begins with it.
-    Refused,
-    /// Its checksum is wrong: it goes alone, so that the kernel sees that.
-    Corrupt,
-    /// As `Refused`, and its checksums hold.
-    Sound,
-}
-
-impl Group {
-    #[inline]
-    fn alone(index: u32, packet: &[u8]) -> Group {
-        Group {
-            first: index,
-            last: index,
-            packets: 1,
-            total: packet.len() as u32,
-            segment: None,
-            next_sequence: 0,
-            open: false,
-            verified: false,
-            push: false,
-            before: NONE,
-        }
-    }
-
-    #[inline]
-    fn offer(&mut self, first: &[u8], packet: &[u8], segment: &Segment) -> Offer {
-        if !self.fits(first, packet, segment) {
-            return Offer::Refused;
-        }
-        if !checksums_hold(segment, packet) {
-            return Offer::Corrupt;
-        }
-        self.verified = self.verified || checksums_hold(segment, first);
-        if self.verified {
-            Offer::Taken
-        } else {
-            Offer::Sound
-        }
-    }
-
-    /// Whether a packet of the same flow is what would come next in this train.
-    #[inline]
-    fn fits(&self, first: &[u8], packet: &[u8], segment: &Segment) -> bool {
-        let Some(of) = &self.segment else {
-            return false;
-        };
-        self.open
-            && segment.joins
-            && segment.headers == of.headers
-            && segment.payload <= of.payload
-            && self.packets < MOST_PACKETS
-            && self.total + segment.payload <= LONGEST
-            && (segment.protocol == UDP || self.follows(packet, segment))
-            && same_headers(of, first, packet, self.packets)
-    }
-
-    #[inline]
-    fn follows(&self, packet: &[u8], segment: &Segment) -> bool {
-        read_u32(packet, usize::from(segment.transport) + tcp::SEQUENCE) == self.next_sequence
-    }
-
-    #[inline]
-    fn take(&mut self, index: u32, segment: &Segment) {
-        self.last = index;
-        self.packets += 1;
-        self.total += segment.payload;
-        self.next_sequence = self.next_sequence.wrapping_add(segment.payload);
-        self.push = segment.ends;
-        // A shorter packet is the last of its train.
-        self.open = !segment.ends && self.segment.is_some_and(|of| of.payload == segment.payload);
-    }
-
-    /// Makes the first packet's headers those of the train; the checksum is left to the kernel.
-    fn finish(&self, segment: &Segment, packet: &mut [u8]) -> VnetHeader {
-        let (transport, total) = (usize::from(segment.transport), self.total as usize);
-        let length = total - transport;
-        let gso = finish_network(segment, packet, total);
-        let header = &mut packet[transport..];
-        let checksum_offset = if segment.protocol == TCP {
-            header[tcp::FLAGS] |= if self.push { tcp::PSH } else { 0 };
-            tcp::CHECKSUM
-        } else {
-            write_u16(header, udp::LENGTH, length as u16);
-            udp::CHECKSUM
-        };
-        let partial = fold(pseudo(packet, length, segment.protocol));
-        store(packet, transport + checksum_offset, partial);
-        VnetHeader {
-            flags: NEEDS_CSUM,
-            gso,
-            ecn: false,
-            header_length: segment.headers.into(),
-            segment: segment.payload as u16,
-            checksum_start: segment.transport.into(),
-            checksum_offset: checksum_offset as u16,
-        }
-    }
-}
-
-/// The IP header of a train of `total` bytes.
-fn finish_network(segment: &Segment, packet: &mut [u8], total: usize) -> Gso {
-    if segment.version == 4 {
-        write_u16(packet, ipv4::TOTAL_LENGTH, total as u16);
-        store(packet, ipv4::CHECKSUM, 0);
-        let check = !fold(sum_portable(&packet[..IPV4_HEADER]));
-        store(packet, ipv4::CHECKSUM, check);
-    } else {
-        write_u16(packet, ipv6::PAYLOAD_LENGTH, (total - IPV6_HEADER) as u16);
-    }
-    match (segment.protocol, segment.version) {
-        (UDP, _) => Gso::UdpL4,
-        (_, 4) => Gso::TcpV4,
-        _ => Gso::TcpV6,
     }
 }
 

@@ -1,33 +1,42 @@
 //! The engine's methods. Times are seconds of CLOCK_BOOTTIME; peers are numbers that `add_peer` gives once.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::convert::{key, os_error, route, to_network};
-use super::records::{Activity, Handed, Message, Network, Place, Refusal};
+use super::moving::{happened, not_open, sealed};
+use super::records::{Activity, Events, Handed, Message, Network, Place, Refusal, destination};
 use super::session::PySession;
-use crate::engine::endpoint::Destination;
-use crate::engine::{Batch, Engine, Outgoing, Unsealed};
+use crate::engine::{Batch, Outgoing};
 use crate::io::{Io, Sockets, Tun};
 use crate::packet::coalesce::Offloads;
-
-struct Plane {
-    engine: Engine,
-    io: Option<Io>,
-}
+use crate::runner::{Plane, Runner, Shared};
 
 #[pyclass(frozen, name = "Engine")]
-pub struct PyEngine(Mutex<Plane>);
+#[derive(Default)]
+pub struct PyEngine {
+    shared: Arc<Shared>,
+    runner: Mutex<Option<Runner>>,
+}
 
 impl PyEngine {
     fn plane(&self) -> MutexGuard<'_, Plane> {
-        self.0
-            .lock()
-            .expect("no holder panics: the process ends then")
+        self.shared.lock()
+    }
+
+    fn runner(&self) -> MutexGuard<'_, Option<Runner>> {
+        self.runner.lock().expect("no holder panics")
+    }
+
+    fn check_no_thread(&self) -> PyResult<()> {
+        match *self.runner() {
+            Some(_) => Err(PyValueError::new_err("a thread moves packets already")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -35,10 +44,7 @@ impl PyEngine {
 impl PyEngine {
     #[new]
     fn new() -> Self {
-        PyEngine(Mutex::new(Plane {
-            engine: Engine::default(),
-            io: None,
-        }))
+        PyEngine::default()
     }
 
     /// Ascending, the device's own last.
@@ -87,15 +93,7 @@ impl PyEngine {
         at: Option<Place>,
         to: Option<(Place, bool)>,
     ) -> PyResult<()> {
-        let endpoint = at.map(|at| at.endpoint()).transpose()?;
-        let destination = match (&endpoint, to) {
-            (None, _) => Destination::Unknown,
-            (_, None) => Destination::Unresolved,
-            (_, Some((to, nested))) => Destination::Resolved {
-                to: to.endpoint()?,
-                nested,
-            },
-        };
+        let (endpoint, destination) = destination(at, to)?;
         self.plane()
             .engine
             .set_endpoint(peer.into(), endpoint, destination);
@@ -177,17 +175,17 @@ impl PyEngine {
         Ok(packets)
     }
 
-    /// What the protocol has to handle: some of it, oldest first.
+    /// What the protocol has to handle: some of it, oldest first. Where a thread moves packets ask for `events`.
     fn handed(&self) -> Vec<Handed> {
-        let handed = self.plane().engine.handover.take();
+        let mut plane = self.plane();
+        let handed = plane.engine.take_handed();
+        plane.engine.settle();
         handed.into_iter().map(Handed::from).collect()
     }
 
     /// Of each peer that did something.
     fn activity(&self) -> Vec<Activity> {
-        let mut plane = self.plane();
-        plane.engine.roamed = false;
-        let report = plane.engine.peers.take_activity();
+        let report = self.plane().engine.take_activity();
         report.into_iter().map(Activity::from).collect()
     }
 
@@ -215,10 +213,46 @@ impl PyEngine {
         self.plane().engine.sessions()
     }
 
-    /// From now on `run` works, until `other` is readable. OSError.
+    /// From now on `run` works, until `other` is readable. OSError; ValueError where a thread moves packets.
     fn open(&self, other: i32) -> PyResult<()> {
+        self.check_no_thread()?;
         self.plane().io = Some(Io::new(other).map_err(os_error)?);
         Ok(())
+    }
+
+    /// A thread moves packets from now on, of the TUN and the sockets that are set after this. The descriptor that is
+    /// readable while there are `events`. OSError; ValueError where one does already.
+    fn start(&self) -> PyResult<i32> {
+        self.check_no_thread()?;
+        let started = Runner::start(self.shared.clone())?;
+        Ok(self.runner().insert(started).fd())
+    }
+
+    /// All that has happened since. To be followed by `settle` once that is dealt with. ValueError before `start`.
+    fn events(&self, py: Python<'_>) -> PyResult<Events> {
+        let runner = self.runner();
+        happened(py, runner.as_ref().ok_or_else(not_open)?, &self.shared)
+    }
+
+    /// What the last `events` handed over is dealt with: what came of it is sent and delivered. Until then what comes of
+    /// the same peers the same way is handed over too, so that nothing overtakes it.
+    fn settle(&self) {
+        self.plane().engine.settle();
+    }
+
+    /// No packet moves until `resume`: what is told meanwhile takes effect as one.
+    fn pause(&self) {
+        self.shared.pause();
+    }
+
+    fn resume(&self) {
+        self.shared.resume();
+    }
+
+    /// The thread has ended when this returns, and the descriptors are used no more. It may be called again.
+    fn stop(&self, py: Python<'_>) {
+        let runner = self.runner().take();
+        py.detach(|| drop(runner));
     }
 
     /// The TUN to move packets of, or None. OSError.
@@ -238,46 +272,27 @@ impl PyEngine {
             uso,
         };
         let tun = fd.map(|fd| Tun { fd, vnet_header });
-        self.plane().io()?.set_tun(tun, offloads).map_err(os_error)
+        let mut plane = self.plane();
+        let io = plane.io.as_mut().ok_or_else(not_open)?;
+        io.set_tun(tun, offloads).map_err(os_error)
     }
 
     /// The sockets to move datagrams of. OSError.
     fn set_sockets(&self, v4: Option<i32>, v6: Option<i32>, gso: bool) -> PyResult<()> {
-        self.plane()
-            .io()?
-            .set_sockets(Sockets { v4, v6, gso })
-            .map_err(os_error)
+        let mut plane = self.plane();
+        let io = plane.io.as_mut().ok_or_else(not_open)?;
+        io.set_sockets(Sockets { v4, v6, gso }).map_err(os_error)
     }
 
     /// Moves packets for at most `timeout` seconds, without the interpreter's lock; true when the TUN is gone. OSError.
     fn run(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        self.check_no_thread()?;
         let done = py.detach(|| {
             let mut plane = self.plane();
-            let Plane { engine, io } = &mut *plane;
+            let Plane { engine, io, .. } = &mut *plane;
             let io = io.as_mut()?;
             Some(io.run(engine, timeout).map(|()| io.tun_gone))
         });
-        done.ok_or_else(|| PyValueError::new_err("not open"))?
-            .map_err(os_error)
+        done.ok_or_else(not_open)?.map_err(os_error)
     }
-}
-
-impl Plane {
-    fn io(&mut self) -> PyResult<&mut Io> {
-        self.io
-            .as_mut()
-            .ok_or_else(|| PyValueError::new_err("not open"))
-    }
-}
-
-/// The messages of a train that `Engine::send` has put into `out`.
-fn sealed(unsealed: &Unsealed, out: &mut [u8]) -> Vec<Message> {
-    let train = &mut out[..unsealed.train.total()];
-    let stride = unsealed.train.stride;
-    unsealed.session.send.seal_train(train, stride);
-    let message = |data: &[u8]| Message {
-        peer: unsealed.peer.into(),
-        data: data.to_vec(),
-    };
-    train.chunks(stride).map(message).collect()
 }

@@ -2,6 +2,7 @@
 
 mod convert;
 mod engine;
+mod moving;
 mod records;
 mod session;
 
@@ -12,7 +13,7 @@ mod wgnode_fastpath {
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]
-    use super::records::{Activity, Handed, Message, Network, Place, Refusal};
+    use super::records::{Activity, Events, Handed, Message, Network, Place, Refusal};
     #[pymodule_export]
     use super::session::{PySession, PySuite, choose_crypto};
 }

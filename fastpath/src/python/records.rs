@@ -1,9 +1,11 @@
 //! What the engine tells, by name. Bytes that Python gets are copies.
 
 use pyo3::prelude::*;
+use pyo3::types::PyList;
+use pyo3::{PyClass, PyClassInitializer};
 
 use super::convert::{ip, ip_bytes};
-use crate::engine::endpoint::Endpoint;
+use crate::engine::endpoint::{Destination, Endpoint};
 use crate::engine::handover;
 use crate::engine::peer::PeerId;
 use crate::packet::inner::Address;
@@ -58,6 +60,23 @@ impl From<Endpoint> for Place {
             source: endpoint.source.map(ip_bytes),
         }
     }
+}
+
+/// Where a peer is, and how to send there.
+pub fn destination(
+    at: Option<Place>,
+    to: Option<(Place, bool)>,
+) -> PyResult<(Option<Endpoint>, Destination)> {
+    let endpoint = at.map(|at| at.endpoint()).transpose()?;
+    let destination = match (&endpoint, to) {
+        (None, _) => Destination::Unknown,
+        (_, None) => Destination::Unresolved,
+        (_, Some((to, nested))) => Destination::Resolved {
+            to: to.endpoint()?,
+            nested,
+        },
+    };
+    Ok((endpoint, destination))
 }
 
 /// What a peer's sessions did since the last time: the names of `Activity` in wgnode/protocol/plane.py, and the peer.
@@ -145,4 +164,29 @@ pub struct Refusal {
     pub whose: &'static str,
     pub errno: i32,
     pub packets: u64,
+}
+
+/// What the thread that moves packets has to tell.
+#[pyclass(frozen, get_all)]
+pub struct Events {
+    /// Of `Handed`.
+    pub handed: Py<PyList>,
+    /// Of `Activity`.
+    pub activity: Py<PyList>,
+    /// The TUN was deleted.
+    pub tun_gone: bool,
+    /// Why the thread has ended by itself; None while it runs.
+    pub died: Option<String>,
+}
+
+/// A list of what the engine tells.
+pub fn told<T, R: From<T> + PyClass>(py: Python<'_>, told: Vec<T>) -> PyResult<Py<PyList>>
+where
+    PyClassInitializer<R>: From<R>,
+{
+    let records: PyResult<Vec<Py<R>>> = told
+        .into_iter()
+        .map(|each| Py::new(py, R::from(each)))
+        .collect();
+    Ok(PyList::new(py, records?)?.unbind())
 }

@@ -93,7 +93,9 @@ fn receive(engine: &mut Engine, given: &Given, now: f64) -> Vec<(usize, Vec<u8>)
 fn handed(engine: &mut Engine) -> [Vec<Vec<u8>>; 2] {
     let (mut traffic, mut handshakes) = (Vec::new(), Vec::new());
     while !engine.handover.is_empty() {
-        for each in engine.handover.take() {
+        let taken = engine.take_handed();
+        engine.settle();
+        for each in taken {
             let Handed::Datagram(message, _) = each else {
                 panic!("nothing was sent")
             };
@@ -135,6 +137,7 @@ fn check_batch(engine: &mut Engine, model: &mut Model, given: &Given, now: f64) 
     }
     assert_eq!(delivered.next(), None, "delivered, but never sealed by us");
     assert_eq!(handed(engine), expected);
+    model.settle();
 }
 
 /// What is counted of each peer, and what of all together.

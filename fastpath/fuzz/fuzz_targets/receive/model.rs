@@ -78,6 +78,8 @@ pub struct Model {
     sealed: HashMap<(u32, Vec<u8>), Vec<u8>>,
     seen: HashMap<u32, Seen>,
     confirmed: HashSet<u32>,
+    /// Peers of whom messages were handed over that nobody has dealt with yet.
+    owed: HashSet<usize>,
     drops: BTreeMap<&'static str, u64>,
     heard: [Heard; PEERS.len()],
     places: [Option<u8>; PEERS.len()],
@@ -94,6 +96,11 @@ impl Model {
 
     pub fn confirm(&mut self, local: u32) {
         self.confirmed.insert(local);
+    }
+
+    /// All that was handed over is dealt with.
+    pub fn settle(&mut self) {
+        self.owed.clear();
     }
 
     pub fn remember(&mut self, local: u32, message: &[u8], plaintext: &[u8]) {
@@ -130,15 +137,16 @@ impl Model {
         let local = u32::from_le_bytes(message[4..8].try_into().unwrap());
         let session = SESSIONS.into_iter().find(|session| session.0 == local);
         let (_, peer, created, _) = session.ok_or("unknown_index")?;
-        if !self.confirmed.contains(&local) {
-            return Ok(Fate::Handed(Queue::Traffic));
-        }
         let counter = u64::from_le_bytes(message[8..16].try_into().unwrap());
         if now - created >= LIFETIME || counter > LAST_COUNTER {
             return Err("expired");
         }
         let key = (local, message[8..].to_vec());
         let plaintext = self.sealed.get(&key).ok_or("bad_transport")?.clone();
+        if !self.confirmed.contains(&local) || self.owed.contains(&peer) {
+            self.owed.insert(peer);
+            return Ok(Fate::Handed(Queue::Traffic));
+        }
         self.accept(local, counter)?;
         self.hear(peer, message.len(), given.from);
         if plaintext.is_empty() {

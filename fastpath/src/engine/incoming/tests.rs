@@ -86,3 +86,29 @@ fn of_a_congested_batch_the_first_message_is_dropped_where_it_can_not_be_marked(
     let dropped: Vec<_> = engine.counters.dropped().collect();
     assert_eq!(dropped, [("not_ecn_capable", 1)]);
 }
+
+#[test]
+fn nothing_overtakes_what_the_protocol_has_still_to_deliver() {
+    let (mut engine, far) = engine();
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    let (one, two) = (&[3; 32], &[4; 32]);
+    let session = Arc::new(Session::new((5, 6), (one, two), NOW, Suite::Ring));
+    engine.add_session(session, peer, false);
+    let next = Session::new((6, 5), (two, one), NOW, Suite::Ring);
+    let both = |engine: &mut Engine, far: &Session| {
+        delivered(engine, far, 1, ecn::NOT_ECT, false).len()
+            + delivered(engine, far, 3, ecn::NOT_ECT, false).len()
+    };
+    assert_eq!(both(&mut engine, &far), 4);
+    assert_eq!(both(&mut engine, &next), 0);
+    engine.confirm_session(5);
+    assert_eq!(
+        both(&mut engine, &next),
+        0,
+        "the first are still in the queue"
+    );
+    assert_eq!(both(&mut engine, &far), 0);
+    assert_eq!(engine.take_handed().len(), 12);
+    engine.settle();
+    assert_eq!(both(&mut engine, &next) + both(&mut engine, &far), 8);
+}

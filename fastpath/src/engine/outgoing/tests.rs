@@ -106,6 +106,8 @@ fn a_train_never_goes_beyond_the_last_counter() {
         engine.send(&frame(20_000, Some(100)), &mut out, NOW),
         Outgoing::HandedOver
     ));
+    engine.take_handed();
+    engine.settle();
     assert_eq!(
         counters(&mut engine, &frame(100, None)),
         [REJECT_AFTER_MESSAGES - 10]
@@ -126,7 +128,7 @@ fn what_has_no_session_any_more_is_handed_over_whole() {
         engine.send(&frame(3000, Some(1000)), &mut out, late),
         Outgoing::HandedOver
     ));
-    let handed = engine.handover.take();
+    let handed = engine.take_handed();
     assert_eq!(handed.len(), 3);
     assert!(
         handed
@@ -143,11 +145,11 @@ fn the_queue_for_the_protocol_is_bounded() {
     for _ in 0..3000 {
         engine.send(&frame(100, None), &mut out, NOW);
     }
-    assert_eq!(engine.handover.take().len(), 256);
+    assert_eq!(engine.take_handed().len(), 256);
     let dropped: Vec<_> = engine.counters.dropped().collect();
     assert_eq!(dropped, [("staged", 3000 - 256)]);
     engine.send(&frame(100, None), &mut out, NOW + 1.0);
-    assert_eq!(engine.handover.take().len(), 1);
+    assert_eq!(engine.take_handed().len(), 1);
 }
 
 #[test]
@@ -166,4 +168,27 @@ fn a_removed_peer_and_a_removed_session_leave_nothing() {
         engine.send(&frame(1, None), &mut [0; 2000], NOW),
         Outgoing::Dropped
     ));
+}
+
+#[test]
+fn nothing_overtakes_what_the_protocol_has_still_to_send() {
+    let (mut engine, peer, _) = engine();
+    let mut out = vec![0; 1 << 20];
+    let mut send = |engine: &mut Engine| {
+        matches!(
+            engine.send(&frame(100, None), &mut out, NOW),
+            Outgoing::HandedOver
+        )
+    };
+    engine.set_current(peer, None);
+    assert!(send(&mut engine));
+    engine.set_current(peer, Some(1));
+    assert!(send(&mut engine), "one is still in the queue");
+    assert_eq!(engine.take_handed().len(), 2);
+    assert!(send(&mut engine), "two are on their way");
+    engine.settle();
+    assert!(send(&mut engine), "one came meanwhile");
+    assert_eq!(engine.take_handed().len(), 2);
+    engine.settle();
+    assert!(!send(&mut engine));
 }

@@ -4,14 +4,14 @@
 //!
 //! Every train has a key, length, stride, alignment and counters of its own. It must seal to the bytes that ring seals
 //! each message to. Then some messages are forged, or none, or all: exactly the others must open, to what was
-//! sealed, and the forged must stay as they came. The same seed gives the same trains. Exit code: 0
+//! sealed, and the forged must give nothing away. The same seed gives the same trains. Exit code: 0
 //! when all agreed, 1 at the first difference, 2 when there is nothing to compare on this CPU.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use wgnode_fastpath::crypto::{Key, Suite, choose};
-use wgnode_fastpath::message::OVERHEAD;
+use wgnode_fastpath::message::{HEADER, OVERHEAD, TAG};
 
 /// Deterministic numbers (splitmix64).
 struct Numbers(u64);
@@ -133,7 +133,7 @@ fn check(case: &mut Case, numbers: &mut Numbers) -> Result<u64, String> {
     for (i, message) in train.chunks(stride).enumerate() {
         let at = i * stride;
         let right = match is_forged(i) {
-            true => *message == came[at..at + message.len()],
+            true => gives_nothing_away(message, &came[at..at + message.len()]),
             false => message[8..message.len() - 16] == plain[at + 8..at + message.len() - 16],
         };
         if opened.get(i) == is_forged(i) || !right {
@@ -156,6 +156,12 @@ fn number(name: &str, default: u64) -> u64 {
             .parse()
             .unwrap_or_else(|_| panic!("{name} takes a number"))
     })
+}
+
+/// A forged message is left as it came, or wiped.
+fn gives_nothing_away(message: &[u8], came: &[u8]) -> bool {
+    let packet = HEADER..message.len() - TAG;
+    message[packet.clone()] == came[packet.clone()] || message[packet].iter().all(|byte| *byte == 0)
 }
 
 fn main() -> ExitCode {

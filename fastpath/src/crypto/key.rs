@@ -77,8 +77,8 @@ impl Key {
             .for_each(|message| self.seal(message));
     }
 
-    /// Opens consecutive messages of `stride` bytes each; the last may be shorter. What is not authentic, too short or
-    /// beyond [`MAX_TRAIN`] is left as it came.
+    /// Opens consecutive messages of `stride` bytes each; the last may be shorter. The bytes of what is not authentic are
+    /// worth nothing afterwards; what is too short or beyond [`MAX_TRAIN`] is left as it came.
     pub fn open_train(&self, train: &mut [u8], stride: usize) -> Opened {
         let mut opened = Opened::none();
         if stride < OVERHEAD {
@@ -93,9 +93,8 @@ impl Key {
             };
             return batch.open_train(&mut train[..end], stride);
         }
-        let mut kept = Vec::with_capacity(stride.min(train.len()));
         for (i, message) in train.chunks_mut(stride).enumerate().take(MAX_TRAIN) {
-            if self.open_or_keep(message, &mut kept) {
+            if self.open(message) {
                 opened.set(i);
             }
         }
@@ -118,14 +117,6 @@ impl Key {
         let suits = train.len().div_ceil(stride) >= batch::SHORTEST_TRAIN
             && stride <= batch::LONGEST_MESSAGE;
         self.0.batch.as_ref().filter(|_| suits)
-    }
-
-    fn open_or_keep(&self, message: &mut [u8], kept: &mut Vec<u8>) -> bool {
-        #[cfg(feature = "null-crypto")]
-        if self.0.suite == Suite::Null {
-            return self.open(message);
-        }
-        self.0.ring.open_or_keep(message, kept)
     }
 }
 

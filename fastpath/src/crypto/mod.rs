@@ -45,7 +45,7 @@ impl Opened {
         self.0[message / 64] |= 1 << (message % 64);
     }
 
-    /// Whether this message was authentic and is decrypted now; the others are as they came.
+    /// Whether this message was authentic and is decrypted now; the bytes of others are worth nothing.
     pub fn get(&self, message: usize) -> bool {
         message < MAX_TRAIN && self.0[message / 64] >> (message % 64) & 1 == 1
     }

@@ -43,17 +43,6 @@ impl RingKey {
             .open_in_place(nonce, Aad::empty(), &mut message[HEADER..])
             .is_ok()
     }
-
-    /// `open` that leaves a forged message as it came; `kept` is memory for its copy.
-    pub(super) fn open_or_keep(&self, message: &mut [u8], kept: &mut Vec<u8>) -> bool {
-        kept.clear();
-        kept.extend_from_slice(message);
-        let opened = self.open(message);
-        if !opened {
-            message.copy_from_slice(kept);
-        }
-        opened
-    }
 }
 
 impl Drop for RingKey {

@@ -26,14 +26,14 @@ impl Activity {
         }
     }
 
-    /// An authentic message of `bytes` was received; `data`: it is no keepalive.
+    /// Authentic messages of `bytes` together were received, `data` of which are no keepalives.
     #[inline]
-    pub fn received(&mut self, bytes: usize, data: bool, now: f64) {
+    pub fn received(&mut self, bytes: usize, data: usize, now: f64) {
         self.rx_bytes += bytes as u64;
         self.received_at = Some(now);
         self.waiting_since = None;
-        if data {
-            self.owing_more |= self.owing_since.is_some();
+        if data > 0 {
+            self.owing_more |= self.owing_since.is_some() || data > 1;
             self.owing_since.get_or_insert(now);
         }
     }
@@ -47,7 +47,7 @@ mod tests {
     fn waits_from_the_first_data_after_the_last_answer() {
         let mut activity = Activity::default();
         activity.sent(100, true, 1.0);
-        activity.received(32, false, 2.0);
+        activity.received(32, 0, 2.0);
         assert_eq!(activity.waiting_since, None);
         activity.sent(32, false, 3.0);
         assert_eq!(activity.waiting_since, None);
@@ -64,16 +64,27 @@ mod tests {
     #[test]
     fn owes_from_the_first_data_after_the_last_message_sent() {
         let mut activity = Activity::default();
-        activity.received(32, false, 1.0);
+        activity.received(32, 0, 1.0);
         assert_eq!(activity.owing_since, None);
-        activity.received(100, true, 2.0);
+        activity.received(100, 1, 2.0);
         assert!(!activity.owing_more);
-        activity.received(100, true, 3.0);
+        activity.received(100, 1, 3.0);
         assert_eq!(
             (activity.owing_since, activity.owing_more),
             (Some(2.0), true)
         );
         activity.sent(32, false, 4.0);
         assert_eq!((activity.owing_since, activity.owing_more), (None, false));
+    }
+
+    #[test]
+    fn of_two_at_once_the_second_is_owed_too() {
+        let mut activity = Activity::default();
+        activity.received(200, 2, 1.0);
+        assert_eq!(
+            (activity.owing_since, activity.owing_more),
+            (Some(1.0), true)
+        );
+        assert_eq!(activity.rx_bytes, 200);
     }
 }

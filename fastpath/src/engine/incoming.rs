@@ -1,5 +1,8 @@
 //! Datagrams on their way in: whose session they are for, whether they are authentic, new and allowed.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use blake2::Blake2sMac;
 use blake2::digest::Mac;
 use blake2::digest::consts::U16;
@@ -7,6 +10,7 @@ use blake2::digest::consts::U16;
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
 use super::peer::PeerId;
+use super::session::Session;
 use super::{Engine, Entry};
 use crate::crypto::{MAX_TRAIN, Opened};
 use crate::message::{
@@ -27,6 +31,34 @@ pub struct Batch {
     pub ecn: u8,
     /// The first message counts as marked, whatever its ECN bits: it has waited for too long.
     pub congested: bool,
+}
+
+impl Batch {
+    /// Where each message lies in the buffer.
+    #[inline]
+    fn messages(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (start, end, segment) = (self.start, self.start + self.length, self.segment);
+        (start..end)
+            .step_by(segment)
+            .map(move |at| at..end.min(at + segment))
+    }
+
+    /// The outer ECN bits that count for a message.
+    #[inline]
+    fn ecn_of(&self, number: usize) -> u8 {
+        if self.congested && number == 0 {
+            ecn::CE
+        } else {
+            self.ecn
+        }
+    }
+}
+
+/// Messages that were opened at once.
+struct Train {
+    peer: PeerId,
+    session: Arc<Session>,
+    opened: Opened,
 }
 
 impl Engine {
@@ -66,46 +98,85 @@ impl Engine {
         now: f64,
         deliver: &mut impl FnMut(&[u8], usize, usize),
     ) {
-        let opened = self.open_whole(
-            &mut buffer[batch.start..batch.start + batch.length],
-            batch.segment,
-            now,
-        );
+        let whole = batch.start..batch.start + batch.length;
+        if let Some(train) = self.open_whole(&mut buffer[whole], batch.segment, now) {
+            return self.receive_opened(buffer, batch, &train, now, deliver);
+        }
         let mut last_source = None;
-        for (number, at) in (0..batch.length).step_by(batch.segment).enumerate() {
-            let length = batch.segment.min(batch.length - at);
-            let offset = batch.start + at;
-            let message = &mut buffer[offset..offset + length];
-            if length < OVERHEAD || message[..4] != TRANSPORT {
+        for (number, range) in batch.messages().enumerate() {
+            let message = &mut buffer[range.clone()];
+            if message.len() < OVERHEAD || message[..4] != TRANSPORT {
                 self.other_message(message, batch.from);
                 continue;
             }
-            let early = opened.as_ref().map(|opened| opened.get(number));
-            let Some(peer) = self.open_one(message, early, batch.from, now) else {
-                continue;
-            };
-            if length == OVERHEAD {
-                continue;
+            if let Some(peer) = self.open_one(message, batch.from, now) {
+                let outer = batch.ecn_of(number);
+                self.pass_on(buffer, range, peer, outer, &mut last_source, deliver);
             }
-            let plain = &mut message[HEADER..length - TAG];
-            let Some(packet) = self.check_inner(plain, peer, &mut last_source) else {
-                continue;
-            };
-            let outer = if batch.congested && number == 0 {
-                ecn::CE
-            } else {
-                batch.ecn
-            };
-            if !ecn::decapsulate(&mut plain[..packet], outer) {
-                self.counters.drop(Drop::NotEcnCapable);
-                continue;
-            }
-            deliver(buffer, offset + HEADER, packet);
         }
     }
 
+    /// What is the same for all messages of a train is done once: the session's window is locked, the peer is noted.
+    fn receive_opened(
+        &mut self,
+        buffer: &mut [u8],
+        batch: Batch,
+        train: &Train,
+        now: f64,
+        deliver: &mut impl FnMut(&[u8], usize, usize),
+    ) {
+        let (peer, mut window) = (train.peer, train.session.window());
+        let (mut bytes, mut messages, mut data) = (0, 0, 0);
+        let mut last_source = None;
+        for (number, range) in batch.messages().enumerate() {
+            let counter = counter(&buffer[range.clone()]);
+            let why = if counter >= REJECT_AFTER_MESSAGES {
+                Drop::Expired
+            } else if !train.opened.get(number) {
+                Drop::BadTransport
+            } else if !window.accept(counter) {
+                Drop::Replayed
+            } else {
+                bytes += range.len();
+                messages += 1;
+                data += usize::from(range.len() > OVERHEAD);
+                let outer = batch.ecn_of(number);
+                self.pass_on(buffer, range, peer, outer, &mut last_source, deliver);
+                continue;
+            };
+            self.counters.drop(why);
+        }
+        if messages > 0 {
+            self.note_received(peer, (bytes, data), batch.from, now);
+        }
+    }
+
+    /// The inner packet of a message that is authentic and new, if the peer may send it.
+    #[inline]
+    fn pass_on(
+        &mut self,
+        buffer: &mut [u8],
+        range: Range<usize>,
+        peer: PeerId,
+        outer: u8,
+        last_source: &mut Option<(inner::Address, PeerId)>,
+        deliver: &mut impl FnMut(&[u8], usize, usize),
+    ) {
+        if range.len() == OVERHEAD {
+            return;
+        }
+        let plain = range.start + HEADER..range.end - TAG;
+        let Some(packet) = self.check_inner(&buffer[plain.clone()], peer, last_source) else {
+            return;
+        };
+        if !ecn::decapsulate(&mut buffer[plain.start..plain.start + packet], outer) {
+            return self.counters.drop(Drop::NotEcnCapable);
+        }
+        deliver(buffer, plain.start, packet);
+    }
+
     /// A train that is all one confirmed session's is opened at once. None: message by message.
-    fn open_whole(&self, train: &mut [u8], segment: usize, now: f64) -> Option<Opened> {
+    fn open_whole(&self, train: &mut [u8], segment: usize, now: f64) -> Option<Train> {
         let last = train.len() % segment;
         if train.len() <= segment
             || segment < OVERHEAD
@@ -120,18 +191,16 @@ impl Engine {
         }
         let entry = self.entry(&head)?;
         let here = entry.confirmed && !self.owes(entry.peer) && !entry.session.expired(now);
-        here.then(|| entry.session.receive.open_train(train, segment))
+        here.then(|| Train {
+            peer: entry.peer,
+            opened: entry.session.receive.open_train(train, segment),
+            session: entry.session.clone(),
+        })
     }
 
-    /// The peer of an authentic, new message, noted as active. `early`: what `open_whole` said of it.
+    /// The peer of an authentic, new message, noted as active.
     #[inline]
-    fn open_one(
-        &mut self,
-        message: &mut [u8],
-        early: Option<bool>,
-        from: Endpoint,
-        now: f64,
-    ) -> Option<PeerId> {
+    fn open_one(&mut self, message: &mut [u8], from: Endpoint, now: f64) -> Option<PeerId> {
         let counter = counter(message);
         let Some(entry) = self.entry(message) else {
             self.counters.drop(Drop::UnknownIndex);
@@ -142,7 +211,7 @@ impl Engine {
             self.counters.drop(Drop::Expired);
             return None;
         }
-        if early.is_none() && (!confirmed || self.owes(peer)) {
+        if !confirmed || self.owes(peer) {
             // The protocol opens it itself; it need not be bothered with what anybody can forge.
             if session.receive.open(&mut message.to_vec()) {
                 self.hand_transport(peer, message, from);
@@ -151,7 +220,7 @@ impl Engine {
             }
             return None;
         }
-        if !early.unwrap_or_else(|| session.receive.open(message)) {
+        if !session.receive.open(message) {
             self.counters.drop(Drop::BadTransport);
             return None;
         }
@@ -159,7 +228,8 @@ impl Engine {
             self.counters.drop(Drop::Replayed);
             return None;
         }
-        self.note_received(peer, message.len(), from, now);
+        let data = usize::from(message.len() > OVERHEAD);
+        self.note_received(peer, (message.len(), data), from, now);
         Some(peer)
     }
 
@@ -177,11 +247,12 @@ impl Engine {
         }
     }
 
-    fn note_received(&mut self, id: PeerId, bytes: usize, from: Endpoint, now: f64) {
+    /// `heard`: bytes of all messages, and how many of these are no keepalives.
+    fn note_received(&mut self, id: PeerId, heard: (usize, usize), from: Endpoint, now: f64) {
         let Some(peer) = self.peers.active(id) else {
             return;
         };
-        peer.activity.received(bytes, bytes > OVERHEAD, now);
+        peer.activity.received(heard.0, heard.1, now);
         if peer.endpoint != Some(from) {
             peer.endpoint = Some(from);
             peer.destination = Destination::Unresolved;

@@ -1,7 +1,7 @@
 //! One session's keys, its send counter and its replay window: here once, whoever seals and opens with them.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::crypto::{Key, Suite};
 use crate::message::{
@@ -104,10 +104,13 @@ impl Session {
 
     /// For a message that authenticated: true, once, for a counter that is new and not behind the window.
     pub fn accept(&self, counter: u64) -> bool {
-        self.replay
-            .lock()
-            .expect("no holder panics")
-            .accept(counter)
+        self.window().accept(counter)
+    }
+
+    /// Nobody else asks for as long as the caller holds it.
+    #[inline]
+    pub fn window(&self) -> MutexGuard<'_, ReplayFilter> {
+        self.replay.lock().expect("no holder panics")
     }
 }
 

@@ -20,8 +20,8 @@ TOLD = """
 import socket
 from wgnode.io import udp_bind
 bind = udp_bind._bind
-def bind_and_be_told(family, port, fwmark):
-    made = bind(family, port, fwmark)
+def bind_and_be_told(family, *how):
+    made = bind(family, *how)
     if family == socket.AF_INET:
         made.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
     return made

@@ -15,7 +15,7 @@ from tests.lab.scenarios.world import Device, ping, udp_socket
 
 pytestmark = pytest.mark.lab
 
-SMALL_BUFFER = "from wgnode.io import udp_bind; udp_bind.BUFFER = 1 << 14; "
+SMALL_BUFFER = "from wgnode.platform.linux import sockets; sockets.BUFFER = 1 << 14; "
 UDP_SEGMENT = 103
 ECT0 = 2
 MESSAGES = 40

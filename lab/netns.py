@@ -122,6 +122,8 @@ def wire(cable: Cable, name: Callable[[str], str]) -> None:
         ends = [near.interface, "type", "veth", "peer", "name", far.interface, "netns", name(far.role)]
         run(["ip", "-n", name(near.role), "link", "add", *ends])
     for end in cable:
+        # Datagrams that are sent as one cross a cable one by one, as a real one.
+        run(["ip", "netns", "exec", name(end.role), "ethtool", "-K", end.interface, "tx-udp-segmentation", "off"])
         if end.addresses:
             _configure(end, name(end.role))
 

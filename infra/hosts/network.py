@@ -14,6 +14,7 @@ from importlib.resources import files
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
+from infra.hosts import features
 from wgnode.image.paths import PLAIN, USER, Paths
 
 PROTOCOLS = range(119, 151)  # of the routes of a host's gateways, one each; unassigned in /etc/iproute2/rt_protos
@@ -49,7 +50,7 @@ class MissingInterface(Exception):
 
 def script(network: Network) -> str:
     """/etc/wgnode/network.sh."""
-    fixed = "".join(map(_shell, ("network.sh", "moving.sh", "managers.sh")))
+    fixed = "".join(map(_shell, ("network.sh", "moving.sh", "managers.sh"))) + features.shell()
     lines = [
         *_settings(network),
         f"TRANSIT={shlex.quote(' '.join(network.transit))}",

@@ -214,6 +214,7 @@ up() {
     [ -z "$obstacles" ] || { echo "$obstacles" >&2; exit 1; }
     keep_ports
     listen
+    join_forwarded on "$UPLINK" || true # which a kernel may not have, and packets go without
     tap "$WAN_TAP"
     tap "$LAN_TAP"
     set_addresses "$WAN_TAP" $TRANSIT

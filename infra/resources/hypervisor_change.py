@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.hosts import files, firewalls, network_change, system, undo, units
+from infra.hosts import features, files, firewalls, network_change, system, undo, units
 from infra.hosts.debian import packages
 from infra.hosts.host import Host
 from infra.hosts.query import answer
@@ -22,6 +22,7 @@ from infra.resources.hypervisor_state import (
     FOUND,
     Wanted,
     directories,
+    found_features,
     found_sysctls,
     found_user,
     mode_of,
@@ -41,6 +42,7 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
         packages.install(host, missing)
         # Again: a host that had no `nft` before could not show all of them.
         foreign_checks.require_forwarding(host, firewalls.foreign_firewalls(host, site))
+        seen = {**seen, "features": answer(host, features.query(wanted.network.uplink))}  # it may have had no Python
     paths = wanted.network.paths
     _remember(host, found, seen)
     if not found["users"]:
@@ -52,6 +54,7 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
         # Interfaces that are none of ours lose no route by an advertisement at the moment in which the host forwards.
         host.run(["sh", "-s", "listen"], input=wanted.files[paths.network_script].encode())
         system.set_sysctls(host, wanted.outputs["sysctls"])
+    features.change(host, {name: "on" for name, state in seen["features"].items() if state != "on"})
     if join("files", paths.sysctl_file) in differing:
         host.write_file(paths.sysctl_file, wanted.files[paths.sysctl_file].encode())
     changed = {name: value for name, value in found["sysctls"].items() if value != wanted.outputs["sysctls"][name]}
@@ -66,6 +69,7 @@ def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
         made = not found["users"] or (kept is not None and answer(host, system.is_ours(USER)))
     remembered = {
         "sysctls": {**found["sysctls"], **found_sysctls(kept)},
+        "features": {**seen["features"], **found_features(kept)},
         "user": "made" if made else "found",
         "bridges": forwarding.before(kept, {}, seen["links"])["bridges"],
     }
@@ -112,6 +116,7 @@ def put_back(host: Host) -> None:
     """What all gateways of a host shared, for the last one has gone. A user that we did not make stays."""
     found = answer(host, files.content(FOUND))
     system.set_sysctls(host, found_sysctls(found))
+    features.change(host, found_features(found))
     meanwhile.reopen(host)
     made = found_user(found)
     if answer(host, system.user(USER)) and (made or (made is None and answer(host, system.is_ours(USER)))):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, owners, system, units
+from infra.hosts import facts, features, files, network, network_change, owners, system, units
 from infra.hosts.debian import packages
 from infra.hosts.host import Host
 from infra.hosts.network import MissingInterface, Network
@@ -39,7 +39,8 @@ _NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
 class Traits:
     """What we found the host to be, and what is wanted of it depends on.
 
-    `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them; `ipv6`, whether
+    `bridge` is where the LAN is attached; `router_advertisements`, whether its uplink listened to them;
+    `gro_forwarding`, whether it can join datagrams that are only forwarded (features.FEATURE); `ipv6`, whether
     its kernel lets new interfaces have IPv6 addresses. `instance` is which of its gateways this one is, `protocol` the
     number of its routes: both as its owner record has them. `manager` is who configures the LAN interface.
     """
@@ -50,6 +51,7 @@ class Traits:
     instance: str = ""
     protocol: int = network.PROTOCOLS[0]
     manager: str = ""
+    gro_forwarding: bool = True
 
     @property
     def paths(self) -> Paths:
@@ -63,6 +65,7 @@ class Traits:
             "instance": self.instance,
             "protocol": self.protocol,
             "manager": self.manager,
+            "groForwarding": self.gro_forwarding,
         }
 
     @classmethod
@@ -76,6 +79,7 @@ class Traits:
             kept.get("instance", usual.instance),
             int(kept.get("protocol", usual.protocol)),
             kept.get("manager", usual.manager),
+            kept.get("groForwarding", usual.gro_forwarding),
         )
 
 
@@ -102,11 +106,12 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
         paths.sysctl_file: "".join(f"{name} = {value}\n" for name, value in values.items()),
         unit_file(paths): network_change.unit_text(paths),
     }
-    outputs = {
+    outputs: Properties = {
         "packageStates": dict.fromkeys(inputs["packages"], "installed"),
         "users": {USER: "present"},
         "directories": directories(paths),
         "sysctls": values,
+        "features": {net.uplink: features.ON} if traits.gro_forwarding else {},
         "files": {path: _described(path, text, paths) for path, text in contents.items()},
         "units": {paths.network_unit: units.RUNNING},
         "way": {net.uplink: uplink.SOUND},
@@ -151,6 +156,7 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             "found": files.content(FOUND),
             "script": files.content(paths.network_script),
             "sysctls": system.sysctls(names),
+            "features": features.query(inputs["networks"]["uplink"]),
             "files": files.metadata([paths.network_script, paths.sysctl_file, unit_file(paths)]),
             "packages": packages.query(inputs["packages"]),
             "user": system.user(USER),
@@ -192,6 +198,7 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
         "users": {USER: "present"} if seen["user"] else {},
         "directories": seen["directories"],
         "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
+        "features": {interface: {features.FEATURE: state} for interface, state in seen["features"].items()},
         "files": {path: files.describe(file) for path, file in seen["files"].items()},
         "units": seen["units"],
         "way": {wanted.network.uplink: way_of(seen, wanted.site).what},
@@ -214,7 +221,8 @@ def traits_of(seen: Mapping[str, Any], inputs: Properties, known: Traits) -> Tra
     name, now = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra", seen["sysctls"]
     listens = found_sysctls(seen["found"]).get(name, now.get(name, "0")) != "0"
     ipv6 = _IPV6 in now and now.get(_NO_IPV6, "0") == "0"
-    return Traits(bridge, listens, ipv6, known.instance, known.protocol, seen["lan"].name)
+    joins = bool(seen["features"])
+    return Traits(bridge, listens, ipv6, known.instance, known.protocol, seen["lan"].name, joins)
 
 
 def _described(path: str, text: str, paths: Paths) -> str:
@@ -228,6 +236,11 @@ def interfaces_of(inputs: Properties, paths: Paths = PLAIN) -> Network:
 def found_sysctls(kept: str | None) -> dict[str, str]:
     """Their values before we changed them, from what FOUND holds."""
     return dict(json.loads(kept)["sysctls"]) if kept else {}
+
+
+def found_features(kept: str | None) -> dict[str, str]:
+    """Of interfaces, as they were before us; none where an older version wrote FOUND."""
+    return dict(json.loads(kept).get("features", {})) if kept else {}
 
 
 def found_user(kept: str | None) -> bool | None:

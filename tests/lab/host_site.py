@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from infra.hosts import features
 from infra.hosts.ssh import pool
 from infra.provider.kind import Partial
 from infra.resources.hypervisor_host import HypervisorHost
@@ -18,7 +20,9 @@ T = TypeVar("T")
 
 # What a deployment may change on a host. Backups of /etc/passwd and the like stay: packages' tools make them. What
 # hostd keeps of a running guest changes by itself.
-SNAPSHOT = r"""
+SNAPSHOT = (
+    f"FEATURES={shlex.quote(features.source())}"
+    + r"""
 nft list ruleset; echo; ip -br link | awk '{ print $1, $NF }'; ip -br addr
 ip rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all | grep -v fe80:; ip neigh show proxy
 networkctl --no-legend 2>&1
@@ -26,8 +30,10 @@ sysctl -a 2>/dev/null | grep -E 'forwarding|ip_forward|accept_ra |send_redirects
 find /etc /var/lib/wgnode /run/wgnode* -xdev -type f ! -name '*-' ! -path '/var/lib/wgnode/state*' 2>/dev/null |
     sort | xargs sha256sum
 find /var/lib/wgnode /run/wgnode* -type d 2>/dev/null
+python3 -I -c "$FEATURES" show rx-udp-gro-forwarding wan0 lan0
 systemctl list-unit-files 'wgnode*'; systemctl list-units --all --plain 'wgnode*'; getent passwd; getent group
 """
+)
 
 
 @dataclass

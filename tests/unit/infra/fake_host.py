@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ipaddress import ip_interface
 from typing import Any
 
-from infra.hosts import facts, files, network, network_change, owners, system, undo, units
+from infra.hosts import facts, features, files, network, network_change, owners, system, undo, units
 from infra.hosts.debian import supported
 from infra.hosts.host import File, HostError, HostUnreachable, Result
 from infra.hosts.networks import lost_bridge, routing
@@ -46,6 +46,7 @@ class FakeHost:
             "net/ipv4/conf/all/send_redirects": "1",
             "net/ipv6/conf/wan0/accept_ra": "1",
         }
+        self.features = {"wan0": "off", "lan0": "off"}  # of interfaces: features.FEATURE
         self.links: dict[str, dict[str, Any]] = {
             "lo": link("lo"),
             "wan0": link("wan0"),
@@ -289,6 +290,17 @@ class FakeHost:
     def _install(self, argv: list[str], input: bytes) -> Result:
         self.directories[argv[-1]] = f"{argv[3]} {argv[5]}:{argv[7]}"
         self.events.append(f"make {argv[-1]}")
+        return said()
+
+    def _python3(self, argv: list[str], input: bytes) -> Result:
+        if argv[3] != features.source() or "python3" not in self.packages:
+            return failed("not found")
+        verb, _, name = argv[4:]
+        if verb == "show":
+            return said(f"{name}={self.features.get(name, '')}\n")
+        if name in self.features:
+            self.features[name] = verb
+            self.events.append(f"feature {name}={verb}")
         return said()
 
     def _sysctl(self, argv: list[str], input: bytes) -> Result:

@@ -154,6 +154,52 @@ def test_a_host_without_ipv6_gets_what_it_can_have_and_shows_no_drift_for_the_re
     assert paths(kind, state, inputs) == set()
 
 
+def test_the_uplink_joins_datagrams_that_are_forwarded_and_the_lan_is_left_alone(kind, host):
+    created(kind)
+    assert host.features == {"wan0": "on", "lan0": "off"}
+    assert json.loads(host.files[FOUND][0])["features"] == {"wan0": "off"}
+
+
+def test_an_uplink_that_did_so_before_us_goes_on_with_it(kind, host):
+    host.features["wan0"] = "on"
+    _, id, state = created(kind)
+    assert not [event for event in host.events if event.startswith("feature")]
+    kind.delete(id, state)
+    assert host.features["wan0"] == "on"
+
+
+def test_an_uplink_that_cannot_join_them_is_no_drift(kind, host):
+    """As of a kernel before 5.12, or where its driver has the last word."""
+    host.features.clear()
+    inputs, id, state = created(kind)
+    assert json.loads(host.files[FOUND][0])["features"] == {}
+    state, inputs = kind.read(id, state, inputs)
+    assert paths(kind, state, kind.check(NEWS, inputs)) == set()
+
+
+def test_a_host_that_gets_python_from_us_only_is_asked_then(kind, host):
+    host.packages.clear()
+    host.available.add("python3")
+    inputs, _, state = created(kind)
+    assert host.features["wan0"] == "on"
+    assert json.loads(host.files[FOUND][0])["features"] == {"wan0": "off"}, "as it was before"
+    assert paths(kind, state, inputs) == set()
+
+
+def test_one_whose_features_an_older_version_did_not_look_at_is_asked_before_they_change(kind, host):
+    inputs, id, state = created(kind)
+    kept = json.loads(host.files[FOUND][0])
+    del kept["features"], state["traits"]["groForwarding"], state["features"]
+    host.files[FOUND] = (json.dumps(kept).encode(), 0o644, "root")
+    host.features["wan0"] = "off"
+    state, inputs = kind.read(id, state, inputs)
+    news = kind.check(NEWS, inputs)
+    assert paths(kind, state, news) == {'features.wan0["rx-udp-gro-forwarding"]'}
+    kind.update(id, state, news, False)
+    assert json.loads(host.files[FOUND][0])["features"] == {"wan0": "off"}
+    assert host.features["wan0"] == "on"
+
+
 @pytest.mark.parametrize(
     ("harm", "path"),
     [
@@ -161,6 +207,7 @@ def test_a_host_without_ipv6_gets_what_it_can_have_and_shows_no_drift_for_the_re
         (lambda host: host.users.clear(), "users.wgnode"),
         (lambda host: host.directories.pop("/var/lib/wgnode/hostd"), 'directories["/var/lib/wgnode/hostd"]'),
         (lambda host: host.sysctls.update({"net/ipv4/ip_forward": "0"}), 'sysctls["net/ipv4/ip_forward"]'),
+        (lambda host: host.features.update(wan0="off"), 'features.wan0["rx-udp-gro-forwarding"]'),
         (lambda host: host.files.pop(SCRIPT), f'files["{SCRIPT}"]'),
         (lambda host: host.units[UNIT].__setitem__(0, "inactive"), f'units["{UNIT}"]'),
         (lambda host: host.links.pop("wgnode-lan"), 'links["wgnode-lan"]'),
@@ -240,11 +287,11 @@ def test_a_lan_interface_that_got_its_address_back_is_told_with_the_usual_reason
 
 
 def test_deleting_leaves_the_host_as_it_was_found(kind, host):
-    before = dict(host.sysctls)
+    before = (dict(host.sysctls), dict(host.features))
     _, id, state = created(kind)
     host.links = {name: link for name, link in host.links.items() if not name.startswith("wgnode")}
     kind.delete(id, state)
-    assert host.sysctls == before
+    assert (host.sysctls, host.features) == before
     assert (host.files, host.directories, host.users, host.units) == ({}, {}, set(), {})
     assert kind.read(id, state, kind.check(NEWS, {})) is None
 

@@ -80,6 +80,10 @@ bench-deploy: setup image ## how long deploying takes, and what dominates it (RO
 bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
 
+.PHONY: bench-host-path
+bench-host-path: setup ## what a gateway's datagrams cost its host's network, in trains and one by one (ROUNDS=7)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.host_path --rounds $(or $(ROUNDS),7)
+
 .PHONY: bench-path
 bench-path: setup ## what a path with a smaller MTU costs a TCP flow (ROUNDS=5, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.path --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))

@@ -112,7 +112,7 @@ class Site(pulumi.ComponentResource):
             instance=host.instance,
             lan_interface=self._wanted.lan.interface,
             image={"directory": image.directory, "sha256": image.output("sha256")},
-            machine={"memory": machine.memory, "cpus": machine.cpus, **_accelerator(machine, host)},
+            machine={"memory": machine.memory, "cpus": machine.cpus, **_accelerator(machine, host), **_cards(host)},
             config=_plain(self._compiled, "config"),
             secrets=self._compiled["secrets"],
             bundle=bundle,
@@ -235,6 +235,11 @@ def _accelerator(gateway: GatewayConfig, host: sdk.HypervisorHost) -> dict[str, 
     """What is asked for, and what there is to choose by."""
     kvm = host.facts.apply(lambda facts: {"usable": facts["kvm"], "reason": facts["kvmReason"]})
     return {"accelerator": gateway.accelerator, **({} if gateway.accelerator == "tcg" else {"kvm": kvm})}
+
+
+def _cards(host: sdk.HypervisorHost) -> dict[str, Any]:
+    """What the host lets the machine's cards do."""
+    return {"udpSegmentation": host.facts.apply(lambda facts: facts.get("udpSegmentation", False))}
 
 
 def _after(opts: ResourceOptions, others: list[pulumi.Resource]) -> ResourceOptions:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.hosts import firewalls, network
+from infra.hosts import firewalls, network, segmentation
 from infra.hosts.debian import supported
 from infra.hosts.host import Host
 from infra.hosts.query import Query, ask
@@ -36,7 +36,7 @@ class Facts:
     """`memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is its package's version.
 
     It is empty where that is not installed. (To ask QEMU itself would cost more time than all the rest.) `addresses`
-    are the uplink's, each with whether it is leased.
+    are the uplink's, each with whether it is leased. `udp_segmentation`: whether it carries that to guests.
     """
 
     os: str
@@ -50,6 +50,7 @@ class Facts:
     interfaces: tuple[str, ...]
     foreign_firewalls: tuple[Foreign, ...]
     addresses: Mapping[str, bool]
+    udp_segmentation: bool
 
     def outputs(self) -> dict[str, object]:
         return {
@@ -64,6 +65,7 @@ class Facts:
             "interfaces": list(self.interfaces),
             "foreignFirewalls": [str(one) for one in self.foreign_firewalls],
             "uplinkAddresses": dict(self.addresses),
+            "udpSegmentation": self.udp_segmentation,
         }
 
 
@@ -90,6 +92,9 @@ def of(
         usable, reason = True, _runs_on(module)
     else:
         usable, reason = _kvm(host, module, values["qemu"])
+    carried = segmentation.carried(values["qemu"], values["kernel"])
+    if carried is None:  # as in the middle of an upgrade of QEMU, at which the guest that runs has to stay as it is
+        carried = bool(known and known.get("udpSegmentation"))
     return Facts(
         os=str(answers["release"]),
         kernel=values["kernel"],
@@ -102,6 +107,7 @@ def of(
         interfaces=tuple(network.interfaces(answers["links"])) if answers["links"] else (),
         foreign_firewalls=tuple(firewalls.of(answers, site)),
         addresses=uplink_addresses(answers["links"], site.uplink) if answers["links"] and site.uplink else {},
+        udp_segmentation=carried,
     )
 
 

@@ -58,6 +58,9 @@ class MachineInputs(Inputs):
     memory: int = Field(SMALLEST_MEMORY, ge=SMALLEST_MEMORY, description="MiB")
     cpus: int = Field(1, ge=1)
     accelerator: Asked = Field("tcg", description="auto needs `kvm`; recorded is what came of it")
+    udp_segmentation: bool = Field(
+        False, description="whether cards carry UDP segmentation, as the host's facts say; recorded where they do"
+    )
     kvm: KvmInputs | None = Field(None, description="whether guests can run by KVM on the host, and why; not recorded")
 
 
@@ -168,13 +171,13 @@ class Gateway:
                 asked = resolve(asked, kvm["usable"], kvm["reason"], before)
             except AcceleratorError as error:
                 raise CheckError([("machine.accelerator", str(error))]) from None
-        return {**checked, "machine": {**_without_kvm(machine), "accelerator": asked}}
+        return {**checked, "machine": {**_recorded(machine), "accelerator": asked}}
 
     def _accelerator_on_host(self, checked: Properties) -> str | None:
         """By what a gateway there runs that is to be taken over; None where there is none, or no answer."""
         if has_unknown(checked):
             return None
-        kvm = {**checked, "machine": {**_without_kvm(checked["machine"]), "accelerator": "kvm"}}
+        kvm = {**checked, "machine": {**_recorded(checked["machine"]), "accelerator": "kvm"}}
         try:
             unit = self._connect(connection(checked)).read_file(desired(kvm).files["gatewayUnit"].path)
         except HostError:
@@ -209,8 +212,10 @@ def _instance(inputs: Properties) -> str:
     return "" if has_unknown(given) else str(given)
 
 
-def _without_kvm(machine: Properties) -> Properties:
-    return {name: value for name, value in machine.items() if name != "kvm"}
+def _recorded(machine: Properties) -> Properties:
+    """What makes the machine, as states of versions that knew less have it too."""
+    without = {"kvm"} if machine.get("udpSegmentation") else {"kvm", "udpSegmentation"}
+    return {name: value for name, value in machine.items() if name not in without}
 
 
 def _accelerator(inputs: Properties) -> str | None:

@@ -93,6 +93,7 @@ def desired(inputs: Properties) -> Desired:
         memory=machine["memory"],
         cpus=machine["cpus"],
         accelerator=machine["accelerator"],
+        udp_segmentation=machine.get("udpSegmentation", False),
         paths=paths,
     )
     files = {

@@ -31,11 +31,25 @@ def announce(host: Host, inputs: Properties, state: Properties | None) -> bool:
 
 def changed_inputs(old: Properties, new: Properties) -> list[str]:
     """Those that only a new guest can have, with what they were."""
+    return [*_cards(old, new), *_machine(old, new)]
+
+
+def _machine(old: Properties, new: Properties) -> list[str]:
     return [
         f"{path} is to be {_short(at(new, path))}{unit} instead of {_short(at(old, path))}{unit}"
         for path, unit in _INPUTS.items()
         if at(old, path) is not None and at(new, path) not in (None, UNKNOWN) and at(old, path) != at(new, path)
     ]
+
+
+def _cards(old: Properties, new: Properties) -> list[str]:
+    """Of states without it, it was not."""
+    before, now = (bool(at(inputs, "machine.udpSegmentation")) for inputs in (old, new))
+    if "machine" not in old or has_unknown(new["machine"]) or before == now:
+        return []
+    if now:
+        return ["its host's QEMU and kernel carry UDP segmentation to its cards now, which it is to have"]
+    return ["its host's QEMU or kernel does not carry UDP segmentation to its cards any more"]
 
 
 def _short(value: Any) -> str:

@@ -76,6 +76,7 @@ class Guest:
     """What its kernel is told beside the usual."""
     accelerator: Literal["kvm", "tcg"] = "tcg"
     vhost: str | None = None
+    udp_segmentation: bool = False
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -105,6 +106,7 @@ class Guest:
                 accelerator=self.accelerator,
                 tsc_khz=machine.tsc_khz_of(Path("/proc/cpuinfo").read_text()),
                 vhost=self.vhost,
+                udp_segmentation=self.udp_segmentation,
                 extra_cmdline=self.cmdline,
             )
         )

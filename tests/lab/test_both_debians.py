@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.hosts import facts
+from infra.hosts import facts, segmentation
 from infra.hosts.debian import apt, supported
 from infra.hosts.host import Connection, HostError, HostUnreachable, LoginRefused
 from infra.hosts.query import answer
@@ -25,6 +25,7 @@ from wgnode.firewall import meanwhile, nft
 from wgnode.firewall.forwards import Before
 from wgnode.firewall.rules import ruleset
 from wgnode.hostd import bundle
+from wgnode.image import machine
 
 pytestmark = pytest.mark.lab
 
@@ -105,6 +106,15 @@ def test_the_guest_that_tells_whether_kvm_works_runs_on_each_qemu(programs: User
     probe = facts.PROBE.replace("-accel kvm", "-accel tcg")
     assert "-accel tcg" in probe
     assert programs.run(["sh", "-c", probe]).stdout == ""
+
+
+def test_a_release_carries_udp_segmentation_where_its_qemu_knows_what_that_takes_of_a_card(programs: Userland) -> None:
+    said = answer(programs, facts.QUERIES["facts"]).splitlines()
+    qemu = next(line.removeprefix("qemu=") for line in said if line.startswith("qemu="))
+    known = programs.run([machine.QEMU, "-M", "none", "-device", "virtio-net-device,help"]).stdout
+    properties = [each.partition("=")[0] for each in machine.UDP_SEGMENTATION.split(",")]
+    knows = {f"  {name}=<bool>" in known for name in properties}
+    assert knows == {segmentation.carried(qemu, "6.12.43")} == {programs.suite == "trixie"}
 
 
 SSHD = """mkdir -p /run/sshd && printf %s "$1" >/etc/ssh/ssh_host_ed25519_key && chmod 600 /etc/ssh/ssh_host_ed25519_key

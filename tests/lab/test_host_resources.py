@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
 
+from infra.hosts import features
 from infra.hosts.host import Host, HostError
 from infra.hosts.networks import probe
 from infra.hosts.ssh import pool
@@ -30,6 +32,8 @@ def test_both_resources_come_up_clean_and_leave_the_host_as_it_was_found(site: S
     assert site.drift(site.firewall, firewall_state, firewall_inputs)[1] == []
     assert host_state["facts"]["qemu"]
     assert host_state["facts"]["interfaces"] == ["lan0", "wan0"]
+    assert host_state["facts"]["udpSegmentation"] is (site.name == "cabin"), "by the QEMU of its release"
+    assert host_state["features"] == {"wan0": {"rx-udp-gro-forwarding": "on"}}
     assert "10.99.0.0/24 via" in site.shell("ip route")
     assert lab.ping(f"{site.name}.client", site.lan["host"][0].split("/")[0]), "the LAN reaches its router"
     clients = {"berlin": ["10.1.0.100", "fd00:10:1::100"], "cabin": ["10.2.0.100", "fd00:10:2::100"]}[site.name]
@@ -59,12 +63,18 @@ def test_a_rule_and_a_link_removed_by_hand_are_named_and_mended(berlin: Site) ->
     berlin.shell(
         "nft delete rule inet wgnode prerouting handle"
         " $(nft -a list chain inet wgnode prerouting | sed -n 's/.*dnat-v4.*handle //p');"
-        " ip link del wgnode-lan; ip route del 10.99.0.0/24; sysctl -q -w net.ipv4.ip_forward=0"
+        " ip link del wgnode-lan; ip route del 10.99.0.0/24; sysctl -q -w net.ipv4.ip_forward=0;"
+        f" python3 -I -c {shlex.quote(features.source())} off {features.FEATURE} wan0"
     )
     firewall_state, drifted = berlin.drift(berlin.firewall, firewall_state, firewall_inputs)
     assert drifted == ['rules["dnat-v4"]']
     host_state, drifted = berlin.drift(berlin.host, host_state, host_inputs)
-    assert set(drifted) == {'links["wgnode-lan"]', 'routes["10.99.0.0/24"]', 'sysctls["net/ipv4/ip_forward"]'}
+    assert set(drifted) == {
+        'links["wgnode-lan"]',
+        'routes["10.99.0.0/24"]',
+        'sysctls["net/ipv4/ip_forward"]',
+        'features.wan0["rx-udp-gro-forwarding"]',
+    }
     berlin.run(lambda: berlin.firewall.update("id", firewall_state, firewall_inputs, False))
     berlin.run(lambda: berlin.host.update("id", host_state, host_inputs, False))
     assert berlin.drift(berlin.firewall, firewall_state, firewall_inputs)[1] == []

@@ -60,7 +60,10 @@ MemorySwapMax=0
 
 @dataclass(frozen=True)
 class GatewayUnit:
-    """`image` is the directory with vmlinux and initramfs.zst, `lan_mac` of the guest's second card."""
+    """`image` is the directory with vmlinux and initramfs.zst, `lan_mac` of the guest's second card.
+
+    `udp_segmentation`: whether the host's QEMU carries that (machine.UDP_SEGMENTATION).
+    """
 
     name: str
     image: str
@@ -68,6 +71,7 @@ class GatewayUnit:
     memory: int = 128
     cpus: int = 1
     accelerator: Literal["kvm", "tcg"] = "tcg"
+    udp_segmentation: bool = False
     paths: Paths = PLAIN
 
     @property
@@ -83,6 +87,7 @@ class GatewayUnit:
             accelerator=self.accelerator,
             tsc_khz="${WGNODE_TSC_KHZ}" if self.accelerator == "tcg" else None,
             vhost="${WGNODE_VHOST}" if self.accelerator == "kvm" else None,
+            udp_segmentation=self.udp_segmentation,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from infra.hosts import segmentation
 from infra.hosts.facts import PROBE
 from tests.bench.dataplane.implementations import Missing
 from tests.bench.dataplane.pair import Failed
@@ -45,6 +46,12 @@ def accelerator() -> Accelerator:
         os.close(os.open(VHOST_DEVICE, os.O_RDWR | os.O_CLOEXEC))
         return Accelerator("kvm", "on")
     return Accelerator("kvm", "off")
+
+
+def carries_trains() -> bool:
+    """Whether cards carry UDP segmentation, as hosts are judged."""
+    said = subprocess.run([machine.QEMU, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    return bool(segmentation.carried(said.partition(" version ")[2], os.uname().release))
 
 
 def ensure_image(say: Callable[[str], None]) -> Path:
@@ -87,7 +94,7 @@ class Guests:
                 directory = cable.directory / letter
                 directory.mkdir()
                 guest = Guest(self.parts, space.name, letter, *configs, directory, f"WGNODE_DATAPLANE={plane}",
-                              self.accelerator.name, self.accelerator.vhost)  # fmt: skip
+                              self.accelerator.name, self.accelerator.vhost, carries_trains())  # fmt: skip
                 guests.append(guest)
                 guest.boot()
                 guest.start_hostd()

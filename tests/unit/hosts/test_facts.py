@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.hosts import facts, network
+from infra.hosts import facts, network, segmentation
 from infra.hosts.host import Result
 from tests.unit.infra.fake_host import FakeHost, failed, said
 
@@ -52,6 +52,32 @@ def test_a_guest_that_ran_on_kvm_is_not_probed_again_until_kernel_qemu_or_module
     assert not facts.read(FakeKvmHost(None, "7.2.1", refused), known).kvm
     without = facts.read(FakeKvmHost("kvm_intel", "7.2.1", refused)).outputs()
     assert facts.read(FakeKvmHost("kvm_intel", "7.2.1", said()), without).kvm, "what did not run is tried again"
+
+
+VERSIONS = [
+    ("1:7.2+dfsg-7+deb12u18+b3", "6.1.0-32-amd64", False),
+    ("1:7.2+dfsg-7+deb12u18+b3", "6.12.9+bpo-amd64", False),
+    ("1:8.1.9+ds-1", "6.12.9", False),
+    ("1:8.2.1+ds-1~bpo12+1", "6.1.0-32-amd64", False),
+    ("1:8.2.1+ds-1~bpo12+1", "6.2.0", True),
+    ("1:10.0.13+ds-0+deb13u1", "6.12.43+deb13-amd64", True),
+    ("10.0.13", "7.0-rc1", True),
+    ("unknown", "6.12", False),
+    ("8", "6.12", False),
+]
+
+
+@pytest.mark.parametrize(("qemu", "kernel", "carried"), VERSIONS)
+def test_udp_segmentation_takes_a_qemu_and_a_kernel_that_know_it(qemu, kernel, carried):
+    assert segmentation.carried(qemu, kernel) is carried
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_while_qemu_is_away_as_in_an_upgrade_its_guests_cards_stay_what_they_were(before):
+    found = facts.read(FakeKvmHost(None, "", said()), {"kvm": False, "udpSegmentation": before})
+    assert found.outputs()["udpSegmentation"] is before
+    assert not facts.read(FakeKvmHost(None, "", said()), {"kvm": False}).udp_segmentation
+    assert not facts.read(FakeKvmHost(None, "1:10.0", said())).udp_segmentation, "its kernel is 6.1"
 
 
 def test_facts_are_plain_outputs():

@@ -56,6 +56,18 @@ def test_the_hosts_kernel_moves_packets_where_it_is_told(vhost: str | None, said
     assert [tap.partition("downscript=no")[2] for tap in taps] == [said, said]
 
 
+CARRIED = "host_uso=on,guest_uso4=on,guest_uso6=on"
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_cards_carry_udp_segmentation_where_the_host_does_which_takes_virtio_1(carried: bool) -> None:
+    """A QEMU before 8.2 does not start with a property that it does not know."""
+    arguments = command(replace(MACHINE, udp_segmentation=carried))
+    cards = [value for value in values(arguments, "-device") if value.startswith("virtio-net-device")]
+    assert [card.endswith(f",{CARRIED}") for card in cards] == [carried, carried]
+    assert values(arguments, "-global") == (["virtio-mmio.force-legacy=false"] if carried else [])
+
+
 def test_a_panic_ends_the_machine() -> None:
     assert {"panic=-1", "oops=panic"} <= set(kernel_command_line(MACHINE).split())
 

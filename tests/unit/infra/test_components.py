@@ -31,7 +31,11 @@ class Engine(mocks.Mocks):
     def __init__(self, topology: dict[str, Any]) -> None:
         self.registered: list[mocks.MockResourceArgs] = []
         self.topology = topology
-        self.facts: dict[str, Any] = {"kvm": True, "kvmReason": "kvm_intel is loaded"}
+        self.facts: dict[str, Any] = {
+            "kvm": True,
+            "kvmReason": "kvm_intel is loaded",
+            "udpSegmentation": True,
+        }
         self.stack: dict[str, Any] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -123,6 +127,7 @@ def test_a_site_is_host_firewall_image_and_gateway_in_this_order(
         "cpus": 1,
         "accelerator": "auto",
         "kvm": {"usable": True, "reason": "kvm_intel is loaded"},
+        "udpSegmentation": True,
     }
     assert gateway["image"] == {"directory": "/var/lib/wgnode/images/x", "sha256": hashlib.sha256(b"").hexdigest()}
     for kind in HOST_RESOURCES:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from wgnode.io.netlink import Rtnetlink
 from wgnode.nodeconfig import LinkConfig, NodeConfig
+from wgnode.platform.linux import features
 from wgnode.platform.linux.sysctl import write_sysctl
 from wgnode.platform.tunnel import DEFAULT_ROUTES, routes, without_route
 
 WAN, LAN = "wan", "lan"
 """What the transit link's and the LAN's card are called in the gateway."""
+
+SEGMENTATION = "tx-udp-segmentation"
 
 
 class Network:
@@ -61,6 +66,12 @@ class Network:
         return without_route(new)
 
 
+def cut_trains_late(name: str) -> None:
+    """A card that takes trains of datagrams gets them: for virtio's, Linux (6.12) offers that and leaves it off."""
+    with contextlib.suppress(OSError):  # packets go without
+        features.change(name, SEGMENTATION, "on")
+
+
 def _configure(kernel: Rtnetlink, link: LinkConfig, name: str) -> None:
     """The addresses first, so that the kernel announces them (gratuitous ARP, unsolicited neighbour advertisement)
     as the link goes up: another gateway may have had them a moment ago.
@@ -69,6 +80,7 @@ def _configure(kernel: Rtnetlink, link: LinkConfig, name: str) -> None:
     """
     index = kernel.link_by_mac(link.mac).index
     kernel.set_link(index, name=name)
+    cut_trains_late(name)
     write_sysctl(f"net/ipv4/conf/{name}/arp_notify", 1)
     write_sysctl(f"net/ipv6/conf/{name}/ndisc_notify", 1)
     if link.proxy_arp:

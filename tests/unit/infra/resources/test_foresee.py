@@ -204,6 +204,10 @@ def test_a_port_that_is_taken_and_an_ssh_port_behind_a_forward_are_told_both(tol
             {"image": {"directory": paths.image_directory("cd" * 32), "sha256": "cd" * 32}},
             "image.sha256 is to be cdcdcdcdcdcd instead of abababababab",
         ),
+        (
+            {"machine": {"memory": 160, "cpus": 1, "accelerator": "tcg", "udpSegmentation": True}},
+            "its host's QEMU and kernel carry UDP segmentation to its cards now, which it is to have",
+        ),
     ],
 )
 def test_a_new_guest_is_announced_with_its_reason(told, changes, reason):
@@ -213,6 +217,15 @@ def test_a_new_guest_is_announced_with_its_reason(told, changes, reason):
     assert "a new guest is needed, an outage until it has booted: " in one(told)
     assert one(told).endswith(reason)
     assert host.events == []
+
+
+def test_a_host_that_carries_udp_segmentation_no_more_is_told_of_as_the_reason(told):
+    host = GatewayHost()
+    _, _, state = gateway_case.created(
+        Gateway(connect=lambda _: host), machine={"memory": 160, "udpSegmentation": True}
+    )
+    preview(Gateway, host, gateway_case.NEWS, state)
+    assert one(told).endswith("its host's QEMU or kernel does not carry UDP segmentation to its cards any more")
 
 
 def test_what_the_running_node_can_take_is_no_new_guest(told):

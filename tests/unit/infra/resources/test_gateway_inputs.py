@@ -87,6 +87,14 @@ def test_what_is_not_given_gets_its_default(kind):
     assert inputs["machine"] == {"memory": 128, "cpus": 1, "accelerator": "tcg"}
 
 
+@pytest.mark.parametrize("carried", [True, False])
+def test_cards_carry_udp_segmentation_where_the_host_was_found_to(kind, carried):
+    inputs = kind.check({**NEWS, "machine": {"udpSegmentation": carried}}, {})
+    text = desired(inputs).files["gatewayUnit"].data.decode()
+    assert ("host_uso=on" in text) is carried
+    assert ("udpSegmentation" in inputs["machine"]) is carried, "as in states of before, where it is not"
+
+
 NO_KVM = {"usable": False, "reason": "neither kvm_intel nor kvm_amd is loaded"}
 KVM = {"usable": True, "reason": "kvm_intel is loaded and a probe guest started"}
 

@@ -305,7 +305,7 @@ class Search:
     def _unknown(self, now: float) -> None:
         """All were lost, small ones too: that says nothing about sizes."""
         self.state = State.BASE
+        self.credit.settle(self._value.bracket.low)
         self._value.unanswered(now)
         self._keep.begin()
-        self.credit.settle(self._value.bracket.low)
         self._silence.start(now)

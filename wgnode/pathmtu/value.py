@@ -38,7 +38,8 @@ class Value:
         self.history.set(min(size, self.largest), evidence, now)
 
     def unanswered(self, now: float) -> None:
-        """All was lost: the last size stays."""
+        """All was lost: the last size stays, and what was answered before vouches for it no more."""
+        self.forget()
         self.history.set(self.size, Evidence.UNKNOWN, now)
 
     def hinted(self, now: float, size: int) -> None:

@@ -16,6 +16,8 @@ from wgnode.pathmtu.ladder import BASE, RESOLUTION, RUNGS
 
 BOUND = 3.0
 """Seconds above the truth, under traffic."""
+FAR_BOUND = 20.0
+"""With up to 900 ms round trip: a path that falls during a search is confirmed at the search's end."""
 FLOW = Flow(20, packets=20)
 """400 packets a second."""
 WIRE = st.one_of(st.sampled_from([rung for rung in RUNGS if rung <= 1500]), st.integers(576, 1500))
@@ -102,7 +104,7 @@ def test_long_series(seed: int) -> None:
     path.jitter = random.choice((0.0, path.delay / 2, 2 * path.delay))
     run = world(path, seed, Flow(20, packets=random.choice((10, 40))), largest).run(60)
     assert run.search.known.size <= mtus[1][1]
-    assert run.too_large() <= (BOUND if not path.loss and path.delay < 0.1 else 4 * BOUND)
+    assert run.too_large() <= (BOUND if not path.loss and path.delay < 0.1 else FAR_BOUND)
     assert values_have_evidence(run)
     assert spending_is_kept(run)
 

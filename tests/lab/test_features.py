@@ -9,6 +9,8 @@ import pytest
 
 from infra.hosts import features
 from infra.hosts.host import Result
+from infra.hosts.network import Network
+from tests.lab.bare_host import bare_host
 from tests.lab.interop import Namespace
 from wgnode.platform.linux.network import SEGMENTATION, cut_trains_late
 
@@ -45,6 +47,14 @@ def test_it_is_read_and_set_as_ethtool_does_and_nothing_else_changes(space: Name
     assert told(space, "wan0") == {"wan0": "off"}
     set_to(space, "off", "wan0")
     assert space.run("ethtool", "-k", "wan0") == before
+
+
+def test_a_boot_sets_it_of_the_uplink_alone() -> None:
+    with bare_host() as host:
+        up = host.script(Network("wan0", "lan0", ("172.31.255.253/30",), {}))
+        assert up.returncode == 0, up.stderr
+        assert told(host.space, "wan0") == {"wan0": "on"}
+        assert told(host.space, "lan0") == {"lan0": "off"}
 
 
 def test_a_gateways_card_is_told_to_take_trains_where_it_can(space: Namespace) -> None:

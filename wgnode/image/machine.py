@@ -22,8 +22,9 @@ SMALLEST_MEMORY = 128
 """MiB. Of these 39 are the kernel's, 31 the initial file system, 26 the interpreter with the node. Under 64 TCP flows 6
 stay free; with 120 it boots and runs out under load, with 116 the initial file system does not fit."""
 UDP_SEGMENTATION = "host_uso=on,guest_uso4=on,guest_uso6=on"
-"""Of a card: whole trains of datagrams pass between guest and tap, either way, and are cut where they have to be. A
-feature of virtio 1 and of QEMU 8.2; where the host's taps can't (Linux before 6.2) QEMU leaves it out."""
+"""Of a card: whole trains of datagrams pass between guest and tap, either way, and are cut where they have to be.
+QEMU's since 8.2, and beyond the features of the legacy transport; where the host's taps can't, before Linux 6.2, it
+leaves them out."""
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 

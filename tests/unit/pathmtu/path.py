@@ -59,6 +59,7 @@ class World:
     flow: Flow | None = None
     now: float = 0.0
     probes: list[tuple[float, int]] = field(default_factory=list)
+    ids: list[bytes] = field(default_factory=list)
     values: list[tuple[float, int, Evidence]] = field(default_factory=list)
     traffic: int = 0
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -91,6 +92,7 @@ class World:
         assert self.search.deadline() > self.now  # a shell that goes by it does not spin
         for send in sends:
             self.probes.append((self.now, send.size))
+            self.ids.append(send.id)
             for _ in range(1 + (self.random.random() < self.path.duplicates)):
                 self._carry(send.size, lambda probe=send.id: self._answer(probe))
 

@@ -8,10 +8,11 @@ from tests.sample import choose
 from tests.unit.pathmtu.path import WITNESS, Flow, Path, World, world
 from wgnode.pathmtu.batch import Batch, Step
 from wgnode.pathmtu.credit import CONVERGENCE, SHARE, Credit
-from wgnode.pathmtu.keep import FLOWING, LOSSY_RAISE, RAISE_TIMER, Facts, Keep
+from wgnode.pathmtu.keep import CONFIRM_INTERVAL, FLOWING, LOSSY_RAISE, MIN_SILENCE, RAISE_TIMER, Facts, Keep
 from wgnode.pathmtu.known import Evidence
 from wgnode.pathmtu.ladder import RESOLUTION
 from wgnode.pathmtu.roundtrip import RoundTrip
+from wgnode.pathmtu.silence import Silence
 
 BUSY = Flow(20, packets=25)
 """500 packets a second: 6 Mbit/s."""
@@ -164,3 +165,50 @@ def test_a_small_one_lost_beside_a_larger_one_is_chance() -> None:
     batch.answer(b"small", 0.05, RoundTrip())
     batch.answer(b"other", 0.05, RoundTrip())
     assert not batch.lossy()
+
+
+def found(size: int) -> tuple[Keep, Facts]:
+    credit = Credit()
+    credit.begin()
+    credit.settle(size)
+    keep = Keep(phase=0.5)
+    keep.found(0.0, lossy=False)
+    return keep, Facts(size, [], credit, 0.2, False, 2 * WITNESS)
+
+
+def test_silence_after_a_full_size_packet_confirms_sooner_than_routine_does() -> None:
+    keep, facts = found(1440)
+    keep.sent(0.5, 1440, 1440)
+    assert keep.due(0.0, facts) == 0.5 + MIN_SILENCE
+    keep.heard()
+    assert keep.due(0.0, facts) == CONFIRM_INTERVAL
+    keep.sent(0.6, 1430, 1440)
+    assert keep.due(0.0, facts) == CONFIRM_INTERVAL
+
+
+def test_an_answer_to_a_probe_from_before_a_fall_raises_nothing() -> None:
+    run = world(Path([(0, 1500), (CHANGE, 1400)]), flow=BUSY).run(CHANGE + 3)
+    assert run.search.known.size == 1400
+    former = [probe for probe, (_, size) in zip(run.ids, run.probes, strict=True) if size == 1500]
+    assert not any(run.search.answered(run.now, probe) for probe in former)
+    assert run.search.known.size == 1400
+
+
+def test_a_convergence_has_its_allowance_once() -> None:
+    credit = Credit()
+    credit.begin()
+    assert credit.allows(CONVERGENCE * 1400, 1400)
+    credit.converge(CONVERGENCE * 1400 - 100)
+    assert credit.allows(100, 1400)
+    assert not credit.allows(101, 1400)
+    credit.begin()
+    assert credit.allows(101, 1400)
+
+
+def test_that_a_peer_answered_over_another_path_is_forgotten() -> None:
+    silence = Silence()
+    silence.answered(0.0)
+    silence.begin(other_path=False)
+    assert silence.answers
+    silence.begin(other_path=True)
+    assert not silence.answers

@@ -165,7 +165,8 @@ class Gateway:
             shell.set_listen_port(new.listen_port)
         if shell.device.fwmark:
             shell.set_fwmark(0)
-        reconfigure(shell.device, new, secrets, self.loop.now(), former=old)
+        with shell.changing():
+            reconfigure(shell.device, new, secrets, self.loop.now(), former=old)
         if self.platform.links is not None:
             self._warn_of_skipped(self.platform.links.change_tunnel(old, new, shell.tun.name))
         if moved:  # peers that only know our former place would go on sending there
@@ -200,6 +201,7 @@ class Gateway:
             "counters": {},
         }
         if self.shell is not None and self._live is not None:
+            self.shell.catch_up()
             described |= device_health(self.shell.device, self._live(), self.loop.now(), time.time())
             described["counters"] = dict(self.shell.counters)
         return described

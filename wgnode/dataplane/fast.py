@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_network
 
-from wgnode_fastpath import Engine, Place, Session, Suite
+import wgnode_fastpath
+from wgnode_fastpath import Engine, Events, Place, Session, Suite
 
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.cookie import mac1_key
@@ -67,7 +68,8 @@ class FastPeer:
 
 
 class FastPlane:
-    """See plane.Plane. `sync` before the engine works is enough to keep it in step: all run in one thread.
+    """See plane.Plane. Which session sends, and where to, the engine is told by `sync`: after what the protocol had to
+    send itself has been sent, so that nothing overtakes that.
 
     `resolve(endpoint)` says where to send what is for it: an endpoint whose `source` is still good, and whether another
     tunnel carries it; None where packets have to take the way of plain Python.
@@ -83,6 +85,7 @@ class FastPlane:
         self._peers: dict[int, FastPeer] = {}
         self._changed: dict[int, None] = {}
         self._busy: list[int] = []
+        self._activity: list[Activity] = []
         self._handed: list[Handed] = []
 
     @property
@@ -157,46 +160,54 @@ class FastPlane:
             endpoint = self._peers[message.peer].endpoint
             assert endpoint is not None
             self.datagrams.append((message.data, endpoint))
+        if messages is None:
+            self._hand_over(self.engine.handed())
         return messages is not None
 
     def receive(self, data: bytes, source: Endpoint, now: float) -> bool:
         self.sync()
         self.packets += self.engine.receive(data, to_place(source), now)
-        self.collect()
+        self._hand_over(self.engine.handed())
         return not self._handed
 
     def take_activity(self) -> list[Activity]:
-        report = self.engine.activity()
-        if report:
-            self._busy = [did.peer for did in report]
-        return [
-            Activity(
-                peer=did.peer,
-                tx_bytes=did.tx_bytes,
-                rx_bytes=did.rx_bytes,
-                sent_at=did.sent_at,
-                received_at=did.received_at,
-                waiting_since=did.waiting_since,
-                owing_since=did.owing_since,
-                owing_more=did.owing_more,
-                endpoint=None if did.endpoint is None else to_endpoint(did.endpoint),
-            )
-            for did in report
-        ]
+        self._note(self.engine.activity())
+        told, self._activity = self._activity, []
+        return told
 
     def take_handed(self) -> list[Handed]:
-        self.collect()
         handed, self._handed = self._handed, []
         for data, source in handed:
             if source is None and (peer := self.engine.lookup(destination(data))) is not None:
                 self._changed[peer] = None  # perhaps the engine does not know the way any more
         return handed
 
-    def collect(self) -> list[Handed]:
-        """What the engine has handed over and nobody has taken yet."""
-        for each in self.engine.handed():
+    def hear(self, events: Events) -> None:
+        """What the engine's thread tells, to be taken by the device."""
+        self._note(events.activity)
+        self._hand_over(events.handed)
+
+    def _note(self, report: list[wgnode_fastpath.Activity]) -> None:
+        if report:
+            self._busy = [did.peer for did in report]
+        for did in report:
+            self._activity.append(
+                Activity(
+                    peer=did.peer,
+                    tx_bytes=did.tx_bytes,
+                    rx_bytes=did.rx_bytes,
+                    sent_at=did.sent_at,
+                    received_at=did.received_at,
+                    waiting_since=did.waiting_since,
+                    owing_since=did.owing_since,
+                    owing_more=did.owing_more,
+                    endpoint=None if did.endpoint is None else to_endpoint(did.endpoint),
+                )
+            )
+
+    def _hand_over(self, handed: list[wgnode_fastpath.Handed]) -> None:
+        for each in handed:
             self._handed.append(Handed(each.data, None if each.place is None else to_endpoint(each.place)))
-        return self._handed
 
     def routing_changed(self) -> None:
         """Where to send is asked again: for peers with traffic before the next packet, for others with theirs."""

@@ -1,4 +1,4 @@
-"""The loop's waiting, done by the engine: it moves packets until somebody else is needed."""
+"""The engine moves packets on a thread of its own, and tells the loop when somebody else is needed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import Counter
 
 from wgnode.dataplane.fast import FastPlane
 from wgnode.dataplane.offloads import Offloads
+from wgnode.io.loop import Timer
 from wgnode.io.shell import Shell
 from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.io.udp import CUT_OFF
@@ -22,19 +23,26 @@ OVERHEAD = 32
 """Bytes that a transport message is longer than its packet."""
 
 
+class PlaneDied(RuntimeError):
+    """The engine's thread has ended by itself, so no packet moves any more; the text says why."""
+
+
 class FastIO:
-    """Hands TUN and sockets to the engine, and to the device what the engine leaves."""
+    """Hands TUN and sockets to the engine, whose thread moves packets, and to the device what the engine leaves.
+
+    The thread begins with the loop's first turn: a process that becomes a daemon forks before that, and takes no thread
+    along.
+    """
 
     def __init__(self, shell: Shell, allowed: Offloads) -> None:
         assert isinstance(shell.device.plane, FastPlane)
         self._shell, self._device, self._allowed = shell, shell.device, allowed
         self._plane, self._engine = shell.device.plane, shell.device.plane.engine
         self._plane.resolve = self._resolve
-        self._engine.open(shell.loop.fileno())
-        tun = shell.tun.offloads
-        self._engine.set_tun(shell.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
+        self._told: int | None = None
         self._limited_for = 0
-        shell.loop.waiter = self._wait
+        self._retry: Timer | None = None
+        self._begin = shell.loop.call_later(0.0, self._start)
 
     @property
     def counters(self) -> Counter[str]:
@@ -44,6 +52,8 @@ class FastIO:
         return +Counter({**told, f"udp {CUT_OFF}": self._engine.cut_off()})
 
     def sockets_changed(self) -> None:
+        if self._told is None:
+            return
         self._plane.routing_changed()
         udp = self._shell.udp
         if udp is None:
@@ -52,37 +62,68 @@ class FastIO:
         able = [options is not None and options.join_and_split(each, gro=gro) for each in udp.sockets.values()]
         gso = self._allowed.gso and all(able)
         fds = udp.descriptors
+        self._plane.sync()
         self._engine.set_sockets(fds.get(socket.AF_INET), fds.get(socket.AF_INET6), gso)
 
     def routing_changed(self) -> None:
         self._plane.routing_changed()
+        self._plane.sync()
 
-    def flushed(self) -> None: ...
+    def pause(self) -> None:
+        self._engine.pause()
 
-    def close(self) -> None:
-        self._shell.loop.waiter = None
-        self._engine.set_sockets(None, None, False)
-        self._engine.set_tun(None)
+    def resume(self) -> None:
+        self._plane.sync()
+        self._engine.resume()
 
-    def _wait(self, timeout: float) -> None:
-        """The loop's: until a descriptor of its own is readable, or for `timeout` seconds."""
+    def flushed(self) -> None:
         if self._plane.mtu != self._limited_for:
             self._limit_frames(self._plane.mtu)
         self._plane.sync()
         udp = self._shell.udp
-        waiting = udp is not None and udp.blocked
-        gone = self._engine.run(min(timeout, RETRY) if waiting else timeout)
-        packets = [data for data, source in self._plane.collect() if source is None]
+        if udp is not None and udp.blocked and self._retry is None:
+            self._retry = self._shell.loop.call_later(RETRY, self._try_again)
+
+    def close(self) -> None:
+        for timer in (self._begin, self._retry):
+            if timer is not None:
+                timer.cancel()
+        if self._told is not None:
+            self._shell.loop.remove_reader(self._told)
+            self._told = None
+        self._engine.stop()
+
+    def _start(self) -> None:
+        self._told = self._engine.start()
+        self._shell.loop.add_reader(self._told, self._happened)
+        tun = self._shell.tun.offloads
+        self._engine.set_tun(self._shell.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
+        self.sockets_changed()
+        self.flushed()
+
+    def _happened(self) -> None:
+        """Raises PlaneDied."""
+        events = self._engine.events()
+        if events.died is not None:
+            raise PlaneDied(f"the data plane's thread has ended: {events.died}")
+        self._plane.hear(events)
+        packets = [each.data for each in events.handed if each.place is None]
         if packets:
             self._shell.tun_spoke()
         self._device.carry_over(self._shell.loop.now())
+        udp = self._shell.udp
         nested = udp is not None and udp.nested
         self._shell.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
-        if udp is not None and udp.blocked:
-            udp.flush()
-        if gone:
-            self._engine.set_tun(None)
+        self._engine.settle()
+        if events.tun_gone:
             self._shell.interface_gone()
+
+    def _try_again(self) -> None:
+        """What a full socket did not take of the protocol's own messages."""
+        self._retry = None
+        if (udp := self._shell.udp) is not None:
+            udp.flush()
+            self.flushed()
 
     def _limit_frames(self, mtu: int) -> None:
         """No more packets in a frame of the TUN than messages in one sending: those left over would cost another. Cut

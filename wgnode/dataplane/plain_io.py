@@ -33,6 +33,11 @@ class PlainIO:
 
     def routing_changed(self) -> None: ...
 
+    def pause(self) -> None:
+        """None moves while Python does something else."""
+
+    def resume(self) -> None: ...
+
     @property
     def counters(self) -> Counter[str]:
         return Counter()

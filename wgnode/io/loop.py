@@ -48,14 +48,8 @@ class Loop:
         self._timers: list[Timer] = []
         self._order = itertools.count()
         self._stopped = False
-        self.waiter: Callable[[float], None] | None = None
-        """Waits in the loop's place, at most so many seconds, and returns when `fileno` is readable."""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.add_reader(self._wake, self._woken)
-
-    def fileno(self) -> int:
-        """Readable while a descriptor that the loop watches wants its callback."""
-        return self._epoll.fileno()
 
     def now(self) -> float:
         return self.clock()
@@ -92,9 +86,6 @@ class Loop:
     def run_once(self, timeout: float | None = None) -> None:
         """One wait, at most `timeout` seconds (None: until something happens), and the callbacks it woke."""
         sleep = self._sleep(timeout)
-        if self.waiter is not None:
-            self.waiter(sleep)
-            sleep = 0.0
         for fd, events in self._epoll.poll(sleep):
             broken = events & (select.EPOLLERR | select.EPOLLHUP)
             if events & select.EPOLLIN or broken:

@@ -17,6 +17,11 @@ class PacketIO(Protocol):
     def flushed(self) -> None:
         """The shell has sent and delivered what there was."""
 
+    def pause(self) -> None:
+        """No packet moves until `resume`: what is changed meanwhile takes effect on packets as one."""
+
+    def resume(self) -> None: ...
+
     @property
     def counters(self) -> Counter[str]:
         """What the kernel refused without our sockets and TUN knowing: "tun ENOSPC", "udp EMSGSIZE"..."""

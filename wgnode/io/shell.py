@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.paced import Paced
@@ -100,9 +100,26 @@ class Shell:
 
     def uapi(self, text: str) -> str:
         """Answer one UAPI request, and do at once what it leads to."""
-        reply = handle(self.device, text, self.loop.now(), sockets=self, log=self.log)
+        if text.startswith("get"):
+            self.catch_up()
+            return handle(self.device, text, self.loop.now(), log=self.log)
+        with self.changing():
+            return handle(self.device, text, self.loop.now(), sockets=self, log=self.log)
+
+    def catch_up(self) -> None:
+        """The device knows of all that its plane has moved until now."""
+        self.device.carry_over(self.loop.now())
         self.flush()
-        return reply
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Whatever the body changes takes effect on packets as one, and what it leads to is done at once."""
+        self._packets.pause()
+        try:
+            yield
+        finally:
+            self.flush()
+            self._packets.resume()
 
     def set_listen_port(self, port: int) -> None:
         """Move to another port, 0 for a free one. Raises OSError with the old one still in use."""

@@ -24,6 +24,7 @@ def main() -> None:
     live = LiveDigest(node.shell.device)
 
     def health(number: int) -> None:
+        node.shell.catch_up()
         json.dumps(device_health(node.shell.device, live(), node.loop.now(), time.time()))
 
     asked = Signals(node.loop, (signal.SIGUSR1,), health)

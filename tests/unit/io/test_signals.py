@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from wgnode.dataplane.choose import FAST, Unavailable, choose
 from wgnode.io.loop import Loop
 from wgnode.io.signals import Signals
 
@@ -73,27 +72,6 @@ def ends(loop: Loop, told: list[int]) -> None:
 
 def test_a_signal_just_before_the_loop_waits_ends_the_wait(loop: Loop, told: list[int]) -> None:
     loop._epoll = Epoll(loop._epoll, signal.SIGTERM)  # type: ignore[assignment]
-    ends(loop, told)
-
-
-def test_a_signal_just_before_the_engine_waits_ends_the_wait(loop: Loop, told: list[int]) -> None:
-    try:
-        choose(FAST)
-    except Unavailable as missing:
-        pytest.skip(str(missing))
-    from wgnode_fastpath import Engine
-
-    engine, numbers = Engine(), [int(signal.SIGTERM)]
-    engine.open(loop.fileno())
-
-    def wait(timeout: float) -> None:
-        run = partial(engine.run, timeout)
-        if numbers:
-            in_the_window(numbers.pop(), run)
-        else:
-            run()
-
-    loop.waiter = wait
     ends(loop, told)
 
 

@@ -48,6 +48,7 @@ def test_times_of_arrival_and_joined_datagrams_are_asked_of_the_platform(
     device = new_device(plane.new_plane())
     shell = Shell(loop, device, SilentTun(), platform, on_gone=lambda: None, packet_io=plane.packet_io)
     shell.start()
+    loop.run_once(0)
     assert shell.udp is not None
     for made in shell.udp.sockets.values():
         assert made.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS) == asked

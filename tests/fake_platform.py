@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from typing import Any
+
+from wgnode.io.tun import Tun, TunOffloads
 
 
 class FakePlatform:
@@ -24,3 +28,15 @@ class FakePlatform:
             if not hasattr(FakePlatform, name):
                 raise AttributeError(f"no platform has a part {name!r}")
             setattr(self, name, part)
+
+
+class SilentTun(Tun):
+    """An interface that nothing comes out of."""
+
+    def __init__(self) -> None:
+        self.fd, self._other = os.pipe2(os.O_NONBLOCK)
+        self.name, self.counters, self.offloads = "silent", Counter(), TunOffloads()
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self._other)

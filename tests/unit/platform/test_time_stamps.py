@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from tests.fake_platform import FakePlatform
+from tests.fake_platform import FakePlatform, SilentTun
 from wgnode.dataplane.choose import FAST, Unavailable, choose
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.shell import Shell
-from wgnode.io.tun import Tun, TunOffloads
 from wgnode.platform import Platform
 from wgnode.platform.linux import Process
 from wgnode.platform.linux.sockets import SO_TIMESTAMPNS, UDP_GRO
-
-
-class SilentTun(Tun):
-    def __init__(self) -> None:
-        self.fd, self._other = os.pipe2(os.O_NONBLOCK)
-        self.name, self.counters, self.offloads = "silent", Counter(), TunOffloads()
-
-    def close(self) -> None:
-        os.close(self.fd)
-        os.close(self._other)
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""The engine's thread under a shell: when it begins, when it ends, and what its death does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fake_platform import FakePlatform, SilentTun
+from wgnode.dataplane.choose import FAST, Unavailable, choose
+from wgnode.io.loop import Loop
+from wgnode.io.node import new_device
+from wgnode.io.shell import Shell
+
+try:
+    from wgnode.dataplane.fast_io import FastIO, PlaneDied
+except ImportError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    try:
+        plane = choose(FAST)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    loop = Loop()
+    device = new_device(plane.new_plane())
+    made = Shell(loop, device, SilentTun(), FakePlatform(), on_gone=lambda: None, packet_io=plane.packet_io)
+    yield made
+    made.close()
+    loop.close()
+
+
+def threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def test_the_thread_begins_with_the_loop_and_ends_with_the_shell(shell: Shell) -> None:
+    """Not before: whoever becomes a daemon forks in between, and a fork takes no thread along."""
+    before = threads()
+    shell.start()
+    assert threads() == before
+    shell.loop.run_once(0)
+    assert threads() == before + 1
+    shell.stop()
+    shell.start()
+    assert threads() == before + 1
+    shell._packets.close()
+    assert threads() == before
+
+
+def test_a_thread_that_dies_ends_the_loop_with_its_reason(shell: Shell) -> None:
+    shell.loop.run_once(0)
+    packets = shell._packets
+    assert isinstance(packets, FastIO)
+    packets._engine, engine = DeadEngine(), packets._engine  # type: ignore[assignment]
+    shell.loop.call_later(0, packets._happened)
+    with pytest.raises(PlaneDied, match="panicked: for a test"):
+        shell.loop.run_once(0)
+    packets._engine = engine
+
+
+class DeadEngine:
+    """A fake: what the engine says after its thread has panicked."""
+
+    died = "panicked: for a test"
+
+    def events(self) -> DeadEngine:
+        return self

@@ -76,7 +76,7 @@ class FastIO:
         self._plane.sync()
         self._engine.resume()
 
-    def flushed(self) -> None:
+    def sent(self) -> None:
         if self._plane.mtu != self._limited_for:
             self._limit_frames(self._plane.mtu)
         self._plane.sync()
@@ -99,7 +99,7 @@ class FastIO:
         tun = self._shell.tun.offloads
         self._engine.set_tun(self._shell.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)
         self.sockets_changed()
-        self.flushed()
+        self.sent()
 
     def _happened(self) -> None:
         """Raises PlaneDied."""
@@ -123,7 +123,7 @@ class FastIO:
         self._retry = None
         if (udp := self._shell.udp) is not None:
             udp.flush()
-            self.flushed()
+            self.sent()
 
     def _limit_frames(self, mtu: int) -> None:
         """No more packets in a frame of the TUN than messages in one sending: those left over would cost another. Cut

@@ -42,7 +42,7 @@ class PlainIO:
     def counters(self) -> Counter[str]:
         return Counter()
 
-    def flushed(self) -> None:
+    def sent(self) -> None:
         udp = self._shell.udp
         if udp is not None and udp.blocked != self._paused:
             self._pause(udp.blocked)

@@ -14,8 +14,8 @@ class PacketIO(Protocol):
 
     def routing_changed(self) -> None: ...
 
-    def flushed(self) -> None:
-        """The shell has sent and delivered what there was."""
+    def sent(self) -> None:
+        """The shell has sent what there was, and delivers after this: answers to that have to find what has changed."""
 
     def pause(self) -> None:
         """No packet moves until `resume`: what is changed meanwhile takes effect on packets as one."""

@@ -146,12 +146,12 @@ class Shell:
         for data, endpoint in self.device.datagrams_to_send():
             if udp is not None:
                 udp.send(data, endpoint, carries_tunnel=carries_tunnel)
+        self._packets.sent()
         try:
             for packet in self.device.packets_to_deliver():
                 self.tun.write(packet)
         except TunGone:
             self.interface_gone()
-        self._packets.flushed()
         self._judge_sources()
         self._arm()
 

@@ -66,8 +66,12 @@ class FastIO:
         self._engine.set_sockets(fds.get(socket.AF_INET), fds.get(socket.AF_INET6), gso)
 
     def routing_changed(self) -> None:
-        self._plane.routing_changed()
-        self._plane.sync()
+        """Nothing moves until it is known where to: else all would be handed over meanwhile."""
+        self.pause()
+        try:
+            self._plane.routing_changed()
+        finally:
+            self.resume()
 
     def pause(self) -> None:
         self._engine.pause()

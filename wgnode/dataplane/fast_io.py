@@ -41,6 +41,7 @@ class FastIO:
         self._plane.resolve = self._resolve
         self._told: int | None = None
         self._limited_for = 0
+        self._pauses = 0
         self._retry: Timer | None = None
         self._begin = shell.loop.call_later(0.0, self._start)
 
@@ -74,11 +75,15 @@ class FastIO:
             self.resume()
 
     def pause(self) -> None:
+        """May be called again meanwhile: packets move after as many `resume`."""
+        self._pauses += 1
         self._engine.pause()
 
     def resume(self) -> None:
         self._plane.sync()
-        self._engine.resume()
+        self._pauses -= 1
+        if not self._pauses:
+            self._engine.resume()
 
     def sent(self) -> None:
         if self._plane.mtu != self._limited_for:

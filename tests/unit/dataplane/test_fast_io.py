@@ -51,21 +51,40 @@ def test_the_thread_begins_with_the_loop_and_ends_with_the_shell(shell: Shell) -
     assert threads() == before
 
 
+def test_a_pause_within_a_pause_ends_with_the_outer_one(shell: Shell) -> None:
+    """A request for a new mark asks for ways anew in its midst."""
+    packets, engine = shell._packets, FakeEngine()
+    assert isinstance(packets, FastIO)
+    packets._engine, real = engine, packets._engine  # type: ignore[assignment]
+    with shell.changing():
+        packets.routing_changed()
+        assert engine.moves is False
+    assert engine.moves is True
+    packets._engine = real
+
+
 def test_a_thread_that_dies_ends_the_loop_with_its_reason(shell: Shell) -> None:
     shell.loop.run_once(0)
     packets = shell._packets
     assert isinstance(packets, FastIO)
-    packets._engine, engine = DeadEngine(), packets._engine  # type: ignore[assignment]
+    packets._engine, engine = FakeEngine(), packets._engine  # type: ignore[assignment]
     shell.loop.call_later(0, packets._happened)
     with pytest.raises(PlaneDied, match="panicked: for a test"):
         shell.loop.run_once(0)
     packets._engine = engine
 
 
-class DeadEngine:
-    """A fake: what the engine says after its thread has panicked."""
+class FakeEngine:
+    """Whether packets move, and what an engine says after its thread has panicked."""
 
     died = "panicked: for a test"
+    moves = True
 
-    def events(self) -> DeadEngine:
+    def events(self) -> FakeEngine:
         return self
+
+    def pause(self) -> None:
+        self.moves = False
+
+    def resume(self) -> None:
+        self.moves = True

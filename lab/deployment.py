@@ -27,6 +27,9 @@ IMAGE = best.find(ROOT / "build" / "image")
 """The pinned one, or what this machine can build: it is only for hosts of the lab."""
 MESH_STACK = "dev-mesh"
 PROJECT = "wgmesh"
+WHOLE_STATES = "?metadata=skip"
+"""Of a file backend: no second file (`.attrs`) beside each state. Pulumi's library writes that in place, and an engine
+killed in between leaves it empty: "failed to load checkpoint: EOF" is then said of a state that is whole."""
 
 
 def stack_of(site: str) -> str:
@@ -117,7 +120,7 @@ class Deployment:
             "PWD": str(self.folder),  # how the program finds its project's folder under older language hosts
             "VIRTUAL_ENV": str(ROOT / ".venv"),
             "PULUMI_HOME": str(self.folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}{WHOLE_STATES}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

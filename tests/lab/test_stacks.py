@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.deployment import WHOLE_STATES
 from wgnode import recipient
 
 from .older import make_mesh_older
@@ -46,7 +47,7 @@ def assert_keys_are_encrypted(project: Project, said: str) -> None:
     outputs = next(resource["outputs"] for resource in exported if resource["type"].endswith(":MeshTopology"))
     found = re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps([outputs["privateKeys"], outputs["meshSecret"]]))
     assert len(found) == 3
-    state = Path(project.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    state = Path(project.environment["PULUMI_BACKEND_URL"].removeprefix("file://").removesuffix(WHOLE_STATES))
     written = "".join(path.read_text(errors="replace") for path in state.rglob("*") if path.is_file())
     assert "topology" in written
     assert not [secret for secret in found if secret in written + said]

@@ -126,7 +126,7 @@ def test_pulumi_sees_nothing_of_the_developers_own(project: Recorded, monkeypatc
     made = project.environment()
     assert "a token" not in made.values()
     assert "PULUMI_CONFIG_PASSPHRASE" not in made
-    assert made["PULUMI_BACKEND_URL"] == f"file://{project.folder}/state"
+    assert made["PULUMI_BACKEND_URL"] == f"file://{project.folder}/state?metadata=skip"
     assert "/engine" in made["PATH"].split(":")
 
 

@@ -12,6 +12,7 @@ from wgnode.dataplane.choose import FAST, Unavailable, choose
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.shell import Shell
+from wgnode.protocol.endpoint import Endpoint
 
 try:
     from wgnode.dataplane.fast_io import FastIO, PlaneDied
@@ -61,6 +62,22 @@ def test_a_pause_within_a_pause_ends_with_the_outer_one(shell: Shell) -> None:
         assert engine.moves is False
     assert engine.moves is True
     packets._engine = real
+
+
+def test_the_engine_is_told_what_has_changed_after_what_was_sent_and_before_what_is_delivered(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer to what is delivered would else be sealed by the session of before, forgotten perhaps by the peer."""
+    order: list[str] = []
+    shell.start()
+    assert shell.udp is not None
+    monkeypatch.setattr(shell.udp, "send", lambda data, endpoint, **more: order.append("sent"))
+    monkeypatch.setattr(shell._packets, "sent", lambda: order.append("told"))
+    monkeypatch.setattr(shell.tun, "write", lambda packet: order.append("delivered"))
+    shell.device.plane.datagrams.append((b"staged", Endpoint("192.0.2.1", 1)))
+    shell.device.plane.packets.append(b"to be answered")
+    shell.flush()
+    assert order == ["sent", "told", "delivered"]
 
 
 def test_a_thread_that_dies_ends_the_loop_with_its_reason(shell: Shell) -> None:

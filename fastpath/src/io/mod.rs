@@ -9,7 +9,6 @@ mod poller;
 
 use std::sync::Arc;
 
-use crate::clock;
 use crate::engine::{Engine, Outgoing};
 use crate::packet::coalesce::Offloads;
 use crate::packet::vnet::VNET_HEADER;
@@ -60,8 +59,6 @@ pub struct Io {
     poller: Arc<Poller>,
     tun: Option<Tun>,
     sockets: Sockets,
-    /// Readable when the caller has something else to do.
-    other: i32,
     frame: Vec<u8>,
     outbox: Outbox,
     inbox: Inbox,
@@ -72,13 +69,12 @@ pub struct Io {
 }
 
 impl Io {
-    /// `other` is a descriptor that ends `run` when it is readable. Err: errno.
+    /// `other` is a descriptor that ends the waiting when it is readable. Err: errno.
     pub fn new(other: i32) -> Result<Io, i32> {
         let io = Io {
             poller: Arc::new(Poller::new()?),
             tun: None,
             sockets: Sockets::default(),
-            other,
             frame: vec![0; LARGEST_FRAME],
             outbox: Outbox::new(),
             inbox: Inbox::new(Offloads::default()),
@@ -120,33 +116,6 @@ impl Io {
         self.sockets.gso
     }
 
-    /// Moves packets for at most `timeout` seconds; ends before when the protocol or the caller is needed.
-    pub fn run(&mut self, engine: &mut Engine, timeout: f64) -> Result<(), i32> {
-        let mut now = clock::now();
-        let mut end = now + timeout;
-        let mut reporting = false;
-        loop {
-            let events = self.poller.wait(end - now)?;
-            if events.interrupted {
-                return Ok(());
-            }
-            now = clock::now();
-            for fd in events.fds() {
-                let others = self.handle(engine, fd, now)?;
-                if others || self.tun_gone || engine.waits_for_protocol() {
-                    return Ok(());
-                }
-            }
-            if !reporting && engine.peers.any_active() {
-                reporting = true;
-                end = end.min(now + REPORT_AFTER);
-            }
-            if now >= end {
-                return Ok(());
-            }
-        }
-    }
-
     /// For who waits without having this.
     pub fn poller(&self) -> Arc<Poller> {
         self.poller.clone()
@@ -161,12 +130,8 @@ impl Io {
         gone.is_some()
     }
 
-    /// Moves what there is at a descriptor, for one turn. True when it is the caller's turn. What is not ours (any more)
-    /// is left alone.
-    pub fn handle(&mut self, engine: &mut Engine, fd: i32, now: f64) -> Result<bool, i32> {
-        if fd == self.other {
-            return Ok(true);
-        }
+    /// Moves what there is at a descriptor, for one turn. What is not ours (any more) is left alone.
+    pub fn handle(&mut self, engine: &mut Engine, fd: i32, now: f64) -> Result<(), i32> {
         if self.tun.is_some_and(|tun| tun.fd == fd) {
             self.send(engine, now)?;
         } else if self.sockets.each().any(|socket| socket == fd) {
@@ -175,7 +140,7 @@ impl Io {
             }
             self.receive(engine, fd, now);
         }
-        Ok(false)
+        Ok(())
     }
 
     fn receive(&mut self, engine: &mut Engine, fd: i32, now: f64) {

@@ -13,8 +13,6 @@ pub struct Poller(OwnedFd);
 pub struct Events {
     events: [libc::epoll_event; AT_ONCE],
     count: usize,
-    /// By a signal, before anything happened.
-    pub interrupted: bool,
 }
 
 impl Events {
@@ -41,7 +39,7 @@ impl Poller {
         Ok(Poller(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// At most `seconds`, which may be infinite.
+    /// At most `seconds`, which may be infinite; a signal ends it too.
     pub fn wait(&self, seconds: f64) -> Result<Events, i32> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; AT_ONCE];
         // SAFETY: room for AT_ONCE events.
@@ -53,14 +51,12 @@ impl Poller {
                 milliseconds(seconds),
             )
         };
-        let interrupted = count < 0 && errno() == libc::EINTR;
-        if count < 0 && !interrupted {
+        if count < 0 && errno() != libc::EINTR {
             return Err(errno());
         }
         Ok(Events {
             events,
             count: count.max(0) as usize,
-            interrupted,
         })
     }
 

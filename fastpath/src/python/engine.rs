@@ -213,13 +213,6 @@ impl PyEngine {
         self.plane().engine.sessions()
     }
 
-    /// From now on `run` works, until `other` is readable. OSError; ValueError where a thread moves packets.
-    fn open(&self, other: i32) -> PyResult<()> {
-        self.check_no_thread()?;
-        self.plane().io = Some(Io::new(other).map_err(os_error)?);
-        Ok(())
-    }
-
     /// A thread moves packets from now on, of the TUN and the sockets that are set after this. The descriptor that is
     /// readable while there are `events`. OSError; ValueError where one does already.
     fn start(&self) -> PyResult<i32> {
@@ -282,17 +275,5 @@ impl PyEngine {
         let mut plane = self.plane();
         let io = plane.io.as_mut().ok_or_else(not_open)?;
         io.set_sockets(Sockets { v4, v6, gso }).map_err(os_error)
-    }
-
-    /// Moves packets for at most `timeout` seconds, without the interpreter's lock; true when the TUN is gone. OSError.
-    fn run(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
-        self.check_no_thread()?;
-        let done = py.detach(|| {
-            let mut plane = self.plane();
-            let Plane { engine, io, .. } = &mut *plane;
-            let io = io.as_mut()?;
-            Some(io.run(engine, timeout).map(|()| io.tun_gone))
-        });
-        done.ok_or_else(not_open)?.map_err(os_error)
     }
 }

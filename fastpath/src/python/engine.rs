@@ -12,7 +12,7 @@ use super::moving::{happened, not_open, sealed};
 use super::records::{Activity, Events, Handed, Message, Network, Place, Refusal, destination};
 use super::session::PySession;
 use crate::engine::{Batch, Outgoing};
-use crate::io::{Io, Sockets, Tun};
+use crate::io::{Sockets, Tun};
 use crate::packet::coalesce::Offloads;
 use crate::runner::{Plane, Runner, Shared};
 

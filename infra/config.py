@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from infra.config_errors import ConfigurationError, shape_problems
 from infra.config_values import (
     Address,
+    Carrier,
     Count,
     HostAddress,
     HostKey,
@@ -198,6 +199,11 @@ class SiteConfig(Model):
     recipient_key: RecipientKey = Field(
         description="the site's private recipient key, a secret; `wgnode site new` makes it, or"
         " `pulumi config set --secret --path wgmesh:site.recipientKey`"
+    )
+    carrier: Carrier | None = Field(
+        default=None,
+        description="the network that the site is reached by, such as t-mobile-us: what is said of its MTU is where the"
+        " search begins (`wgnode mtu carriers` lists them)",
     )
     gateway: GatewayConfig = GatewayConfig()
     firewall: FirewallConfig = FirewallConfig()

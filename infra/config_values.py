@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from infra.hosts.ssh import private_key
 from wgnode import endpoint, recipient
+from wgnode.carriersfile import shipped
 from wgnode.topology import networks
 from wgnode.topology.validate import site_name_problem
 
@@ -66,6 +67,10 @@ def _source_network(text: str) -> str:
     return text if text in ("0.0.0.0/0", "::/0") else str(networks.parse(text))
 
 
+def _carrier(text: str) -> str:
+    return shipped().about(text)[0].name
+
+
 def _address(text: str) -> str:
     return str(networks.parse_address(text))
 
@@ -88,6 +93,7 @@ def _number(value: Any) -> Any:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Carrier = Annotated[str, AfterValidator(_carrier)]
 Count = Annotated[int, BeforeValidator(_number)]
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 HostKey = Annotated[str, AfterValidator(_host_key)]

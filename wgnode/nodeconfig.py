@@ -60,6 +60,19 @@ class PeerConfig:
 
 
 @dataclass(frozen=True)
+class CarrierConfig:
+    """What is said of the network that a site is reached by, wire bytes: a first guess for the first second.
+
+    `up` is from the site, and so for what its node sends; `down`, what others may send to it, is there to be held
+    against what they have found. None where nothing is said of that way.
+    """
+
+    name: str
+    up: int | None = None
+    down: int | None = None
+
+
+@dataclass(frozen=True)
 class NodeConfig:
     """Everything a gateway needs but its secrets. `mtu` is bytes of inner packet."""
 
@@ -73,6 +86,7 @@ class NodeConfig:
     peers: tuple[PeerConfig, ...] = ()
     interface: str = "wg0"
     mtu: int = 1420
+    carrier: CarrierConfig | None = None
 
     def to_json(self) -> bytes:
         """Canonical bytes: peers by name, sorted keys, no white space."""
@@ -99,6 +113,8 @@ class NodeConfig:
                 "peers": peers,
                 "interface": self.interface,
                 "mtu": self.mtu,
+                # Left out where it isn't set: sites from before it was there stay what they are.
+                **({"carrier": _carrier_to_dict(self.carrier)} if self.carrier else {}),
             }
         )
 
@@ -118,6 +134,7 @@ class NodeConfig:
                 peers=tuple(_peer_from_dict(name, peer) for name, peer in raw["peers"].items()),
                 interface=str(raw["interface"]),
                 mtu=int(raw["mtu"]),
+                carrier=_carrier_from_dict(raw["carrier"]) if "carrier" in raw else None,
             )
             written = config.to_json()
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -268,6 +285,16 @@ def _link_from_dict(raw: dict[str, Any]) -> LinkConfig:
         proxy_arp=bool(raw["proxyArp"]),
         masquerade=bool(raw.get("masquerade", False)),
     )
+
+
+def _carrier_to_dict(carrier: CarrierConfig) -> dict[str, Any]:
+    sizes = {"up": carrier.up, "down": carrier.down}
+    return {"name": carrier.name, **{way: size for way, size in sizes.items() if size is not None}}
+
+
+def _carrier_from_dict(raw: dict[str, Any]) -> CarrierConfig:
+    up, down = (int(raw[way]) if way in raw else None for way in ("up", "down"))
+    return CarrierConfig(str(raw["name"]), up, down)
 
 
 def _endpoint(text: str) -> str:

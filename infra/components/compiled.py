@@ -11,6 +11,9 @@ import pulumi
 from infra import seal
 from infra.config import SiteConfig
 from wgnode import endpoint
+from wgnode.carriersfile import shipped
+from wgnode.nodeconfig import CarrierConfig
+from wgnode.pathmtu.carriers import Direction
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import SiteFacts, compile_site, host_routes, site_problems
 from wgnode.topology.model import NewerTopology, Topology, TopologyError
@@ -29,7 +32,7 @@ def compile_gateway(config: SiteConfig, topology: Mapping[str, Any], bundle: str
 
     Raises SiteError.
     """
-    facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach)
+    facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach, _carrier(config.carrier))
     try:
         mesh = Topology.from_dict(topology)
     except NewerTopology as error:
@@ -96,6 +99,16 @@ def _explained(config: SiteConfig, mesh: Topology, problems: list[str]) -> str:
             f" prints the entry), run `pulumi up -s {config.mesh}`, and this stack again"
         )
     return f"the configuration does not fit mesh {mesh.mesh!r}:" + "".join(f"\n  {problem}" for problem in problems)
+
+
+def _carrier(name: str | None) -> CarrierConfig | None:
+    if name is None:
+        return None
+    up, down = (
+        guess.size if guess else None
+        for guess in (shipped().guess(name, way) for way in (Direction.UP, Direction.DOWN))
+    )
+    return CarrierConfig(name, up, down)
 
 
 def _transit(config: SiteConfig) -> Transit:

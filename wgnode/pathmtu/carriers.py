@@ -66,9 +66,17 @@ class Carriers:
         """A carrier's rows, surest first. Raises CarrierError for a name that no row has."""
         rows = [row for row in self.rows if row.name == name]
         if not rows:
-            near = get_close_matches(name, self.names(), 3) or self.names()
-            raise CarrierError(f"carrier {name!r} is not known: give one of {', '.join(near)}, or none")
+            raise CarrierError(f"carrier {name!r} is not known: give one of {', '.join(self._near(name))}, or none")
         return sorted(rows, key=lambda row: list(Sure).index(row.sure))
+
+    def _near(self, name: str) -> list[str]:
+        """What is written nearly so, or what the rows call so ("AT&T"); all where there is nothing of the kind."""
+        wanted = _letters(name)
+        close = get_close_matches(wanted, names := {_letters(each): each for each in self.names()}, 3)
+        found = [names[each] for each in close]
+        if len(wanted) > 2:
+            found += [row.name for row in self.rows if wanted in _letters(f"{row.name} {row.networks}")]
+        return list(dict.fromkeys(found)) or self.names()
 
     def guess(self, name: str, direction: Direction) -> Guess | None:
         """What to begin with that way (UP or DOWN): None where the carrier's rows are about the other one only."""
@@ -76,6 +84,11 @@ class Carriers:
             if row.direction in (Direction.BOTH, direction):
                 return Guess(row.wire, Evidence.PROFILE)
         return None
+
+
+def _letters(text: str) -> str:
+    """As people write it, without what they write differently."""
+    return "".join(each for each in text.lower() if each.isalnum())
 
 
 def parse(text: str, file: str = "carriers.toml") -> Carriers:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
+from wgnode.nodeconfig import CarrierConfig, LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.topology import labels, networks, presharedkey, transit
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
@@ -31,6 +31,7 @@ class SiteFacts:
     gateway_addresses: tuple[str, ...]
     transit: Transit = field(default_factory=Transit.of)
     reach: Reach = "host-route"
+    carrier: CarrierConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
         ),
         peers=tuple(_peer(peer, there, site) for peer, there in peers.items()),
         mtu=site.mtu,
+        carrier=facts.carrier,
     )
     preshared = {there.public_keys[0]: _preshared_keys(bundle, site, there) for there in peers.values()}
     return config, NodeSecrets(bundle.private_keys, preshared)

@@ -15,7 +15,7 @@ from infra.components.mesh_stack import MeshStackError, checked
 from infra.config import SiteConfig, parse_site
 from infra.resources.mesh_topology import MeshTopology
 from wgnode import recipient
-from wgnode.nodeconfig import NodeConfig, NodeSecrets
+from wgnode.nodeconfig import CarrierConfig, NodeConfig, NodeSecrets
 
 PRIVATE, PUBLIC = recipient.generate()
 PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -153,3 +153,13 @@ def test_outputs_that_are_no_meshs_are_told_apart(outputs: dict[str, Any], says:
 def test_errors_across_stacks_are_shown_without_a_traceback() -> None:
     assert issubclass(MeshStackError, pulumi.RunError)
     assert issubclass(SiteError, pulumi.RunError)
+
+
+def test_a_carrier_is_compiled_as_what_is_said_of_each_way(mesh: dict[str, Any], tmp_path: Path) -> None:
+    told = config(tmp_path, carrier="t-mobile-us")
+    node = NodeConfig.from_json(compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"].encode())
+    assert node.carrier == CarrierConfig("t-mobile-us", 1440, 1440)
+    node = NodeConfig.from_json(
+        compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])["config"].encode()
+    )
+    assert node.carrier is None

@@ -143,6 +143,8 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
     [
         ("name", "Berlin", ".name: site name 'Berlin': use a lower-case letter"),
         ("mesh", "", ".mesh: must be a text that is not empty"),
+        ("carrier", "T-Mobile US", ".carrier: carrier 'T-Mobile US' is not known: give one of t-mobile-us"),
+        ("carrier", 7, ".carrier: must be a text"),
         ("host.address", "198.51.100.2:22", ".host.address: '198.51.100.2:22' is neither an address nor a host name"),
         ("host.port", 0, ".host.port: must be at least 1, not 0"),
         ("host.hostKeys", [], ".host.hostKeys: no key is pinned: `wgnode host scan 198.51.100.2` fetches them"),
@@ -254,7 +256,9 @@ def test_an_empty_stack_is_told_everything_that_is_missing(root: Path) -> None:
         parse_site("text", "x", root)
 
 
-@pytest.mark.parametrize("path", ["host", "lan", "uplink", "host.user", "host.address", "gateway.memory", "bootstrap"])
+@pytest.mark.parametrize(
+    "path", ["host", "lan", "uplink", "host.user", "host.address", "gateway.memory", "bootstrap", "carrier"]
+)
 def test_a_secret_that_was_set_in_the_wrong_place_is_not_shown(root: Path, path: str) -> None:
     for secret in (SSH_KEY, PRIVATE):
         text = site_errors(root, path, secret)

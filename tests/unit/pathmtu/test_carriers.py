@@ -61,9 +61,31 @@ def test_a_row_for_one_way_says_nothing_of_the_other() -> None:
     assert carriers.guess("x", Direction.DOWN) is None
 
 
-def test_an_unknown_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(CarrierError, match="carrier 'tmobile-us' is not known: give one of t-mobile-us"):
-        shipped().about("tmobile-us")
+@pytest.mark.parametrize(
+    ("written", "near"),
+    [
+        ("tmobile-us", "t-mobile-us"),
+        ("T-Mobile", "t-mobile-us"),
+        ("AT&T", "att"),
+        ("GCP", "gcp"),
+        ("Verizon", "verizon"),
+        ("MetroPCS", "t-mobile-us"),
+        ("310-260", "t-mobile-us"),
+        ("PPPOE", "pppoe"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_near_ones(written: str, near: str) -> None:
+    with pytest.raises(CarrierError, match=f"carrier '{written}' is not known: give one of ") as raised:
+        shipped().about(written)
+    said = str(raised.value).partition("give one of ")[2].split(", ")
+    assert near in said
+    assert len(said) < 10
+
+
+@pytest.mark.parametrize("written", ["", "x", "carrier pigeon"])
+def test_a_name_that_is_near_none_is_answered_with_all(written: str) -> None:
+    with pytest.raises(CarrierError, match=", ".join(shipped().names())):
+        shipped().about(written)
 
 
 @pytest.mark.parametrize(

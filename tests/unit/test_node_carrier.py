@@ -1,0 +1,34 @@
+"""A carrier in a node's configuration: what is written is read again, anything else is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wgnode.nodeconfig import CarrierConfig, ConfigError, LinkConfig, NodeConfig, canonical
+
+LINK = LinkConfig("02:00:00:00:00:01", ("192.0.2.1/24",))
+SITE = NodeConfig("dev", "berlin", (bytes(32),), 1, ("10.99.0.1/24",), LINK, LINK)
+
+
+@pytest.mark.parametrize(
+    "carrier", [None, CarrierConfig("a", 1440, 1280), CarrierConfig("a", up=1440), CarrierConfig("a", down=1280)]
+)
+def test_what_is_written_is_read_again(carrier: CarrierConfig | None) -> None:
+    config = replace(SITE, carrier=carrier)
+    assert NodeConfig.from_json(config.to_json()) == config
+    assert ("carrier" in json.loads(config.to_json())) == (carrier is not None)
+
+
+@pytest.mark.parametrize(
+    "carrier",
+    [None, [], "a", {}, {"name": "a", "up": "1440"}, {"name": "a", "up": True}, {"name": "a", "up": 1440.5}]
+    + [{"name": 7}, {"name": "a", "sideways": 1}, {"name": "a", "down": None}],
+)
+def test_what_this_version_would_not_have_written_is_refused(carrier: Any) -> None:
+    raw = json.loads(SITE.to_json()) | {"carrier": carrier}
+    with pytest.raises(ConfigError):
+        NodeConfig.from_json(canonical(raw))

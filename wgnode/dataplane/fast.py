@@ -16,12 +16,14 @@ from ipaddress import ip_network
 import wgnode_fastpath
 from wgnode_fastpath import Engine, Events, Place, Session, Suite
 
+from wgnode.dataplane import fitting
+from wgnode.dataplane.fitting import Fitting
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.cookie import mac1_key
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.inner import destination
-from wgnode.protocol.plane import Activity, Handed, SessionKeys
+from wgnode.protocol.plane import Activity, Echo, Handed, Limit, SessionKeys
 from wgnode.protocol.wipe import wipe
 
 NO_VNET_HEADER = bytes(10)
@@ -60,11 +62,12 @@ class FastSession:
 class FastPeer:
     """What the engine has to be told of a peer before it works again."""
 
-    __slots__ = ("current", "endpoint")
+    __slots__ = ("current", "endpoint", "limit")
 
     def __init__(self) -> None:
         self.endpoint: Endpoint | None = None
         self.current: int | None = None
+        self.limit: Limit | None = None
 
 
 class FastPlane:
@@ -75,12 +78,18 @@ class FastPlane:
     tunnel carries it; None where packets have to take the way of plain Python.
     """
 
+    keeps_limits = False
+    """The engine does not know of them yet: only what the protocol sends and delivers itself keeps to them."""
+
     def __init__(self, suite: Suite) -> None:
         self.datagrams: list[tuple[bytes, Endpoint]] = []
+        self.fragmented: list[tuple[bytes, Endpoint]] = []
         self.packets: list[bytes] = []
         self.engine = Engine()
         self.resolve: Resolve = lambda endpoint: (endpoint, False)
         self.mtu = 0
+        self._route_mtus: tuple[int, ...] = ()
+        self._fitting = Fitting()
         self._suite = suite
         self._peers: dict[int, FastPeer] = {}
         self._changed: dict[int, None] = {}
@@ -92,8 +101,12 @@ class FastPlane:
     def counters(self) -> Counter[str]:
         return Counter(self.engine.dropped())
 
+    @property
+    def fitted(self) -> Counter[str]:
+        return self._fitting.fitted
+
     def set_mtus(self, mtu: int, route_mtus: tuple[int, ...]) -> None:
-        self.mtu = mtu
+        self.mtu, self._route_mtus = mtu, route_mtus
         self.engine.set_mtus([*(each for each in route_mtus if each < mtu), mtu])
 
     def set_identities(self, public_keys: tuple[bytes, ...]) -> None:
@@ -132,6 +145,12 @@ class FastPlane:
 
     def remove_session(self, local_index: int) -> None:
         self.engine.remove_session(local_index)
+
+    def set_limit(self, peer: int, limit: Limit | None) -> None:
+        self._peers[peer].limit = limit
+
+    def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
+        """None is ever kept back: see `keeps_limits`."""
 
     def add_network(self, network: str | Network, peer: int) -> None:
         net = ip_network(network, strict=False)
@@ -181,6 +200,24 @@ class FastPlane:
             if source is None and (peer := self.engine.lookup(destination(data))) is not None:
                 self._changed[peer] = None  # perhaps the engine does not know the way any more
         return handed
+
+    def take_echoes(self) -> list[Echo]:
+        return []
+
+    def fit(self, peer: int, packet: bytes, now: float) -> list[bytes]:
+        limit = self._peers[peer].limit
+        return [packet] if limit is None else self._fitting.fit(packet, limit, self.packets, now)
+
+    def bounds(self, peer: int) -> tuple[int, ...]:
+        return fitting.bounds(self._peers[peer].limit, self._route_mtus)
+
+    def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
+        long = fitting.is_long(len(message), self._peers[peer].limit)
+        (self.fragmented if long else self.datagrams).append((message, endpoint))
+
+    def deliver(self, peer: int, packet: bytes, message: int) -> None:
+        limit = self._peers[peer].limit
+        self.packets.append(packet if limit is None else self._fitting.clamp(packet, limit))
 
     def hear(self, events: Events) -> None:
         """What the engine's thread tells, to be taken by the device."""

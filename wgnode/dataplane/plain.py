@@ -11,6 +11,8 @@ from itertools import count
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from wgnode.dataplane import fitting
+from wgnode.dataplane.fitting import OVERHEAD, Fitting
 from wgnode.protocol.allowed_ips import AllowedIPs, Network
 from wgnode.protocol.constants import REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME
 from wgnode.protocol.crypto import NONCE
@@ -19,13 +21,15 @@ from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.inner import destination, length_and_source
 from wgnode.protocol.messages import TRANSPORT, TRANSPORT_HEADER, TRANSPORT_HEADER_LENGTH, message_type
 from wgnode.protocol.padding import pad
-from wgnode.protocol.plane import Activity, Handed, SessionKeys
+from wgnode.protocol.plane import Activity, Echo, Handed, Limit, SessionKeys
 from wgnode.protocol.replay import ReplayFilter
 from wgnode.protocol.wipe import wipe
 
 _pack_header = TRANSPORT_HEADER.pack
 _unpack_header = TRANSPORT_HEADER.unpack_from
 _pack_nonce = NONCE.pack
+
+UNLIMITED = Limit(1 << 32, 1 << 32)
 
 
 class PlainSession:
@@ -68,8 +72,13 @@ class PlainPeer:
 
     __slots__ = (
         "active",
+        "bounds",
         "current",
+        "echo",
         "endpoint",
+        "inner",
+        "limit",
+        "longest",
         "number",
         "owing_more",
         "owing_since",
@@ -79,18 +88,28 @@ class PlainPeer:
         "sent_at",
         "tx_bytes",
         "waiting_since",
+        "whole",
     )
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, route_mtus: tuple[int, ...]) -> None:
         self.number = number
         self.endpoint: Endpoint | None = None
         self.current: PlainSession | None = None
+        self.echo: tuple[bytes, bytes] | None = None
+        self.set_limit(None, route_mtus)
         self.start_over()
+
+    def set_limit(self, limit: Limit | None, route_mtus: tuple[int, ...]) -> None:
+        """`inner` and `whole` (of a message) are what the packets' way compares with."""
+        self.limit = limit
+        self.bounds = fitting.bounds(limit, route_mtus)
+        inner, whole = limit or UNLIMITED
+        self.inner, self.whole = inner, whole + OVERHEAD
 
     def start_over(self) -> None:
         """All has been told."""
         self.active = self.roamed = self.owing_more = False
-        self.tx_bytes = self.rx_bytes = 0
+        self.tx_bytes = self.rx_bytes = self.longest = 0
         self.sent_at: float | None = None
         self.received_at: float | None = None
         self.waiting_since: float | None = None
@@ -99,6 +118,8 @@ class PlainPeer:
     def sent(self, size: int, now: float) -> None:
         """A message with data, of so many bytes."""
         self.tx_bytes += size
+        if size > self.longest:
+            self.longest = size
         self.sent_at = now
         self.owing_since = None
         self.owing_more = False
@@ -127,14 +148,18 @@ class PlainPeer:
             self.owing_since,
             self.owing_more,
             self.endpoint if self.roamed else None,
+            self.longest,
         )
 
 
 class PlainPlane:
     """See plane.Plane."""
 
+    keeps_limits = True
+
     def __init__(self) -> None:
         self.datagrams: list[tuple[bytes, Endpoint]] = []
+        self.fragmented: list[tuple[bytes, Endpoint]] = []
         self.packets: list[bytes] = []
         self.counters: Counter[str] = Counter()
         self._mtu = 0
@@ -145,16 +170,24 @@ class PlainPlane:
         self._routes = AllowedIPs[PlainPeer]()
         self._active: list[PlainPeer] = []
         self._handed: list[Handed] = []
+        self._echoes: list[Echo] = []
+        self._fitting = Fitting()
+
+    @property
+    def fitted(self) -> Counter[str]:
+        return self._fitting.fitted
 
     def set_mtus(self, mtu: int, route_mtus: tuple[int, ...]) -> None:
         self._mtu, self._route_mtus = mtu, route_mtus
+        for peer in self._peers.values():
+            peer.set_limit(peer.limit, route_mtus)
 
     def set_identities(self, public_keys: tuple[bytes, ...]) -> None:
         """The protocol asks for itself whom a handshake message is for: asking here too would only cost more."""
 
     def add_peer(self) -> int:
         number = next(self._numbers)
-        self._peers[number] = PlainPeer(number)
+        self._peers[number] = PlainPeer(number, self._route_mtus)
         return number
 
     def remove_peer(self, peer: int) -> None:
@@ -185,6 +218,12 @@ class PlainPlane:
 
     def remove_session(self, local_index: int) -> None:
         self._sessions.pop(local_index, None)
+
+    def set_limit(self, peer: int, limit: Limit | None) -> None:
+        self._peers[peer].set_limit(limit, self._route_mtus)
+
+    def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
+        self._peers[peer].echo = addresses
 
     def add_network(self, network: str | Network, peer: int) -> None:
         self._routes.insert(network, self._peers[peer])
@@ -235,6 +274,29 @@ class PlainPlane:
         handed, self._handed = self._handed, []
         return handed
 
+    def take_echoes(self) -> list[Echo]:
+        echoes, self._echoes = self._echoes, []
+        return echoes
+
+    def fit(self, peer: int, packet: bytes, now: float) -> list[bytes]:
+        limit = self._peers[peer].limit
+        return [packet] if limit is None else self._fitting.fit(packet, limit, self.packets, now)
+
+    def bounds(self, peer: int) -> tuple[int, ...]:
+        return self._peers[peer].bounds
+
+    def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
+        (self.datagrams if len(message) <= self._peers[peer].whole else self.fragmented).append((message, endpoint))
+
+    def deliver(self, peer: int, packet: bytes, message: int) -> None:
+        self._deliver(self._peers[peer], packet, message)
+
+    def _deliver(self, peer: PlainPeer, packet: bytes, message: int) -> None:
+        if peer.echo is not None and fitting.may_be_probes(packet, peer.echo):
+            self._echoes.append(Echo(peer.number, packet, message))
+        else:
+            self.packets.append(packet if peer.limit is None else self._fitting.clamp(packet, peer.limit))
+
     def _hand_over(self, data: bytes, source: Endpoint | None) -> bool:
         self._handed.append(Handed(data, source))
         return False
@@ -253,12 +315,20 @@ class PlainPlane:
             or session.send_counter >= REJECT_AFTER_MESSAGES
         ):
             return False
-        message = session.seal(pad(packet, self._mtu, self._route_mtus))
-        self.datagrams.append((message, endpoint))
-        peer.sent(len(message), now)
+        if len(packet) <= peer.inner:
+            self._send_by(session, packet, peer, endpoint, now)
+        else:
+            for piece in self.fit(peer.number, packet, now):
+                self._send_by(session, piece, peer, endpoint, now)
+        return True
+
+    def _send_by(self, session: PlainSession, packet: bytes, peer: PlainPeer, endpoint: Endpoint, now: float) -> None:
+        message = session.seal(pad(packet, self._mtu, peer.bounds))
+        size = len(message)
+        (self.datagrams if size <= peer.whole else self.fragmented).append((message, endpoint))
+        peer.sent(size, now)
         if not peer.active:
             self._note_active(peer)
-        return True
 
     def _receive(self, data: bytes, source: Endpoint, now: float) -> bool:
         """A transport message: open it, note that the peer is there, deliver. Raises ProtocolError.
@@ -286,7 +356,7 @@ class PlainPlane:
             length, inner_source = length_and_source(padded)
             if self._routes.lookup(inner_source) is not peer:
                 raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
-            self.packets.append(padded if length == len(padded) else padded[:length])
+            self._deliver(peer, padded if length == len(padded) else padded[:length], len(data))
         return True
 
     def _note_active(self, peer: PlainPeer) -> None:

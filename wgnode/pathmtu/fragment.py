@@ -8,7 +8,7 @@ from wgnode.pathmtu.headers import IPV4_HEADER, Headers
 
 _COPIED = 0x80
 _MORE = 0x2000
-_UNIT = 8
+UNIT = 8
 """Offsets count 8 bytes."""
 
 
@@ -23,8 +23,8 @@ def fragments(packet: bytes, limit: int, partial: tuple[int, int] | None = None)
         raise ValueError("only an IPv4 packet without DF may be fragmented")
     if read.length <= limit:
         return [packet]
-    if limit < read.upper + _UNIT:
-        raise ValueError(f"a limit of {limit} bytes holds no fragment: give at least {read.upper + _UNIT}")
+    if limit < read.upper + UNIT:
+        raise ValueError(f"a limit of {limit} bytes holds no fragment: give at least {read.upper + UNIT}")
     whole = complete(packet[: read.length], *partial) if partial else packet[: read.length]
     return _pieces(whole, read, limit)
 
@@ -34,7 +34,7 @@ def _pieces(packet: bytes, read: Headers, limit: int) -> list[bytes]:
     while at < read.length:
         room = limit - len(header)
         last = read.length - at <= room
-        size = read.length - at if last else room // _UNIT * _UNIT
+        size = read.length - at if last else room // UNIT * UNIT
         offset = read.fragment + at - read.upper
         pieces.append(_header(header, size, offset, more=read.more or not last) + packet[at : at + size])
         at, header = at + size, _later(packet[: read.upper])
@@ -43,7 +43,7 @@ def _pieces(packet: bytes, read: Headers, limit: int) -> list[bytes]:
 
 def _header(header: bytes, size: int, offset: int, *, more: bool) -> bytes:
     """Total length, flags, offset, checksum anew; the reserved flag stays as it was."""
-    field = (int.from_bytes(header[6:8], "big") & 0x8000) | (_MORE if more else 0) | offset // _UNIT
+    field = (int.from_bytes(header[6:8], "big") & 0x8000) | (_MORE if more else 0) | offset // UNIT
     head = header[:2] + (len(header) + size).to_bytes(2, "big") + header[4:6] + field.to_bytes(2, "big") + header[8:]
     return head[:10] + checksum(head[:10] + bytes(2) + head[12:]).to_bytes(2, "big") + head[12:]
 

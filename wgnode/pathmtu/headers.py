@@ -8,7 +8,7 @@ ICMP, TCP, ICMPV6 = 1, 6, 58
 IPV4_HEADER, IPV6_HEADER = 20, 40
 
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, _MOBILITY = 0, 43, 44, 51, 60, 135
-_EXTENSIONS = {_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, _MOBILITY}
+EXTENSIONS = {_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, _MOBILITY}
 _MOST_EXTENSIONS = 8
 """A longer chain is nobody's who wants to be understood."""
 
@@ -54,7 +54,7 @@ def _read6(packet: bytes) -> Headers | None:
         return None
     protocol, at, fragment, more = packet[6], IPV6_HEADER, 0, False
     for _ in range(_MOST_EXTENSIONS):
-        if protocol not in _EXTENSIONS or fragment:
+        if protocol not in EXTENSIONS or fragment:
             return Headers(6, packet[8:24], packet[24:40], length, protocol, at, fragment, more, True)
         if at + 8 > length:
             return None

@@ -18,6 +18,7 @@ from wgnode.protocol.crypto import clamp
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.noise import NO_PSK, public_bytes
 from wgnode.protocol.peer import Peer
+from wgnode.protocol.plane import Limit
 from wgnode.protocol.schedule import NEVER
 from wgnode.protocol.statics import LONG_AGO, Identity, RemoteStatic
 from wgnode.protocol.timers import Timers
@@ -121,6 +122,7 @@ class Configured:
         del self._core.peers[peer.number]
         self._networks_texts.pop(peer.number, None)
         self._core.plane.remove_peer(peer.number)
+        self._core.events.removed(peer.number)
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """Change a peer's static keys (rotation); sessions with keys that stay go on, renewed under a new first one."""
@@ -128,6 +130,7 @@ class Configured:
         first = peer.public_key
         peer.changes += 1
         self._assign_statics(peer, keys)
+        self._core.events.rekeyed(peer.number)
         gone = [keypair for keypair in peer.slots.all() if keypair.remote not in peer.statics]
         self._core.end_sessions(peer, gone)
         if peer.outstanding and peer.outstanding.remote not in peer.statics:
@@ -153,6 +156,14 @@ class Configured:
         self._core.move(peer, endpoint)
         if was_unknown and peer.slots.current is None:
             self._keepalive_at_once(peer)
+
+    def set_limit(self, peer: Peer, limit: Limit | None) -> None:
+        """How large packets to the peer may be."""
+        self._core.plane.set_limit(peer.number, limit)
+
+    def set_echo(self, peer: Peer, addresses: tuple[bytes, bytes] | None) -> None:
+        """Whose echo replies may be a probe's: see plane.Plane."""
+        self._core.plane.set_echo(peer.number, addresses)
 
     def set_keepalive(self, peer: Peer, seconds: int, now: float) -> None:
         """0..65535 seconds, 0 for off; switching it on makes a keepalive due at once (see next_deadline)."""

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from wgnode.protocol.constants import KEY_LENGTH, MAX_STAGED_PACKETS, REKEY_TIMEOUT_JITTER_MAX
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop
+from wgnode.protocol.events import PeerEvents, Unheard
 from wgnode.protocol.padding import pad
 from wgnode.protocol.peer import Outstanding, Peer
 from wgnode.protocol.plane import Plane
@@ -27,6 +28,7 @@ class Core:
         self.tai64n = tai64n
         self.mtu = mtu
         self.plane = plane
+        self.events: PeerEvents = Unheard()
         self.route_mtus: tuple[int, ...] = ()
         self.identities: list[Identity] = []
         self.statics: dict[bytes, RemoteStatic] = {}
@@ -74,6 +76,7 @@ class Core:
             self.plane.confirm_session(retired.local_index)
         current = peer.slots.current
         self.plane.set_current(peer.number, None if current is None else current.keys)
+        self.events.session(peer.number, current is not None)
 
     def free(self, gone: list[Keypair]) -> None:
         """Sessions that ended: their indices lead nowhere now."""
@@ -86,16 +89,17 @@ class Core:
         if peer.endpoint != endpoint:
             peer.endpoint = endpoint
             self.plane.set_endpoint(peer.number, endpoint)
+            self.events.moved(peer.number)
 
     def transmit(self, peer: Peer, datagram: bytes) -> None:
         """Queue an authenticated message to a peer whose endpoint is known."""
         assert peer.endpoint is not None
         peer.tx_bytes += len(datagram)
-        self.plane.datagrams.append((datagram, peer.endpoint))
+        self.plane.transmit(peer.number, datagram, peer.endpoint)
 
     def seal(self, peer: Peer, keypair: Keypair, packet: bytes) -> None:
         """Queue an inner packet, or a keepalive (empty). Ask `keypair.may_send` before."""
-        self.transmit(peer, keypair.keys.seal(pad(packet, self.mtu, self.route_mtus)))
+        self.transmit(peer, keypair.keys.seal(pad(packet, self.mtu, self.plane.bounds(peer.number))))
 
     def stage(self, peer: Peer, packet: bytes) -> None:
         """Keep a packet (empty: a keepalive) until there is a session; the oldest goes first when full."""

@@ -15,8 +15,10 @@ from wgnode.protocol.core import Core
 from wgnode.protocol.defence import Defence
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop, ProtocolError
+from wgnode.protocol.events import PeerEvents
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, TRANSPORT, message_type
-from wgnode.protocol.plane import Plane
+from wgnode.protocol.peer import Peer
+from wgnode.protocol.plane import Echo, Plane
 
 
 class Device(Configured):
@@ -49,6 +51,10 @@ class Device(Configured):
     def counters(self) -> Counter[str]:
         """Dropped messages and packets by errors.Drop."""
         return self._core.counters + self.plane.counters
+
+    def tell(self, events: PeerEvents) -> None:
+        """What happens to peers from now on."""
+        self._core.events = events
 
     # Traffic: never raises for what comes from outside; it is counted in `counters` and dropped.
 
@@ -132,6 +138,24 @@ class Device(Configured):
         """UDP payloads in order, handed over once."""
         out, self._core.plane.datagrams = self._core.plane.datagrams, []
         return out
+
+    def fragments_to_send(self) -> list[tuple[bytes, Endpoint]]:
+        """UDP payloads that go by the sockets whose datagrams may be fragmented, handed over once."""
+        out, self._core.plane.fragmented = self._core.plane.fragmented, []
+        return out
+
+    def echoes(self) -> list[Echo]:
+        """Replies that may be a probe's, handed over once: those that are none go to `deliver_echo`."""
+        return self._core.plane.take_echoes()
+
+    def deliver_echo(self, echo: Echo) -> None:
+        """It was somebody else's."""
+        self._core.plane.packets.append(echo.packet)
+
+    def probe(self, peer: Peer, padded: bytes, now: float) -> tuple[bytes, Endpoint] | None:
+        """A message with exactly these bytes inside, to be sent at once and unfragmented: see traffic.seal_probe."""
+        self._now = now
+        return traffic.seal_probe(peer, padded, now) if self.running else None
 
     def packets_to_deliver(self) -> list[bytes]:
         """Checked inner IP packets in order, handed over once."""

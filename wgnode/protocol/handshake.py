@@ -121,6 +121,7 @@ def receive_response(core: Core, data: bytes, source: Endpoint, now: float) -> P
     gone = peer.slots.add_as_initiator(keypair) + peer.slots.outlived(now)
     core.free(gone)
     core.sessions_changed(peer)
+    core.events.answered(peer.number, now - peer.last_sent_handshake)
     _authenticated(core, peer, data, source, now)
     peer.timers.session_derived(now)
     complete(peer, now)

@@ -8,6 +8,7 @@ change, and hears from it what passed through (`Activity`) and what only the pro
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from wgnode.protocol.allowed_ips import Network
@@ -20,6 +21,7 @@ class Activity(NamedTuple):
     `waiting_since` is when the first data was sent of which nothing authenticated has come back since;
     `owing_since` when the first data came that nothing was sent after, `owing_more` whether more data did.
     `endpoint` is where the newest authenticated message came from, None where that is the peer's endpoint already.
+    `longest` is the largest message sent, in bytes of UDP payload, 0 for none.
     """
 
     peer: int
@@ -31,6 +33,53 @@ class Activity(NamedTuple):
     owing_since: float | None
     owing_more: bool
     endpoint: Endpoint | None
+    longest: int = 0
+
+
+class Limit(NamedTuple):
+    """How large a packet to a peer may be, over the outer family of its present endpoint. Bytes of inner packet, both.
+
+    `inner`: a longer one does not go as it is. IPv4 without DF is fragmented inside as a router does, at `inner`. Of
+    another one its sender is told (ICMPv4 3/4, ICMPv6 2, from the packet's destination: Linux takes none from an own
+    address, and none by another way than the route back; rate limited), and it is dropped. What nobody may be told
+    of, which IPv6 up to 1280 bytes is, goes nevertheless, as do packets of up to `inner`.
+
+    `whole`: a message whose padded packet has no more bytes is one datagram that nobody fragments (DF). A longer one
+    goes by the sockets that leave fragmenting to kernel and routers (`Plane.fragmented`). For a size that was found it
+    is `inner`; where nothing is known of a path, only what every path carries.
+
+    Padding ends at whichever of both, the MTU, and the routes' MTUs is the smallest that the packet fits in. TCP's MSS
+    in a SYN that comes *from* the peer is clamped by `inner`, so that each sender is limited by its own direction.
+    """
+
+    inner: int
+    whole: int
+
+
+class Fit(StrEnum):
+    """What was done about sizes; the keys of `Plane.fitted`, which counts packets."""
+
+    TOLD = "too_big_told"
+    """Dropped, and its sender was told."""
+    UNTOLD = "too_big_untold"
+    """Dropped, and its sender was told so often of late that it was not again."""
+    INSIDE = "fragmented_inside"
+    """IPv4 without DF, in pieces of the limit; counted once."""
+    OUTSIDE = "fragmented_outside"
+    """Longer than the limit and sent for all that, as nobody may be told: kernel and routers fragment its datagram."""
+    CLAMPED = "mss_clamped"
+    """A SYN or SYN-ACK from the peer that said more than our way to it carries."""
+
+
+class Echo(NamedTuple):
+    """A reply to an echo that came from a peer's tunnel address to ours and may be a probe's.
+
+    `message` is how many bytes of UDP payload it came in. Where it is nobody's probe it is to be delivered.
+    """
+
+    peer: int
+    packet: bytes
+    message: int
 
 
 class Handed(NamedTuple):
@@ -61,12 +110,22 @@ class Plane(Protocol):
 
     datagrams: list[tuple[bytes, Endpoint]]
     """To be sent, in order; the protocol's own messages among them."""
+    fragmented: list[tuple[bytes, Endpoint]]
+    """To be sent by the sockets whose datagrams may be fragmented: messages longer than `Limit.whole`."""
     packets: list[bytes]
-    """Checked inner packets to be delivered, in order."""
+    """Checked inner packets to be delivered, in order; what senders are told about too long ones among them."""
 
     @property
     def counters(self) -> Counter[str]:
         """Dropped messages and packets by errors.Drop."""
+
+    @property
+    def fitted(self) -> Counter[str]:
+        """Packets by Fit."""
+
+    @property
+    def keeps_limits(self) -> bool:
+        """Whether it does what `set_limit` and `set_echo` say. Else no path is searched, and no datagram has DF."""
 
     # What it is told
 
@@ -102,6 +161,14 @@ class Plane(Protocol):
     def remove_session(self, local_index: int) -> None:
         """Nothing comes in by this index now; one that nobody has is ignored."""
 
+    def set_limit(self, peer: int, limit: Limit | None) -> None:
+        """How large packets to the peer may be; None, as it begins: as they come, in datagrams that have DF or not as
+        the sockets do."""
+
+    def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
+        """Tunnel addresses of 4 or 16 bytes, ours and the peer's: echo replies from that to this one, whole ones of
+        ICMP or ICMPv6, are not delivered but kept for `take_echoes`. None: there are none, or no probe is under way."""
+
     # Cryptokey routing (wp 2): see allowed_ips.AllowedIPs
 
     def add_network(self, network: str | Network, peer: int) -> None: ...
@@ -131,3 +198,20 @@ class Plane(Protocol):
 
     def take_handed(self) -> list[Handed]:
         """In order, once."""
+
+    def take_echoes(self) -> list[Echo]:
+        """In order, once."""
+
+    # What it does for the protocol, with packets that are not its own
+
+    def fit(self, peer: int, packet: bytes, now: float) -> list[bytes]:
+        """What of an inner packet that was handed over goes to the peer, by its limit: itself, pieces, or nothing."""
+
+    def bounds(self, peer: int) -> tuple[int, ...]:
+        """Where padding of packets to the peer may end, ascending, its limit's and the routes' MTUs: see `pad`."""
+
+    def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
+        """Queue a message that the protocol has sealed or made: to `datagrams`, or `fragmented` where it is longer."""
+
+    def deliver(self, peer: int, packet: bytes, message: int) -> None:
+        """An inner packet of the peer's that the protocol has opened and checked, out of a message of so many bytes."""

@@ -24,6 +24,11 @@ def send(core: Core, packet: bytes, now: float) -> None:
     peer = core.peers[number]
     if peer.endpoint is None:
         raise ProtocolError(Drop.NO_ENDPOINT)
+    for piece in core.plane.fit(number, packet, now):
+        _send(core, peer, piece, now)
+
+
+def _send(core: Core, peer: Peer, packet: bytes, now: float) -> None:
     keypair = peer.slots.current
     if keypair is None or not keypair.may_send(now):
         core.stage(peer, packet)
@@ -62,6 +67,20 @@ def send_staged(core: Core, peer: Peer, now: float) -> None:
         handshake.want_handshake(core, peer, now)
 
 
+def seal_probe(peer: Peer, padded: bytes, now: float) -> tuple[bytes, Endpoint] | None:
+    """A message of exactly these bytes, by the session that sends, and where to; None where there is none.
+
+    No timer knows of it: it may be lost because it is long, which says nothing of the peer, and what is owed to the
+    peer (wp 6.5) is owed as before.
+    """
+    keypair = peer.slots.current
+    if peer.endpoint is None or keypair is None or not keypair.may_send(now):
+        return None
+    message = keypair.keys.seal(padded)
+    peer.tx_bytes += len(message)
+    return message, peer.endpoint
+
+
 def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
     """A transport message of a session that may not be confirmed yet. Raises ProtocolError.
 
@@ -84,7 +103,7 @@ def receive(core: Core, data: bytes, source: Endpoint, now: float) -> None:
         length, inner_source = length_and_source(padded)
         if not core.plane.accepts(peer.number, inner_source):
             raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
-        core.plane.packets.append(padded[:length])
+        core.plane.deliver(peer.number, padded[:length], len(data))
 
 
 def note_activity(core: Core, peer: Peer, activity: Activity, now: float) -> None:
@@ -94,6 +113,7 @@ def note_activity(core: Core, peer: Peer, activity: Activity, now: float) -> Non
     if activity.endpoint is not None:
         core.move(peer, activity.endpoint)
     peer.timers.note_activity(activity)
+    core.events.active(activity)
     current = peer.slots.current
     if activity.sent_at is not None and current is not None and current.wants_renewal(now):
         handshake.want_handshake(core, peer, now)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from wgnode.appliance import heard
-from wgnode.appliance.heard import Configure, Greet, Health, Refused, Resume, Time, Uapi
+from wgnode.appliance.heard import Configure, Greet, Health, Learned, Refused, Resume, Time, Uapi
 from wgnode.appliance.log import Log
 from wgnode.io.control import FrameError, Message
 from wgnode.io.loop import Loop
@@ -31,7 +31,12 @@ class Answers(Protocol):
 
     def heartbeat(self) -> dict[str, Any]: ...
 
-    def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None: ...
+    def begin(
+        self,
+        floor: int = 0,
+        endpoints: Mapping[str, str] | None = None,
+        learned: Mapping[str, Sequence[Learned]] | None = None,
+    ) -> None: ...
 
     def configure(self, config: str, secrets: str) -> dict[str, Any]: ...
 
@@ -100,7 +105,7 @@ class Control:
         if said.skipped:
             self.log.warning(f"of what the host remembers, skipped: {'; '.join(said.skipped)}")
         was = self.answers.hello()
-        self.answers.begin(said.floor, said.endpoints)
+        self.answers.begin(said.floor, said.endpoints, said.learned)
         if self.answers.hello() != was:
             self._greet()
 

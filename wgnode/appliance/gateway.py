@@ -8,10 +8,11 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wgnode.appliance.health import device_health
+from wgnode.appliance.heard import Learned
 from wgnode.appliance.log import Log
 from wgnode.dataplane.choose import AUTO, Choice, choose
 from wgnode.io import address
@@ -52,6 +53,7 @@ class Gateway:
         self.error: str | None = None
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
+        self.learned: dict[str, Sequence[Learned]] = {}
         self._live: Callable[[], str] | None = None
 
     def load(self) -> None:
@@ -97,16 +99,23 @@ class Gateway:
         differing = tunnel.differences(old, new) if self.platform.links is None else None
         return f"{differing} can't be changed while it runs on this platform" if differing else None
 
-    def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None:
+    def begin(
+        self,
+        floor: int = 0,
+        endpoints: Mapping[str, str] | None = None,
+        learned: Mapping[str, Sequence[Learned]] | None = None,
+    ) -> None:
         """Start the node with what the host remembers of the one before, and call every peer.
 
         No time stamp is at or below `floor` (nanoseconds since 1970); `endpoints` (by public key) are for peers that
         have none; those that can't be used are skipped. A node that runs already, because the host was late, keeps to
-        the floor from its next time stamp on, and only calls the peers that it finds by them.
+        the floor from its next time stamp on, and only calls the peers that it finds by them. `learned` (by public key)
+        is where path MTUs are searched from.
         """
         shell, config = self.shell, self.config
         if shell is None or config is None:
             return
+        self.learned = dict(learned or {}) or self.learned
         placed = self._place(shell.device, endpoints or {})
         self.stamps.raise_floor(floor)
         if not shell.device.running:

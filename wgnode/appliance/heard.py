@@ -15,6 +15,10 @@ LATEST = (1 << 32) * 10**9
 """Nanoseconds: the year 2106. A clock or time stamp beyond is nobody's."""
 MOST_PEERS = 10_000
 LONGEST_KEY = 64
+MOST_LEARNED = 16
+"""Sizes of one peer's paths."""
+SMALLEST_LINK, LARGEST_WIRE = 68, 65575
+"""Wire bytes that a path can have."""
 
 
 class Refused(ValueError):
@@ -29,12 +33,25 @@ class Time:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What a node before has found to pass to a peer, wire bytes, over IPv4 or IPv6 (4, 6), from that own address."""
+
+    family: int
+    own: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Resume:
-    """What the host remembers. Of `endpoints` (text by text) only the shape is known; `skipped` says what was not."""
+    """What the host remembers. Of `endpoints` (text by text) only the shape is known; `skipped` says what was not.
+
+    `learned` is by public key, as `endpoints` are.
+    """
 
     unix_ns: int | None = None
     floor: int = 0
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    learned: Mapping[str, tuple[Learned, ...]] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
 
 
@@ -102,7 +119,34 @@ def _resume(message: Mapping[str, Any]) -> Resume:
     endpoints = {key: at for key, at in list(given.items())[:MOST_PEERS] if _short(key) and _short(at)}
     if len(endpoints) < len(given):
         skipped.append(f"{len(given) - len(endpoints)} endpoints")
-    return Resume(moments["unix_ns"], moments["tai64n"] or 0, endpoints, tuple(skipped))
+    learned = _learned(message.get("path_mtu", {}), skipped)
+    return Resume(moments["unix_ns"], moments["tai64n"] or 0, endpoints, learned, tuple(skipped))
+
+
+def _learned(given: Any, skipped: list[str]) -> dict[str, tuple[Learned, ...]]:
+    if not isinstance(given, dict):
+        skipped.append("path_mtu: not an object")
+        return {}
+    found, bad = {}, 0
+    for key, entries in list(given.items())[:MOST_PEERS]:
+        listed = entries[:MOST_LEARNED] if isinstance(entries, list) and _short(key) else [None]
+        good = tuple(one for one in map(_one_learned, listed) if one)
+        bad += len(listed) - len(good)
+        if good:
+            found[key] = good
+    if bad:
+        skipped.append(f"{bad} sizes of paths")
+    return found
+
+
+def _one_learned(entry: Any) -> Learned | None:
+    if not isinstance(entry, dict):
+        return None
+    family, own, size = (entry.get(name) for name in ("family", "own", "size"))
+    if type(family) is not int or type(size) is not int or not isinstance(own, str) or not _short(own):
+        return None
+    good = family in (4, 6) and SMALLEST_LINK <= size <= LARGEST_WIRE
+    return Learned(family, own, size) if good else None
 
 
 def _uapi(message: Mapping[str, Any]) -> Uapi:

@@ -133,6 +133,39 @@ def network(value: Any) -> str:
     return f"{socket.inet_ntop(family, packed)}/{prefix}"
 
 
+def wire(value: Any) -> int:
+    """Bytes of an IP packet outside, which is no shorter than any link's (RFC 791) and no longer than can be said."""
+    return between(68, 65575)(value)
+
+
+def own_address(value: Any) -> str:
+    """An address without a scope, in the one way that it is written."""
+    text = str(exactly(value, str, "it"))
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        raise Refused("it is no address") from None
+
+
+def former_size(value: Any) -> dict[str, Any]:
+    return _all_of(_FORMER_SIZE, value)
+
+
+def path_mtu(value: Any) -> dict[str, Any]:
+    """What a node has found of its way to a peer; parts that only newer versions know are left out."""
+    given = exactly(value, dict, "it")
+    judged = _all_of(_FORMER_SIZE, given)
+    return judged | {name: named(name, judge, given[name]) for name, judge in _PATH.items() if name in given}
+
+
+def _all_of(judges: Mapping[str, Judge], value: Any) -> dict[str, Any]:
+    given = exactly(value, dict, "it")
+    if missing := [name for name in judges if name not in given]:
+        raise Refused(f"one without {missing[0]}")
+    return {name: named(name, judge, given[name]) for name, judge in judges.items()}
+
+
 def pid1(value: Any) -> dict[str, Any]:
     given = exactly(value, dict, "it")
     return {name: judge(given[name]) for name, judge in _PID1.items() if name in given}
@@ -190,6 +223,15 @@ HEALTH: Mapping[str, Judge] = {
     "fwmark": between(0, (1 << 32) - 1),
     "counters": counters,
 }
+_FORMER_SIZE: Mapping[str, Judge] = {"size": wire, "evidence": word, "since": real}
+_PATH: Mapping[str, Judge] = {
+    "family": optional(between(4, 6)),
+    "own": optional(own_address),
+    "state": optional(word),
+    "why": optional(word),
+    "back": optional(wire),
+    "history": each(former_size, 64),
+}
 _PEER: Mapping[str, Judge] = {
     "name": optional(label),
     "public_key": base64,
@@ -201,4 +243,5 @@ _PEER: Mapping[str, Judge] = {
     "rx_bytes": count,
     "tx_bytes": count,
     "persistent_keepalive": between(0, 65535),
+    "path_mtu": optional(path_mtu),
 }

@@ -10,7 +10,7 @@ The judges of single parts are in parts.py, which nobody else asks.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import EMSGSIZE, EPROTO
 from typing import Any
@@ -28,6 +28,8 @@ HOUR = 3600 * 10**9
 """Nanoseconds that a guest's clock may differ from its host's."""
 NOT_UAPI = re.compile(r"[^\n -~]|^(?![a-z0-9_]+=)", re.MULTILINE)
 UAPI_END = re.compile(r"(?:\A|\n)errno=-?[0-9]{1,9}\n\Z")
+PROBED = "probe"
+"""The evidence that is worth keeping (wgnode/pathmtu/known.py)."""
 LEVELS = ("error", "warning", "info")
 
 
@@ -79,11 +81,24 @@ class PeerPlace:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What probes have shown of the way to a peer: its key in base64, IPv4 or IPv6 (4, 6), our own address on that way,
+    wire bytes, and since when (seconds since 1970)."""
+
+    key: str
+    family: int
+    own: str
+    size: int
+    at: float
+
+
+@dataclass(frozen=True)
 class Health:
     """`report` is made anew of what was judged, to be passed on; `places` are by public key, in base64."""
 
     report: Mapping[str, Any]
     places: Mapping[str, PeerPlace]
+    learned: tuple[Learned, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,7 +159,8 @@ def report(raw: object, latest: int | None = None) -> Health:
     places = {peer["public_key"]: place_of(peer, latest) for peer in peers}
     if len(places) != len(peers):
         raise Refused("peers: the same key twice")
-    return Health({**judged, "peers": peers}, places)
+    learned = () if latest is None else tuple(_learned(peers, latest))
+    return Health({**judged, "peers": peers}, places, learned)
 
 
 def answered(text: str) -> dict[str, Any]:
@@ -178,6 +194,21 @@ def place_of(peer: Mapping[str, Any], latest: int | None) -> PeerPlace:
         return PeerPlace(None if endpoint is None else address.place(endpoint), last)
     except ValueError:
         return PeerPlace(None, last)
+
+
+def learned_of(key: str, path: Mapping[str, Any], latest: int) -> Learned | None:
+    """Of a path as it was judged (parts.path_mtu): None for what nobody can use the next time."""
+    family, own = path.get("family"), path.get("own")
+    if own is None or family != (6 if ":" in own else 4) or path["since"] * 1e9 > latest + HOUR:
+        return None
+    return Learned(key, family, own, path["size"], path["since"])
+
+
+def _learned(peers: list[dict[str, Any]], latest: int) -> Iterator[Learned]:
+    for peer in peers:
+        path = peer.get("path_mtu") or {}
+        if path.get("evidence") == PROBED and (one := learned_of(peer["public_key"], path, latest)):
+            yield one
 
 
 def stamp(value: object) -> int:

@@ -17,6 +17,7 @@ from wgnode.hostd.layer import ConfigLayer
 from wgnode.hostd.lines import LineListener, Reply
 from wgnode.hostd.naming import NamedPeers
 from wgnode.hostd.notify import Notifier
+from wgnode.hostd.pathmemory import PathMemory
 from wgnode.hostd.rates import Bucket
 from wgnode.hostd.said import Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText
 from wgnode.io.loop import Loop
@@ -81,6 +82,7 @@ class Hostd:
         self.background = Background(MOST_WRITES)
         self.layer = ConfigLayer(lambda: places.config, self._warn)
         self.kept = state.StateFile(places.state, wall(), self._warn, self.background.do)
+        self.paths = PathMemory(places.state, self.kept.latest, self._warn, self.background.do)
         self._lines, self._greetings = Bucket(*LINES), Bucket(*GREETINGS)
         self._left_out = 0
         self._connected_at: float | None = None
@@ -99,6 +101,7 @@ class Hostd:
     def close(self) -> None:
         self.notifier.stopping()
         self.kept.save()
+        self.paths.save()
         self.lines.close()
         self.uapi.close()
         self.guest.close()
@@ -148,7 +151,7 @@ class Hostd:
         self._poll_once()
 
     def _resume(self) -> None:
-        """Tell a guest that has just booted what its predecessor knew: the time, and where its peers were.
+        """Tell a guest that has just booted what its predecessor knew: the time, where its peers were, and what passed.
 
         One behind a NAT can't be called otherwise. A node that runs takes the endpoints of peers that have none.
         """
@@ -156,7 +159,8 @@ class Hostd:
         keys = self.layer.keys() or frozenset()
         kept = {key: place for key, place in self.kept.peers.items() if key in keys}
         known = endpoints.remembered(kept, self.peers.named, wall / 1e9)
-        self.guest.send({"type": "resume", "unix_ns": wall, "tai64n": self.kept.floor, "endpoints": known})
+        told = {"unix_ns": wall, "tai64n": self.kept.floor, "endpoints": known, "path_mtu": self.paths.offered(keys)}
+        self.guest.send({"type": "resume", **told})
 
     # What clients ask
 
@@ -249,6 +253,7 @@ class Hostd:
             self.kept.save()
         else:
             self.kept.update(health.places, keys)
+            self.paths.update(health.learned, keys)
 
     def _set_endpoint(self, key: str, address: str) -> None:
         self.guest.request({"type": "uapi", "text": endpoints.set_request(key, address)}, _ignore)

@@ -8,23 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from wgnode import formats
-from wgnode.hostd import said
+from wgnode.hostd import files, said
 from wgnode.hostd.said import HOUR, PeerPlace, Refused
-from wgnode.io import strict
 
 FORMAT = 1
 FILE = "peers.json"
 ASIDE = "peers.json.refused"
 ASIDE_DAMAGED = "peers.json.damaged"
 """Where what is set aside already is of a newer version, which will want it back."""
-LARGEST = 4 << 20
-"""Bytes; 10,000 peers are 1.5 MB."""
 UNSEEN = 2 * 10**9
 """Nanoseconds of time stamps that a guest may use between its last heartbeat and its end."""
 UNSAVED = 40 * 10**9
@@ -45,7 +41,7 @@ class StateFile:
 
     def __init__(self, directory: Path, wall: int, warn: Callable[[str], None], write: Write | None = None) -> None:
         self.file = directory / FILE
-        self.warn, self.write = warn, write or _at_once
+        self.warn, self.write = warn, write or at_once
         self.latest = wall
         self.peers: Peers = {}
         self.tai64n = 0
@@ -99,7 +95,7 @@ class StateFile:
 
     def _store(self, content: bytes, merged: Path | None) -> None:
         try:
-            _replace(self.file, content)
+            files.replace(self.file, content)
             if merged:
                 merged.unlink(missing_ok=True)
             self._trouble = ""
@@ -110,18 +106,10 @@ class StateFile:
                 self.warn(f"state is not kept: {error}")
 
     def _read(self, file: Path) -> Any:
-        """Raises OSError, and ValueError for what is no file of ours. Never follows a link, nor waits for a pipe."""
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise ValueError("not a regular file")
-            if found.st_uid not in (os.geteuid(), 0):
-                raise ValueError(f"it belongs to user {found.st_uid}")
-            if found.st_size > LARGEST:
-                raise ValueError(f"{found.st_size} bytes; the limit is {LARGEST}")
-            self.latest = max(self.latest, found.st_mtime_ns)
-            return strict.loads(stream.read(LARGEST + 1))
+        """Raises OSError, and ValueError for what is no file of ours."""
+        content, written = files.read(file)
+        self.latest = max(self.latest, written)
+        return content
 
     def _take(self, content: Any) -> None:
         """Entry by entry; a bad one costs no other. Of two places of one peer the newer counts. Raises ValueError."""
@@ -184,7 +172,7 @@ def _newest(kept: PeerPlace | None, found: PeerPlace) -> PeerPlace:
     return kept if kept and (kept.last_handshake or 0) >= (found.last_handshake or 0) else found
 
 
-def _at_once(work: Callable[[], None]) -> bool:
+def at_once(work: Callable[[], None]) -> bool:
     work()
     return True
 
@@ -207,18 +195,6 @@ def _stamp(value: Any, latest: int) -> int:
 def _encoded(peers: Peers, tai64n: int) -> bytes:
     listed = {key: {"endpoint": at.endpoint, "last_handshake": at.last_handshake} for key, at in peers.items()}
     return json.dumps({"format": FORMAT, "peers": listed, "tai64n": tai64n}, sort_keys=True).encode()
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Raises OSError. Whatever lies in the new file's place goes, and is never written through."""
-    new = file.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(descriptor)
-    os.replace(new, file)
 
 
 def _same(kept: PeerPlace | None, new: PeerPlace) -> bool:

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from tests.fake_platform import FakePlatform
 from wgnode.appliance import control as control_module
 from wgnode.appliance.control import Control
+from wgnode.appliance.heard import Learned
 from wgnode.appliance.log import Log
 from wgnode.io.accept import Acceptor
 from wgnode.io.control import LARGEST_FRAME, Channel, Decoder, FrameError, Message, encode
@@ -31,7 +32,13 @@ class Answers:
     def heartbeat(self) -> dict[str, Any]:
         return {"tai64n": 7}
 
-    def begin(self, floor: int = 0, endpoints: Mapping[str, str] | None = None) -> None:
+    def begin(
+        self,
+        floor: int = 0,
+        endpoints: Mapping[str, str] | None = None,
+        learned: Mapping[str, Sequence[Learned]] | None = None,
+    ) -> None:
+        self.learned = dict(learned or {})
         self.begun.append((floor, dict(endpoints or {})))
         self.error = "no port" if floor == 13 else None
 
@@ -167,6 +174,7 @@ def test_a_new_configuration_is_answered_with_what_became_of_it(host: Host) -> N
         ({"unix_ns": None}, (99, {"key": "192.0.2.1:1"})),
         ({"endpoints": None}, (99, {})),
         ({"endpoints": [1]}, (99, {})),
+        ({"path_mtu": [1]}, (99, {"key": "192.0.2.1:1"})),
         ({"endpoints": {"a": 1, "b": None, "c": "192.0.2.3:3", "d": "x" * 100}}, (99, {"c": "192.0.2.3:3"})),
     ],
     ids=lambda value: repr(value)[:40],
@@ -187,6 +195,23 @@ def test_a_bad_entry_of_what_the_host_remembers_costs_no_other(
     host.wait_for("heartbeat")
     host.wait_for("heartbeat")
     assert answers.begun == [begun]
+
+
+SIZE = {"family": 4, "own": "192.0.2.1", "size": 1440, "at": 5.0}
+
+
+def test_sizes_of_paths_that_the_host_remembers_are_taken_and_bad_ones_cost_no_other(
+    host: Host, answers: Answers
+) -> None:
+    host.wait_for("hello")
+    odd = [7, None, {}, *({**SIZE, **each} for each in ({"family": 5}, {"family": True}, {"own": 7}, {"size": "1440"}))]
+    odd += [{**SIZE, "size": size} for size in (67, 65576, True)]
+    told = {"a": [*odd, SIZE], "b": 7, "c": [SIZE, {**SIZE, "size": 1280, "family": 6}], "d": odd, "e" * 65: [SIZE]}
+    host.end.sendall(encode({"type": "resume", "unix_ns": 5, "path_mtu": told}))
+    host.platform.set_clock = lambda _: 0.0
+    assert "skipped: 22 sizes of paths" in host.wait_for("log")["text"]
+    here = Learned(4, "192.0.2.1", 1440)
+    assert answers.learned == {"a": (here,), "c": (here, Learned(6, "192.0.2.1", 1280))}
 
 
 @pytest.mark.parametrize(

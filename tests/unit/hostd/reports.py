@@ -21,4 +21,13 @@ def peer(key: str) -> dict[str, Any]:
         "rx_bytes": 1,
         "tx_bytes": 2,
         "persistent_keepalive": 25,
+        "path_mtu": {
+            "size": 1440,
+            "evidence": "probe",
+            "since": NOW / 1e9 - 60,
+            "family": 4,
+            "own": "192.0.2.1",
+            "state": "search_complete",
+            "history": [{"size": 1280, "evidence": "unknown", "since": NOW / 1e9 - 61}],
+        },
     }

@@ -155,6 +155,7 @@ def test_health_is_made_anew_of_what_was_judged() -> None:
     assert told == Health(
         {"live": "ab", "uptime": 3.5, "counters": {"replay": 3}, "offloads": ["uso"], "peers": [PEER]},
         {KEY: said.PeerPlace(PEER["endpoint"], PEER["last_handshake"])},
+        (said.Learned(KEY, 4, "192.0.2.1", 1440, PEER["path_mtu"]["since"]),),
     )
 
 
@@ -196,6 +197,21 @@ def test_health_of_another_shape_is_an_error(changes: dict[str, Any]) -> None:
     assert isinstance(health(**changes), Failure)
 
 
+PATH = {"size": 1440, "evidence": "probe", "since": 1.0, "family": 4, "own": "192.0.2.1"}
+ODD_PATHS: list[dict[str, Any]] = [
+    *({"size": size} for size in (67, 65576, True, "1440", 1440.0, None)),
+    *({"evidence": word} for word in ("a\nb", 7, None, "x" * 65)),
+    *({"since": time} for time in ("x", None, True, 1e300)),
+    *({"family": family} for family in (3, 7, True, "4")),
+    *({"own": own} for own in ("", "fe80::1%3", "gate.example", 7, "192.0.2.1:5")),
+    *({"history": [PATH] * count} for count in (65, 10_000)),
+    *({"history": history} for history in (7, [7], [{}], [{"size": 1440, "evidence": "probe"}])),
+    {"state": "a b"},
+    {"why": 7},
+    {"back": 67},
+]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -226,6 +242,8 @@ def test_health_of_another_shape_is_an_error(changes: dict[str, Any]) -> None:
         {"rx_bytes": -1},
         {"tx_bytes": 1.5},
         {"persistent_keepalive": 65536},
+        *({"path_mtu": odd} for odd in (7, [], "", {}, {"size": 1440, "evidence": "probe"})),
+        *({"path_mtu": PATH | odd} for odd in ODD_PATHS),
     ],
     ids=repr,
 )
@@ -257,6 +275,37 @@ def test_an_endpoint_that_makes_no_sense_is_told_and_not_kept(endpoint: str | No
     told = peer(endpoint=endpoint)
     assert isinstance(told, Health)
     assert told.places[KEY].endpoint == place
+
+
+@pytest.mark.parametrize(
+    ("changes", "learned"),
+    [
+        ({}, True),
+        ({"family": 6, "own": "2001:db8::1"}, True),
+        ({"evidence": "hint"}, False),
+        ({"evidence": "memory"}, False),
+        ({"evidence": "unknown"}, False),
+        ({"own": None}, False),
+        ({"family": 6}, False),
+        ({"own": "2001:db8::1"}, False),
+        ({"since": NOW / 1e9 + 3601}, False),
+    ],
+)
+def test_only_what_probes_have_shown_of_a_path_that_can_be_told_apart_is_learned(
+    changes: dict[str, Any], learned: bool
+) -> None:
+    path = PATH | changes
+    found = health(peers=[PEER | {"path_mtu": path}])
+    expected = said.Learned(KEY, path["family"], path["own"], 1440, 1.0)
+    assert found.learned == ((expected,) if learned else ())
+
+
+def test_a_path_is_passed_on_without_what_only_newer_versions_know() -> None:
+    told = PATH | {"history": [{"size": 1280, "evidence": "unknown", "since": 0.5}], "back": 1400, "why": "route"}
+    more = told | {"later": "than us", "history": [told["history"][0] | {"later": 1}]}
+    (found,) = health(peers=[PEER | {"path_mtu": more}]).report["peers"]
+    assert found["path_mtu"] == told
+    assert health(peers=[PEER | {"path_mtu": None}]).report["peers"][0]["path_mtu"] is None
 
 
 def test_ten_thousand_peers_can_be_told_and_one_more_can_not() -> None:

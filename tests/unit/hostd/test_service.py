@@ -9,14 +9,17 @@ import pytest
 
 from tests.unit.hostd.fakes import FakeGuest, turn
 from wgnode.hostd import client, service
+from wgnode.hostd import guest as guest_module
 from wgnode.hostd.notify import Notifier
+from wgnode.hostd.pathmemory import PathMemory
 from wgnode.hostd.said import PeerPlace
 from wgnode.hostd.service import Hostd, Places
 from wgnode.image.layers import config_layer, secrets_layer
 from wgnode.io.loop import Loop
-from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
+from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, encode_key
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+STRANGER = encode_key(b"\7" * 32)
 PEER = {
     "name": "cabin",
     "public_key": KEY,
@@ -107,7 +110,7 @@ def in_thread(loop: Loop, guest: FakeGuest, ask: Any) -> Any:
 
 def test_the_guest_gets_the_time_when_it_greets(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
     greet(loop, guest)
-    expected = {"type": "resume", "unix_ns": 1_000 * 10**9, "tai64n": 0, "endpoints": {}}
+    expected = {"type": "resume", "unix_ns": 1_000 * 10**9, "tai64n": 0, "endpoints": {}, "path_mtu": {}}
     assert guest.of_type("resume") == [expected]
 
 
@@ -305,3 +308,32 @@ def test_what_a_person_reads_names_the_peer_and_the_time_since() -> None:
 def test_a_person_reads_of_an_older_node_what_it_tells() -> None:
     answer = {"name": "berlin", "status": "running", "error": None, "uptime": 5.0, "peers": [{"public_key": KEY}]}
     assert f"{KEY}: None, handshake never" in client.describe(answer)
+
+
+PATH = {"size": 1440, "evidence": "probe", "since": 990.0, "family": 4, "own": "172.31.255.254"}
+
+
+def test_what_a_guest_found_of_a_path_is_offered_to_the_next_one(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, tmp_path: Path
+) -> None:
+    greet(loop, guest)
+    assert guest.of_type("resume")[0]["path_mtu"] == {}
+    stranger = {**PEER, "public_key": STRANGER, "path_mtu": PATH}
+    answer_health(loop, guest, {**HEALTH, "peers": [{**PEER, "path_mtu": PATH}, stranger]})
+    turn(loop, guest, lambda: hostd.paths.offered([KEY]))
+    hostd.close()
+    again = PathMemory(tmp_path, 1_000 * 10**9, print)
+    assert again.offered([KEY, STRANGER]) == {KEY: [{"family": 4, "own": PATH["own"], "size": 1440, "at": 990.0}]}
+
+
+def test_a_guest_that_starts_anew_is_told_what_passed(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_module, "RECONNECT", 0.02)
+    greet(loop, guest)
+    answer_health(loop, guest, {**HEALTH, "peers": [{**PEER, "path_mtu": PATH}]})
+    turn(loop, guest, lambda: hostd.paths.offered([KEY]))
+    guest.restart()
+    greet(loop, guest)
+    (told,) = guest.of_type("resume")
+    assert told["path_mtu"] == {KEY: [{"family": 4, "own": PATH["own"], "size": 1440, "at": 990.0}]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wgnode.hostd import endpoints, state
+from wgnode.hostd import endpoints, files, state
 from wgnode.hostd.said import HOUR, PeerPlace
 from wgnode.hostd.state import StateFile
 from wgnode.nodeconfig import encode_key
@@ -87,7 +87,7 @@ def test_the_next_time_stamp_is_above_all_that_a_guest_may_have_used(tmp_path: P
         b'{"format":1,"peers":3,"tai64n":"x"}',
         b'{"format":1,"format":1,"peers":{}}',
         b'{"format":1,"peers":{},"tai64n":NaN}',
-        b" " * (state.LARGEST + 1),
+        b" " * (files.LARGEST + 1),
     ],
     ids=lambda content: repr(content[:20]),
 )

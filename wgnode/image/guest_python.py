@@ -21,7 +21,7 @@ LIBRARY = f"usr/lib/python{VERSION}"
 BINARY = f"usr/bin/python{VERSION}"
 LOADER = "lib64/ld-linux-x86-64.so.2"
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib")
-OURS = ("endpoint", "nodeconfig", "protocol", "dataplane", "io", "platform", "appliance")
+OURS = ("endpoint", "nodeconfig", "protocol", "pathmtu", "dataplane", "io", "platform", "appliance")
 """What of `wgnode` runs inside the gateway."""
 UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 """Extension modules that would bring large libraries for nothing: hashlib has its own SHA-2 and BLAKE2."""
@@ -29,7 +29,7 @@ UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 TRACE = """
 import importlib, importlib.util, json, pkgutil, sys
 compiled = ("wgnode.dataplane.fast", "wgnode.dataplane.fast_io")
-without = () if importlib.util.find_spec("wgnode_fastpath") else compiled
+without = ("wgnode.pathmtu.carriers", *(() if importlib.util.find_spec("wgnode_fastpath") else compiled))
 for name in json.loads(sys.argv[1]):
     module = importlib.import_module(name)
     if hasattr(module, "__path__"):

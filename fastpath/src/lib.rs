@@ -11,6 +11,7 @@ pub mod message;
 pub mod packet;
 #[cfg(feature = "python")]
 mod python;
+pub mod rate;
 pub mod replay;
 pub mod routes;
 pub mod runner;

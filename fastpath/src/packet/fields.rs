@@ -1,7 +1,9 @@
 //! Where the fields of IP, TCP and UDP headers are, and how they are read and written.
 
+pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
+pub const ICMPV6: u8 = 58;
 
 pub const IPV4_HEADER: usize = 20;
 pub const IPV6_HEADER: usize = 40;
@@ -19,6 +21,10 @@ pub mod ipv4 {
     pub const CHECKSUM: usize = 10;
     pub const ADDRESSES: usize = 12;
     pub const DONT_FRAGMENT: u16 = 0x4000;
+    pub const MORE_FRAGMENTS: u16 = 0x2000;
+    /// In units of so many bytes.
+    pub const OFFSET: u16 = 0x1fff;
+    pub const OFFSET_UNIT: usize = 8;
 }
 
 /// Offsets within an IPv6 header (RFC 8200).
@@ -39,6 +45,7 @@ pub mod tcp {
     pub const CHECKSUM: usize = 16;
     pub const URGENT: usize = 18;
     pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
     pub const PSH: u8 = 0x08;
     pub const ACK: u8 = 0x10;
     pub const CWR: u8 = 0x80;

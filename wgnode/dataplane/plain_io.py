@@ -17,15 +17,14 @@ class PlainIO:
     def __init__(self, shell: Shell) -> None:
         self._shell, self._loop = shell, shell.loop
         self._watched: list[int] = []
-        self._paused = False
+        self._awaited: int | None = None
         self._loop.add_reader(shell.tun.fd, self._tun_readable)
 
     def sockets_changed(self) -> None:
+        self._await(None)
         for fd in self._watched:
             self._loop.remove_reader(fd)
-            self._loop.remove_writer(fd)
         self._watched = []
-        self._pause(False)
         if (udp := self._shell.udp) is not None:
             for family, fd in udp.descriptors.items():
                 self._loop.add_reader(fd, partial(self._udp_readable, udp, family))
@@ -43,9 +42,8 @@ class PlainIO:
         return Counter()
 
     def sent(self) -> None:
-        udp = self._shell.udp
-        if udp is not None and udp.blocked != self._paused:
-            self._pause(udp.blocked)
+        if (udp := self._shell.udp) is not None:
+            self._await(udp.awaited)
 
     def close(self) -> None:
         self._loop.remove_reader(self._shell.tun.fd)
@@ -72,19 +70,18 @@ class PlainIO:
     def _udp_writable(self) -> None:
         if (udp := self._shell.udp) is not None:
             udp.flush()
-            if not udp.blocked:
-                self._pause(False)
+            self._await(udp.awaited)
 
-    def _pause(self, paused: bool) -> None:
-        if paused == self._paused:
+    def _await(self, fd: int | None) -> None:
+        """That this socket takes datagrams again, before more of the TUN is read; None: go on."""
+        if fd == self._awaited:
             return
-        self._paused = paused
-        for fd in self._watched:
-            if paused:
-                self._loop.add_writer(fd, self._udp_writable)
-            else:
-                self._loop.remove_writer(fd)
-        if paused:
+        if self._awaited is None:
             self._loop.remove_reader(self._shell.tun.fd)
         else:
+            self._loop.remove_writer(self._awaited)
+        self._awaited = fd
+        if fd is None:
             self._loop.add_reader(self._shell.tun.fd, self._tun_readable)
+        else:
+            self._loop.add_writer(fd, self._udp_writable)

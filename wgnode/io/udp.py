@@ -14,7 +14,7 @@ from collections import Counter, deque
 from typing import NamedTuple
 
 from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, from_address, local_address
-from wgnode.io.udp_bind import bind_pair, mark
+from wgnode.io.udp_bind import bind_pair, forbid_fragments, mark
 from wgnode.platform import SocketOptions
 from wgnode.protocol.endpoint import Endpoint
 
@@ -46,6 +46,8 @@ class _Destination(NamedTuple):
     """Of the other tunnel that it leaves by, if any."""
     checked: bool = True
     """Whether the kernel was asked about its path."""
+    fragmenting: socket.socket | None = None
+    """For what may be fragmented, where that is another one."""
 
 
 class UdpSockets:
@@ -53,7 +55,8 @@ class UdpSockets:
 
     `counters` counts datagrams that could not be sent, by errno name; pass one in to go on counting in it.
     `paths` says which endpoints' sources are still good; without it, all whose address is still there. `options` are
-    the platform's. Raises OSError (EADDRINUSE, EACCES; EPERM or EOPNOTSUPP for a fwmark).
+    the platform's. `whole`: nothing is fragmented by anybody but what is sent for that, as far as the system can do it
+    (docs/decisions/outer-fragments.md). Raises OSError (EADDRINUSE, EACCES; EPERM or EOPNOTSUPP for a fwmark).
     """
 
     def __init__(
@@ -63,12 +66,17 @@ class UdpSockets:
         counters: Counter[str] | None = None,
         paths: SourcePaths | None = None,
         options: SocketOptions | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         self.counters: Counter[str] = Counter() if counters is None else counters
         self.fwmark, self.paths, self._options = fwmark, paths, options
         self._sockets = bind_pair(port, fwmark, options)
+        self._fragmenting = forbid_fragments(self._sockets, fwmark, options) if whole else {}
         self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
-        self._backlog: deque[tuple[bytes, Endpoint]] = deque()
+        self._backlog: deque[tuple[bytes, Endpoint, bool]] = deque()
+        self.refused: dict[Endpoint, int] = {}
+        """Bytes of UDP payload that were too long for the link to an endpoint: hints, for whoever takes them out."""
         self._sources: dict[object, Endpoint] = {}
         self._destinations: dict[Endpoint, _Destination] = {}
         self._unjudged: set[Endpoint] = set()
@@ -79,15 +87,15 @@ class UdpSockets:
 
     def close(self) -> None:
         """The caller has stopped watching `descriptors` by now."""
-        for each in self._sockets.values():
+        for each in (*self._fragmenting.values(), *self._sockets.values()):
             each.close()
-        self._sockets = {}
+        self._sockets, self._fragmenting = {}, {}
         self._backlog.clear()
         self._destinations.clear()
 
     def set_fwmark(self, fwmark: int) -> None:
         """Mark of every datagram sent, for policy routing; 0 for none. Raises OSError."""
-        for each in self._sockets.values():
+        for each in (*self._fragmenting.values(), *self._sockets.values()):
             mark(each, fwmark, self._options)
         self.fwmark = fwmark
         self.routing_changed()
@@ -128,6 +136,11 @@ class UdpSockets:
         """By address family."""
         return self._sockets
 
+    @property
+    def fragmenting(self) -> dict[int, socket.socket]:
+        """Those that send what may be fragmented, by address family; families are missing whose `sockets` do that."""
+        return self._fragmenting
+
     def path(self, endpoint: Endpoint) -> tuple[Endpoint, bool]:
         """How to send to an endpoint: with its source only if that is still good; and whether by another tunnel.
 
@@ -145,6 +158,16 @@ class UdpSockets:
     def blocked(self) -> bool:
         """Whether datagrams wait for a socket to become writable."""
         return bool(self._backlog)
+
+    @property
+    def awaited(self) -> int | None:
+        """Descriptor of the socket that the first of them waits for."""
+        if not self._backlog:
+            return None
+        _, endpoint, fragments = self._backlog[0]
+        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+        chosen = self._fragmenting.get(family) if fragments else None
+        return (chosen or self._sockets[family]).fileno()
 
     def receive(self, family: int, limit: int = BATCH) -> list[tuple[bytes, Endpoint]]:
         """Up to `limit` waiting datagrams of one family."""
@@ -169,8 +192,8 @@ class UdpSockets:
             found.append((data, source))
         return found
 
-    def send(self, data: bytes, endpoint: Endpoint, *, carries_tunnel: bool = False) -> None:
-        """Send, or keep for `flush`, or count and drop.
+    def send(self, data: bytes, endpoint: Endpoint, *, carries_tunnel: bool = False, fragments: bool = False) -> None:
+        """Send, or keep for `flush`, or count and drop. `fragments`: it may be fragmented by kernel and routers.
 
         What carries another tunnel's datagram into yet another tunnel has to fit into it unfragmented: where tunnels
         are routed into each other, that ends the circle, since with each turn a datagram grows.
@@ -178,40 +201,59 @@ class UdpSockets:
         if carries_tunnel and self._too_long_to_nest(data, endpoint):
             self.counters["EMSGSIZE"] += 1
             return
-        if self._backlog or not self._try(data, endpoint):
-            self._keep(data, endpoint)
+        if self._backlog or not self._try(data, endpoint, fragments):
+            self._keep(data, endpoint, fragments)
+
+    def probe(self, data: bytes, endpoint: Endpoint) -> int:
+        """Send at once, or not at all: 0, or the errno; EMSGSIZE says that it is too long for the link.
+
+        EOPNOTSUPP where what is sent there may be fragmented, EAGAIN where others wait.
+        """
+        if (socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET) not in self._fragmenting:
+            return errno.EOPNOTSUPP
+        try:
+            if self._backlog:
+                return errno.EAGAIN
+            to = self._destinations.get(endpoint)
+            self._hand_over(data, endpoint, to if to and to.checked else self._prepare(endpoint, first=to is None))
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
 
     def flush(self) -> None:
         """Send what waits, as far as the sockets take it."""
         while self._backlog and self._try(*self._backlog[0]):
             self._backlog.popleft()
 
-    def _try(self, data: bytes, endpoint: Endpoint) -> bool:
+    def _try(self, data: bytes, endpoint: Endpoint, fragments: bool) -> bool:
         """False when the socket's buffer is full."""
         try:
             to = self._destinations.get(endpoint)
             if to is None or not to.checked:
                 to = self._prepare(endpoint, first=to is None)
-            self._hand_over(data, endpoint, to)
+            self._hand_over(data, endpoint, to, fragments)
         except BlockingIOError:
             return False
         except KeyError:
             self.counters["EAFNOSUPPORT"] += 1
         except OSError as error:
             self._count(error)
+            if error.errno == errno.EMSGSIZE and not fragments and len(self.refused) < KNOWN_SOURCES:
+                self.refused[endpoint] = len(data)
         return True
 
-    def _hand_over(self, data: bytes, endpoint: Endpoint, to: _Destination) -> None:
+    def _hand_over(self, data: bytes, endpoint: Endpoint, to: _Destination, fragments: bool = False) -> None:
         """To the kernel: from its source address, or, where that alone is why not, from any. Raises OSError."""
+        by = to.fragmenting if fragments and to.fragmenting is not None else to.socket
         if not to.ancillary:
-            to.socket.sendto(data, to.address)
+            by.sendto(data, to.address)
             return
         try:
-            to.socket.sendmsg((data,), to.ancillary, 0, to.address)
+            by.sendmsg((data,), to.ancillary, 0, to.address)
         except OSError as error:
             if error.errno not in SOURCE_GONE:
                 raise
-            to.socket.sendto(data, to.address)
+            by.sendto(data, to.address)
             self._destinations[endpoint] = to._replace(ancillary=[])
 
     def _prepare(self, endpoint: Endpoint, *, first: bool) -> _Destination:
@@ -236,7 +278,14 @@ class UdpSockets:
         ancillary = [] if source is None else from_address(source)
         if len(self._destinations) >= KNOWN_SOURCES:
             self._destinations.clear()
-        made = _Destination(self._sockets[family], destination, ancillary, tunnel_mtu, checked or self.paths is None)
+        made = _Destination(
+            self._sockets[family],
+            destination,
+            ancillary,
+            tunnel_mtu,
+            checked or self.paths is None,
+            self._fragmenting.get(family),
+        )
         self._destinations[endpoint] = made
         return made
 
@@ -251,9 +300,9 @@ class UdpSockets:
             return False
         return len(data) + (OUTER_IPV6 if ":" in endpoint.address else OUTER_IPV4) > known.tunnel_mtu
 
-    def _keep(self, data: bytes, endpoint: Endpoint) -> None:
+    def _keep(self, data: bytes, endpoint: Endpoint, fragments: bool) -> None:
         if len(self._backlog) < LARGEST_BACKLOG:
-            self._backlog.append((data, endpoint))
+            self._backlog.append((data, endpoint, fragments))
         else:
             self.counters["EAGAIN"] += 1
 

@@ -31,6 +31,26 @@ def bind_pair(port: int, fwmark: int, options: SocketOptions | None) -> dict[int
     raise AssertionError("unreachable")
 
 
+def forbid_fragments(
+    bound: dict[int, socket.socket], fwmark: int, options: SocketOptions | None
+) -> dict[int, socket.socket]:
+    """Sockets for what may be fragmented, by family, as far as there are any; `bound` are not fragmented there.
+
+    Raises OSError, with all of them closed.
+    """
+    made: dict[int, socket.socket] = {}
+    try:
+        for family, each in bound.items():
+            second = None if options is None else options.forbid_fragments(each, fwmark)
+            if second is not None:
+                made[family] = second
+    except BaseException:
+        for each in (*made.values(), *bound.values()):
+            each.close()
+        raise
+    return made
+
+
 def mark(made: socket.socket, fwmark: int, options: SocketOptions | None) -> None:
     """Raises OSError, EOPNOTSUPP where the platform has no marks; 0 is what a socket has anyway."""
     refuse_mark(fwmark, options)

@@ -97,6 +97,14 @@ class SocketOptions(Protocol):
         What is missing is left out, and the plane does without.
         """
 
+    def forbid_fragments(self, made: socket.socket, fwmark: int) -> socket.socket | None:
+        """For the search of path MTUs: from now on what `made`, which is bound, sends is not fragmented by anybody, and
+        may be as long as its link takes, whatever ICMP or routes say (ip(7) IP_PMTUDISC_PROBE).
+
+        A second socket on its port that only sends, for what may be fragmented as before; the caller closes it before
+        `made`. None, with `made` as it was, where the system has no such thing. Raises OSError.
+        """
+
     def mark(self, made: socket.socket, fwmark: int) -> None:
         """For policy routing, 0 for none (socket(7) SO_MARK). Raises OSError, also where it would have no effect."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -159,7 +160,7 @@ def test_a_full_socket_keeps_datagrams_in_order_up_to_a_limit(
     monkeypatch.setattr(udp, "LARGEST_BACKLOG", 2)
     full = True
     really = UdpSockets._try
-    monkeypatch.setattr(UdpSockets, "_try", lambda self, data, to: False if full else really(self, data, to))
+    monkeypatch.setattr(UdpSockets, "_try", lambda self, *what: False if full else really(self, *what))
     for data in (b"a", b"b", b"c"):
         one.send(data, Endpoint("127.0.0.1", two.port))
     assert one.blocked
@@ -406,3 +407,66 @@ def test_routers_may_fragment_what_is_sent_over_ipv4() -> None:
     assert v4.getsockopt(socket.IPPROTO_IP, linux_sockets.IP_MTU_DISCOVER) == linux_sockets.IP_PMTUDISC_DONT
     assert v6.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) == usual
     sockets.close()
+
+
+@pytest.fixture
+def whole() -> Iterator[UdpSockets]:
+    made = UdpSockets(options=OPTIONS, whole=True)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_what_comes_in_is_received_by_the_socket_that_receives_whoever_sends(
+    whole: UdpSockets, family: int, address: str
+) -> None:
+    with contextlib.ExitStack() as closing:
+        others = [closing.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(64)]
+        for other in others:
+            other.sendto(b"a", (address, whole.port))
+        assert len(wait(whole, family, 64)) == 64
+    assert select.select([whole.fragmenting[family]], [], [], 0) == ([], [], [])
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_both_sockets_send_from_one_port_and_only_one_leaves_fragmenting_to_others(
+    whole: UdpSockets, family: int, address: str
+) -> None:
+    two = UdpSockets(options=OPTIONS)
+    whole.send(b"a", Endpoint(address, two.port))
+    whole.send(b"b", Endpoint(address, two.port), fragments=True)
+    assert wait(two, family, 2) == [(each, Endpoint(address, whole.port, address)) for each in (b"a", b"b")]
+    two.close()
+    level, option = (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) if family == socket.AF_INET6 else (socket.IPPROTO_IP, 10)
+    ways = [each[family].getsockopt(level, option) for each in (whole.sockets, whole.fragmenting)]
+    assert ways == [3, 1 if family == socket.AF_INET6 else 0]
+
+
+def test_a_port_that_another_has_is_refused_with_two_sockets_too_and_is_free_after_them(whole: UdpSockets) -> None:
+    for other in (True, False):
+        with pytest.raises(OSError, match="in use"):
+            UdpSockets(whole.port, options=OPTIONS, whole=other)
+    whole.close()
+    UdpSockets(whole.port, options=OPTIONS, whole=True).close()
+
+
+def test_a_probe_is_sent_now_or_not_at_all(
+    whole: UdpSockets, pair: tuple[UdpSockets, UdpSockets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, two = pair
+    to = Endpoint("127.0.0.1", two.port)
+    assert whole.probe(b"a" * 1400, to) == 0
+    assert [data for data, _ in wait(two, socket.AF_INET)] == [b"a" * 1400]
+    assert whole.probe(b"a" * 65508, to) == errno.EMSGSIZE
+    assert not whole.refused
+    assert two.probe(b"a", to) == errno.EOPNOTSUPP, "it could be fragmented"
+    monkeypatch.setattr(UdpSockets, "_try", lambda self, *what: False)
+    whole.send(b"b", to)
+    assert whole.probe(b"a", to) == errno.EAGAIN
+    assert whole.awaited == whole.descriptors[socket.AF_INET]
+
+
+def test_what_the_link_refuses_of_data_is_told(whole: UdpSockets) -> None:
+    to = Endpoint("127.0.0.1", 9)
+    whole.send(b"a" * 65508, to)
+    assert whole.refused == {to: 65508}

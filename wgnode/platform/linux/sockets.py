@@ -6,6 +6,7 @@ import contextlib
 import socket
 
 from wgnode.io.sticky import ask_for_local_address
+from wgnode.platform.linux import send_only
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER = 1 << 20
@@ -15,7 +16,8 @@ UDP_SEGMENT, UDP_GRO = 103, 104
 SO_TIMESTAMPNS = 35
 IP_RECVTOS, IPV6_RECVTCLASS = 13, 66
 IP_MTU_DISCOVER = 10
-IP_PMTUDISC_DONT = 0
+IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE = 0, 3
+IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE = 23, 3
 
 
 class Options:
@@ -41,6 +43,24 @@ class Options:
         except OSError:
             return False
         return True
+
+    def forbid_fragments(self, made: socket.socket, fwmark: int) -> socket.socket | None:
+        try:
+            second = send_only.beside(made)
+        except OSError:
+            return None
+        try:
+            self.prepare(second)
+            if fwmark:
+                self.mark(second, fwmark)
+            if made.family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+            else:
+                made.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+        except BaseException:
+            second.close()
+            raise
+        return second
 
     def mark(self, made: socket.socket, fwmark: int) -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)

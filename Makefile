@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets. LAB chooses another lab than the demo's, HOST its host.
 .DEFAULT_GOAL := help
-.PHONY: bench-dataplane bench-deploy bench-flood bench-scale bench-stall help setup demo demo-down test test-long test-unit lint image lab-up lab-down lab-shell lock clean test-rust
+.PHONY: bench-dataplane bench-deploy bench-flood bench-held bench-scale bench-stall help setup demo demo-down test test-long test-unit lint image lab-up lab-down lab-shell lock clean test-rust
 
 LAB ?= demo
 HOST ?= berlin
@@ -99,6 +99,9 @@ bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=, 
 bench-stall: setup ## how long packets wait for a node that has other things to do (ROUNDS=5, SECONDS=60, ARGUMENTS=)
 	@mkdir -p build/bench
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.stall --rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),60) $(ARGUMENTS)
+
+bench-held: setup ## how long a node's loop is held by requests and reports about all of its peers (ARGUMENTS=)
+	@$(PYTHON) -m tests.bench.stall.held $(ARGUMENTS)
 
 bench-scale: setup ## memory and lookups of a node with 10,000 peers and 100,000 routes
 	@mkdir -p build/bench

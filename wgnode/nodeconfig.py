@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
@@ -143,9 +144,9 @@ class NodeConfig:
             raise ConfigError("node configuration: not in canonical form, so not written by this version")
         return config
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical bytes, hex: what a node reports as `loaded`."""
+        """SHA-256 of the canonical bytes, hex: what a node reports as `loaded`. Asked for at each report on health."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.interop import Namespace
+from wgnode.io.slices import at_once
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig
 from wgnode.platform.linux.network import Network
 
@@ -46,6 +47,6 @@ def test_the_mtu_of_a_site_is_that_of_the_routes_to_it_and_changes_live(space: N
     assert mtus(space) == [1420, 1300, 1300]
     for own, peer in ((1420, 1290), (1400, None), (1300, None), (1420, 1280)):
         new = with_mtu(own, peer)
-        space.call(lambda now=now, new=new: Network().change_tunnel(now, new, new.interface))
+        space.call(lambda now=now, new=new: at_once(Network().change_tunnel(now, new, new.interface)))
         assert mtus(space) == [own, peer, peer]
         now = new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from wgnode.appliance import heard
@@ -23,9 +23,9 @@ LARGEST_CORRECTION = 1.0
 class Answers(Protocol):
     """Who knows the answers (the gateway)."""
 
-    def uapi(self, text: str) -> str: ...
+    def uapi(self, text: str, reply: Callable[[str], None]) -> None: ...
 
-    def health(self) -> dict[str, Any]: ...
+    def health(self, reply: Callable[[dict[str, Any]], None]) -> None: ...
 
     def hello(self) -> dict[str, Any]: ...
 
@@ -38,7 +38,7 @@ class Answers(Protocol):
         learned: Mapping[str, Sequence[Learned]] | None = None,
     ) -> None: ...
 
-    def configure(self, config: str, secrets: str) -> dict[str, Any]: ...
+    def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None: ...
 
 
 class Control:
@@ -47,6 +47,7 @@ class Control:
     def __init__(self, loop: Loop, log: Log, answers: Answers, platform: Platform) -> None:
         self.loop, self.log, self.answers, self.platform = loop, log, answers, platform
         self.line: Line | None = None
+        self._owed = 0
         if platform.control is not None:
             self.line = platform.control(loop, self._received, self._greet)
         self._heartbeat()
@@ -82,11 +83,13 @@ class Control:
         elif isinstance(said, Greet):
             self._greet()
         elif isinstance(said, Uapi):
-            self._reply(said.id, {"text": self.answers.uapi(said.text)})
+            reply = self._owe(said.id)
+            self.answers.uapi(said.text, lambda text: reply({"text": text}))
         elif isinstance(said, Configure):
-            self._reply(said.id, self.answers.configure(said.config, said.secrets))
+            self.answers.configure(said.config, said.secrets, self._owe(said.id))
         elif isinstance(said, Health):
-            self._reply(said.id, {"health": self.answers.health()})
+            reply = self._owe(said.id)
+            self.answers.health(lambda health: reply({"health": health}))
 
     def _set_clock(self, unix_ns: int) -> None:
         if self.platform.set_clock is None:
@@ -108,6 +111,20 @@ class Control:
         self.answers.begin(said.floor, said.endpoints, said.learned)
         if self.answers.hello() != was:
             self._greet()
+
+    def _owe(self, number: Any) -> Callable[[dict[str, Any]], None]:
+        """The reply, due now or later. Until then nothing is read: requests wait in the host's memory, not ours."""
+        self._owed += 1
+
+        def reply(content: dict[str, Any]) -> None:
+            self._owed -= 1
+            if not self._owed and self.line is not None:
+                self.line.listen(True)
+            self._reply(number, content)
+
+        if self.line is not None:
+            self.line.listen(False)
+        return reply
 
     def _reply(self, number: Any, content: dict[str, Any]) -> None:
         try:

@@ -18,8 +18,9 @@ from wgnode.dataplane.choose import AUTO, Choice, choose
 from wgnode.io import address
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.loop import Loop
-from wgnode.io.node import LiveDigest, Tai64n, from_config, literal_endpoint, reconfigure
+from wgnode.io.node import LiveDigest, Tai64n, from_config, literal_endpoint, reconfiguring
 from wgnode.io.shell import Shell
+from wgnode.io.slices import Work
 from wgnode.io.tun import Tun
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
 from wgnode.platform import Layers, Platform, open_tun, tunnel
@@ -54,7 +55,7 @@ class Gateway:
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
         self.learned: dict[str, Sequence[Learned]] = {}
-        self._live: Callable[[], str] | None = None
+        self._live: LiveDigest | None = None
 
     def load(self) -> None:
         """Everything but the first datagram. What goes wrong is told in `error` and in the log, not raised."""
@@ -127,8 +128,13 @@ class Gateway:
             self.log.info(f"{config.mesh}/{config.name} up, port {port}, {peers} peers")
         elif not placed:
             return
-        shell.device.initiate_to_all(self.loop.now())
-        shell.flush()
+        shell.slices.add(self._call(shell.device), _ignore, shell.flushing)
+
+    def _call(self, device: Device) -> Work[None]:
+        """A handshake with whoever may be found and is not met."""
+        for peer in device.peers:
+            yield True
+            device.initiate(peer, self.loop.now())
 
     def _place(self, device: Device, endpoints: Mapping[str, str]) -> int:
         """Give peers without an endpoint the one where they were last; how many got one."""
@@ -146,7 +152,7 @@ class Gateway:
             self.log.warning(f"{skipped} of {len(endpoints)} endpoints that the host remembers can't be used")
         return placed
 
-    def configure(self, config: str, secrets: str) -> dict[str, Any]:
+    def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None:
         """Change the running node to another configuration (both canonical JSON), losing no packet of what stays.
 
         Answers `applied` (the digest), or `restart` (why only a new start can do it) or `error`. After an error it
@@ -155,36 +161,49 @@ class Gateway:
         try:
             new = NodeConfig.from_json(config.encode())
             keys = NodeSecrets.from_json(secrets.encode())
-            if self.shell is None or self.config is None or not self.shell.device.running:
-                return {"restart": f"no node runs ({self.error or 'it is booting'})"}
-            if fixed := fixed_differences(self.config, new) or self._beyond_links(self.config, new):
-                return {"restart": fixed}
-            self._change(self.shell, self.config, new, keys)
+        except ValueError as error:
+            return reply(self._not_applied(error))
+        if self.shell is None or not self.shell.device.running:
+            return reply({"restart": f"no node runs ({self.error or 'it is booting'})"})
+        self.shell.slices.add(self._configure(self.shell, new, keys), reply, self.shell.changing)
+
+    def _configure(self, shell: Shell, new: NodeConfig, secrets: NodeSecrets) -> Work[dict[str, Any]]:
+        old = self.config
+        assert old is not None, "where there is a shell there is a configuration"
+        if fixed := fixed_differences(old, new) or self._beyond_links(old, new):
+            return {"restart": fixed}
+        try:
+            yield from self._change(shell, old, new, secrets)
         except (OSError, ValueError) as error:
-            self.log.error(f"the new configuration was not applied: {error}")
-            return {"error": str(error)}
+            return self._not_applied(error)
         self.config = new
         self.log.info(f"configuration {new.digest[:12]} applied, {len(new.peers)} peers")
         return {"applied": new.digest, "endpoints": self._named_endpoints()}
 
-    def _change(self, shell: Shell, old: NodeConfig, new: NodeConfig, secrets: NodeSecrets) -> None:
-        """What may be refused comes first. A route into the tunnel leads nowhere while no peer has its network."""
-        moved = old.listen_port != new.listen_port or _endpoints(old) != _endpoints(new)
-        if shell.device.listen_port != new.listen_port:
-            shell.set_listen_port(new.listen_port)
-        if shell.device.fwmark:
-            shell.set_fwmark(0)
-        with shell.changing():
-            reconfigure(shell.device, new, secrets, self.loop.now(), former=old)
-        if self.platform.links is not None:
-            self._warn_of_skipped(self.platform.links.change_tunnel(old, new, shell.tun.name))
-        if moved:  # peers that only know our former place would go on sending there
-            shell.device.keepalive_to_all(self.loop.now())
-        shell.device.initiate_to_all(self.loop.now())
-        shell.flush()
+    def _not_applied(self, error: Exception) -> dict[str, Any]:
+        self.log.error(f"the new configuration was not applied: {error}")
+        return {"error": str(error)}
 
-    def uapi(self, text: str) -> str:
-        return EIO_REPLY if self.shell is None else self.shell.uapi(text)
+    def _change(self, shell: Shell, old: NodeConfig, new: NodeConfig, secrets: NodeSecrets) -> Work[None]:
+        """What may be refused comes first. A route into the tunnel leads nowhere while no peer has its network."""
+        device = shell.device
+        moved = old.listen_port != new.listen_port or _endpoints(old) != _endpoints(new)
+        if device.listen_port != new.listen_port:
+            shell.set_listen_port(new.listen_port)
+        if device.fwmark:
+            shell.set_fwmark(0)
+        yield from reconfiguring(device, new, secrets, self.loop.now, former=old)
+        if self.platform.links is not None:
+            self._warn_of_skipped((yield from self.platform.links.change_tunnel(old, new, shell.tun.name)))
+        for peer in device.peers if moved else ():  # those that only know our former place would go on sending there
+            yield True
+            device.send_keepalive(peer, self.loop.now())
+        yield from self._call(device)
+
+    def uapi(self, text: str, reply: Callable[[str], None]) -> None:
+        if self.shell is None:
+            return reply(EIO_REPLY)
+        self.shell.uapi(text, reply)
 
     def hello(self) -> dict[str, Any]:
         """`endpoints` are those given as names, by peer: the host resolves them and sets them by UAPI."""
@@ -194,8 +213,19 @@ class Gateway:
         """`tai64n`: the clock time of the newest time stamp (nanoseconds), which the next gateway has to exceed."""
         return {"tai64n": self.stamps.last}
 
-    def health(self) -> dict[str, Any]:
-        described = {
+    def health(self, reply: Callable[[dict[str, Any]], None]) -> None:
+        """Answers what there is to tell."""
+        if self.shell is None or self._live is None:
+            return reply({**self._described(), "live": None, "peers": [], "counters": {}})
+        self.shell.slices.add(self._health(self.shell, self._live), reply)
+
+    def _health(self, shell: Shell, live: LiveDigest) -> Work[dict[str, Any]]:
+        shell.catch_up()
+        of_device = yield from device_health(shell.device, live, self.loop.now(), time.time())
+        return {**self._described(), **of_device, "counters": dict(shell.counters)}
+
+    def _described(self) -> dict[str, Any]:
+        return {
             **self._identity(),
             "uptime": round(self.loop.now(), 3),
             "time": round(time.time(), 3),
@@ -205,15 +235,7 @@ class Gateway:
             "image": self.image.get("inputs"),
             "dataplane": None if self.plane is None else self.plane.name,
             "offloads": [] if self.shell is None else _granted(self.shell.tun),
-            "live": None,
-            "peers": [],
-            "counters": {},
         }
-        if self.shell is not None and self._live is not None:
-            self.shell.catch_up()
-            described |= device_health(self.shell.device, self._live(), self.loop.now(), time.time())
-            described["counters"] = dict(self.shell.counters)
-        return described
 
     def _identity(self) -> dict[str, Any]:
         config = self.config
@@ -270,6 +292,9 @@ def _layers(platform: Platform) -> Layers:
     if platform.layers is None:
         raise ConfigError("node configuration: this platform has none for a gateway")
     return platform.layers
+
+
+def _ignore(_: None) -> None: ...
 
 
 def _tunnel_gone() -> None:

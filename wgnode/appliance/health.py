@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from wgnode.io.node import LiveDigest
+from wgnode.io.slices import Work
 from wgnode.nodeconfig import encode_key
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
@@ -27,13 +29,18 @@ def peer_health(device: Device, peer: Peer, now: float, wall: float) -> dict[str
     }
 
 
-def device_health(device: Device, live: str, now: float, wall: float) -> dict[str, Any]:
-    """`live` is the digest of the configuration that the device has now (io.node.LiveDigest)."""
+def device_health(device: Device, live: LiveDigest, now: float, wall: float) -> Work[dict[str, Any]]:
+    """`live` gives the digest of the configuration that the device has now. A step a peer."""
+    peers = []
+    for peer in device.peers:
+        yield True
+        live.look(peer)
+        peers.append(peer_health(device, peer, now, wall))
     return {
-        "live": live,
+        "live": live(),
         "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,
         "public_keys": [encode_key(key) for key in device.public_keys],
         "listen_port": device.listen_port,
         "fwmark": device.fwmark,
-        "peers": [peer_health(device, peer, now, wall) for peer in device.peers],
+        "peers": peers,
     }

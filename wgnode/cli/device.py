@@ -16,7 +16,7 @@ from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.shell import Shell
 from wgnode.io.signals import Signals
-from wgnode.io.uapi_socket import Reply, UapiListener
+from wgnode.io.uapi_socket import UapiListener
 from wgnode.platform import clock, open_tun
 from wgnode.platform.linux import Process
 from wgnode.platform.linux.follow import LinkFollower
@@ -124,7 +124,7 @@ class DeviceProcess:
             )
             undo.callback(self.shell.close)
             self.listener = UapiListener(
-                self.loop, self.shell.tun.name, self._uapi, on_removed=lambda: self._end("the socket was removed")
+                self.loop, self.shell.tun.name, self.shell.uapi, on_removed=lambda: self._end("the socket was removed")
             )
             undo.callback(self.listener.close)
             undo.callback(LinkFollower(self.loop, self.shell).close)
@@ -137,9 +137,6 @@ class DeviceProcess:
     def close(self) -> None:
         self.log(DEBUG, f"dropped: { ({str(kind): number for kind, number in self.shell.counters.items()}) }")
         self._undo.close()
-
-    def _uapi(self, request: str, reply: Reply) -> None:
-        reply(self.shell.uapi(request))
 
     def _signalled(self, number: int) -> None:
         self._end(signal.Signals(number).name)

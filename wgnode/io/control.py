@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import select
 import struct
@@ -143,14 +144,17 @@ class Channel(Generic[Heard]):
             self._writable()
         return True
 
-    def rest(self, seconds: float) -> None:
+    def rest(self, seconds: float = math.inf) -> None:
         """Read on only then: until that the other end has to wait, since nothing is read that could be kept."""
         self.loop.remove_reader(self.fd)
         if self._resting is not None:
             self._resting.cancel()
-        self._resting = self.loop.call_later(seconds, self._rested)
+        self._resting = self.loop.call_later(seconds, self.read_on)
 
-    def _rested(self) -> None:
+    def read_on(self) -> None:
+        """No matter how long it was to rest."""
+        if self._resting is not None:
+            self._resting.cancel()
         if self.connected:
             self.loop.add_reader(self.fd, self._readable)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode import nodeconfig
 from wgnode.io.endpoints import parse_endpoint
+from wgnode.io.slices import Work, at_once
 from wgnode.nodeconfig import LivePeer, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.device import Device
@@ -70,31 +71,45 @@ def from_config(
 def reconfigure(
     device: Device, config: NodeConfig, secrets: NodeSecrets, now: float, *, former: NodeConfig | None = None
 ) -> None:
+    """As `reconfiguring`, at once."""
+    at_once(reconfiguring(device, config, secrets, lambda: now, former=former))
+
+
+def reconfiguring(
+    device: Device,
+    config: NodeConfig,
+    secrets: NodeSecrets,
+    clock: Callable[[], float],
+    *,
+    former: NodeConfig | None = None,
+) -> Work[None]:
     """Make the device have these keys, peers and MTU, whatever it has now, and touch nothing that is so already.
 
     Sessions under keys that stay go on, and so does where a peer has roamed to, unless the endpoint that is configured
     for it is another one than in `former`. Endpoints given as names stay empty: the host resolves them and sets them
     by UAPI. Raises ValueError, with nothing changed, when keys and configuration differ.
+
+    A step is a peer or a network; after each, every peer has all of its keys, and every address belongs to whom it did
+    before or to whom it will.
     """
     if tuple(map(_public, secrets.private_keys)) != config.public_keys:
         raise ValueError("the secrets' private keys do not belong to the configuration's public keys")
     device.mtu = config.mtu
     device.route_mtus = tuple(sorted({peer.mtu for peer in config.peers if peer.mtu is not None}))
     if device.public_keys != config.public_keys:
-        device.set_private_keys(secrets.private_keys, now)
+        device.set_private_keys(secrets.private_keys, clock())
     wanted = {key for each in config.peers for key in each.public_keys}
-    for peer in device.peers:
-        if wanted.isdisjoint(peer.public_keys):
-            device.remove_peer(peer.public_key)
+    gone = [peer for peer in device.peers if wanted.isdisjoint(peer.public_keys)]
     before = {} if former is None else {each.public_keys[0]: each.endpoint for each in former.peers}
-    peers = {each.name: _peer(device, each, before) for each in config.peers}
+    peers = []
     for each in config.peers:
-        preshared = secrets.preshared_keys.get(each.public_keys[0], ())
-        if peers[each.name].preshared_keys != preshared:
-            device.set_preshared_keys(peers[each.name], preshared)
-        if peers[each.name].persistent_keepalive != each.persistent_keepalive:
-            device.set_keepalive(peers[each.name], each.persistent_keepalive, now)
-    _route(device, {peers[each.name]: {ip_network(net) for net in each.allowed_ips} for each in config.peers})
+        yield True
+        peers.append(_peer(device, each, before, secrets.preshared_keys.get(each.public_keys[0], ()), clock()))
+    networks = {peer: each.allowed_ips for peer, each in zip(peers, config.peers, strict=True)}
+    yield from _route(device, networks | dict.fromkeys(gone, ()))
+    for peer in gone:
+        yield True
+        device.remove_peer(peer.public_key)
 
 
 class LiveDigest:
@@ -103,6 +118,10 @@ class LiveDigest:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._known: dict[int, tuple[tuple[int, int], bytes]] = {}
+
+    def look(self, peer: Peer) -> None:
+        """Do now what the next call would have to."""
+        self._known[peer.number] = self._described(peer)
 
     def __call__(self) -> str:
         peers = self._device.peers
@@ -120,26 +139,45 @@ class LiveDigest:
         return revision, live.canonical()
 
 
-def _peer(device: Device, wanted: PeerConfig, before: Mapping[bytes, str | None]) -> Peer:
+def _peer(
+    device: Device, wanted: PeerConfig, before: Mapping[bytes, str | None], preshared: tuple[bytes, ...], now: float
+) -> Peer:
     """The peer with these keys, made where there is none. `before` has the former endpoints by public key."""
     known = next((peer for key in wanted.public_keys if (peer := device.peer(key)) is not None), None)
     peer = known or device.add_peer(wanted.public_keys)
     peer.name = wanted.name
     if peer.public_keys != wanted.public_keys:
         device.set_public_keys(peer, wanted.public_keys)
+    if peer.preshared_keys != preshared:
+        device.set_preshared_keys(peer, preshared)
     if known is None or before.get(wanted.public_keys[0], wanted.endpoint) != wanted.endpoint:
         device.set_endpoint(peer, literal_endpoint(wanted.endpoint))
+    if peer.persistent_keepalive != wanted.persistent_keepalive:
+        device.set_keepalive(peer, wanted.persistent_keepalive, now)
     return peer
 
 
-def _route(device: Device, wanted: Mapping[Peer, set[Network]]) -> None:
-    """First what goes, then what comes: a network that moves between peers is taken from the one by the other."""
-    for peer, networks in wanted.items():
-        for network in set(peer.allowed_ips) - networks:
-            device.remove_allowed_ip(peer, network)
-    for peer, networks in wanted.items():
-        for network in networks.difference(peer.allowed_ips):
-            device.add_allowed_ip(peer, network)
+def _route(device: Device, wanted: Mapping[Peer, Iterable[str]]) -> Work[None]:
+    """Longer prefixes are given before shorter ones, and taken after them: so an address goes from the one whose it was
+    to the one whose it will be, and never between that to a third, or to none, that has a shorter one."""
+    come: list[tuple[Network, Peer]] = []
+    go: list[tuple[Network, Peer]] = []
+    for peer, texts in wanted.items():
+        yield True
+        if set(device.networks_text(peer).split(",")) != set(texts or ("",)):
+            had, has = set(peer.allowed_ips), set(map(ip_network, texts))
+            come += [(network, peer) for network in has - had]
+            go += [(network, peer) for network in had - has]
+    for network, peer in sorted(come, key=_length, reverse=True):
+        yield True
+        device.add_allowed_ip(peer, network)
+    for network, peer in sorted(go, key=_length):
+        yield True
+        device.remove_allowed_ip(peer, network)
+
+
+def _length(of: tuple[Network, Peer]) -> int:
+    return of[0].prefixlen
 
 
 def _public(private_key: bytes) -> bytes:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.paced import Paced
 from wgnode.io.packet_io import PacketIO
+from wgnode.io.slices import Slices, Work
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.tun import Tun, TunGone
-from wgnode.io.uapi import handle
+from wgnode.io.uapi import answer
 from wgnode.io.udp import UdpSockets
 from wgnode.io.udp_bind import refuse_mark
 from wgnode.platform import Platform
@@ -55,6 +56,8 @@ class Shell:
         self._watch = None if platform.routing is None else platform.routing()
         self._routing = None if self._watch is None else Paced(loop, self._watch.fd, self._routing_changed)
         self._packets = packet_io(self)
+        self.slices = Slices(loop)
+        """Whoever asks for the device's configuration or changes it does that here, one after the other."""
 
     @property
     def counters(self) -> Counter[str]:
@@ -88,6 +91,7 @@ class Shell:
 
     def close(self) -> None:
         """Stop for good. The loop stays usable."""
+        self.slices.close()
         self.stop()
         self._packets.close()
         if self._timer is not None:
@@ -98,17 +102,26 @@ class Shell:
             self._watch.close()
         self.tun.close()
 
-    def uapi(self, text: str) -> str:
-        """Answer one UAPI request, and do at once what it leads to."""
+    def uapi(self, text: str, reply: Callable[[str], None]) -> None:
+        """Answer one UAPI request, now or in slices (docs/decisions/slices.md), and do at once what it leads to."""
         if text.startswith("get"):
-            self.catch_up()
-            return handle(self.device, text, self.loop.now(), log=self.log)
-        with self.changing():
-            return handle(self.device, text, self.loop.now(), sockets=self, log=self.log)
+            return self.slices.add(self._get(text), reply)
+        work = answer(self.device, text, self.loop.now, sockets=self, log=self.log)
+        self.slices.add(work, reply, self.changing)
+
+    def _get(self, text: str) -> Work[str]:
+        self.catch_up()
+        return (yield from answer(self.device, text, self.loop.now, log=self.log))
 
     def catch_up(self) -> None:
         """The device knows of all that its plane has moved until now."""
         self.device.carry_over(self.loop.now())
+        self.flush()
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """What the body leads to is done at once."""
+        yield
         self.flush()
 
     @contextlib.contextmanager

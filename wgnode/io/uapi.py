@@ -1,7 +1,7 @@
 """WireGuard's cross-platform userspace interface: the text protocol that `wg` speaks with a device.
 
 https://www.wireguard.com/xplatform/ . Lines take effect one by one, as in wireguard-go: those before a bad one stay.
-One request is handled at a time, and whole, so clients never see each other's half-done sets.
+One request is handled at a time, so clients never see each other's half-done sets; a long one rests between peers.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from wgnode.io.endpoints import parse_endpoint
+from wgnode.io.slices import Work, at_once
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 
@@ -48,9 +49,22 @@ def handle(
     sockets: Sockets | None = None,
     log: Callable[[str], None] | None = None,
 ) -> str:
+    """As `answer`, at once."""
+    return at_once(answer(device, text, lambda: now, wall=wall, sockets=sockets, log=log))
+
+
+def answer(
+    device: Device,
+    text: str,
+    clock: Callable[[], float],
+    *,
+    wall: float | None = None,
+    sockets: Sockets | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Work[str]:
     """The reply to one whole request ("get=1\\n\\n" or "set=1\\n...\\n\\n"); "" for an operation that doesn't exist.
 
-    `now` is the device's clock, `wall` the time of day in seconds since 1970 (default: the machine's), with which
+    `clock` is the device's, `wall` the time of day in seconds since 1970 (default: the machine's), with which
     handshake times are told. Without `sockets`, ports and marks are only noted in the device. Never raises for what
     a client sent: errors come back as a negative errno, and their text goes to `log`.
     """
@@ -59,9 +73,9 @@ def handle(
         if operation == "get=1":
             if lines.strip("\n"):
                 raise UapiError(errno.EINVAL, "get takes no further lines")
-            return "".join(describe(device, now, time.time() if wall is None else wall)) + "errno=0\n\n"
+            return (yield from _told(device, clock(), time.time() if wall is None else wall)) + "errno=0\n\n"
         if operation == "set=1":
-            Setter(device, now, sockets).apply(lines)
+            yield from Setter(device, clock, sockets).apply(lines)
             return "errno=0\n\n"
     except (UapiError, OSError) as error:
         if log is not None:
@@ -74,16 +88,22 @@ def _in_short(reason: str) -> str:
     return reason if len(reason) <= LONGEST_REASON else reason[:LONGEST_REASON] + "…"
 
 
-def describe(device: Device, now: float, wall: float) -> Iterator[str]:
-    """The lines of get's answer."""
+def _told(device: Device, now: float, wall: float) -> Work[str]:
+    """What get answers, a step a peer."""
+    texts = ["".join(_describe_device(device))]
+    for peer in device.peers:
+        yield True
+        texts += _describe_peer(device, peer, now, wall)
+    return "".join(texts)
+
+
+def _describe_device(device: Device) -> Iterator[str]:
     for private_key in device.private_keys[:1]:
         yield f"private_key={private_key.hex()}\n"
     if device.listen_port:
         yield f"listen_port={device.listen_port}\n"
     if device.fwmark:
         yield f"fwmark={device.fwmark}\n"
-    for peer in device.peers:
-        yield from _describe_peer(device, peer, now, wall)
 
 
 def _describe_peer(device: Device, peer: Peer, now: float, wall: float) -> Iterator[str]:
@@ -105,32 +125,34 @@ def _describe_peer(device: Device, peer: Peer, now: float, wall: float) -> Itera
 class Setter:
     """One set operation. `peer` is the one that lines are about: None when they are only checked, not applied."""
 
-    def __init__(self, device: Device, now: float, sockets: Sockets | None = None) -> None:
-        self.device, self.now, self.sockets = device, now, sockets
+    def __init__(self, device: Device, clock: Callable[[], float], sockets: Sockets | None = None) -> None:
+        self.device, self.clock, self.sockets = device, clock, sockets
         self.peer: Peer | None = None
         self.created = False
         self._keys = self._device_keys
 
-    def apply(self, lines: str) -> None:
-        """Raises UapiError or OSError at the first line that can't be applied."""
+    def apply(self, lines: str) -> Work[None]:
+        """A step a line; it may rest where a peer is finished. Raises UapiError or OSError at the first line that can't
+        be applied."""
         for line in _lines(lines):
             if not line:
                 return
             key, equals, value = line.partition("=")
+            yield key == "public_key"
             if not equals:
                 raise UapiError(errno.EPROTO, "a line without an equals sign")
             if key == "public_key":
                 self._begin_peer(value)
-            else:
-                self._line(key, value)
+            elif (more := self._line(key, value)) is not None:
+                yield from more
 
-    def _line(self, key: str, value: str) -> None:
+    def _line(self, key: str, value: str) -> Work[None] | None:
         action = self._keys.get(key)
         if action is None:
             where = "device" if self._keys is self._device_keys else "peer"
             raise UapiError(errno.EINVAL, f"{key!r} is no key of a {where}")
         try:
-            action(self, value)
+            return action(self, value)
         except UapiError:
             raise
         except ValueError as error:
@@ -140,7 +162,7 @@ class Setter:
 
     def _private_key(self, value: str) -> None:
         key = _key(value)
-        self.device.set_private_keys([] if key == NO_KEY else [key], self.now)
+        self.device.set_private_keys([] if key == NO_KEY else [key], self.clock())
 
     def _listen_port(self, value: str) -> None:
         port = _number(value, LARGEST_PORT, "listen_port")
@@ -156,9 +178,13 @@ class Setter:
         else:
             self.device.fwmark = mark
 
-    def _replace_peers(self, value: str) -> None:
+    def _replace_peers(self, value: str) -> Work[None]:
         _true(value, "replace_peers")
+        return self._forget_all()
+
+    def _forget_all(self) -> Work[None]:
         for peer in self.device.peers:
+            yield True
             self.device.remove_peer(peer.public_key)
 
     # A peer's lines
@@ -201,7 +227,7 @@ class Setter:
     def _keepalive(self, value: str) -> None:
         seconds = _number(value, LARGEST_KEEPALIVE, "persistent_keepalive_interval")
         if self.peer is not None:
-            self.device.set_keepalive(self.peer, seconds, self.now)
+            self.device.set_keepalive(self.peer, seconds, self.clock())
 
     def _replace_allowed_ips(self, value: str) -> None:
         _true(value, "replace_allowed_ips")
@@ -222,13 +248,13 @@ class Setter:
         if value != "1":
             raise UapiError(errno.EINVAL, f"protocol version {value!r}; this is 1")
 
-    _device_keys = {  # noqa: RUF012 (a constant table)
+    _device_keys: ClassVar[dict[str, Action]] = {
         "private_key": _private_key,
         "listen_port": _listen_port,
         "fwmark": _fwmark,
         "replace_peers": _replace_peers,
     }
-    _peer_keys = {  # noqa: RUF012
+    _peer_keys: ClassVar[dict[str, Action]] = {
         "update_only": _update_only,
         "remove": _remove,
         "preshared_key": _preshared_key,
@@ -238,6 +264,9 @@ class Setter:
         "allowed_ip": _allowed_ip,
         "protocol_version": _protocol_version,
     }
+
+
+Action = Callable[[Setter, str], "Work[None] | None"]
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ class UnixClient(ABC):
         connection.setblocking(False)
         self.loop, self.connection, self.on_close = loop, connection, on_close
         self.fd = connection.fileno()
-        self.unsent = b""
+        self.unsent = bytearray()
         loop.add_reader(self.fd, self._readable)
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class UnixClient(ABC):
 
     def _writable(self) -> None:
         try:
-            self.unsent = self.unsent[self.connection.send(self.unsent) :]
+            del self.unsent[: self.connection.send(self.unsent)]
         except BlockingIOError:
             pass
         except OSError:

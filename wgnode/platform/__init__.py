@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from wgnode.io.control import Message
 from wgnode.io.loop import Loop
+from wgnode.io.slices import Work
 from wgnode.io.sticky import Tunnels
 from wgnode.io.tun import Tun, TunOffloads
 from wgnode.nodeconfig import NodeConfig, NodeSecrets
@@ -135,10 +136,10 @@ class Links(Protocol):
     def configure_tunnel(self, config: NodeConfig, name: str) -> list[str]:
         """Addresses of the tunnel, and routes into it. Returns allowed IPs that got none: those of default routes."""
 
-    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> list[str]:
+    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> Work[list[str]]:
         """From one configuration's addresses, routes and MTU to another's; it may be tried again after an error.
 
-        Returns as above.
+        Returns as above. A step an address or a route.
         """
 
 
@@ -160,6 +161,9 @@ class Line(Protocol):
 
     def send(self, message: Message) -> bool:
         """Queue a message; False when it was dropped because nobody reads. Raises FrameError for one too large."""
+
+    def listen(self, wanted: bool) -> None:
+        """Whether what the host sends is read. Else it has to wait; of what was read before, some may still come."""
 
 
 OpenControl = Callable[[Loop, Callable[[bytes], None], Callable[[], None]], Line]

@@ -20,6 +20,9 @@ from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, TRANSPORT, messag
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Echo, Plane
 
+MOST_AT_ONCE = 32
+"""Peers whose timers are dealt with before all else has its turn: some 5 ms if each of them wants a handshake."""
+
 
 class Device(Configured):
     """Up to two identities (private keys: current, next) and any number of peers: handshakes, timers, configuration.
@@ -66,19 +69,17 @@ class Device(Configured):
             self._keepalive_at_once(peer)
         self.handle_timer(now)
 
-    def initiate_to_all(self, now: float) -> None:
-        """A handshake with every peer that has an endpoint and no session: they may hold one that we have lost."""
+    def initiate(self, peer: Peer, now: float) -> None:
+        """A handshake with a peer that has an endpoint and no session: it may hold one that we have lost."""
         self._now = now
-        for peer in self.peers:
-            if self.running and peer.slots.current is None:
-                handshake.want_handshake(self._core, peer, now)
+        if self.running and peer.slots.current is None:
+            handshake.want_handshake(self._core, peer, now)
 
-    def keepalive_to_all(self, now: float) -> None:
-        """To every peer with a session, so that it learns from where we send now."""
+    def send_keepalive(self, peer: Peer, now: float) -> None:
+        """To a peer with a session, so that it learns from where we send now."""
         self._now = now
-        for peer in self.peers:
-            if peer.slots.current is not None:
-                traffic.send_keepalive(self._core, peer, now)
+        if peer.slots.current is not None:
+            traffic.send_keepalive(self._core, peer, now)
 
     def stop(self, now: float) -> None:
         """Link down: sessions and staged packets are forgotten, nothing is sent or accepted."""
@@ -118,10 +119,11 @@ class Device(Configured):
         self._note_activity(now)
 
     def handle_timer(self, now: float) -> None:
-        """Do all that is due by `now`; harmless when nothing is."""
+        """Do what is due by `now`, of MOST_AT_ONCE peers: for others `next_deadline` stays in the past. Harmless when
+        nothing is."""
         self._now = now
         self._note_activity(now)
-        for timers in self._core.schedule.due(now):
+        for timers in self._core.schedule.due(now, MOST_AT_ONCE):
             expiry.expire(self._core, self._core.peers[timers.peer], now)
 
     def carry_over(self, now: float) -> None:

@@ -53,10 +53,10 @@ class Schedule(Generic[Entry]):
         if len(self._heap) > self._limit:
             self._tidy()
 
-    def due(self, now: float) -> Iterator[Entry]:
-        """Take out all that is due; what gets due meanwhile waits for the next call."""
-        due = []
-        while self._heap and self._heap[0][0] <= now:
+    def due(self, now: float, at_most: int) -> Iterator[Entry]:
+        """Take out what is due, longest due first. The rest, and what gets due meanwhile, waits for another call."""
+        due: list[Entry] = []
+        while self._heap and self._heap[0][0] <= now and len(due) < at_most:
             deadline, _, entry = heappop(self._heap)
             if deadline == entry.scheduled:
                 entry.scheduled = NEVER

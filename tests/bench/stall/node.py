@@ -25,7 +25,8 @@ def main() -> None:
 
     def health(number: int) -> None:
         node.shell.catch_up()
-        json.dumps(device_health(node.shell.device, live(), node.loop.now(), time.time()))
+        work = device_health(node.shell.device, live, node.loop.now(), time.time())
+        node.shell.slices.add(work, json.dumps)
 
     asked = Signals(node.loop, (signal.SIGUSR1,), health)
     try:

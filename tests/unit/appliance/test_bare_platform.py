@@ -20,6 +20,7 @@ from wgnode.appliance.log import Log
 from wgnode.appliance.serve import serve
 from wgnode.io.loop import Loop
 from wgnode.io.shell import Shell
+from wgnode.io.slices import Work
 from wgnode.io.tun import TunOffloads
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
@@ -74,9 +75,18 @@ class Links:
         self.told.append(("configure", name))
         return ["0.0.0.0/0"]
 
-    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> list[str]:
+    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> Work[list[str]]:
+        yield True
         self.told.append(("change", name, new.mtu))
         return []
+
+
+def configured(gateway: Gateway, config: NodeConfig) -> dict[str, Any]:
+    """The answer."""
+    answers: list[dict[str, Any]] = []
+    gateway.configure(config.to_json().decode(), SECRETS.to_json().decode(), answers.append)
+    (answer,) = answers
+    return answer
 
 
 @pytest.fixture
@@ -114,10 +124,11 @@ def running(loop: Loop, console: int, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_without_layers_there_is_no_gateway_and_it_says_so(loop: Loop, console: int) -> None:
-    gateway = Gateway(loop, Log(console), FakePlatform())
+    gateway, reports = Gateway(loop, Log(console), FakePlatform()), list[Any]()
     gateway.load()
     assert gateway.error == "node configuration: this platform has none for a gateway"
-    assert gateway.health()["image"] is None
+    gateway.health(lambda told: reports.append(told["image"]))
+    assert reports == [None]
 
 
 def test_masquerading_is_refused_where_nothing_can_do_it(loop: Loop, console: int) -> None:
@@ -131,7 +142,7 @@ def test_masquerading_is_refused_where_nothing_can_do_it(loop: Loop, console: in
 def test_links_are_told_the_interfaces_own_name(running: Any, tmp_path: Path) -> None:
     links = Links()
     gateway = running(links=links)
-    assert gateway.configure(replace(CONFIG, mtu=1400).to_json().decode(), SECRETS.to_json().decode())["applied"]
+    assert configured(gateway, replace(CONFIG, mtu=1400))["applied"]
     name = f"tun-for-{CONFIG.interface}"
     assert links.told == [("prepare",), ("configure", name), ("change", name, 1400)]
     assert "no route to 0.0.0.0/0" in (tmp_path / "console").read_text()
@@ -151,7 +162,7 @@ def test_links_are_told_the_interfaces_own_name(running: Any, tmp_path: Path) ->
 def test_without_links_only_what_needs_none_changes_live(running: Any, change: dict[str, Any], why: str | None) -> None:
     gateway = running()
     new = replace(CONFIG, **change)
-    answer = gateway.configure(new.to_json().decode(), SECRETS.to_json().decode())
+    answer = configured(gateway, new)
     assert answer.get("restart") == why
     assert answer.get("applied") == (new.digest if why is None else None)
     assert gateway.config == (new if why is None else CONFIG)

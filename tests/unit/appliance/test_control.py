@@ -42,14 +42,14 @@ class Answers:
         self.begun.append((floor, dict(endpoints or {})))
         self.error = "no port" if floor == 13 else None
 
-    def configure(self, config: str, secrets: str) -> dict[str, Any]:
-        return {"applied": f"{config} with {secrets}"}
+    def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None:
+        reply({"applied": f"{config} with {secrets}"})
 
-    def uapi(self, text: str) -> str:
-        return f"answer to {text}"
+    def uapi(self, text: str, reply: Callable[[str], None]) -> None:
+        reply(f"answer to {text}")
 
-    def health(self) -> dict[str, Any]:
-        return {"live": "digest"}
+    def health(self, reply: Callable[[dict[str, Any]], None]) -> None:
+        reply({"live": "digest"})
 
     def hello(self) -> dict[str, Any]:
         return {"name": "berlin"} if self.error is None else {"name": "berlin", "error": self.error}
@@ -253,7 +253,7 @@ def test_a_clock_that_can_not_be_set_is_told(host: Host, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("below", [1, 0])
 def test_a_request_up_to_the_limit_is_answered(host: Host, answers: Answers, below: int) -> None:
-    answers.uapi = lambda text: f"{len(text)} bytes"  # type: ignore[method-assign]
+    answers.uapi = lambda text, reply: reply(f"{len(text)} bytes")  # type: ignore[method-assign]
     host.wait_for("hello")
     size = LARGEST_FRAME - len('{"type":"uapi","text":"","id":7}') - below
     host.send(encode({"type": "uapi", "text": "a" * size, "id": 7}))
@@ -275,7 +275,7 @@ def test_a_request_beyond_the_limit_is_refused_at_both_ends_and_ends_neither(hos
 def test_an_answer_that_fits_no_frame_is_told(host: Host, answers: Answers, below: int) -> None:
     host.wait_for("hello")
     size = LARGEST_FRAME - len('{"type":"reply","id":7,"text":""}') - below
-    answers.uapi = lambda _: "a" * size  # type: ignore[method-assign]
+    answers.uapi = lambda _, reply: reply("a" * size)  # type: ignore[method-assign]
     host.end.sendall(encode({"type": "uapi", "id": 7, "text": "get=1"}))
     reply = host.wait_for("reply")
     assert len(reply.get("text", "")) == (size if below >= 0 else 0)
@@ -380,6 +380,10 @@ class TcpLine:
     def send(self, message: Message) -> bool:
         return self._channel is not None and self._channel.send(message)
 
+    def listen(self, wanted: bool) -> None:
+        assert self._channel is not None
+        (self._channel.read_on if wanted else self._channel.rest)()
+
     def close(self) -> None:
         if self._channel is not None and self._connection is not None:
             self._channel.close()
@@ -441,3 +445,17 @@ def test_the_machine_is_told_of_every_sign_of_life(log: Log, answers: Answers, m
         loop.run_once(0.01)
     assert machine.beats >= 3
     loop.close()
+
+
+def test_what_is_asked_waits_with_the_host_until_the_last_is_answered(host: Host, answers: Answers) -> None:
+    """Else a host with many clients could fill the gateway's memory with requests of megabytes."""
+    host.wait_for("hello")
+    asked: list[tuple[str, Callable[[str], None]]] = []
+    answers.uapi = lambda text, reply: asked.append((text, reply))  # type: ignore[method-assign]
+    host.send(encode({"type": "uapi", "id": 1, "text": "first"}))
+    host.end.sendall(encode({"type": "uapi", "id": 2, "text": "second"}))
+    host.wait_for("heartbeat")
+    ((text, reply),) = asked
+    reply(text)
+    assert host.wait_for("reply") == {"type": "reply", "id": 1, "text": "first"}
+    assert asked[1][0] == "second"

@@ -1,7 +1,8 @@
 import hashlib
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.fake_platform import FakePlatform
@@ -12,6 +13,7 @@ from wgnode.appliance.log import Log
 from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.loop import Loop
 from wgnode.io.node import TAI64_EPOCH, LiveDigest, new_device
+from wgnode.io.slices import Slices, at_once
 from wgnode.nodeconfig import LinkConfig, NodeConfig, encode_key
 from wgnode.protocol.endpoint import Endpoint
 
@@ -37,7 +39,9 @@ def test_without_a_configuration_the_gateway_says_why_and_answers_on(tmp_path: P
     gateway.load()
     assert gateway.error is not None
     assert "node configuration" in gateway.error
-    assert gateway.uapi("get=1\n\n") == EIO_REPLY
+    answers: list[str] = []
+    gateway.uapi("get=1\n\n", answers.append)
+    assert answers == [EIO_REPLY]
     assert gateway.hello()["error"] == gateway.error
     assert "the node does not run: node configuration" in (tmp_path / "console").read_text()
     os.close(descriptor)
@@ -52,10 +56,10 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
     device.set_endpoint(peer, Endpoint("2001:db8::1", 51820))
     device.replace_allowed_ips(peer, ["10.2.0.0/24"])
     device.set_keepalive(peer, 25, 0.0)
-    health = device_health(device, LiveDigest(device)(), now=100.0, wall=5000.0)
+    health = at_once(device_health(device, LiveDigest(device), now=100.0, wall=5000.0))
     assert health["peers"][0]["last_handshake"] is None
     peer.last_handshake = 90.0
-    health = device_health(device, LiveDigest(device)(), now=100.0, wall=5000.0)
+    health = at_once(device_health(device, LiveDigest(device), now=100.0, wall=5000.0))
     assert health["peers"] == [
         {
             "name": "cabin",
@@ -87,13 +91,16 @@ def test_a_surprise_while_starting_is_told_by_its_kind(tmp_path: Path) -> None:
 class FakeShell:
     """A shell whose node runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Loop) -> None:
+        self.slices = Slices(loop)
         self.device = new_device(PlainPlane())
         self.device.set_private_keys([bytes(range(32))], 0.0)
         self.device.start(0.0)
         self.flushed = 0
 
-    def flush(self) -> None:
+    @contextmanager
+    def flushing(self) -> Iterator[None]:
+        yield
         self.flushed += 1
 
 
@@ -101,7 +108,7 @@ def test_a_running_node_calls_a_peer_that_the_host_knows_a_place_for(tmp_path: P
     loop = Loop()
     with open(tmp_path / "console", "w") as console:
         gateway = Gateway(loop, Log(console.fileno()), FakePlatform())
-        gateway.shell = shell = FakeShell()  # type: ignore[assignment]
+        gateway.shell = shell = FakeShell(loop)  # type: ignore[assignment]
         gateway.config = NodeConfig("demo", "berlin", (), 1, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
         here = shell.device.add_peer([bytes(range(1, 33))])
         there = shell.device.add_peer([bytes(range(2, 34))])
@@ -123,7 +130,7 @@ def test_entries_that_can_not_be_used_cost_no_other(tmp_path: Path) -> None:
     loop = Loop()
     with open(tmp_path / "console", "w") as console:
         gateway = Gateway(loop, Log(console.fileno()), FakePlatform())
-        gateway.shell = shell = FakeShell()  # type: ignore[assignment]
+        gateway.shell = shell = FakeShell(loop)  # type: ignore[assignment]
         gateway.config = NodeConfig("demo", "berlin", (), 1, (), *[LinkConfig("52:54:00:00:00:01", ())] * 2)
         peers = [shell.device.add_peer([bytes(range(fill, fill + 32))]) for fill in range(1, 9)]
         keys = [encode_key(peer.public_key) for peer in peers]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.unit.protocol.pairs import A4, B4, KEY_A, KEY_C, PSK_1, PSK_2, packet, pair
 from wgnode.appliance.health import device_health
+from wgnode.io.node import LiveDigest
+from wgnode.io.slices import at_once
 from wgnode.io.uapi import handle
 
 
@@ -23,7 +25,8 @@ def test_both_keys_are_told_and_the_one_in_use_first(keys: tuple[bytes, bytes]) 
     p.deliver()
     public = [base64.b64encode(key).decode() for key in p.a.device.public_keys]
 
-    own, theirs = device_health(p.a.device, "", p.now, 0.0), device_health(p.b.device, "", p.now, 0.0)["peers"][0]
+    told = [at_once(device_health(each.device, LiveDigest(each.device), p.now, 0.0)) for each in (p.a, p.b)]
+    own, theirs = told[0], told[1]["peers"][0]
     assert (own["public_key"], own["public_keys"]) == (public[0], public)
     assert (theirs["public_key"], theirs["public_keys"]) == (public[0], public)
     assert theirs["preshared_keys"] == [hashlib.sha256(key).hexdigest() for key in (PSK_2, PSK_1)]

@@ -71,9 +71,9 @@ class Pair:
             shell = self.shells[one]
             shell.start()
             public = self.shells[two].device.public_keys[0].hex()
-            assert shell.uapi(f"set=1\npublic_key={public}\nallowed_ip=10.9.0.{two}/32\n\n") == "errno=0\n\n"
+            assert ask(shell, f"set=1\npublic_key={public}\nallowed_ip=10.9.0.{two}/32\n\n") == "errno=0\n\n"
         public = self.shells[2].device.public_keys[0].hex()
-        self.shells[1].uapi(f"set=1\npublic_key={public}\nendpoint=127.0.0.1:{self.port(2)}\n\n")
+        ask(self.shells[1], f"set=1\npublic_key={public}\nendpoint=127.0.0.1:{self.port(2)}\n\n")
 
     def _shell(self, number: int) -> Shell:
         device = new_device(PlainPlane())
@@ -116,6 +116,14 @@ class Pair:
         self.loop.close()
 
 
+def ask(shell: Shell, request: str) -> str:
+    """One slice is enough."""
+    answers: list[str] = []
+    shell.uapi(request, answers.append)
+    (answer,) = answers
+    return answer
+
+
 def packet(source: int, target: int, content: bytes = b"hello") -> bytes:
     length = (20 + len(content)).to_bytes(2, "big")
     return b"\x45\0" + length + bytes(8) + bytes([10, 9, 0, source, 10, 9, 0, target]) + content
@@ -133,7 +141,7 @@ def test_packets_go_from_tun_to_tun(pair: Pair) -> None:
     assert pair.delivered(2) == packet(1, 2)
     pair.tuns[2].far.send(packet(2, 1, b"answer"))
     assert pair.delivered(1) == packet(2, 1, b"answer")
-    told = pair.shells[2].uapi("get=1\n\n")
+    told = ask(pair.shells[2], "get=1\n\n")
     assert f"endpoint=127.0.0.1:{pair.port(1)}\n" in told
     assert "last_handshake_time_sec=0\n" not in told
 
@@ -141,7 +149,7 @@ def test_packets_go_from_tun_to_tun(pair: Pair) -> None:
 def test_the_devices_own_deadlines_are_kept(pair: Pair) -> None:
     """A handshake by persistent keepalive needs nothing but the timer that a UAPI request armed."""
     public = pair.shells[2].device.public_keys[0].hex()
-    pair.shells[1].uapi(f"set=1\npublic_key={public}\npersistent_keepalive_interval=1\n\n")
+    ask(pair.shells[1], f"set=1\npublic_key={public}\npersistent_keepalive_interval=1\n\n")
     (peer,) = pair.shells[2].device.peers
     pair.until(lambda: peer.last_handshake is not None)
     before = peer.rx_bytes
@@ -164,17 +172,17 @@ def test_the_port_moves_live(pair: Pair) -> None:
     before = pair.port(1)
     pair.tuns[1].far.send(packet(1, 2))
     pair.delivered(2)
-    assert pair.shells[1].uapi("set=1\nlisten_port=0\n\n") == "errno=0\n\n"
+    assert ask(pair.shells[1], "set=1\nlisten_port=0\n\n") == "errno=0\n\n"
     assert pair.port(1) != before
     UdpSockets(before).close()
     pair.tuns[1].far.send(packet(1, 2))
     pair.delivered(2)
-    assert f":{pair.port(1)}\n" in pair.shells[2].uapi("get=1\n\n")
+    assert f":{pair.port(1)}\n" in ask(pair.shells[2], "get=1\n\n")
 
 
 def test_a_port_in_use_is_refused_and_the_old_one_stays(pair: Pair) -> None:
     before = pair.port(1)
-    assert pair.shells[1].uapi(f"set=1\nlisten_port={pair.port(2)}\n\n") == f"errno=-{errno.EADDRINUSE}\n\n"
+    assert ask(pair.shells[1], f"set=1\nlisten_port={pair.port(2)}\n\n") == f"errno=-{errno.EADDRINUSE}\n\n"
     assert pair.port(1) == before
     pair.tuns[1].far.send(packet(1, 2))
     assert pair.delivered(2) == packet(1, 2)
@@ -187,7 +195,7 @@ def test_a_link_that_could_not_start_does_when_its_port_is_changed(pair: Pair) -
     with pytest.raises(OSError, match="in use"):
         shell.start()
     assert not shell.device.running
-    assert shell.uapi("set=1\nlisten_port=0\n\n") == "errno=0\n\n"
+    assert ask(shell, "set=1\nlisten_port=0\n\n") == "errno=0\n\n"
     assert shell.device.running
 
 
@@ -195,7 +203,7 @@ def test_a_stopped_shell_holds_no_port_and_starts_again(pair: Pair) -> None:
     port = pair.port(2)
     pair.shells[2].stop()
     UdpSockets(port).close()
-    assert f"listen_port={port}\n" in pair.shells[2].uapi("get=1\n\n")
+    assert f"listen_port={port}\n" in ask(pair.shells[2], "get=1\n\n")
     pair.shells[2].start()
     pair.tuns[1].far.send(packet(1, 2))
     assert pair.delivered(2) == packet(1, 2)
@@ -257,7 +265,7 @@ def test_the_end_of_the_interface_is_told_once_when_packets_still_arrive(pair: P
 
 def test_drops_are_counted_by_where_they_happened(pair: Pair) -> None:
     public = pair.shells[2].device.public_keys[0].hex()
-    pair.shells[1].uapi(f"set=1\npublic_key={public}\nendpoint=255.255.255.255:1\n\n")
+    ask(pair.shells[1], f"set=1\npublic_key={public}\nendpoint=255.255.255.255:1\n\n")
     pair.tuns[1].far.send(packet(1, 9))
     pair.tuns[1].far.send(packet(1, 2))
     pair.until(lambda: len(pair.shells[1].counters) == 2)
@@ -305,7 +313,7 @@ def test_routing_that_changes_all_the_time_is_followed_at_a_bounded_rate(monkeyp
 
 
 def test_refused_requests_are_logged(pair: Pair) -> None:
-    pair.shells[1].uapi("set=1\nnonsense=1\n\n")
+    ask(pair.shells[1], "set=1\nnonsense=1\n\n")
     assert pair.said == ["refused: 'nonsense' is no key of a device"]
 
 
@@ -327,9 +335,9 @@ def test_a_mark_that_nothing_would_come_of_is_refused(up: bool) -> None:
     shell = pair.shells[1]
     if not up:
         shell.stop()
-    assert shell.uapi("set=1\nfwmark=51820\n\n") == f"errno={-errno.EOPNOTSUPP}\n\n"
+    assert ask(shell, "set=1\nfwmark=51820\n\n") == f"errno={-errno.EOPNOTSUPP}\n\n"
     assert pair.said == ["refused: [Errno 95] fwmark 0xca6c: this platform marks no datagrams; set it to 0"]
-    assert shell.uapi("set=1\nfwmark=0\n\n") == "errno=0\n\n"
+    assert ask(shell, "set=1\nfwmark=0\n\n") == "errno=0\n\n"
     assert shell.device.fwmark == 0
     pair.close()
 

@@ -229,7 +229,8 @@ def test_nothing_secret_in_any_repr() -> None:
 def test_a_device_that_has_moved_tells_every_peer_that_it_has_a_session_with() -> None:
     both = pair().connect()
     both.a.device.set_endpoint(both.a.device.add_peer([public(KEY_C)]), Endpoint("203.0.113.9", 51820))
-    both.a.device.keepalive_to_all(both.now)
+    for peer in both.a.device.peers:
+        both.a.device.send_keepalive(peer, both.now)
     (keepalive, to), *others = both.a.device.datagrams_to_send()
     assert (to, others) == (ENDPOINT_B, [])
     both.b.receive(keepalive, Endpoint("192.0.2.77", 7))
@@ -241,7 +242,8 @@ def test_a_device_calls_every_peer_that_it_knows_where_to_find_and_has_no_sessio
     there = both.a.device.add_peer([public(KEY_C)])
     nowhere = both.a.device.add_peer([public(KEY_D)])
     both.a.device.set_endpoint(there, Endpoint("203.0.113.9", 51820))
-    both.a.device.initiate_to_all(both.now)
+    for peer in both.a.device.peers:
+        both.a.device.initiate(peer, both.now)
     called = [endpoint.address for data, endpoint in both.a.device.datagrams_to_send() if data[0] == INITIATION]
     assert called == ["203.0.113.9"]
     assert nowhere.outstanding is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from wgnode.io.netlink import Rtnetlink
+from wgnode.io.slices import Work
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 from wgnode.platform.linux import features
 from wgnode.platform.linux.sysctl import write_sysctl
@@ -47,21 +48,25 @@ class Network:
                 kernel.add_route(network, index=index, mtu=mtu)
         return without_route(config)
 
-    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> list[str]:
+    def change_tunnel(self, old: NodeConfig, new: NodeConfig, name: str) -> Work[list[str]]:
         """From one configuration's addresses, routes and MTU of the tunnel to another's: first what comes, then what
-        goes. Returns allowed IPs that got no route. It may be tried again after an error.
+        goes. Returns allowed IPs that got no route. It may be tried again after an error. A step an address or a route.
         """
         had, has = routes(old), routes(new)
         with Rtnetlink() as kernel:
             index = kernel.link(name).index
             kernel.set_link(index, mtu=new.mtu)
             for address in set(new.addresses) - set(old.addresses):
+                yield True
                 kernel.add_address(index, address)
             for network, mtu in has.items() - had.items():
+                yield True
                 kernel.add_route(network, index=index, mtu=mtu)
             for network in had.keys() - has.keys():
+                yield True
                 kernel.delete_route(network, index=index)
             for address in set(old.addresses) - set(new.addresses):
+                yield True
                 kernel.delete_address(index, address)
         return without_route(new)
 

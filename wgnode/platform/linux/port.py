@@ -26,6 +26,10 @@ class VirtioPort:
     def send(self, message: Message) -> bool:
         return self._channel is not None and self._channel.send(message)
 
+    def listen(self, wanted: bool) -> None:
+        if self._channel is not None:
+            (self._channel.read_on if wanted else self._channel.rest)()
+
     def _find(self) -> None:
         device = find_port()
         if device is None:

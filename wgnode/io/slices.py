@@ -1,0 +1,81 @@
+"""Long work in slices: between them the loop does everything else, packets, handshakes and timers among it.
+
+Work is a generator. It yields before each of its steps (a line of a request, a peer of an answer): True where it may
+rest, False where what it has begun should take effect as one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+from wgnode.io.loop import Loop, Timer
+
+Result = TypeVar("Result")
+Work = Generator[bool, None, Result]
+Within = Callable[[], AbstractContextManager[None]]
+
+STEPS = 128
+"""Of a slice: some 2 ms on a server, 20 ms where the processor is emulated."""
+MOST_STEPS = 1024
+"""Of a slice that finds nowhere to rest: one peer may have any number of networks."""
+
+
+def at_once(work: Work[Result]) -> Result:
+    """All of it, for who has nothing else to do."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as finished:
+            return finished.value  # type: ignore[no-any-return]
+
+
+class Slices:
+    """Does one work after the other, so that none meets what another has half done."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[Work[Any], Callable[[Any], None], Within]] = deque()
+        self._next: Timer | None = None
+
+    def add(
+        self,
+        work: Work[Result],
+        done: Callable[[Result], None],
+        within: Within = nullcontext,
+    ) -> None:
+        """Begin now, or after what was added before. `done` gets the result, before this returns where one slice is
+        enough. Each slice is done in a `within`. What the work raises ends the loop."""
+        self._waiting.append((work, done, within))
+        if len(self._waiting) == 1:
+            self._slice()
+
+    def close(self) -> None:
+        """What is not finished stays so, and is not answered."""
+        if self._next is not None:
+            self._next.cancel()
+        self._waiting.clear()
+
+    def _slice(self) -> None:
+        self._next = None
+        work, done, within = self._waiting[0]
+        with within():
+            finished = _advance(work)
+        if finished is not None:
+            self._waiting.popleft()
+            done(finished[0])
+        if self._waiting and self._next is None:
+            self._next = self._loop.call_later(0.0, self._slice)
+
+
+def _advance(work: Work[Result]) -> tuple[Result] | None:
+    """One slice of it. The result, if that was the last."""
+    steps = 1
+    try:
+        while steps < (STEPS if next(work) else MOST_STEPS):
+            steps += 1
+    except StopIteration as finished:
+        return (finished.value,)
+    return None

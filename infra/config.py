@@ -203,7 +203,7 @@ class SiteConfig(Model):
     carrier: Carrier | None = Field(
         default=None,
         description="the network that the site is reached by, such as t-mobile-us: what is said of its MTU is where the"
-        " search begins (`wgnode mtu carriers` lists them)",
+        " search begins (`wgnode mtu --carriers` lists them)",
     )
     gateway: GatewayConfig = GatewayConfig()
     firewall: FirewallConfig = FirewallConfig()

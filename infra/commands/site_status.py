@@ -31,7 +31,8 @@ echo; grep -oE 'images/[0-9a-f]{64}' "/etc/systemd/system/$unit" | head -n 1"""
 class Peer:
     """A peer as the site's node has it. `handshake_age` is in seconds, None before the first; traffic in bytes.
 
-    `expected`: somebody keeps this session alive, so it must have a recent handshake.
+    `expected`: somebody keeps this session alive, so it must have a recent handshake. `mtu` is what passes to it, wire
+    bytes, and `mtu_evidence` what vouches for that; None from a node that tells nothing of paths.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Peer:
     tx_bytes: int
     persistent_keepalive: int
     expected: bool = False
+    mtu: int | None = None
+    mtu_evidence: str | None = None
 
     @property
     def problem(self) -> str | None:
@@ -127,7 +130,7 @@ def judge(
     health, config = believed(answer.health) if answer.health else {}, answer.config
     status = str(health.get("status") or "none")
     peers = tuple(_peer(raw, config, now) for raw in health.get("peers") or ())
-    problems = [*_gateway_problems(status, health), *_part_problems(parts)]
+    problems = [*gateway_problems(status, health), *_part_problems(parts)]
     if answer.damage:
         problems.append(f"{answer.damage}; `pulumi up` of its stack writes it anew")
     return SiteStatus(
@@ -153,6 +156,7 @@ def _peer(raw: Mapping[str, Any], config: NodeConfig | None, now: float) -> Peer
     last = raw.get("last_handshake")
     configured = next((peer for peer in config.peers if peer.name == raw.get("name")), None) if config else None
     keepalive = int(raw.get("persistent_keepalive") or 0)
+    path = raw.get("path_mtu") or {}
     return Peer(
         name=raw.get("name") or raw["public_key"],
         public_key=raw["public_key"],
@@ -162,10 +166,12 @@ def _peer(raw: Mapping[str, Any], config: NodeConfig | None, now: float) -> Peer
         tx_bytes=int(raw.get("tx_bytes") or 0),
         persistent_keepalive=keepalive,
         expected=keepalive > 0 or (configured is not None and configured.endpoint is None),
+        mtu=path.get("size"),
+        mtu_evidence=path.get("evidence"),
     )
 
 
-def _gateway_problems(status: str, health: Mapping[str, Any]) -> Iterator[str]:
+def gateway_problems(status: str, health: Mapping[str, Any]) -> Iterator[str]:
     if status == "none":
         yield "no gateway is deployed here, or its hostd is broken; `pulumi up` of its stack mends it"
     elif status != "running":

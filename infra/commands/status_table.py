@@ -8,8 +8,9 @@ from typing import Any
 from infra.commands import part_words
 from infra.commands.site_parts import Part
 from infra.commands.site_status import Peer, SiteStatus, short
+from wgnode.pathmtu.known import Evidence
 
-HEADING = ("peer", "endpoint", "handshake", "received", "sent")
+HEADING = ("peer", "endpoint", "handshake", "mtu", "received", "sent")
 
 
 def render(sites: Sequence[SiteStatus]) -> str:
@@ -80,7 +81,14 @@ def _configuration(site: SiteStatus) -> str:
 
 def _row(peer: Peer) -> tuple[str, ...]:
     age = "never" if peer.handshake_age is None else f"{duration(peer.handshake_age)} ago"
-    return peer.name, peer.endpoint or "unknown", age, size(peer.rx_bytes), size(peer.tx_bytes)
+    return peer.name, peer.endpoint or "unknown", age, _mtu(peer), size(peer.rx_bytes), size(peer.tx_bytes)
+
+
+def _mtu(peer: Peer) -> str:
+    """Wire bytes to it, with a question mark where no probe has shown it (`wgnode mtu` says what else has)."""
+    if peer.mtu is None:
+        return "-"
+    return f"{peer.mtu}{'' if peer.mtu_evidence == Evidence.PROBE else '?'}"
 
 
 def duration(seconds: float) -> str:

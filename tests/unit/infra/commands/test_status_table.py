@@ -18,17 +18,27 @@ from tests.unit.infra.commands.status_case import (
 
 
 def test_the_table_has_a_block_a_site_with_its_digests_peers_and_problems() -> None:
-    found = status(health(peer("cabin", last_handshake=NOW - 200), peer("farm", endpoint=None, last_handshake=None)))
+    found = status(
+        health(
+            peer("cabin", last_handshake=NOW - 200, path_mtu={"size": 1440, "evidence": "memory", "since": NOW}),
+            peer("farm", endpoint=None, last_handshake=None),
+        )
+    )
     assert render([found]).splitlines() == [
         "berlin: running, up 5 min  (root@fake, stack dev-berlin)",
         f"  image {'ab' * 6}  configuration {CONFIG.digest[:12]} as on disk  live {'cd' * 6}",
         "  host, firewall, image, gateway as wanted",
-        "  peer   endpoint         handshake  received     sent",
-        "  cabin  192.0.2.7:40000  3 min ago   2.0 KiB  1.0 KiB",
-        "  farm   unknown          never       2.0 KiB  1.0 KiB",
+        "  peer   endpoint         handshake    mtu  received     sent",
+        "  cabin  192.0.2.7:40000  3 min ago  1440?   2.0 KiB  1.0 KiB",
+        "  farm   unknown          never          -   2.0 KiB  1.0 KiB",
         "  ! no handshake with cabin for 200 s",
         "  ! no handshake with farm yet, it does not answer",
     ]
+
+
+def test_a_size_that_a_probe_has_shown_has_no_question_mark() -> None:
+    shown = status(health(peer("cabin", path_mtu={"size": 1440, "evidence": "probe", "since": NOW})))
+    assert render([shown]).splitlines()[4].split()[5] == "1440"
 
 
 def test_the_table_says_which_parts_are_not_as_wanted_and_how_to_go_on() -> None:

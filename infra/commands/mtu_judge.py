@@ -1,0 +1,155 @@
+"""What is known of the path MTU of each pair of sites, each way by the node that sends that way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wgnode.nodeconfig import CarrierConfig
+from wgnode.pathmtu.known import Evidence
+from wgnode.pathmtu.ladder import RESOLUTION
+from wgnode.pathmtu.sizes import inner_of
+
+WORDS = {
+    Evidence.PROBE: "a probe of this size was answered",
+    Evidence.HINT: "ICMP said so, and the peer answers no probes",
+    Evidence.PROFILE: "the carrier's profile says so; not tried yet",
+    Evidence.MEMORY: "it was so the last time; not tried yet",
+    Evidence.UNKNOWN: "nothing vouches for it",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A site that was asked, or why it could not be: `problem`. `health` is as said.py judged it."""
+
+    stack: str
+    site: str
+    host: str
+    status: str
+    problem: str = ""
+    health: Mapping[str, Any] = field(default_factory=dict)
+    carrier: CarrierConfig | None = None
+
+
+@dataclass(frozen=True)
+class Former:
+    """A size before, wire bytes; `age` in seconds since it was found."""
+
+    size: int
+    evidence: str
+    age: float
+
+
+@dataclass(frozen=True)
+class Way:
+    """One direction by the word of its sender. `size` is wire bytes, `inner` what fits inside; `age` in seconds."""
+
+    size: int
+    inner: int | None
+    evidence: str
+    age: float
+    family: int | None
+    own: str | None
+    state: str | None
+    history: tuple[Former, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        return self.evidence == Evidence.PROBE
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A site and one of its peers; None for a direction that nobody told. `why`: what keeps the peer from telling."""
+
+    site: str
+    peer: str
+    sends: Way | None
+    receives: Way | None
+    why: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def pairs(asked: Sequence[Asked], now: float, site: str | None = None, peer: str | None = None) -> list[Pair]:
+    """Of each site, or of one; with each of its peers, or with one. `now` in seconds since 1970."""
+    by_key = {key: one for one in asked for key in one.health.get("public_keys", ())}
+    found = []
+    for one in asked:
+        if site in (None, one.site):
+            for raw in one.health.get("peers", ()):
+                if peer in (None, raw.get("name"), raw["public_key"]):
+                    found.append(_pair(one, raw, by_key, {each.site: each for each in asked}, now))
+    return found
+
+
+def way(raw: Mapping[str, Any] | None, now: float) -> Way | None:
+    """What a node tells of its way to a peer (hostd/parts.py: path_mtu)."""
+    if not raw:
+        return None
+    family = raw.get("family")
+    former = tuple(Former(each["size"], each["evidence"], _age(each, now)) for each in raw.get("history", ()))
+    inner = inner_of(raw["size"], family) if family in (4, 6) else None
+    return Way(raw["size"], inner, raw["evidence"], _age(raw, now), family, raw.get("own"), raw.get("state"), former)
+
+
+def _pair(
+    one: Asked, raw: Mapping[str, Any], by_key: Mapping[str, Asked], by_name: Mapping[str, Asked], now: float
+) -> Pair:
+    name = raw.get("name") or raw["public_key"]
+    other = next((by_key[key] for key in _keys(raw) if key in by_key), by_name.get(name))
+    told = _about(one, other) if other else None
+    sends, receives = way(raw.get("path_mtu"), now), way((told or {}).get("path_mtu"), now)
+    here, there = one.carrier, other.carrier if other else None
+    notes = [
+        *_against(f"to {name}", sends, _said(here, "up"), _said(there, "down")),
+        *_against(f"from {name}", receives, _said(here, "down"), _said(there, "up")),
+    ]
+    return Pair(one.site, name, sends, receives, _silence(name, other, told), tuple(notes))
+
+
+def _about(one: Asked, other: Asked) -> Mapping[str, Any] | None:
+    """What the other end has of this site."""
+    own = set(one.health.get("public_keys", ()))
+    raws = other.health.get("peers", ())
+    return next((raw for raw in raws if own & set(_keys(raw))), None)
+
+
+def _keys(raw: Mapping[str, Any]) -> list[str]:
+    return [raw["public_key"], *raw.get("public_keys", ())]
+
+
+def _silence(name: str, other: Asked | None, told: Mapping[str, Any] | None) -> str:
+    if other is None:
+        return f"{name} is none of the sites that were asked, so its way here is not known"
+    if other.problem:
+        return f"{name} can't be asked, so its way here is not known: {other.problem}"
+    return "" if told else f"{name} does not know this site, so its way here is not known"
+
+
+Profile = tuple[str, int]
+"""A carrier's name with its direction, and wire bytes."""
+
+
+def _said(carrier: CarrierConfig | None, direction: str) -> Profile | None:
+    size = getattr(carrier, direction) if carrier else None
+    return (f"{carrier.name}, {direction}", size) if carrier and size is not None else None
+
+
+def _against(where: str, found: Way | None, *profiles: Profile | None) -> Iterator[str]:
+    """Only what probes have shown is held against a profile. The smaller of both ends' explains what is found; where
+    neither does, the least of them is named, since the path is smaller still."""
+    said = [one for one in profiles if one]
+    if found is None or not found.proven or not said:
+        return
+    for name, size in said:
+        if found.size > size:
+            yield f"{where} {found.size} bytes pass, more than the profile of {name}, says: {size}"
+    name, least = min(said, key=lambda one: one[1])
+    if found.size < least - RESOLUTION:
+        yield f"{where} only {found.size} bytes pass; the profile of {name}, says {least}"
+
+
+def _age(raw: Mapping[str, Any], now: float) -> float:
+    return max(0.0, round(now - float(raw["since"]), 1))

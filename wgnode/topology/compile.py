@@ -46,9 +46,17 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
     """Raises TopologyError, with all problems, when the parts don't fit together."""
     if problems := [*site_problems(topology, name, facts), *_bundle_problems(topology, name, bundle)]:
         raise TopologyError("; ".join(problems))
+    site, config = topology.sites[name], node_config(topology, name, facts)
+    peers = (there for peer, there in sorted(topology.sites.items()) if peer != name)
+    preshared = {there.public_keys[0]: _preshared_keys(bundle, site, there) for there in peers}
+    return config, NodeSecrets(bundle.private_keys, preshared)
+
+
+def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
+    """The public half, which needs no secret; of parts that fit together (`site_problems`)."""
     site = topology.sites[name]
     peers = {peer: there for peer, there in sorted(topology.sites.items()) if peer != name}
-    config = NodeConfig(
+    return NodeConfig(
         mesh=topology.mesh,
         name=name,
         public_keys=site.public_keys,
@@ -65,8 +73,6 @@ def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts
         mtu=site.mtu,
         carrier=facts.carrier,
     )
-    preshared = {there.public_keys[0]: _preshared_keys(bundle, site, there) for there in peers.values()}
-    return config, NodeSecrets(bundle.private_keys, preshared)
 
 
 def site_problems(topology: Topology, name: str, facts: SiteFacts) -> list[str]:

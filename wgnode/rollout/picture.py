@@ -1,0 +1,84 @@
+"""What a site is made of, as far as it is public: its node's configuration, its host's routes and rules, its settings.
+
+A picture is drawn of what stands in a stack's state, and of what a change will make of it: the second is a prediction,
+since a site reads its mesh when it runs. What nobody can know before a mesh's `up` (the key and the id of a new site)
+stands there as a token of its own, and is masked in the real one before both are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wgnode.firewall import nft
+from wgnode.firewall.nft import Table
+from wgnode.firewall.rules import Firewall, ruleset
+from wgnode.nodeconfig import NodeConfig, PeerConfig, canonical
+from wgnode.topology import identity
+from wgnode.topology.compile import Route, SiteFacts, host_routes, node_config
+from wgnode.topology.model import Topology
+
+UNKNOWN_MAC = identity.lan_mac("unknown")
+Digests = Mapping[str, str]
+"""SHA-256, hex, by part: configuration, routes, ruleset, settings."""
+GUEST = "gateway."
+"""How the settings begin that a gateway is booted with."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`settings` are what else its stack says and is no secret, by path, as `gateway.memory` and `host.address`."""
+
+    node: NodeConfig
+    routes: tuple[Route, ...]
+    rules: Table
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def digests(self, unknown: Set[str] = frozenset()) -> Digests:
+        """With what was `unknown` (names of sites) when the picture that it is compared with was drawn left out."""
+        rules = {"chains": self.rules.chains, "rules": self.rules.rules, "order": self.rules.order}
+        return {
+            "configuration": masked(self.node, unknown).digest,
+            "routes": _digest([[route.to, route.via] for route in self.routes]),
+            "ruleset": _digest(rules),
+            "settings": _digest(dict(self.settings)),
+        }
+
+
+def draw(
+    topology: Topology,
+    name: str,
+    facts: SiteFacts,
+    firewall: Firewall,
+    settings: Mapping[str, Any],
+) -> Picture:
+    """Of parts that fit together (`site_problems` of wgnode/topology/compile.py finds nothing)."""
+    routes = host_routes(topology, name, facts.gateway_addresses) if facts.reach == "host-route" else []
+    rules = nft.described(ruleset(firewall))
+    return Picture(node_config(topology, name, facts), tuple(routes), rules, settings)
+
+
+def masked(config: NodeConfig, unknown: Set[str]) -> NodeConfig:
+    """With tokens instead of the keys of those sites, and of the MAC address that comes from an id."""
+    if not unknown:
+        return config
+    peers = tuple(_masked_peer(peer) if peer.name in unknown else peer for peer in config.peers)
+    if config.name not in unknown:
+        return replace(config, peers=peers)
+    lan = replace(config.lan, mac=UNKNOWN_MAC)
+    return replace(config, public_keys=(token(config.name),), lan=lan, peers=peers)
+
+
+def token(site: str) -> bytes:
+    """Stands for the public key of a site whose key is not made yet: 32 bytes that are nobody's."""
+    return hashlib.sha256(f"wgnode rollout: the key of {site} is not made yet".encode()).digest()
+
+
+def _masked_peer(peer: PeerConfig) -> PeerConfig:
+    return replace(peer, public_keys=(token(peer.name),))
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()

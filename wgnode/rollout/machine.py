@@ -73,8 +73,14 @@ def _wave(course: Course, facts: Facts, memory: Memory, number: int) -> Step | N
     if why := waits(course, owed.keys()):
         return Paused(why, owed)
     if todo := tuple(stack for stack in here if facts.places[stack] is not Where.NEW):
-        return _applied(course, memory, todo, owed)
+        return None if _joins_the_next(course, memory, here, todo, number) else _applied(course, memory, todo, owed)
     return _gated(course, facts, memory, here, owed)
+
+
+def _joins_the_next(course: Course, memory: Memory, here: tuple[str, ...], todo: tuple[str, ...], number: int) -> bool:
+    """Who comes back when the others of its wave are through costs no soak of its own."""
+    done = [stack for stack in course.waves[number] if stack in here and stack not in todo]
+    return number + 1 < len(course.waves) and bool(done) and all(stack in memory.verdicts for stack in done)
 
 
 def _applied(course: Course, memory: Memory, todo: tuple[str, ...], owed: Mapping[str, str]) -> Step:

@@ -137,7 +137,7 @@ def test_more_away_than_may_be_unavailable_pause_it_and_are_named() -> None:
     assert paused.owed == {"dev-oslo": "away", "dev-paris": "away"}
 
 
-@pytest.mark.parametrize("kind", ["kill before", "kill half", "kill"])
+@pytest.mark.parametrize("kind", ["kill before", "kill half", "kill pending", "kill"])
 @pytest.mark.parametrize("order", ["run", "undo"])
 def test_a_runner_that_is_killed_at_any_moment_is_followed_by_one_that_ends_it(kind: str, order: Order) -> None:
     """Each moment is tried: the number of the thing that is done when it dies."""
@@ -255,6 +255,35 @@ def test_an_undo_leaves_owed_who_is_away_and_fetches_it_later() -> None:
     world.stacks["dev-oslo"].here = True
     assert world.run("resume") == Ended(False, {})
     assert world.at(OLD)
+
+
+def test_sites_that_can_not_be_verified_count_as_unavailable() -> None:
+    world = World(plan(*WAVES, parallel=2), fates(gate_paris="fail", verify_mesh="kill"))
+    world.run("run")
+    with pytest.raises(Killed):
+        world.run("undo")
+    world.fate = fates()
+    world.stacks["dev-cabin"].here = world.stacks["dev-oslo"].here = False
+    paused = world.run("resume")
+    assert isinstance(paused, Paused)
+    assert paused.owed == {"dev-cabin": "away, not verified", "dev-oslo": "away, not verified"}
+    world.stacks["dev-oslo"].here = True
+    assert world.run("resume") == Ended(False, {"dev-cabin": "away, not verified"})
+
+
+def test_what_failed_on_the_way_forward_is_undone_wave_by_wave() -> None:
+    """oslo, away in its own wave, joins paris's; both fail."""
+
+    def fate(what: str, stack: str) -> str:
+        if (what, stack) == ("gate", "dev-cabin"):
+            world.stacks["dev-oslo"].here = True
+        return "fail half" if what == "apply" and stack in ("dev-oslo", "dev-paris") else "well"
+
+    world = World(plan(*WAVES, parallel=2, later_failure="undo"), fate)
+    world.stacks["dev-oslo"].here = False
+    assert world.run("run") == Ended(False, {})
+    assert told(world, Apply)[-1] == ("dev-oslo", "dev-paris")  # one soak for both
+    assert told(world, Undo)[:2] == [("dev-paris",), ("dev-cabin", "dev-oslo")]
 
 
 def test_without_a_canary_a_failure_pauses() -> None:

@@ -13,8 +13,8 @@ from wgnode.rollout.steps import Ended, Order, Paused
 
 SITES = tuple(f"dev-{name}" for name in "abcdefg")
 FATES = {
-    "apply": ("fail", "fail half", "kill before", "kill half", "kill"),
-    "undo": ("fail", "fail half", "kill before", "kill half", "kill"),
+    "apply": ("fail", "fail half", "kill before", "kill half", "kill pending", "kill"),
+    "undo": ("fail", "fail half", "kill before", "kill half", "kill pending", "kill"),
     "compare": ("would replace it", "kill"),
     "verify": ("another image", "kill"),
     "gate": ("fail", "no probe came back", "kill"),

@@ -110,6 +110,8 @@ class World:
             stack.generation += 1
             if fate in ("kill half", "fail half"):
                 stack.digests, stack.pending = {"configuration": "half"}, fate == "kill half"
+            elif fate == "kill pending":
+                stack.digests, stack.pending = digests, True
             elif fate != "fail":
                 stack.digests, stack.pending = digests, False
             if fate.startswith("kill"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -198,7 +199,7 @@ def other_node(one: Picture, data: st.DataObject) -> Picture:
         "mtu": 1280,
         "carrier": CarrierConfig("t-mobile-us", 1400),
     }
-    assert fields.keys() == set(vars(node))
+    assert fields.keys() == {field.name for field in dataclasses.fields(node)}
     chosen = data.draw(st.sets(st.sampled_from(sorted(fields)), min_size=1))
     return replace(one, node=replace(node, **{name: fields[name] for name in chosen}))
 

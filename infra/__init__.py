@@ -1,0 +1,1 @@
+"""What this repository runs: the Pulumi program, and what its stacks' configuration may be."""

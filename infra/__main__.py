@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.components import Mesh, Site
-from infra.components.mesh_stack import read_mesh
-from infra.components.site import former_names
 from infra.config import MeshConfig
 from infra.stack import load, root
+from pulumi_wgnode.components import Mesh, Site
+from pulumi_wgnode.components.mesh_stack import read_mesh
+from pulumi_wgnode.components.site import former_names
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pulumi
 from pydantic import BaseModel, ValidationError
 
-from infra.words import shown, wanted
+from pulumi_wgnode.words import shown, wanted
 from wgnode.topology.validate import Problem
 
 SECRET_FIELDS = frozenset({"privateKey", "recipientKey", "private_key", "recipient_key"})

@@ -1,4 +1,4 @@
-"""A site's recipient key pair: the mesh stack seals the site's bundle to its public half (see infra/seal.py).
+"""A site's recipient key pair: the mesh stack seals the site's bundle to its public half (see pulumi_wgnode/seal.py).
 
 The key is HPKE's hybrid MLKEM768_X25519, so a bundle recorded today stays closed to a quantum computer of tomorrow.
 The private half is one seed of 32 bytes, expanded as X-Wing does (draft-connolly-cfrg-xwing-kem, section 5.2); the

@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.hosts import features
+from pulumi_wgnode.hosts.judging import features
 from tests.lab.interop import Namespace
 from wgnode.io import tun
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from infra.hosts.network import Network, script
+from pulumi_wgnode.hosts.networks.network import Network, script
 from tests.lab.interop import Namespace
 
 # All that a gateway's links and routes may change: the order of routes counts, of addresses too.

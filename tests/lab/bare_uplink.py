@@ -11,12 +11,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra.hosts import network
-from infra.hosts.host import Result
-from infra.hosts.networks import routing, uplink
-from infra.hosts.networks.outside import surroundings
-from infra.hosts.networks.ways import Packet, leaves_by
-from infra.resources.firewall_state import desired
+from pulumi_wgnode.hosts.host import Result
+from pulumi_wgnode.hosts.networks import network, routing, uplink
+from pulumi_wgnode.hosts.networks.outside import surroundings
+from pulumi_wgnode.hosts.networks.ways import Packet, leaves_by
+from pulumi_wgnode.resources.firewall_state import desired
 from tests.lab.interop import Namespace
 
 HOST, HOST6, BOX = "198.51.100.2", "2001:db8:2::2", "172.17.0.2"

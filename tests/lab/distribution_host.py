@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.hosts.network import Network, script
+from pulumi_wgnode.hosts.networks.network import Network, script
 
 SCRIPT = "/etc/wgnode/network.sh"
 NETWORKD = "/run/systemd/network"

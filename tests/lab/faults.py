@@ -19,17 +19,17 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Literal
 
-from infra.hosts import system, undo, units
-from infra.hosts.host import Connection, File, Host, Result
-from infra.hosts.ssh import pool, ssh_host
-from infra.hosts.ssh.exchange import Outcome, exchange
-from infra.provider.kind import Kind, Partial, Properties
-from infra.resources.appliance_image import ApplianceImage
-from infra.resources.gateway import Gateway
-from infra.resources.hypervisor_host import HypervisorHost
-from infra.resources.nat_firewall import NatFirewall
-from infra.resources.unread import OnHost
 from lab.api import Lab
+from pulumi_wgnode.call.kind import Kind, Partial, Properties
+from pulumi_wgnode.hosts import system, undo, units
+from pulumi_wgnode.hosts.host import Connection, File, Host, Result
+from pulumi_wgnode.hosts.ssh import pool, ssh_host
+from pulumi_wgnode.hosts.ssh.exchange import Outcome, exchange
+from pulumi_wgnode.resources.appliance_image import ApplianceImage
+from pulumi_wgnode.resources.gateway import Gateway
+from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
+from pulumi_wgnode.resources.nat_firewall import NatFirewall
+from pulumi_wgnode.resources.unread import OnHost
 
 CLONE_NEWNET = 0x40000000
 PATIENCE = 240.0  # seconds for one operation, on a busy machine

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.hosts import features
-from infra.hosts.ssh import pool
-from infra.provider.kind import Partial
-from infra.resources.hypervisor_host import HypervisorHost
-from infra.resources.inputs import connection
-from infra.resources.nat_firewall import NatFirewall
 from lab.api import Lab
+from pulumi_wgnode.call.kind import Partial
+from pulumi_wgnode.hosts.judging import features
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
+from pulumi_wgnode.resources.inputs import connection
+from pulumi_wgnode.resources.nat_firewall import NatFirewall
 
 T = TypeVar("T")
 

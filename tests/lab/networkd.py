@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from infra.hosts.ssh import pool
-from infra.resources.inputs import connection
 from lab.plan import site as planned
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources.inputs import connection
 from tests.lab.host_site import Site
 
 FILES = "/etc/systemd/network"

@@ -24,10 +24,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from infra.hosts import firewalls
-from infra.hosts.host import Result
-from infra.hosts.network import Network, script
 from lab.rootfs import cache_directory
+from pulumi_wgnode.hosts.host import Result
+from pulumi_wgnode.hosts.judging import firewalls
+from pulumi_wgnode.hosts.networks.network import Network, script
 from tests.lab.interop import Namespace, run
 from wgnode.firewall import nft
 from wgnode.firewall.others.foreign import Foreign

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from infra.resources.hypervisor_host import HypervisorHost
-from infra.resources.nat_firewall import NatFirewall
-from tests.unit.hosts.ssh_server import new_key, ssh_server
+from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
+from pulumi_wgnode.resources.nat_firewall import NatFirewall
+from tests.unit.pulumi_wgnode.hosts.ssh_server import new_key, ssh_server
 
 from .project import PIN, SSH_KEY, Project
 
@@ -28,7 +28,7 @@ PROGRAM = """
 import json
 from pathlib import Path
 import pulumi
-from infra import sdk
+from pulumi_wgnode import sdk
 
 told = json.loads((Path(__file__).parent / "told.json").read_text())
 own = sdk.Provider("own", **told["options"]) if told["options"] else None

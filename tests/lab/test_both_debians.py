@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.hosts import facts, segmentation
-from infra.hosts.debian import apt, supported
-from infra.hosts.host import Connection, HostError, HostUnreachable, LoginRefused
-from infra.hosts.query import answer
-from infra.hosts.ssh.login import open_transport
 from lab import rootfs
+from pulumi_wgnode.hosts.host import Connection, HostError, HostUnreachable, LoginRefused
+from pulumi_wgnode.hosts.judging import facts, segmentation
+from pulumi_wgnode.hosts.packages import apt, supported
+from pulumi_wgnode.hosts.query import answer
+from pulumi_wgnode.hosts.ssh.login import open_transport
 from tests.lab.interop import wait_for
 from tests.lab.userland import Userland, userland
 from tests.unit.firewall.walls import walls

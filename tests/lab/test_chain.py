@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import features
 from lab.api import Lab
 from lab.deployment import ROOT, Deployment
 from lab.plan import INTERNET
+from pulumi_wgnode.hosts.judging import features
 from tests.lab.environment import CABIN, CABIN6, SITES, changed, reachable, unreachable
 from tests.lab.leaks import leaks
 from wgnode.image.machine import UDP_SEGMENTATION

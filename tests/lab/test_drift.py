@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from infra.hosts.ssh import pool
-from infra.resources.appliance_image import MEMBERS, ApplianceImage
-from infra.resources.compare import join
-from infra.resources.inputs import connection
 from lab.api import Lab
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources.appliance_image import MEMBERS, ApplianceImage
+from pulumi_wgnode.resources.compare import join
+from pulumi_wgnode.resources.inputs import connection
 from wgnode.image.paths import image_directory
 
 from .host_site import Site

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import undo
-from infra.hosts.host import HostError, HostUnreachable
-from infra.hosts.ssh import pool, ssh_host
-from infra.provider import log as progress
-from infra.provider.kind import Partial
-from infra.resources import host_checks
-from infra.resources.appliance_image import MEMBERS, ApplianceImage, ImageError
-from infra.resources.inputs import connection
 from lab.api import Lab
 from lab.plan import INTERNET
+from pulumi_wgnode.call import log as progress
+from pulumi_wgnode.call.kind import Partial
+from pulumi_wgnode.hosts import undo
+from pulumi_wgnode.hosts.host import HostError, HostUnreachable
+from pulumi_wgnode.hosts.ssh import pool, ssh_host
+from pulumi_wgnode.resources import host_checks
+from pulumi_wgnode.resources.appliance_image import MEMBERS, ApplianceImage, ImageError
+from pulumi_wgnode.resources.inputs import connection
 from wgnode.image.paths import image_directory
 
 from .host_site import Site

@@ -10,13 +10,13 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from infra.provider.kind import Properties
-from infra.resources.appliance_image import ApplianceImage
-from infra.resources.gateway import Gateway
-from infra.resources.hypervisor_host import HypervisorHost
-from infra.resources.nat_firewall import NatFirewall
 from lab.api import Lab
 from lab.deployment import IMAGE
+from pulumi_wgnode.call.kind import Properties
+from pulumi_wgnode.resources.appliance_image import ApplianceImage
+from pulumi_wgnode.resources.gateway import Gateway
+from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
+from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from tests.lab.faults import Recorded, Runner, schedule
 from tests.lab.trial import Trial, connection, describe, survives
 from tests.sample import choose

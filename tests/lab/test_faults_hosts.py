@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import network_change
-from infra.provider.kind import Properties
-from infra.resources.appliance_image import MEMBERS, ApplianceImage
-from infra.resources.hypervisor_host import HypervisorHost
-from infra.resources.nat_firewall import NatFirewall
 from lab.api import Lab
+from pulumi_wgnode.call.kind import Properties
+from pulumi_wgnode.hosts.networks import network_change
+from pulumi_wgnode.resources.appliance_image import MEMBERS, ApplianceImage
+from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
+from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from tests.lab.faults import Fault, Runner
 from tests.lab.trial import Trial, connection, snapshot, survives
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.hosts import features
-from infra.hosts.host import Result
-from infra.hosts.network import Network
+from pulumi_wgnode.hosts.host import Result
+from pulumi_wgnode.hosts.judging import features
+from pulumi_wgnode.hosts.networks.network import Network
 from tests.lab.bare_host import bare_host
 from tests.lab.interop import Namespace
 from wgnode.platform.linux.network import SEGMENTATION, cut_trains_late

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from infra.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoRoot, NoShell
-from infra.hosts.ssh import pool
-from infra.resources import successor
-from infra.resources.inputs import connection
-from infra.resources.unread import OnHost
 from lab.api import Lab
-from tests.unit.hosts.ssh_server import new_key
+from pulumi_wgnode.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoRoot, NoShell
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources import successor
+from pulumi_wgnode.resources.inputs import connection
+from pulumi_wgnode.resources.unread import OnHost
+from tests.unit.pulumi_wgnode.hosts.ssh_server import new_key
 
 from .sites import Site, berlin, cabin
 

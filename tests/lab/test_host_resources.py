@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import features
-from infra.hosts.host import Host, HostError
-from infra.hosts.networks import probe
-from infra.hosts.ssh import pool
-from infra.resources.firewall_checks import require_ssh_port
-from infra.resources.firewall_state import look
-from infra.resources.inputs import connection
 from lab.api import Lab
+from pulumi_wgnode.hosts.host import Host, HostError
+from pulumi_wgnode.hosts.judging import features
+from pulumi_wgnode.hosts.networks import probe
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources.firewall_checks import require_ssh_port
+from pulumi_wgnode.resources.firewall_state import look
+from pulumi_wgnode.resources.inputs import connection
 
 from .sites import Site, berlin, site, until
 

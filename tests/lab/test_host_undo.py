@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from infra.hosts import network, undo
-from infra.hosts.ssh import pool
-from infra.provider.kind import Partial
-from infra.resources.inputs import connection
+from pulumi_wgnode.call.kind import Partial
+from pulumi_wgnode.hosts import undo
+from pulumi_wgnode.hosts.networks import network
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources.inputs import connection
 
 from .sites import Site, berlin
 

@@ -99,8 +99,8 @@ WRAPPED = """
 import sys
 sys.path.insert(0, {target!r})
 import pulumi
-from infra.components import Site
-from infra.components.mesh_stack import read_mesh
+from pulumi_wgnode.components import Site
+from pulumi_wgnode.components.mesh_stack import read_mesh
 from infra.stack import load, root
 
 

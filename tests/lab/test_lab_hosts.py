@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from infra.hosts.debian import supported
-from infra.hosts.host import Result
 from lab import cgroup, plan
 from lab.api import Lab
+from pulumi_wgnode.hosts.host import Result
+from pulumi_wgnode.hosts.packages import supported
 
 pytestmark = pytest.mark.lab
 HOSTS = [site.name for site in plan.SITES]

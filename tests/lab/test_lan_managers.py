@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts.network import Network
 from lab import rootfs
+from pulumi_wgnode.hosts.networks.network import Network
 
 from .distribution_host import SCRIPT, DistributionHost, distribution_host
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.hosts.network import Network
 from lab import rootfs
+from pulumi_wgnode.hosts.networks.network import Network
 
 from .distribution_host import SCRIPT, DistributionHost, distribution_host
 

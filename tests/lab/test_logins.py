@@ -10,7 +10,7 @@ from lab.api import Lab
 from lab.deployment import Deployment
 from tests.lab.environment import CABIN, is_clean, reachable
 from tests.lab.test_changes import booted
-from tests.unit.hosts.ssh_server import new_key
+from tests.unit.pulumi_wgnode.hosts.ssh_server import new_key
 
 pytestmark = pytest.mark.lab
 _KEYS, _SSHD = "/home/ops/.ssh/authorized_keys", "/etc/ssh/sshd_config.d/a.conf"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import units
-from infra.hosts.host import HostError
-from infra.provider.kind import Partial
 from lab.api import Lab
+from pulumi_wgnode.call.kind import Partial
+from pulumi_wgnode.hosts import units
+from pulumi_wgnode.hosts.host import HostError
 from tests.lab.conftest import calls_in_runner, fresh_name
 from tests.lab.host_site import Site
 from tests.lab.networkd import FILES, given_to_networkd, snapshot, until, write

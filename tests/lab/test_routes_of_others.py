@@ -8,11 +8,11 @@ from ipaddress import ip_network
 
 import pytest
 
-from infra.hosts.host import Result
-from infra.hosts.network import READ_LINKS, Network, observed
-from infra.hosts.networks import lost_bridge, routing
-from infra.hosts.networks.host_networks import There, Wanted, near
-from infra.hosts.networks.overlaps import judge
+from pulumi_wgnode.hosts.host import Result
+from pulumi_wgnode.hosts.networks import lost_bridge, routing
+from pulumi_wgnode.hosts.networks.host_networks import There, Wanted, near
+from pulumi_wgnode.hosts.networks.network import READ_LINKS, Network, observed
+from pulumi_wgnode.hosts.networks.overlaps import judge
 from tests.lab.bare_host import BareHost, bare_host
 from wgnode.image.paths import Paths
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.hosts.host import Unsupported
 from lab.api import Lab
+from pulumi_wgnode.hosts.host import Unsupported
 
 from .host_site import Site
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.hosts.host import Result
-from infra.hosts.networks import probe
+from pulumi_wgnode.hosts.host import Result
+from pulumi_wgnode.hosts.networks import probe
 from tests.lab.bare_host import BareHost, bare_host
 from tests.lab.interop import Namespace
 

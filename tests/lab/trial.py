@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from infra.provider.kind import Properties
 from lab.api import Lab
+from pulumi_wgnode.call.kind import Properties
 from tests.lab.faults import Done, Fault, Recorded, Runner, schedule
 from tests.sample import choose
 

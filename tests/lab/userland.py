@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.hosts.host import HostError, Result
 from lab import rootfs
+from pulumi_wgnode.hosts.host import HostError, Result
 from tests.lab.interop import Namespace
 
 _ENTER = """mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root

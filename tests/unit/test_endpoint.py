@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.config_values import _host_address
+from pulumi_wgnode.values import _host_address
 from tests.unit.protocol.pairs import Clock, Node
 from wgnode import endpoint
 from wgnode.hostd import parts

@@ -1,4 +1,4 @@
-"""What only one site may know: its private keys and the mesh secret. Crosses stacks sealed (infra/seal.py)."""
+"""What only one site may know: its private keys and the mesh secret. Crosses stacks sealed (pulumi_wgnode/seal.py)."""
 
 from __future__ import annotations
 

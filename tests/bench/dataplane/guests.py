@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra.hosts import segmentation
-from infra.hosts.facts import PROBE
+from pulumi_wgnode.hosts.judging import segmentation
+from pulumi_wgnode.hosts.judging.facts import PROBE
 from tests.bench.dataplane.implementations import Missing
 from tests.bench.dataplane.pair import Failed
 from tests.lab.guest import Guest, Parts, two_configs, unpack

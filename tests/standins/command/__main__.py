@@ -9,9 +9,9 @@ from typing import Any
 
 import paramiko
 
-from infra.provider.kind import UNKNOWN, Diff, Properties, PropertyChange
-from infra.provider.serve import serve
-from infra.provider.servicer import Servicer
+from pulumi_wgnode.call.kind import UNKNOWN, Diff, Properties, PropertyChange
+from pulumi_wgnode.provider.serve import serve
+from pulumi_wgnode.provider.servicer import Servicer
 
 SCHEMA = '{"name": "command", "version": "0.0.0"}'
 

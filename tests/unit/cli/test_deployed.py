@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.resources.mesh_topology import MeshTopology
+from pulumi_wgnode.resources.mesh_topology import MeshTopology
 from tests.unit.cli import test_site
 from tests.unit.cli.test_site import MESH, run
 from wgnode import recipient

@@ -51,7 +51,7 @@ def test_a_command_of_its_own_imports_nothing_of_the_operators_side() -> None:
 
 def test_listing_the_commands_imports_neither_ssh_nor_the_engines_sdk() -> None:
     loaded = modules_after("--help")
-    assert "infra.commands.status" in loaded
+    assert "pulumi_wgnode.cli.status" in loaded
     assert not {name.split(".")[0] for name in loaded} & {"paramiko", "pulumi", "cryptography", "pydantic"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-NAMED = re.findall(r"`((?:wgnode|infra|fastpath|lab|stacks|tests)/[\w./]*)`", PAGE)
+NAMED = re.findall(r"`((?:wgnode|pulumi_wgnode|infra|fastpath|lab|stacks|tests)/[\w./]*)`", PAGE)
 
 
 def test_all_that_is_named_exists() -> None:

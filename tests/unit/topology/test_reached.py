@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra.hosts.facts import uplink_addresses
+from pulumi_wgnode.hosts.judging.facts import uplink_addresses
 from tests.unit.topology.meshes import topology_of, two_sites
 from wgnode.topology.model import MeshSpec, Topology
 from wgnode.topology.reached import former_port, former_ports, own_address

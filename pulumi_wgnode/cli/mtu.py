@@ -1,0 +1,122 @@
+"""`wgnode mtu`: the path MTU to each peer and from it, what vouches for it, and where a carrier's profile is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pulumi_wgnode.cli import options
+
+if TYPE_CHECKING:
+    from pulumi_wgnode.operations.mtu_judge import Asked, Pair
+
+
+def _sites(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of sites, as the stack files have them."""
+    from pulumi_wgnode.errors import ExplainedError
+    from pulumi_wgnode.operations import stacks
+
+    try:
+        folder = stacks.project_folder(Path(ctx.params.get("directory") or "."))
+        names = {stacks.site_name(folder, stack) for stack in stacks.site_stacks(folder, ctx.params.get("environment"))}
+    except ExplainedError:
+        return []
+    return sorted(name for name in names if name and name.startswith(incomplete))
+
+
+@click.command(
+    epilog="""\b
+Sizes are bytes of the largest IP packet outside; "inside" is what fits into it
+in the tunnel. Each direction is told by the node that sends that way:
+  probe    a probe of this size was answered
+  memory   it was so before the gateway's last start; not tried yet
+  profile  the carrier's profile says so; not tried yet
+  hint     ICMP said so, and the peer answers no probes
+  unknown  nothing vouches for it: the last size, or what most paths carry
+
+\b
+Exit codes: 0 all that was asked for is told; 1 something is not: lines with
+"!" say what; 2 wrong usage. Lines with "?" are worth a look.
+
+\b
+Examples:
+  wgnode mtu                       all sites of the project's folder
+  wgnode mtu cabin                 one site, with each of its peers
+  wgnode mtu cabin berlin --history
+  wgnode mtu --carriers            the networks that `carrier:` may name
+  wgnode mtu --json | jq -c '.pairs[] | {site, peer, to: .sends.size, from: .receives.size}'
+"""
+)
+@click.argument("site", required=False, shell_complete=_sites)
+@click.argument("peer", required=False, shell_complete=_sites)
+@options.choose_stacks
+@click.option("--history", is_flag=True, help="Also the sizes before, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; sizes in bytes, ages in seconds, with history.")
+@click.option("--carriers", is_flag=True, help="List what `carrier:` in a site's stack file may say, and leave.")
+def command(
+    site: str | None,
+    peer: str | None,
+    directory: Path,
+    environment: str | None,
+    stacks: Sequence[str],
+    history: bool,
+    as_json: bool,
+    carriers: bool,
+) -> None:
+    """Show the path MTU between SITE and PEER, or between all sites, each way for itself.
+
+    PEER is the name of a site, or the public key of any peer. Nodes find their path MTU themselves, and keep to it;
+    this shows what they have found. The gateways' hosts are asked over SSH, all at once: those of all sites that are
+    chosen, since what passes from a peer to a site is the peer's to say.
+    """
+    if carriers:
+        return _list_carriers(as_json)
+    from pulumi_wgnode.errors import ExplainedError
+    from pulumi_wgnode.operations import mtu_judge, mtu_look
+    from pulumi_wgnode.operations import stacks as stack_files
+
+    try:
+        folder = stack_files.project_folder(directory)
+        asked = mtu_look.ask(folder, options.chosen(folder, environment, stacks))
+    except ExplainedError as error:
+        raise click.UsageError(str(error)) from None
+    if site is not None and site not in {one.site for one in asked}:
+        known = ", ".join(sorted(one.site for one in asked))
+        raise click.UsageError(f"site {site!r} is none of those that are chosen: {known}")
+    pairs = mtu_judge.pairs(asked, time.time(), site, peer)
+    wanted = [one for one in asked if site in (None, one.site)]
+    if peer is not None and not pairs and not any(one.problem for one in wanted):
+        raise click.UsageError(f"peer {peer!r} is none of {site}'s: {', '.join(_peers(wanted)) or 'it has none'}")
+    _show(wanted, pairs, history, as_json)
+    sys.exit(1 if any(one.problem for one in wanted) else 0)
+
+
+def _peers(asked: Sequence[Asked]) -> list[str]:
+    return sorted({raw.get("name") or raw["public_key"] for one in asked for raw in one.health.get("peers", ())})
+
+
+def _show(asked: Sequence[Asked], pairs: Sequence[Pair], history: bool, as_json: bool) -> None:
+    from pulumi_wgnode.operations.mtu_table import render
+
+    if not as_json:
+        return click.echo(render(asked, pairs, history=history))
+    sites = [{name: value for name, value in asdict(one).items() if name != "health"} for one in asked]
+    click.echo(json.dumps({"sites": sites, "pairs": [asdict(pair) for pair in pairs]}, indent=2))
+
+
+def _list_carriers(as_json: bool) -> None:
+    from wgnode.carriersfile import shipped
+
+    rows = shipped().rows
+    if as_json:
+        return click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        click.echo(f"{row.name:{width}}  {row.wire:5}  {row.direction:4}  {row.sure:11}  {row.networks}; {row.source}")

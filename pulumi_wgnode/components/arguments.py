@@ -1,0 +1,147 @@
+"""What a site is described by: the arguments of `Site`.
+
+The models say what there is, values.py what each value may be alone; what several values say together is judged by who
+reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictBool, model_validator
+
+from pulumi_wgnode.model import Model
+from pulumi_wgnode.values import (
+    Address,
+    Carrier,
+    Count,
+    HostAddress,
+    HostKey,
+    Interface,
+    Port,
+    PrivateKey,
+    RecipientKey,
+    SiteName,
+    SourceNetwork,
+    User,
+)
+from wgnode.image.machine import SMALLEST_MEMORY
+from wgnode.topology import transit
+from wgnode.topology.compile import Reach
+
+
+class HostArgs(Model):
+    address: HostAddress = Field(description="the host's address or name for SSH")
+    host_keys: list[HostKey] = Field(
+        description="pin the host's keys: `wgnode host scan ADDRESS` fetches them for review"
+    )
+    port: Port = 22
+    ssh_port: Port | None = None
+    user: User = "root"
+    private_key: PrivateKey | None = None
+    agent: StrictBool = False
+
+
+class LanArgs(Model):
+    interface: Interface = Field(description="the host's interface into the LAN")
+    gateway_addresses: list[Address] = Field(
+        min_length=1, description="the gateway's own free addresses, one in each LAN of the site"
+    )
+    reach: Reach = Field(
+        default="host-route",
+        description="how the LAN's machines find the other sites: host-route (the host, their router, has the routes),"
+        " proxy-arp (the gateway answers for the other sites' addresses, IPv4 only) or masquerade (what comes from the"
+        " other sites has the gateway's own address as source, so it is answered without any route; the LAN's machines"
+        " themselves find no way to the other sites)",
+    )
+
+
+class TransitArgs(Model):
+    """The link between host and gateway: a /30 and a /126 that nothing else uses."""
+
+    v4: str = transit.DEFAULT_V4
+    v6: str = transit.DEFAULT_V6
+
+
+class GatewayArgs(Model):
+    """The virtual machine; `memory` is in MiB. `image` is a path from `Site`'s root, or a URL with `sha256`.
+
+    With `sha256` a file need not be there either, until a host needs it.
+    """
+
+    memory: Count = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20)
+    cpus: Count = Field(default=1, ge=1, le=64)
+    accelerator: Literal["auto", "kvm", "tcg"] = Field(
+        default="auto",
+        description="what runs the virtual machine: kvm (the processor itself), tcg (software emulation, much slower)"
+        " or auto (kvm where the host has it; a gateway that runs by kvm never becomes an emulated one by itself)",
+    )
+    image: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    transit: TransitArgs = TransitArgs()
+
+
+class AllowRule(Model):
+    """Lets something else in through the uplink; `from` has networks, everybody where it isn't given."""
+
+    protocol: Literal["tcp", "udp"]
+    port: Port
+    from_: list[SourceNetwork] | None = Field(default=None, alias="from")
+
+
+class ForwardRule(Model):
+    """Lets something through from the uplink to machines behind the host: to the network `to`, or without it, what
+    comes to a port of the host that somebody on it forwards, as Docker does with a published port."""
+
+    protocol: Literal["tcp", "udp"] | None = None
+    port: Port | None = None
+    to: SourceNetwork | None = None
+    from_: list[SourceNetwork] | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _says_what(self) -> ForwardRule:
+        if self.port and not self.protocol:
+            raise ValueError("a port needs its protocol: tcp or udp")
+        if not self.to and not self.port:
+            raise ValueError("says neither `port`, one of the host's own that is forwarded, nor `to`, a network")
+        return self
+
+
+class FirewallArgs(Model):
+    """What else than the gateway's the uplink may reach: services of the host, and machines behind it."""
+
+    allow: list[AllowRule] = Field(default=[])
+    forward: list[ForwardRule] | None = None
+    keep: StrictBool | None = Field(
+        default=None,
+        description="true leaves alone what the host forwarded from the uplink before: ports that somebody on it"
+        " forwards, such as Docker's published ones, and networks where it was a router already",
+    )
+    leave_alone: list[Interface] | None = Field(
+        default=None,
+        description="interfaces of which nothing is judged, though they lead outside too, such as one of a management"
+        " network with a default route of its own",
+    )
+
+
+class SiteArgs(Model):
+    name: SiteName = Field(description="the site's name in the mesh")
+    mesh: str = Field(min_length=1, description="the mesh's stack, such as dev-mesh")
+    host: HostArgs = Field(description="how to reach the hypervisor host")
+    management_networks: list[SourceNetwork] = Field(
+        min_length=1,
+        description="the networks that SSH to the host comes from, such as 192.0.2.0/24; all others are locked out",
+    )
+    uplink: Interface = Field(description="the interface that traffic leaves by: of a bridge and its port, the bridge")
+    lan: LanArgs = Field(description="the host's LAN and the gateway's addresses in it")
+    recipient_key: RecipientKey = Field(
+        description="the site's private recipient key, a secret; `wgnode key recipient` makes one"
+    )
+    carrier: Carrier | None = Field(
+        default=None,
+        description="the network that the site is reached by, such as t-mobile-us: what is said of its MTU is where the"
+        " search begins (`wgnode mtu --carriers` lists them)",
+    )
+    gateway: GatewayArgs
+    firewall: FirewallArgs = FirewallArgs()
+    bootstrap: list[str] = Field(default=[])

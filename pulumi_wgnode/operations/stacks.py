@@ -1,0 +1,184 @@
+"""The stacks of an environment, as the project's folder and the real `pulumi` have them.
+
+Secrets come through `pulumi config --show-secrets` in the user's own environment, so backend and passphrase are
+theirs; they stay in this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pulumi_wgnode.errors import ExplainedError
+from pulumi_wgnode.hosts.host import Connection
+from wgnode import yamlfile
+
+PROJECT = "wgmesh"
+PULUMI_TIMEOUT = 60.0  # seconds for one `pulumi config`, on a busy machine
+
+
+class StackError(ExplainedError):
+    """A stack, or the project, is not as it must be; the text names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class SiteStack:
+    """What a site's stack says of its host. `mesh` is the mesh's stack; `recipient_key` is the private half."""
+
+    stack: str
+    site: str
+    mesh: str
+    connection: Connection
+    recipient_key: str | None = field(repr=False)
+
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def project_folder(start: Path) -> Path:
+    """The folder of Pulumi.yaml, here or above. Raises StackError."""
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / "Pulumi.yaml").is_file():
+            return folder
+    raise StackError(
+        f"no Pulumi.yaml in {start.absolute()} or above; change into the project's folder, or name it by -C"
+    )
+
+
+def site_stacks(folder: Path, environment: str | None = None) -> list[str]:
+    """The stacks of role `site` that have a file in the project, of one environment or of all. Raises StackError."""
+    found = [stack for stack in stacks(folder, environment) if _role(file_of(folder, stack)) == "site"]
+    if not found:
+        pattern = file_of(folder, f"{environment}-*" if environment else "*")
+        raise StackError(
+            f"no stack of a site among {pattern}; `wgnode site new` writes the first, --stack names others"
+        )
+    return found
+
+
+def stacks(folder: Path, environment: str | None = None) -> list[str]:
+    """All stacks that have a file in the project, sorted."""
+    files = file_of(folder, "x").parent.glob(f"Pulumi.{environment + '-' if environment else ''}*.yaml")
+    return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
+
+
+def file_of(folder: Path, stack: str) -> Path:
+    project = yamlfile.parse(yamlfile.read(folder / "Pulumi.yaml")) or {}
+    return folder / str(project.get("stackConfigDir", "")) / f"Pulumi.{stack.rsplit('/', 1)[-1]}.yaml"
+
+
+def read_site(folder: Path, stack: str) -> SiteStack:
+    """Raises StackError."""
+    site = _configuration(folder, stack).get(f"{PROJECT}:site")
+    if not isinstance(site, dict):
+        raise StackError(f"stack {stack!r} has no wgmesh:site, so it is no site's stack")
+    host = site.get("host")
+    missing = [name for name in ("name", "mesh") if not isinstance(site.get(name), str)]
+    if missing or not isinstance(host, dict) or not host.get("address") or not host.get("hostKeys"):
+        what = ", ".join(missing or ["host.address and host.hostKeys"])
+        raise StackError(
+            f"stack {stack!r}: wgmesh:site lacks {what}; `pulumi preview -s {stack}` tells all that it lacks"
+        )
+    return SiteStack(stack, site["name"], site["mesh"], _connection(host), site.get("recipientKey"))
+
+
+def read_mesh(folder: Path, stack: str) -> dict[str, Any]:
+    """wgmesh:mesh of a mesh's stack, {} where its file is lost. Raises StackError."""
+    mesh = _configuration(folder, stack).get(f"{PROJECT}:mesh")
+    return mesh if isinstance(mesh, dict) else {}
+
+
+def mesh_outputs(folder: Path, stack: str) -> dict[str, Any]:
+    """What a mesh's stack says of it: `topology`, and what is `resting`, which older ones lack. Raises StackError."""
+    said = json.loads(pulumi(["stack", "output", "--json", "--stack", stack], folder, f"stack {stack!r}"))
+    return said if isinstance(said, dict) else {}
+
+
+def each(items: Iterable[Item], ask: Callable[[Item], Found], at_once: int = 0) -> list[Found | ExplainedError]:
+    """What `ask` gives for each, in order, or the error that it raised; `at_once` of them run beside each other."""
+
+    def attempt(item: Item) -> Found | ExplainedError:
+        try:
+            return ask(item)
+        except ExplainedError as error:
+            return error
+
+    with ThreadPoolExecutor(at_once or os.cpu_count() or 1) as pool:
+        return list(pool.map(attempt, items))
+
+
+def site_name(folder: Path, stack: str) -> str | None:
+    """The site's name as the stack's file has it, which needs neither backend nor passphrase. Raises StackError."""
+    site = _plain(file_of(folder, stack)).get(f"{PROJECT}:site")
+    return site.get("name") if isinstance(site, dict) else None
+
+
+def _role(file: Path) -> str | None:
+    role = _plain(file).get(f"{PROJECT}:role")
+    return role if isinstance(role, str) else None
+
+
+def _plain(file: Path) -> dict[str, Any]:
+    """A stack file's values as they stand in it, {} where there is none."""
+    try:
+        read = yamlfile.parse(yamlfile.read(file)) if file.is_file() else None
+    except yamlfile.YamlError as error:
+        raise StackError(f"{file}: {error}") from None
+    config = read.get("config") if isinstance(read, dict) else None
+    return config if isinstance(config, dict) else {}
+
+
+def _configuration(folder: Path, stack: str) -> dict[str, Any]:
+    """The stack's values by key, secrets opened."""
+    said = pulumi(["config", "--json", "--show-secrets", "--stack", stack], folder, f"stack {stack!r}")
+    return {key: value.get("objectValue", value.get("value")) for key, value in json.loads(said).items()}
+
+
+def pulumi(arguments: Sequence[str], folder: Path, what: str) -> str:
+    """What `pulumi` answers. Raises StackError with its own words."""
+    if shutil.which("pulumi") is None:
+        raise StackError("no `pulumi` on PATH; `. tools/activate` in the project's clone puts it there")
+    argv = ["pulumi", *arguments, "--non-interactive", "--cwd", str(folder)]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PULUMI_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise StackError(f"{what}: `pulumi {arguments[0]}` did not answer within {PULUMI_TIMEOUT:.0f} s") from None
+    if done.returncode != 0:
+        raise StackError(f"{what}: {_explained(done.stderr.strip())}")
+    return done.stdout
+
+
+def _explained(said: str) -> str:
+    """The engine's own words and, where they leave one alone, the way out."""
+    words = " ".join(said.removeprefix("error: ").split())
+    for part, way_out in _WAYS_OUT.items():
+        if part in words:
+            return f"{words}; {way_out}"
+    return words
+
+
+_WAYS_OUT = {
+    "no stack named": "is this the right backend (`pulumi whoami -v`)? If the stack is lost, `pulumi stack init` makes"
+    " it anew and keeps its file",
+    "incorrect passphrase": "is it another stack's? A lost one: docs/how-to/recover.md",
+    "passphrase must be set": "that is where it looks for the stack's passphrase",
+    "PULUMI_ACCESS_TOKEN": "log in to your backend first: `pulumi login`",
+}
+
+
+def _connection(host: dict[str, Any]) -> Connection:
+    return Connection(
+        address=str(host["address"]),
+        host_keys=tuple(str(key) for key in host["hostKeys"]),
+        port=int(host.get("port", 22)),
+        user=str(host.get("user", "root")),
+        private_key=host.get("privateKey"),
+    )

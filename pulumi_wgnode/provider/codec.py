@@ -1,0 +1,77 @@
+"""Property values of the Pulumi wire format to plain Python values and back.
+
+The engine sends a struct per resource; secrets, unknowns and outputs are strings or structs with a signature in
+them (pulumi/pulumi, sdk/go/common/resource/sig). Source of the constants: pulumi.runtime.rpc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from pulumi_wgnode.call.kind import UNKNOWN, Properties, Secret
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a format's marker, nobody's secret)
+OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+
+def decode(value: struct_pb2.Value) -> Any:
+    """One value. Raises ValueError for assets, archives and resource references, which no resource here takes."""
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return UNKNOWN if value.string_value == UNKNOWN_TEXT else value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "list_value":
+        return [decode(item) for item in value.list_value.values]
+    if kind == "struct_value":
+        return _decode_struct(value.struct_value)
+    return None
+
+
+def _decode_struct(struct: struct_pb2.Struct) -> Any:
+    fields = struct.fields
+    if SIGNATURE not in fields:
+        return decode_map(struct)
+    signature = fields[SIGNATURE].string_value
+    if signature == SECRET_SIGNATURE:
+        return decode(fields["value"])
+    if signature == OUTPUT_SIGNATURE:
+        return decode(fields["value"]) if "value" in fields else UNKNOWN
+    raise ValueError(f"values of the kind {signature} (assets, archives, resources) are not supported")
+
+
+def decode_map(struct: struct_pb2.Struct) -> Properties:
+    return {name: decode(value) for name, value in struct.fields.items()}
+
+
+def encode(value: Any) -> struct_pb2.Value:
+    """One value; tuples become lists. Raises TypeError for what the format has no place for."""
+    if value is None:
+        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+    if value is UNKNOWN:
+        return struct_pb2.Value(string_value=UNKNOWN_TEXT)
+    if isinstance(value, Secret):
+        return encode({SIGNATURE: SECRET_SIGNATURE, "value": value.value})
+    if isinstance(value, bool):
+        return struct_pb2.Value(bool_value=value)
+    if isinstance(value, int | float):
+        return struct_pb2.Value(number_value=value)
+    if isinstance(value, str):
+        return struct_pb2.Value(string_value=value)
+    if isinstance(value, Mapping):
+        return struct_pb2.Value(struct_value=encode_map(value))
+    if isinstance(value, list | tuple):
+        return struct_pb2.Value(list_value=struct_pb2.ListValue(values=[encode(item) for item in value]))
+    raise TypeError(f"a {type(value).__name__} is not a property value")
+
+
+def encode_map(properties: Mapping[str, Any]) -> struct_pb2.Struct:
+    return struct_pb2.Struct(fields={name: encode(value) for name, value in properties.items()})

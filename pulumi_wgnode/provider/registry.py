@@ -1,0 +1,64 @@
+"""Which resource kinds there are, and the package schema made of them.
+
+Kinds load at first use, so that a stack with one kind does not pay for the imports of the others. A kind's module
+has the class named as in its token, and a model of its inputs under the same name with "Inputs", or its own SCHEMA.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from functools import cache
+from importlib.metadata import version
+from typing import Any, cast
+
+from pulumi_wgnode.call.kind import Kind
+from pulumi_wgnode.provider import schema as schemas
+from pulumi_wgnode.resources.unread import OnHost
+from pulumi_wgnode.resources.unrecorded import Unrecorded
+from pulumi_wgnode.resources.versioned import Versioned
+
+MODULES = {
+    "wgnode:index:MeshTopology": "pulumi_wgnode.resources.mesh_topology",
+    "wgnode:index:HypervisorHost": "pulumi_wgnode.resources.hypervisor_host",
+    "wgnode:index:NatFirewall": "pulumi_wgnode.resources.nat_firewall",
+    "wgnode:index:ApplianceImage": "pulumi_wgnode.resources.appliance_image",
+    "wgnode:index:Gateway": "pulumi_wgnode.resources.gateway",
+}
+
+_ON_NO_HOST = {"wgnode:index:MeshTopology"}
+_UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
+"""Inputs that only say where something is, and the one that says what."""
+
+
+@cache
+def kind(token: str) -> Kind:
+    """The one instance of a kind. Raises KeyError for a token that is not ours."""
+    module = importlib.import_module(MODULES[token])
+    made: Kind = Versioned(cast(Kind, getattr(module, token.rsplit(":", 1)[1])()))
+    if token in _UNRECORDED:
+        made = Unrecorded(made, *_UNRECORDED[token])
+    return made if token in _ON_NO_HOST else OnHost(made)
+
+
+def schema() -> str:
+    """The package's schema as JSON."""
+    resources: dict[str, Any] = {}
+    types: dict[str, Any] = {}
+    for token, module in MODULES.items():
+        loaded = importlib.import_module(module)
+        inputs = getattr(loaded, token.rsplit(":", 1)[1] + "Inputs", None)
+        resources[token], used = schemas.resource(inputs) if inputs else (loaded.SCHEMA, {})
+        types |= used
+    return json.dumps(
+        {
+            "name": "wgnode",
+            "version": version("wgnode"),
+            "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
+            "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
+            "config": {"variables": schemas.options()},
+            "provider": {"inputProperties": schemas.options()},
+            "resources": resources,
+            "types": types,
+        }
+    )

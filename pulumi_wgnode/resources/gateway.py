@@ -1,0 +1,240 @@
+"""Gateway: the node in its virtual machine, its companion on the host, and what the running node says of itself.
+
+What `read` brings back is what `diff` compares: the files on the host, the state of both units, and of the running
+node the configuration in force (`applied`), the digest that it computes from its device at each request (`live`), and
+its keys and peers one by one. `loaded`, the configuration that it booted, is told beside them: a live change makes it
+another one than `applied`. Its shape: gateway_state.py; how a change gets there: gateway_change.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from pulumi_wgnode.call.kind import CheckError, Diff, Partial, Properties, has_unknown
+from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.errors import ExplainedError
+from pulumi_wgnode.hosts import owners
+from pulumi_wgnode.hosts.host import Connection, Host, HostError
+from pulumi_wgnode.hosts.query import answer
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.resources import gateway_change, host_checks, lan_addresses, new_guest, ownership, remains
+from pulumi_wgnode.resources.accelerator import AcceleratorError, Asked, announcement, resolve
+from pulumi_wgnode.resources.compare import changed_inputs
+from pulumi_wgnode.resources.foresee import Check
+from pulumi_wgnode.resources.gateway_state import SILENT, Desired, desired, differences, observed
+from pulumi_wgnode.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
+from pulumi_wgnode.resources.owner_judgement import Known
+from pulumi_wgnode.resources.ownership import SiteInputs
+from wgnode import formats
+from wgnode.image.machine import SMALLEST_MEMORY
+from wgnode.image.paths import INSTANCE, Paths
+from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, NodeSecrets, encode_key
+
+
+def _config_text(text: str) -> str:
+    NodeConfig.from_json(text.encode())  # raises ConfigError, which is a ValueError, with the reason
+    return text
+
+
+def _secrets_text(text: str) -> str:
+    NodeSecrets.from_json(text.encode())  # its ConfigError does not quote the text
+    return text
+
+
+class KvmInputs(Inputs):
+    """What the host's facts say of KVM."""
+
+    usable: bool
+    reason: str
+
+
+class MachineInputs(Inputs):
+    memory: int = Field(SMALLEST_MEMORY, ge=SMALLEST_MEMORY, description="MiB")
+    cpus: int = Field(1, ge=1)
+    accelerator: Asked = Field("tcg", description="auto needs `kvm`; recorded is what came of it")
+    udp_segmentation: bool = Field(
+        False, description="whether cards carry UDP segmentation, as the host's facts say; recorded where they do"
+    )
+    kvm: KvmInputs | None = Field(None, description="whether guests can run by KVM on the host, and why; not recorded")
+
+
+class ImageInputs(Inputs):
+    directory: str
+    sha256: Sha256
+
+
+class GatewayInputs(HostInputs):
+    site: SiteInputs
+    instance: str = Field(
+        "", pattern=rf"^({INSTANCE.pattern})$", description="which of its host's gateways, as HypervisorHost says"
+    )
+    image: ImageInputs
+    machine: MachineInputs
+    config: Annotated[str, AfterValidator(_config_text)] = Field(description="the node's configuration, canonical JSON")
+    secrets: Annotated[str, AfterValidator(_secrets_text)] = Field(
+        description="its private and pre-shared keys, canonical JSON; a secret"
+    )
+    lan_interface: str | None = Field(
+        None,
+        max_length=15,
+        description="the host's interface into its LAN, where that is asked for the node's addresses",
+    )
+    bundle: str | None = Field(None, description="the site's sealed bundle, kept on the host for `wgnode mesh recover`")
+
+
+_COMPARED = tuple(name for name in GatewayInputs.wire_names() if name != "lanInterface")  # for questions alone
+
+
+class Gateway:
+    def __init__(self, connect: Callable[[Connection], Host] = pool.connect) -> None:
+        self._connect = connect
+
+    def check(self, news: Properties, olds: Properties) -> Properties:
+        """Also with what is wanted of the host, so that a preview shows drift against it."""
+        checked = self._chosen(validated(GatewayInputs, news), olds)
+        return checked if has_unknown(checked) else {**checked, **_planned(checked)}
+
+    def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
+        changes = changed_inputs(old_inputs, news, _COMPARED, replace=ownership.replaced(old_inputs, news))
+        if not has_unknown(news):
+            changes += differences(desired(news).properties(), state)
+            changes += ownership.differences(state, news, "gateway")
+            if told := announcement(_accelerator(old_inputs), _accelerator(news)):
+                log(told, Severity.WARNING)
+        return Diff(tuple(changes))
+
+    def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
+        if preview:
+            return "", inputs
+        id = inputs["site"]["id"]
+        return id, self._apply(id, inputs, Known(), {})
+
+    def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+        host = self._connect(connection(inputs))
+        records = answer(host, owners.QUERY)
+        owner = ownership.found(host, records, "gateway", inputs, inputs.get("instance", ""))
+        kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
+        try:
+            found = observed(host, desired(inputs))
+        except ConfigError:  # of an older version of wgnode: this one can't judge what is there, so all of it is drift
+            _require_known_format(inputs["config"])
+            return {**inputs, "files": {}, "units": {}, **SILENT, **kept}, inputs
+        there = found["files"] or found["units"] or ownership.claimed(records, "gateway", state)
+        if owner is None or not there:
+            return None
+        return {**inputs, **found, **kept}, {**inputs, **_planned(inputs)}
+
+    def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
+        known = Known.of(state, ownership.moved(state, inputs))
+        return {**inputs, **ownership.kept(state)} if preview else self._apply(id, inputs, known, state)
+
+    def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
+        """Whose it is; a new guest, whether it has room, and whether its address is its own."""
+        if not has_unknown([inputs["site"], inputs.get("instance")]):
+            known = Known.of(state or {}, ownership.moved(state or {}, inputs))
+            yield lambda: ownership.foresee(host, "gateway", ownership.wanted(inputs), known)
+            yield lambda: host_checks.require_known_state(host, Paths(_instance(inputs)).hostd_state)
+        if (new_guest.announce(host, inputs, state) or state is None) and not has_unknown(inputs["machine"]):
+            unit = Paths(_instance(inputs)).gateway_unit
+            yield lambda: host_checks.require_memory(host, inputs["machine"]["memory"], unit)
+        if has_unknown(inputs["config"]):
+            return
+        if not lan_addresses.held(state or {}, inputs):
+            yield lambda: lan_addresses.require_free(host, lan_addresses.wanted(inputs))
+
+    def delete(self, id: str, state: Properties) -> None:
+        host, paths = self._connect(connection(state)), Paths(state.get("instance", ""))
+        seen = ownership.release(host, "gateway", state)
+        if seen is None:
+            return
+        remains.remove_gateway(host, paths)
+        ownership.forget(host, "gateway", state, seen)
+
+    def _chosen(self, checked: Properties, olds: Properties) -> Properties:
+        """With the accelerator that the machine gets. Raises CheckError where that can't be."""
+        machine = checked["machine"]
+        if has_unknown(machine):
+            return checked
+        kvm, asked = machine.get("kvm"), machine["accelerator"]
+        if kvm is None and asked == "auto":
+            raise CheckError([("machine.kvm", "auto needs the host's facts of KVM: give `kvm`, or kvm or tcg instead")])
+        if kvm is not None:
+            needs_memory = asked == "auto" and not kvm["usable"]
+            before = (_accelerator(olds) or self._accelerator_on_host(checked)) if needs_memory else None
+            try:
+                asked = resolve(asked, kvm["usable"], kvm["reason"], before)
+            except AcceleratorError as error:
+                raise CheckError([("machine.accelerator", str(error))]) from None
+        return {**checked, "machine": {**_recorded(machine), "accelerator": asked}}
+
+    def _accelerator_on_host(self, checked: Properties) -> str | None:
+        """By what a gateway there runs that is to be taken over; None where there is none, or no answer."""
+        if has_unknown(checked):
+            return None
+        kvm = {**checked, "machine": {**_recorded(checked["machine"]), "accelerator": "kvm"}}
+        try:
+            unit = self._connect(connection(checked)).read_file(desired(kvm).files["gatewayUnit"].path)
+        except HostError:
+            return None
+        return "kvm" if b"-accel kvm" in (unit or b"") else None
+
+    def _apply(self, id: str, inputs: Properties, known: Known, state: Properties) -> Properties:
+        host = self._connect(connection(inputs))
+        wanted = desired(inputs)
+        taken = ownership.judge(host, "gateway", ownership.wanted(inputs), known)
+        host_checks.require_known_state(host, wanted.paths.hostd_state)
+        if not lan_addresses.held(state, inputs):
+            lan_addresses.require_free(host, lan_addresses.wanted(inputs))
+        owned = taken.stamp(host)
+        try:
+            gateway_change.apply(host, wanted)
+            return {**inputs, **observed(host, wanted), **owned}
+        except HostError as error:
+            state = {**inputs, **_observed_if_possible(host, wanted), **owned}
+            raise Partial(id, state, inputs, str(error)) from error
+
+
+def _require_known_format(config: str) -> None:
+    """Raises ExplainedError for a configuration of a newer version."""
+    with contextlib.suppress(ValueError, AttributeError):
+        if why := formats.newer("the gateway's configuration", json.loads(config).get("format"), FORMAT):
+            raise ExplainedError(why)
+
+
+def _instance(inputs: Properties) -> str:
+    given = inputs.get("instance", "")
+    return "" if has_unknown(given) else str(given)
+
+
+def _recorded(machine: Properties) -> Properties:
+    """What makes the machine, as states of versions that knew less have it too."""
+    without = {"kvm"} if machine.get("udpSegmentation") else {"kvm", "udpSegmentation"}
+    return {name: value for name, value in machine.items() if name not in without}
+
+
+def _accelerator(inputs: Properties) -> str | None:
+    machine = inputs.get("machine")
+    return machine.get("accelerator") if isinstance(machine, dict) else None
+
+
+def _planned(inputs: Properties) -> Properties:
+    """What the host and the node will say once they are as the inputs want them."""
+    config = NodeConfig.from_json(inputs["config"].encode())
+    return {
+        **desired(inputs).properties(),
+        "publicKey": encode_key(config.public_keys[0]),
+        "addresses": list(config.addresses),
+    }
+
+
+def _observed_if_possible(host: Host, wanted: Desired) -> Properties:
+    """What a failure left; nothing, hence all of it drift, where the host cannot be asked any more."""
+    try:
+        return observed(host, wanted)
+    except HostError:
+        return {"files": {}, "units": {}, **SILENT}

@@ -1,0 +1,228 @@
+"""`wgnode mtu`: each way by its sender's word, what is held against a carrier's profile, and what can't be told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner, Result
+
+from pulumi_wgnode.cli.mtu import command
+from pulumi_wgnode.hosts.host import HostUnreachable
+from pulumi_wgnode.hosts.ssh import pool
+from pulumi_wgnode.operations import mtu_judge, mtu_look
+from pulumi_wgnode.operations.mtu_judge import Asked, pairs
+from pulumi_wgnode.operations.mtu_table import render
+from tests.unit.pulumi_wgnode.operations.project import Folder
+from wgnode.nodeconfig import CarrierConfig, encode_key
+
+NOW = 1_000_000.0
+KEYS = {name: encode_key(bytes([number]) * 32) for number, name in enumerate(("berlin", "cabin", "phone"), 1)}
+
+
+def path(size: int, evidence: str = "probe", **more: Any) -> dict[str, Any]:
+    return {"size": size, "evidence": evidence, "since": NOW - 300, "family": 4, "own": "192.0.2.1", **more}
+
+
+def site(name: str, carrier: CarrierConfig | None = None, **paths: dict[str, Any] | None) -> Asked:
+    peers = [{"name": peer, "public_key": KEYS[peer], "path_mtu": told} for peer, told in paths.items()]
+    health = {"public_keys": [KEYS[name]], "peers": peers}
+    return Asked(f"dev-{name}", name, f"root@{name}", "running", "", health, carrier)
+
+
+def test_each_way_is_told_by_its_sender() -> None:
+    asked = [site("berlin", cabin=path(1440)), site("cabin", berlin=path(1280, "memory", family=6))]
+    one, two = pairs(asked, NOW)
+    assert (one.site, one.peer, two.site, two.peer) == ("berlin", "cabin", "cabin", "berlin")
+    assert one.sends == two.receives
+    assert one.receives == two.sends
+    assert one.sends is not None
+    assert one.receives is not None
+    assert (one.sends.size, one.sends.inner, one.sends.evidence, one.sends.age) == (1440, 1380, "probe", 300.0)
+    assert (one.receives.size, one.receives.inner, one.receives.proven) == (1280, 1200, False)
+    assert one.why == two.why == ""
+
+
+@pytest.mark.parametrize(("chosen", "found"), [(("berlin", None), 2), (("berlin", "phone"), 1), ((None, None), 3)])
+def test_a_site_and_a_peer_are_chosen_by_name_or_key(chosen: tuple[str | None, str | None], found: int) -> None:
+    asked = [site("berlin", cabin=path(1440), phone=path(1400)), site("cabin", berlin=path(1280))]
+    assert len(pairs(asked, NOW, *chosen)) == found
+    assert len(pairs(asked, NOW, "berlin", KEYS["phone"])) == 1
+
+
+def test_a_renamed_peer_is_known_by_its_key() -> None:
+    other = site("cabin", berlin=path(1280))
+    (one, _) = pairs([site("berlin", cabin=path(1440)), Asked("dev-hut", "hut", "h", "running", "", other.health)], NOW)
+    assert one.receives
+    assert one.receives.size == 1280
+
+
+def test_why_nobody_tells_the_way_back() -> None:
+    away = Asked("dev-cabin", "cabin", "root@cabin", "away", "host root@cabin: no answer")
+    assert "cabin can't be asked" in pairs([site("berlin", cabin=path(1440)), away], NOW)[0].why
+    assert "phone is none of the sites" in pairs([site("berlin", phone=path(1440))], NOW)[0].why
+    assert "cabin does not know this site" in pairs([site("berlin", cabin=path(1)), site("cabin")], NOW)[0].why
+
+
+def test_a_node_that_tells_nothing_of_paths_is_an_older_one() -> None:
+    (one, _) = pairs([site("berlin", cabin=None), site("cabin", berlin=None)], NOW)
+    assert (one.sends, one.receives) == (None, None)
+    assert "  cabin  -" in render([site("berlin")], [one], history=False)
+
+
+HERE, THERE = CarrierConfig("pppoe", 1492, 1492), CarrierConfig("t-mobile-us", 1440, 1280)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "size", "said"),
+    [
+        (HERE, None, 1492, None),
+        (HERE, None, 1488, None),  # as exact as a search is
+        (HERE, None, 1487, "only 1487 bytes pass; the profile of pppoe, up, says 1492"),
+        (HERE, None, 1496, "1496 bytes pass, more than the profile of pppoe, up, says: 1492"),
+        (HERE, THERE, 1280, None),  # the other end's explains it
+        (HERE, THERE, 1200, "only 1200 bytes pass; the profile of t-mobile-us, down, says 1280"),
+        (HERE, THERE, 1440, "1440 bytes pass, more than the profile of t-mobile-us, down, says: 1280"),
+        (None, THERE, 1300, "1300 bytes pass, more than the profile of t-mobile-us, down, says: 1280"),
+        (CarrierConfig("x", down=1280), None, 1400, None),  # nothing is said of that way
+        (None, None, 700, None),
+    ],
+)
+def test_what_probes_show_is_held_against_both_ends_profiles(
+    here: CarrierConfig | None, there: CarrierConfig | None, size: int, said: str | None
+) -> None:
+    (one, two) = pairs([site("berlin", here, cabin=path(size)), site("cabin", there, berlin=None)], NOW)
+    assert one.notes == ((f"to cabin {said}",) if said else ())
+    assert two.notes == ((f"from berlin {said}",) if said else ())
+
+
+@pytest.mark.parametrize("evidence", ["memory", "profile", "hint", "unknown"])
+def test_what_was_not_tried_contradicts_nothing(evidence: str) -> None:
+    (one, _) = pairs([site("berlin", HERE, cabin=path(1280, evidence)), site("cabin", berlin=None)], NOW)
+    assert one.notes == ()
+
+
+def test_the_table_has_both_ways_notes_and_the_history_where_it_is_asked_for() -> None:
+    former = [{"size": 1280, "evidence": "unknown", "since": NOW - 7200}]
+    asked = [site("berlin", HERE, cabin=path(1440, history=former)), site("cabin", berlin=path(1280))]
+    shown = render(asked[:1], pairs(asked, NOW, "berlin"), history=False).splitlines()
+    assert shown[0] == "berlin: running  (root@berlin, stack dev-berlin)  carrier pppoe: 1492 up, 1492 down"
+    assert shown[2].split() == [
+        "cabin",
+        "1440",
+        "1380",
+        "probe",
+        "5",
+        "min",
+        "ago",
+        "1280",
+        "1220",
+        "probe",
+        "5",
+        "min",
+        "ago",
+    ]
+    assert shown[3] == "  ? to cabin only 1440 bytes pass; the profile of pppoe, up, says 1492"
+    assert shown[4] == "  ? from cabin only 1280 bytes pass; the profile of pppoe, down, says 1492"
+    told = render(asked[:1], pairs(asked, NOW, "berlin"), history=True)
+    assert "    to cabin before: 1280, unknown, from 2 h ago" in told
+
+
+# The command
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments))
+
+
+@pytest.fixture
+def asked(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
+    for name in ("berlin", "cabin"):
+        folder.site(name)
+    made = [site("berlin", cabin=path(1440)), site("cabin", berlin=path(1280))]
+    monkeypatch.setattr(mtu_look, "ask", lambda *_: made)
+    return made
+
+
+def test_all_told_is_0_and_a_site_that_can_not_be_asked_is_1(asked: list[Asked]) -> None:
+    done = run()
+    assert done.exit_code == 0
+    assert "berlin: running" in done.output
+    asked[1] = Asked("dev-cabin", "cabin", "root@cabin", "away", "host root@cabin: no answer within 10 s")
+    done = run()
+    assert done.exit_code == 1
+    assert "  ! host root@cabin: no answer within 10 s" in done.output
+    assert "  ? cabin can't be asked" in done.output
+    assert run("berlin").exit_code == 0
+
+
+def test_json_is_for_programs(asked: list[Asked]) -> None:
+    told = json.loads(run("--json", "berlin").stdout)
+    assert [one["site"] for one in told["sites"]] == ["berlin"]
+    (pair,) = told["pairs"]
+    assert (pair["peer"], pair["sends"]["size"], pair["receives"]["size"]) == ("cabin", 1440, 1280)
+    assert "health" not in told["sites"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("paris",), "site 'paris' is none of those that are chosen: berlin, cabin"),
+        (("berlin", "paris"), "peer 'paris' is none of berlin's: cabin"),
+        (("-e", "dev", "-s", "dev-berlin"), "exclude each other"),
+    ],
+)
+def test_what_there_is_not_is_wrong_usage(asked: list[Asked], arguments: tuple[str, ...], said: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_carriers_are_listed_without_any_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("--carriers")
+    assert done.exit_code == 0
+    assert done.output.startswith("t-mobile-us ")
+    assert {"name", "wire", "source"} <= set(json.loads(run("--carriers", "--json").output)[0])
+
+
+def test_names_of_sites_are_completed(folder: Folder) -> None:
+    folder.site("berlin")
+    folder.site("cabin", "prod")
+    complete = ShellComplete(command, {}, "mtu", "_MTU_COMPLETE")
+    assert [item.value for item in complete.get_completions([], "")] == ["berlin", "cabin"]
+    assert [item.value for item in complete.get_completions(["-e", "prod"], "")] == ["cabin"]
+    assert [item.value for item in complete.get_completions(["berlin"], "ca")] == ["cabin"]
+
+
+def test_a_host_that_is_away_and_a_stack_that_can_not_be_read_say_so(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.site("berlin")
+    folder.site("cabin")
+    (folder.bin / "dev-cabin.json").unlink()
+
+    def away(_: object) -> None:
+        raise HostUnreachable("host ops@198.51.100.2: no route")
+
+    monkeypatch.setattr(pool, "connect", away)
+    berlin, cabin = mtu_look.ask(folder.root, ["dev-berlin", "dev-cabin"])
+    assert (berlin.status, berlin.problem) == ("away", "host ops@198.51.100.2: no route")
+    assert (cabin.site, cabin.status) == ("cabin", "unknown")
+    assert "no stack named 'dev-cabin'" in cabin.problem
+
+
+def test_what_a_host_answers_becomes_what_was_asked(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pulumi_wgnode.operations import site_status
+    from tests.unit.pulumi_wgnode.operations.status_case import CONFIG, IMAGE, health, peer
+
+    folder.site("berlin")
+    raw = health(peer("cabin", path_mtu=path(1440)), status="silent", error="no word")
+    monkeypatch.setattr(pool, "connect", lambda _: None)
+    monkeypatch.setattr(site_status, "ask", lambda *_: site_status.Answer(raw, IMAGE, CONFIG))
+    (found,) = mtu_look.ask(folder.root, ["dev-berlin"])
+    assert (found.status, found.problem) == ("silent", "the gateway is silent: no word")
+    assert mtu_judge.pairs([found], NOW)[0].sends == mtu_judge.way(path(1440), NOW)

@@ -1,0 +1,22 @@
+"""A host's private key shows nowhere, whatever goes wrong around it."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from pulumi_wgnode.resources.inputs import connection
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+def test_a_connection_shows_no_private_key() -> None:
+    made = connection({"connection": {"address": "192.0.2.1", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": KEY}})
+    assert made.private_key == KEY
+    assert KEY not in repr(made)
+
+
+def test_a_recorded_connection_that_this_version_cannot_read_is_not_quoted() -> None:
+    with pytest.raises(ValidationError) as raised:
+        connection({"connection": {"hostKeys": [], "privateKey": [KEY]}})
+    assert "PRIVATE KEY" not in str(raised.value)

@@ -1,0 +1,165 @@
+"""What a site reads of its mesh is checked, and every error names the stack, the reason and the way out."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.config import SiteConfig, parse_site
+from pulumi_wgnode import seal
+from pulumi_wgnode.components.compiled import SiteError, compile_gateway
+from pulumi_wgnode.components.mesh_stack import MeshStackError, checked
+from pulumi_wgnode.resources.mesh_topology import MeshTopology
+from wgnode import recipient
+from wgnode.nodeconfig import CarrierConfig, NodeConfig, NodeSecrets
+
+PRIVATE, PUBLIC = recipient.generate()
+PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+MESH = {
+    "name": "dev",
+    "tunnel": {"v4": "10.99.0.0/24"},
+    "sites": {
+        "berlin": {"lans": ["10.1.0.0/24"], "recipient": PUBLIC, "endpoint": "198.51.100.2:51820"},
+        "cabin": {"lans": ["10.2.0.0/24"], "recipient": PUBLIC},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def mesh() -> dict[str, Any]:
+    kind = MeshTopology()
+    return kind.create("mesh", kind.check(MESH, {}), False)[1]
+
+
+def config(tmp_path: Path, name: str = "cabin", reach: str = "host-route", **more: Any) -> SiteConfig:
+    (tmp_path / "image.tar").touch()
+    raw = {
+        "name": name,
+        "mesh": "dev-mesh",
+        "host": {"address": "203.0.113.2", "hostKeys": [PIN], "agent": True},
+        "managementNetworks": ["192.0.2.0/24"],
+        "uplink": "wan0",
+        "lan": {"interface": "lan0", "gatewayAddresses": ["10.2.0.2"], "reach": reach},
+        "recipientKey": PRIVATE,
+        "gateway": {"image": "image.tar"},
+    }
+    return parse_site(raw | more, "x", tmp_path)
+
+
+def test_a_site_compiles_its_own_configuration_secrets_and_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
+    compiled = compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])
+    node = NodeConfig.from_json(compiled["config"].encode())
+    secrets = NodeSecrets.from_json(compiled["secrets"].encode())
+    assert (node.name, [peer.name for peer in node.peers]) == ("cabin", ["berlin"])
+    assert set(secrets.preshared_keys) == {node.peers[0].public_keys[0]}
+    assert compiled["routes"] == [{"to": "10.1.0.0/24", "via": "10.2.0.2"}, {"to": "10.99.0.0/24", "via": "10.2.0.2"}]
+    assert (compiled["listenPort"], compiled["endpoint"]) == (51820, None)
+    assert not node.lan.proxy_arp
+    assert not node.lan.masquerade
+
+
+def test_with_proxy_arp_the_gateway_answers_and_the_host_needs_no_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
+    compiled = compile_gateway(config(tmp_path, reach="proxy-arp"), mesh["topology"], mesh["bundles"]["cabin"])
+    assert compiled["routes"] == []
+    lan = NodeConfig.from_json(compiled["config"].encode()).lan
+    assert (lan.proxy_arp, lan.masquerade) == (True, False)
+
+
+def test_with_masquerade_the_gateway_translates_and_nobody_needs_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
+    compiled = compile_gateway(config(tmp_path, reach="masquerade"), mesh["topology"], mesh["bundles"]["cabin"])
+    assert compiled["routes"] == []
+    node = NodeConfig.from_json(compiled["config"].encode())
+    assert (node.lan.proxy_arp, node.lan.masquerade, node.transit.masquerade) == (False, True, False)
+
+
+def test_a_site_missing_in_the_mesh_is_told_where_to_add_it(mesh: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SiteError) as caught:
+        compile_gateway(config(tmp_path, "farm"), mesh["topology"], None)
+    assert "site 'farm' is not in mesh 'dev' (its sites: berlin, cabin)" in str(caught.value)
+    assert "wgmesh:mesh.sites in stacks/Pulumi.dev-mesh.yaml" in str(caught.value)
+    assert "pulumi up -s dev-mesh" in str(caught.value)
+
+
+def test_a_bundle_for_another_recipient_is_told_with_the_way_out_and_no_key(
+    mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    other = recipient.generate()[0]
+    with pytest.raises(SiteError) as caught:
+        compile_gateway(config(tmp_path, recipientKey=other), mesh["topology"], mesh["bundles"]["cabin"])
+    text = str(caught.value)
+    assert "its bundle in mesh stack 'dev-mesh' is sealed to recipient" in text
+    assert "wgmesh:mesh.sites.cabin.recipient in stacks/Pulumi.dev-mesh.yaml" in text
+    assert other.removeprefix(recipient.PRIVATE_PREFIX) not in text
+
+
+def test_the_id_of_the_site_comes_along_whatever_its_name_is(mesh: dict[str, Any], tmp_path: Path) -> None:
+    made = compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])
+    assert made["id"] == mesh["topology"]["sites"]["cabin"]["id"]
+    topology = copy.deepcopy(mesh["topology"])
+    topology["sites"]["lodge"] = {**topology["sites"].pop("cabin"), "renamedFrom": "cabin"}
+    renamed = compile_gateway(config(tmp_path, name="lodge"), topology, mesh["bundles"]["cabin"])
+    assert renamed["id"] == made["id"]
+    assert renamed["secrets"] == made["secrets"]
+    with pytest.raises(SiteError, match=r"site 'cabin' is called 'lodge' in mesh 'dev' now: .*wgmesh:site\.name lodge"):
+        compile_gateway(config(tmp_path), topology, None)
+
+
+def test_a_bundle_of_another_site_or_none_is_refused(mesh: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match=r"sealed for the site with id [0-9a-f]{16}, not for 'cabin'"):
+        compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["berlin"])
+    with pytest.raises(SiteError, match="its bundle in mesh stack 'dev-mesh' is missing"):
+        compile_gateway(config(tmp_path), mesh["topology"], None)
+
+
+def test_keys_of_another_run_of_the_mesh_are_refused(mesh: dict[str, Any], tmp_path: Path) -> None:
+    bundle = seal.open_sealed(mesh["bundles"]["cabin"], PRIVATE, "dev", "cabin")
+    stale = {**mesh["topology"], "epoch": bundle.epoch + 1}
+    with pytest.raises(SiteError, match="the bundle has epoch 1, the topology 2"):
+        compile_gateway(config(tmp_path), stale, mesh["bundles"]["cabin"])
+    with pytest.raises(
+        SiteError, match="format 1, this version reads 2; run `pulumi up -s dev-mesh` with this version"
+    ):
+        compile_gateway(config(tmp_path), {**mesh["topology"], "format": 1}, mesh["bundles"]["cabin"])
+
+
+def test_everything_that_does_not_fit_the_mesh_comes_at_once(mesh: dict[str, Any], tmp_path: Path) -> None:
+    site = config(tmp_path, lan={"interface": "lan0", "gatewayAddresses": ["10.2.0.255", "10.7.0.2"]})
+    with pytest.raises(SiteError) as caught:
+        compile_gateway(site, mesh["topology"], mesh["bundles"]["cabin"])
+    assert "10.2.0.255 is the network or broadcast address of 10.2.0.0/24" in str(caught.value)
+    assert "10.7.0.2 is in none of the site's lans" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "says"),
+    [
+        ({}, "mesh stack 'dev-mesh' exists but never ran: run `pulumi up -s dev-mesh` first"),
+        ({"addresses": [], "name": "x"}, "is no mesh stack: it exports addresses, name, but not topology"),
+        ({"topology": {}, "bundles": {}}, "its output 'topology' came back empty"),
+        ({"topology": {"format": 1}, "bundles": None}, "its output 'bundles' came back empty"),
+        ({"topology": "", "bundles": {}}, "a secret under another passphrase"),
+    ],
+)
+def test_outputs_that_are_no_meshs_are_told_apart(outputs: dict[str, Any], says: str) -> None:
+    with pytest.raises(MeshStackError) as caught:
+        checked("dev-mesh", outputs)
+    assert says in str(caught.value)
+
+
+def test_errors_across_stacks_are_shown_without_a_traceback() -> None:
+    assert issubclass(MeshStackError, pulumi.RunError)
+    assert issubclass(SiteError, pulumi.RunError)
+
+
+def test_a_carrier_is_compiled_as_what_is_said_of_each_way(mesh: dict[str, Any], tmp_path: Path) -> None:
+    told = config(tmp_path, carrier="t-mobile-us")
+    node = NodeConfig.from_json(compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"].encode())
+    assert node.carrier == CarrierConfig("t-mobile-us", 1440, 1440)
+    node = NodeConfig.from_json(
+        compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])["config"].encode()
+    )
+    assert node.carrier is None

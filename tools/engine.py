@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,9 @@ class Source:
 
 
 def pinned_version() -> str:
-    """The SDK's version in pyproject.toml: engine and SDK go together."""
-    dependencies: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return next(pin.removeprefix("pulumi==") for pin in dependencies if pin.startswith("pulumi=="))
+    """The SDK's version in requirements.lock: engine and SDK go together here; others choose in pyproject's range."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return next(line.split()[0].removeprefix("pulumi==") for line in lines if line.startswith("pulumi=="))
 
 
 def fits(version: str, pinned: str) -> bool:

@@ -1,58 +1,66 @@
-"""The `wgnode` command. Each subcommand lives in a file of its own, imported only when it is asked for.
+"""The `wgnode` command: all subcommands in one table, by what people do with them.
 
-Every listed module defines a click command or group named `command`.
+Each lives in a file of its own that defines a click command or group named `command`, and is found by its entry point
+in pyproject.toml: those of the operator's side too, so that nothing here imports it
+(docs/decisions/operator-commands.md). It is imported when it is asked for, those of others also to be listed.
 """
 
 from __future__ import annotations
 
-import importlib
 from importlib.metadata import EntryPoints, entry_points
 
 import click
 
 COMMANDS = {
-    "device": "Run a WireGuard node on a TUN interface of this machine.",
-    "host": "Fetch hypervisor hosts' SSH keys, to pin them.",
-    "image": "Build and inspect appliance images.",
-    "key": "Make and convert keys.",
-    "site": "Write the stack file of a new site.",
+    "Prepare a mesh": {
+        "host": "Fetch hypervisor hosts' SSH keys, to pin them.",
+        "site": "Write the stack file of a new site; show the public half of its key again.",
+        "key": "Make and convert keys.",
+        "image": "Build and inspect appliance images.",
+    },
+    "Look after one": {
+        "status": "Show what each site's gateway runs, its peers, and what is wrong.",
+        "mesh": "Recover a mesh whose state is lost.",
+    },
+    "Run a node": {
+        "device": "Run a WireGuard node on the TUN interface NAME, made if it does not exist.",
+    },
 }
-
-
-ELSEWHERE = "wgnode.commands"
-"""The entry points of further commands. What works on stacks and hosts comes from the operator's side by them, so that
-nothing here imports it (docs/decisions/operator-commands.md)."""
+OTHERS = "Of other packages"
+ENTRY_POINTS = "wgnode.commands"
 
 
 class LazyGroup(click.Group):
-    """Imports a subcommand's module when it runs or shows its own help; those of elsewhere also to list them."""
+    """Lists what COMMANDS has without importing it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*COMMANDS, *_elsewhere().names})
+        return sorted(_found().names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS:
-            command = importlib.import_module(f"wgnode.cli.{cmd_name}").command
-        elif cmd_name in (found := _elsewhere()).names:
-            command = found[cmd_name].load()
-        else:
+        if cmd_name not in (found := _found()).names:
             return None
+        command = found[cmd_name].load()
         if not isinstance(command, click.Command):
             raise TypeError(f"subcommand {cmd_name} is no click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        known = {name: COMMANDS.get(name) or self._short_help(ctx, name) for name in self.list_commands(ctx)}
-        with formatter.section("Commands"):
-            formatter.write_dl(list(known.items()))
+        names = self.list_commands(ctx)
+        ours = {name for section in COMMANDS.values() for name in section}
+        others = {name: self._short_help(ctx, name) for name in names if name not in ours}
+        width = max(map(len, names), default=0)
+        for title, section in {**COMMANDS, OTHERS: others}.items():
+            if there := [(name.ljust(width), text) for name, text in section.items() if name in names]:
+                with formatter.section(title):
+                    formatter.write_dl(there)
 
     def _short_help(self, ctx: click.Context, name: str) -> str:
         command = self.get_command(ctx, name)
         return command.get_short_help_str(limit=80) if command else ""
 
 
-def _elsewhere() -> EntryPoints:
-    return entry_points(group=ELSEWHERE)
+def _found() -> EntryPoints:
+    return entry_points(group=ENTRY_POINTS)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from wgnode.cli import ELSEWHERE, main
+from wgnode.cli import COMMANDS, ENTRY_POINTS, main
 
 PROGRAM = (
     "import sys; from wgnode.cli import main; main({arguments}, standalone_mode=False); print(*sorted(sys.modules))"
@@ -26,9 +27,25 @@ def modules_after(*arguments: str) -> set[str]:
 
 def test_all_commands_are_listed_with_what_they_do() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
-    assert "device  Run a WireGuard node on a TUN interface of this machine." in shown
+    assert "device  Run a WireGuard node on the TUN interface NAME, made if it does not" in shown
     assert "mesh    Recover a mesh whose state is lost." in shown
     assert "status  Show what each site's gateway runs, its peers, and what is wrong." in shown
+
+
+def test_they_are_grouped_by_what_people_do() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).output
+    order = [shown.index(f"\n{title}:\n") for title in COMMANDS]
+    assert order == sorted(order)
+    within = ("Look after one:", "  status", "Run a node:", "  device")
+    assert [shown.index(word) for word in within] == sorted(shown.index(word) for word in within)
+
+
+def test_every_command_of_ours_has_a_group_and_says_there_what_it_says_itself() -> None:
+    listed = {name: text for section in COMMANDS.values() for name, text in section.items()}
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.dist and point.dist.name == "wgnode":
+            assert listed.pop(point.name) == point.load().get_short_help_str(limit=80), point.name
+    assert listed == {}
 
 
 @pytest.mark.parametrize("arguments", [["status", "--help"], ["mesh", "recover", "--help"]])
@@ -46,12 +63,14 @@ def test_an_unknown_command_is_wrong_usage() -> None:
 
 
 def test_a_command_of_its_own_imports_nothing_of_the_operators_side() -> None:
-    assert not [name for name in modules_after("key", "recipient") if name.split(".")[0] in ("infra", "pulumi")]
+    assert not [
+        name for name in modules_after("key", "recipient") if name.split(".")[0] in ("pulumi_wgnode", "infra", "pulumi")
+    ]
 
 
 def test_listing_the_commands_imports_neither_ssh_nor_the_engines_sdk() -> None:
     loaded = modules_after("--help")
-    assert "pulumi_wgnode.cli.status" in loaded
+    assert "wgnode.cli" in loaded
     assert not {name.split(".")[0] for name in loaded} & {"paramiko", "pulumi", "cryptography", "pydantic"}
 
 
@@ -76,11 +95,3 @@ def completions(folder: Path, line: str) -> list[str]:
         timeout=60,
     )
     return [entry.split(",", 1)[1] for entry in done.stdout.splitlines()]
-
-
-def test_the_entry_points_name_commands_that_are_there() -> None:
-    from importlib.metadata import entry_points
-
-    assert {point.name for point in entry_points(group=ELSEWHERE)} >= {"mesh", "status"}
-    for point in entry_points(group=ELSEWHERE):
-        assert point.load().name is not None

@@ -18,7 +18,7 @@ def test_commands_are_listed_without_importing_any() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert all(f"  {name}" in done.stdout for name in COMMANDS)
+    assert all(f"  {name}" in done.stdout for section in COMMANDS.values() for name in section)
 
 
 def test_the_node_starts_without_what_only_operators_need() -> None:

@@ -44,7 +44,7 @@ def test_every_command_of_ours_has_a_group_and_says_there_what_it_says_itself() 
     listed = {name: text for section in COMMANDS.values() for name, text in section.items()}
     for point in entry_points(group=ENTRY_POINTS):
         if point.dist and point.dist.name == "wgnode":
-            assert listed.pop(point.name) == point.load().get_short_help_str(limit=80), point.name
+            assert listed.pop(point.name) == point.load().get_short_help_str(limit=300), point.name
     assert listed == {}
 
 

@@ -16,8 +16,8 @@ import click
 from pulumi_wgnode.cli import options
 
 if TYPE_CHECKING:
-    from pulumi_wgnode.operations.looking import Known
     from pulumi_wgnode.operations.site_status import SiteStatus
+    from pulumi_wgnode.operations.sites import Known
 
 INTERVAL = 2.0
 """Seconds between two looks of --watch."""
@@ -61,7 +61,7 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
     that left the mesh's configuration, and whose keys and addresses rest in its state, are listed last.
     """
     from pulumi_wgnode.errors import ExplainedError
-    from pulumi_wgnode.operations import endpoint_notes, looking
+    from pulumi_wgnode.operations import endpoint_notes, looking, sites
     from pulumi_wgnode.operations import stacks as stack_files
 
     try:
@@ -69,20 +69,20 @@ def command(directory: Path, environment: str | None, stacks: Sequence[str], as_
         names = options.chosen(folder, environment, stacks)
     except ExplainedError as error:
         raise click.UsageError(str(error)) from None
-    known = looking.know(folder, names)
+    known = sites.know(folder, names, named=bool(stacks))
     meshes = _meshes(folder, known)
     resting = {mesh: outputs.get("resting") or {} for mesh, outputs in meshes.items()}
     code = 0
-    sites: list[SiteStatus] = []
+    shown: list[SiteStatus] = []
     try:
         for number in itertools.count():
-            seen = looking.look(known, looking.sound(sites) if number % COMPARED else None)
-            sites = endpoint_notes.added(seen, known, meshes)
-            code = _show(sites, resting, as_json, clear=watch and sys.stdout.isatty())
+            seen = looking.look(known, looking.sound(shown) if number % COMPARED else None)
+            shown = endpoint_notes.added(seen, known, meshes)
+            code = _show(shown, resting, as_json, clear=watch and sys.stdout.isatty())
             if not watch:
                 break
             time.sleep(INTERVAL)
-            known = looking.know_again(folder, known, sites)
+            known = looking.know_again(folder, known, shown)
     except KeyboardInterrupt:
         if not watch:
             raise
@@ -93,7 +93,7 @@ def _meshes(folder: Path, known: Sequence[Known]) -> dict[str, dict[str, Any]]:
     """What the meshes' stacks say, by stack. A mesh that can't be read is told and is no site's fault."""
     from pulumi_wgnode.operations import stacks as stack_files
 
-    names = sorted({one.site.mesh for one in known if not isinstance(one.site, Exception)})
+    names = sorted({one.site.mesh for one in known if not isinstance(one.site, Exception) and one.site.mesh})
     found = {}
     answers = stack_files.each(names, lambda mesh: stack_files.mesh_outputs(folder, mesh))
     for mesh, outputs in zip(names, answers, strict=True):

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.operations.looking import Known
 from pulumi_wgnode.operations.site_status import SiteStatus
+from pulumi_wgnode.operations.sites import Known
 from wgnode.topology import reached
 from wgnode.topology.model import Topology, TopologyError
 

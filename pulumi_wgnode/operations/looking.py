@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import HostError, HostHangs, HostUnreachable, OutOfTime
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.hosts.ssh.login import name_of
-from pulumi_wgnode.operations import recorded, stacks
+from pulumi_wgnode.operations import sites, stacks
 from pulumi_wgnode.operations.hosts import AT_ONCE, bounded
-from pulumi_wgnode.operations.recorded import Recorded
 from pulumi_wgnode.operations.site_parts import Part, read_all
 from pulumi_wgnode.operations.site_status import Answer, SiteStatus, ask, judge, unasked
+from pulumi_wgnode.operations.sites import Known
 from pulumi_wgnode.operations.stacks import SiteStack
 from pulumi_wgnode.provider import registry
 
@@ -25,44 +24,24 @@ COMPARING = 20.0
 Parts = tuple[Part, ...]
 
 
-@dataclass(frozen=True, repr=False)
-class Known:
-    """What is known of a site before its host is asked, or why it is not: its stack file, and its stack's state."""
-
-    stack: str
-    site: SiteStack | ExplainedError
-    recorded: tuple[Recorded, ...] | ExplainedError
-
-
-def know(folder: Path, names: Iterable[str]) -> list[Known]:
-    """Asks the engine twice for each, of many at once."""
-    names = list(names)
-    sites = stacks.each(names, lambda name: stacks.read_site(folder, name))
-    states = stacks.each(names, lambda name: recorded.read(folder, name))
-    return [Known(name, site, state) for name, site, state in zip(names, sites, states, strict=True)]
-
-
 def know_again(folder: Path, known: Sequence[Known], statuses: Sequence[SiteStatus]) -> list[Known]:
     """The states anew where something differs: somebody may have run `pulumi up` since."""
-    old = [
-        one.stack for one, status in zip(known, statuses, strict=True) if any(not part.well for part in status.parts)
-    ]
-    fresh = dict(zip(old, stacks.each(old, lambda name: recorded.read(folder, name)), strict=True))
-    return [replace(one, recorded=fresh.get(one.stack, one.recorded)) for one in known]
+    differ = [(one.stack, one.site) for one in statuses if any(not part.well for part in one.parts)]
+    return sites.know_again(folder, known, differ)
 
 
-def look(known: Sequence[Known], kept: Mapping[str, Parts] | None = None) -> list[SiteStatus]:
+def look(known: Sequence[Known], kept: Mapping[tuple[str, str], Parts] | None = None) -> list[SiteStatus]:
     """The sites' statuses in order, all hosts asked at once; what can't be asked is one that says so.
 
-    `kept` has, by stack, parts that are not to be compared again.
+    `kept` has, by stack and site, parts that are not to be compared again.
     """
-    found = stacks.each(known, lambda one: _look_at(one, (kept or {}).get(one.stack)), AT_ONCE)
+    found = stacks.each(known, lambda one: _look_at(one, (kept or {}).get(one.key)), AT_ONCE)
     return [status for status in found if isinstance(status, SiteStatus)]
 
 
-def sound(statuses: Sequence[SiteStatus]) -> dict[str, Parts]:
-    """By stack, the parts of sites of which all are as wanted."""
-    return {one.stack: one.parts for one in statuses if one.parts and all(part.well for part in one.parts)}
+def sound(statuses: Sequence[SiteStatus]) -> dict[tuple[str, str], Parts]:
+    """By stack and site, the parts of sites of which all are as wanted."""
+    return {(one.stack, one.site): one.parts for one in statuses if one.parts and all(part.well for part in one.parts)}
 
 
 def _look_at(known: Known, kept: Parts | None) -> SiteStatus:

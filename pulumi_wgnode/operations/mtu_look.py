@@ -9,22 +9,23 @@ from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import HostError, OutOfTime
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.hosts.ssh.login import name_of
-from pulumi_wgnode.operations import site_status, stacks
+from pulumi_wgnode.operations import site_status, sites, stacks
 from pulumi_wgnode.operations.hosts import bounded
 from pulumi_wgnode.operations.mtu_judge import Asked
+from pulumi_wgnode.operations.sites import Known
 from pulumi_wgnode.operations.stacks import SiteStack
 
 
 def ask(folder: Path, names: Iterable[str]) -> list[Asked]:
     """In the order of the stacks; what can't be asked says why."""
-    return [one for one in stacks.each(list(names), lambda name: _ask(folder, name), 32) if isinstance(one, Asked)]
+    known = sites.know(folder, list(names), states=False)
+    return [one for one in stacks.each(known, lambda one: _ask(folder, one), 32) if isinstance(one, Asked)]
 
 
-def _ask(folder: Path, stack: str) -> Asked:
-    try:
-        site = stacks.read_site(folder, stack)
-    except ExplainedError as error:
-        return Asked(stack, stacks.site_name(folder, stack) or stack, "no host", "unknown", str(error))
+def _ask(folder: Path, known: Known) -> Asked:
+    stack, site = known.stack, known.site
+    if isinstance(site, ExplainedError):
+        return Asked(stack, stacks.site_name(folder, stack) or stack, "no host", "unknown", str(site))
     host = name_of(site.connection)
     try:
         answer = bounded(_answer, site, late=OutOfTime)

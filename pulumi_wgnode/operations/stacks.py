@@ -21,6 +21,8 @@ from pulumi_wgnode.hosts.host import Connection
 from wgnode import yamlfile
 
 PROJECT = "wgmesh"
+"""The namespace of a site's and a mesh's configuration where a program has it as this package's first user does; of all
+other programs, their stacks' states say which sites there are (sites.py)."""
 PULUMI_TIMEOUT = 60.0  # seconds for one `pulumi config`, on a busy machine
 
 
@@ -28,15 +30,23 @@ class StackError(ExplainedError):
     """A stack, or the project, is not as it must be; the text names it and says what to do."""
 
 
+class NoSite(StackError):
+    """The stack's configuration says nothing of a site."""
+
+
 @dataclass(frozen=True)
 class SiteStack:
-    """What a site's stack says of its host. `mesh` is the mesh's stack; `recipient_key` is the private half."""
+    """What a site's stack says of its host. `mesh` is the mesh's stack; `recipient_key` is the private half.
+
+    Of a site that only the stack's state has, `mesh` is empty and `id` its own.
+    """
 
     stack: str
     site: str
     mesh: str
     connection: Connection
     recipient_key: str | None = field(repr=False)
+    id: str | None = None
 
 
 Item = TypeVar("Item")
@@ -54,8 +64,10 @@ def project_folder(start: Path) -> Path:
 
 
 def site_stacks(folder: Path, environment: str | None = None) -> list[str]:
-    """The stacks of role `site` that have a file in the project, of one environment or of all. Raises StackError."""
-    found = [stack for stack in stacks(folder, environment) if _role(file_of(folder, stack)) == "site"]
+    """The stacks of role `site` that have a file in the project, of one environment or of all; where no stack has any
+    role, as in programs of other people's, all of them. Raises StackError."""
+    roles = {stack: _role(file_of(folder, stack)) for stack in stacks(folder, environment)}
+    found = [stack for stack, role in roles.items() if role == "site"] if any(roles.values()) else list(roles)
     if not found:
         pattern = file_of(folder, f"{environment}-*" if environment else "*")
         raise StackError(
@@ -79,7 +91,7 @@ def read_site(folder: Path, stack: str) -> SiteStack:
     """Raises StackError."""
     site = _configuration(folder, stack).get(f"{PROJECT}:site")
     if not isinstance(site, dict):
-        raise StackError(f"stack {stack!r} has no wgmesh:site, so it is no site's stack")
+        raise NoSite(f"stack {stack!r} has no wgmesh:site, so it is no site's stack")
     host = site.get("host")
     missing = [name for name in ("name", "mesh") if not isinstance(site.get(name), str)]
     if missing or not isinstance(host, dict) or not host.get("address") or not host.get("hostKeys"):

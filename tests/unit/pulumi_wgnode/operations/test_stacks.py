@@ -79,3 +79,12 @@ def test_one_failure_leaves_the_others_their_answers_in_order() -> None:
 
     first, second, third = stacks.each([1, 2, 3], ask)
     assert (first, str(second), third) == (10, "two", 30)
+
+
+def test_where_no_stack_has_a_role_any_may_have_sites(folder: Folder) -> None:
+    for name in ("shop-prod", "net-prod"):
+        folder.stack(name, {"shop:size": "large"})
+    assert stacks.site_stacks(folder.root) == ["net-prod", "shop-prod"]
+    assert stacks.site_stacks(folder.root, "net") == ["net-prod"]
+    folder.site("berlin")
+    assert stacks.site_stacks(folder.root) == ["dev-berlin"]

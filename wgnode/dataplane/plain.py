@@ -137,8 +137,9 @@ class PlainPeer:
             else:
                 self.owing_more = True
 
-    def activity(self) -> Activity:
-        return Activity(
+    def report(self) -> Activity:
+        """What is told, once."""
+        told = Activity(
             self.number,
             self.tx_bytes,
             self.rx_bytes,
@@ -150,6 +151,8 @@ class PlainPeer:
             self.endpoint if self.roamed else None,
             self.longest,
         )
+        self.start_over()
+        return told
 
 
 class PlainPlane:
@@ -265,10 +268,7 @@ class PlainPlane:
         if not self._active:
             return []
         active, self._active = self._active, []
-        told = [peer.activity() for peer in active]
-        for peer in active:
-            peer.start_over()
-        return told
+        return [peer.report() for peer in active]
 
     def take_handed(self) -> list[Handed]:
         handed, self._handed = self._handed, []

@@ -41,7 +41,8 @@ class Loop:
     """Readers, writers and timers. `clock` is seconds that never step back."""
 
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
-        self.clock = clock
+        self.now = clock
+        """Asked some four times a packet, so nothing stands between."""
         self._epoll = select.epoll()
         self._readers: dict[int, Callback] = {}
         self._writers: dict[int, Callback] = {}
@@ -50,9 +51,6 @@ class Loop:
         self._stopped = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.add_reader(self._wake, self._woken)
-
-    def now(self) -> float:
-        return self.clock()
 
     def add_reader(self, fd: int, callback: Callback) -> None:
         """Call back while `fd` is readable, has an error, or was hung up (the callback's read tells which)."""
@@ -70,7 +68,7 @@ class Loop:
 
     def call_later(self, delay: float, callback: Callback) -> Timer:
         """Call back once, `delay` seconds from now."""
-        return self.call_at(self.clock() + delay, callback)
+        return self.call_at(self.now() + delay, callback)
 
     def call_at(self, deadline: float, callback: Callback) -> Timer:
         timer = Timer(deadline, next(self._order), callback)
@@ -126,11 +124,11 @@ class Loop:
         longest = LONGEST_SLEEP if timeout is None else timeout
         if not self._timers:
             return longest
-        return min(longest, max(0.0, self._timers[0].deadline - self.clock()))
+        return min(longest, max(0.0, self._timers[0].deadline - self.now()))
 
     def _run_timers(self) -> None:
         """Only those due now: one that arms itself again at once must not starve the descriptors."""
-        now = self.clock()
+        now = self.now()
         due = []
         while self._timers and self._timers[0].deadline <= now:
             due.append(heapq.heappop(self._timers))

@@ -203,17 +203,20 @@ class Shell:
 
     def _judge_sources(self) -> None:
         """Of whom we have just heard, but seldom: a flood comes from ever new ones."""
+        if self.udp is None or not self.udp.heard:
+            return
         now = self.loop.now()
-        if self.udp is not None and now >= self._judging_again and self.udp.judge_heard(JUDGED_AT_ONCE):
+        if now >= self._judging_again and self.udp.judge_heard(JUDGED_AT_ONCE):
             self._judging_again = now + JUDGING_PAUSE
 
     def _arm(self) -> None:
         """One that fires too early costs a wake-up; moving it later at each packet would cost more."""
-        deadline = self.device.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer.deadline <= deadline):
+        armed = self._timer
+        deadline = self.device.next_deadline() if armed is None else self.device.next_deadline(armed.deadline)
+        if deadline is None:
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        if armed is not None:
+            armed.cancel()
         self._timer = self.loop.call_at(deadline, self._timer_due)
 
     def _timer_due(self) -> None:

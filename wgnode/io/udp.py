@@ -30,6 +30,8 @@ OUTER_IPV4, OUTER_IPV6 = 28, 48
 """Bytes of IP and UDP header."""
 SOURCE_GONE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV)
 """What sending from an address may bring that sending from any would not."""
+MSG_CTRUNC = int(socket.MSG_CTRUNC)
+"""As a number: with the enumeration's flag, asking would cost more than all else that is done for a datagram here."""
 CUT_OFF = "control message cut off"
 """A counter's name, in both data planes."""
 
@@ -81,7 +83,8 @@ class UdpSockets:
         self._destinations: dict[Endpoint, _Destination] = {}
         self._unjudged: set[Endpoint] = set()
         """Heard from before routing changed, and not since; the kernel was never asked about them."""
-        self._heard: deque[Endpoint] = deque(maxlen=MOST_HEARD)
+        self.heard: deque[Endpoint] = deque(maxlen=MOST_HEARD)
+        """Endpoints for `judge_heard`."""
         self.nested = False
         """Whether anything was sent into another tunnel since routing changed."""
 
@@ -123,8 +126,8 @@ class UdpSockets:
         The sooner the better: routing may be another one by the time that something is sent to them.
         """
         paths, asked = self.paths, 0
-        while self._heard and paths is not None and asked < most:
-            endpoint = self._heard.popleft()
+        while self.heard and paths is not None and asked < most:
+            endpoint = self.heard.popleft()
             if not paths.knows(endpoint) and endpoint not in self._unjudged:
                 asked += 1
                 with contextlib.suppress(OSError):
@@ -183,7 +186,7 @@ class UdpSockets:
                 self._count(error)
                 continue
             information = ancillary[0][2] if ancillary else b""
-            if flags & socket.MSG_CTRUNC:  # where it arrived is not known, and half of an address is none
+            if flags & MSG_CTRUNC:  # where it arrived is not known, and half of an address is none
                 self.counters[CUT_OFF] += 1
                 information = b""
             source = known.get((address, information))
@@ -322,7 +325,7 @@ class UdpSockets:
             self._unjudged.remove(endpoint)
             self._destinations.pop(endpoint, None)
         if written_to is not None:
-            self._heard.append(endpoint)
+            self.heard.append(endpoint)
         return endpoint
 
 

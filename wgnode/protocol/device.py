@@ -19,6 +19,7 @@ from wgnode.protocol.events import PeerEvents
 from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, TRANSPORT, message_type
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Echo, Plane
+from wgnode.protocol.schedule import NEVER
 
 MOST_AT_ONCE = 32
 """Peers whose timers are dealt with before all else has its turn: some 5 ms if each of them wants a handshake."""
@@ -164,9 +165,9 @@ class Device(Configured):
         out, self._core.plane.packets = self._core.plane.packets, []
         return out
 
-    def next_deadline(self) -> float | None:
-        """When to call `handle_timer` at the latest (may be in the past: at once), None for never."""
-        return self._core.schedule.next_deadline()
+    def next_deadline(self, before: float = NEVER) -> float | None:
+        """When to call `handle_timer` at the latest (may be in the past: at once), None for not `before` that time."""
+        return self._core.schedule.next_deadline(before)
 
     def _note_activity(self, now: float) -> None:
         for activity in self._core.plane.take_activity():

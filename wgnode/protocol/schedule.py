@@ -65,9 +65,9 @@ class Schedule(Generic[Entry]):
             yield entry
             entry.reschedule()
 
-    def next_deadline(self) -> float | None:
-        """Not after any entry's deadline, or None when nothing is armed."""
-        while self._heap:
+    def next_deadline(self, before: float = NEVER) -> float | None:
+        """Not after any entry's deadline. None when nothing is armed, or nothing before that time."""
+        while self._heap and self._heap[0][0] < before:
             deadline, _, entry = self._heap[0]
             if deadline == entry.scheduled and entry.earliest() <= deadline:
                 return deadline

@@ -159,7 +159,7 @@ def test_the_devices_own_deadlines_are_kept(pair: Pair) -> None:
 def test_a_deadline_that_comes_nearer_is_kept(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     shell, called = pair.shells[1], list[float]()
     deadline = pair.loop.now() + 100
-    monkeypatch.setattr(shell.device, "next_deadline", lambda: None if called else deadline)
+    monkeypatch.setattr(shell.device, "next_deadline", lambda *_: None if called else deadline)
     monkeypatch.setattr(shell.device, "handle_timer", called.append)
     shell.flush()
     deadline = pair.loop.now() + 0.01

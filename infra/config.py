@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from infra.config_errors import ConfigurationError, shape_problems
+from infra.config_errors import ConfigurationError
 from infra.site_problems import IMAGE, PROJECT, site_problems
 from pulumi_wgnode.components.arguments import GatewayArgs, SiteArgs
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.resources.mesh_inputs import MeshInputs
+from pulumi_wgnode.shapes import shape_problems
 from pulumi_wgnode.values import RecipientKey
 from wgnode.topology.validate import Problem, mesh_problems
 

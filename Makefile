@@ -90,6 +90,10 @@ bench-deploy: setup image ## how long deploying takes, and what dominates it (RO
 bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
 
+.PHONY: bench-check
+bench-check: setup ## how long `wgnode check` takes for many sites (SITES=1000)
+	@$(PYTHON) -m tests.bench.check --sites $(or $(SITES),1000)
+
 .PHONY: bench-host-path
 bench-host-path: setup ## what a gateway's datagrams cost its host's network, in trains and one by one (ROUNDS=7)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.host_path --rounds $(or $(ROUNDS),7)

@@ -41,6 +41,18 @@ def parse(text: str) -> Any:
         raise YamlError(f"not valid YAML: {error}") from None
 
 
+def judged(text: str) -> tuple[Any, list[tuple[str, str]]]:
+    """What `parse` and `ambiguous` give, the text read once: of a thousand files that counts. Raises YamlError."""
+    reader = YAML(typ="safe", pure=True)
+    try:
+        node: Node | None = reader.compose(text)
+        return None if node is None else reader.constructor.construct_document(node), list(_ambiguous_in(node, ""))
+    except YAMLError as error:
+        raise YamlError(_reason(error)) from None
+    except ValueError as error:
+        raise YamlError(f"not valid YAML: {error}") from None
+
+
 def compose(text: str) -> Node | None:
     """The one document's nodes, with their places in the text. Raises YamlError."""
     try:

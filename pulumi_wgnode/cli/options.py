@@ -24,16 +24,25 @@ def _stacks(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     return [name for name in found if name.startswith(incomplete)]
 
 
+_FOLDER = click.option(
+    "-C",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=".",
+    help="The project's folder, or one in it.  [default: this one]",
+)
+
+
+def choose_environment(command: Command) -> Command:
+    """--environment and -C, of what is about whole environments."""
+    help = "The stacks ENVIRONMENT-*.  [default: all in the project's folder]"
+    return _FOLDER(click.option("-e", "--environment", shell_complete=_stacks, help=help)(command))
+
+
 def choose_stacks(command: Command) -> Command:
     """--environment, --stack and -C."""
     for option in (
-        click.option(
-            "-C",
-            "directory",
-            type=click.Path(path_type=Path, file_okay=False, exists=True),
-            default=".",
-            help="The project's folder, or one in it.  [default: this one]",
-        ),
+        _FOLDER,
         click.option(
             "-s",
             "--stack",

@@ -32,7 +32,7 @@ def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str |
 
     Raises SiteError.
     """
-    facts = SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach, _carrier(config.carrier))
+    facts = facts_of(config)
     try:
         mesh = Topology.from_dict(topology)
     except NewerTopology as error:
@@ -61,6 +61,11 @@ def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str |
         "listenPort": mesh.listen_port,
         "endpoint": mesh.sites[config.name].endpoint,
     }
+
+
+def facts_of(config: SiteArgs) -> SiteFacts:
+    """What a site's own arguments say of its gateway."""
+    return SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach, _carrier(config.carrier))
 
 
 def _addresses(endpoints: Iterable[str | None]) -> list[str]:

@@ -17,6 +17,7 @@ COMMANDS = {
         "site": "Write the stack file of a new site; show the public half of its key again.",
         "key": "Make and convert keys.",
         "image": "Build and inspect appliance images.",
+        "check": "Judge all stack files of an environment together, offline.",
     },
     "Look after one": {
         "status": "Show what each site's gateway runs, its peers, and what is wrong.",

@@ -7,14 +7,20 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig
-from wgnode.rollout.picture import Picture, token
+from wgnode.rollout.picture import Picture, is_token
 from wgnode.topology.compile import Route
 
 
 def changes(before: Picture | None, after: Picture | None) -> list[str]:
     """A line for each; + is new, - goes, ~ becomes another."""
     if before is None or after is None:
-        return ["+ the site is new"] if after else ["- the site leaves"] if before else []
+        return (
+            ["+ its stack file is new, or could not be read before"]
+            if after
+            else ["- the site leaves"]
+            if before
+            else []
+        )
     return [
         *_node(before.node, after.node),
         *_peers(before.node.peers, after.node.peers),
@@ -26,18 +32,20 @@ def changes(before: Picture | None, after: Picture | None) -> list[str]:
 
 def _node(before: NodeConfig, after: NodeConfig) -> Iterator[str]:
     if before.public_keys != after.public_keys:
-        yield f"~ its key{_not_made(after.name, after.public_keys)}"
+        yield f"~ its key{_not_made(after.public_keys)}"
     yield from _listed("tunnel address", before.addresses, after.addresses)
     yield from _link("transit", before.transit, after.transit)
     yield from _link("LAN", before.lan, after.lan)
-    yield from (f"~ {what}" for what in _others(before, after, ("public_keys", "addresses", "transit", "lan", "peers")))
+    yield from (
+        f"~ {what}" for what in fields_changed(before, after, ("public_keys", "addresses", "transit", "lan", "peers"))
+    )
 
 
 def _link(name: str, before: LinkConfig, after: LinkConfig) -> Iterator[str]:
     yield from _listed(f"{name} address", before.addresses, after.addresses)
     if before.mac != after.mac:
         yield f"~ {name} card: another MAC address"
-    yield from (f"~ {name} {what}" for what in _others(before, after, ("addresses", "mac")))
+    yield from (f"~ {name} {what}" for what in fields_changed(before, after, ("addresses", "mac")))
 
 
 def _peers(before: Iterable[PeerConfig], after: Iterable[PeerConfig]) -> Iterator[str]:
@@ -48,7 +56,7 @@ def _peers(before: Iterable[PeerConfig], after: Iterable[PeerConfig]) -> Iterato
         if name in renamed:
             yield f"~ peer {renamed[name]} is called {name}"
         else:
-            yield f"+ peer {name}{_not_made(name, new[name].public_keys)}"
+            yield f"+ peer {name}{_not_made(new[name].public_keys)}"
     for name in sorted(old.keys() - new.keys() - set(renamed.values())):
         yield f"- peer {name}"
     pairs = {**{name: name for name in old.keys() & new.keys()}, **renamed}
@@ -64,8 +72,8 @@ def _renamed(old: Mapping[str, PeerConfig], new: Mapping[str, PeerConfig]) -> It
 
 def _peer(before: PeerConfig, after: PeerConfig) -> Iterator[str]:
     if before.public_keys != after.public_keys:
-        yield f"key{_not_made(after.name, after.public_keys)}"
-    yield from _others(before, after, ("name", "public_keys", "allowed_ips"))
+        yield f"key{_not_made(after.public_keys)}"
+    yield from fields_changed(before, after, ("name", "public_keys", "allowed_ips"))
     old, new = set(before.allowed_ips), set(after.allowed_ips)
     yield from (f"allowed + {network}" for network in sorted(new - old))
     yield from (f"allowed - {network}" for network in sorted(old - new))
@@ -97,7 +105,7 @@ def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
             yield f"{name}: {before.get(name, 'none')} → {after.get(name, 'none')}"
 
 
-def _others(before: Any, after: Any, told: Iterable[str]) -> Iterator[str]:
+def fields_changed(before: Any, after: Any, told: Iterable[str]) -> Iterator[str]:
     """Of two of one dataclass, each field of which nothing was said yet: one that is added later is not missed."""
     for name in (one.name for one in fields(after) if one.name not in told):
         if (old := getattr(before, name)) != (new := getattr(after, name)):
@@ -112,8 +120,8 @@ def _listed(what: str, before: tuple[str, ...], after: tuple[str, ...]) -> Itera
     yield from (f"- {what} {one}" for one in sorted(old - new))
 
 
-def _not_made(site: str, keys: tuple[bytes, ...]) -> str:
-    return " (its key is not made yet)" if keys == (token(site),) else ""
+def _not_made(keys: tuple[bytes, ...]) -> str:
+    return " (its key is not made yet)" if is_token(keys[0]) else ""
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from wgnode.nodeconfig import decode_key
-from wgnode.rollout.picture import token
+from wgnode.rollout.picture import is_token, token
 from wgnode.topology.allocate import Allocation, allocate
 from wgnode.topology.model import MeshSpec, Topology
 from wgnode.topology.plan import decide
@@ -40,11 +40,11 @@ def foresee(spec: MeshSpec, now: Topology | None, resting: Mapping[str, Mapping[
     public: dict[str, tuple[bytes, ...]] = {}
     for name in spec.sites:
         generation, pair = keys.get(allocations[name].id, (None, ()))
-        kept = pair if generation == allocations[name].key_generation else ()
-        public[name] = kept or (token(name),)
+        wanted = allocations[name].key_generation
+        public[name] = (pair if generation == wanted else ()) or (token(name, wanted),)
     listened = (now.listen_port, *now.former_ports) if now else ()
     topology = decide(spec, allocations, public, now.epoch if now else FIRST_EPOCH, listened)
-    return Foreseen(topology, frozenset(name for name, pair in public.items() if pair == (token(name),)))
+    return Foreseen(topology, frozenset(name for name, pair in public.items() if is_token(pair[0])))
 
 
 def masked_topology(topology: Topology, unknown: Set[str]) -> Topology:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from wgnode.firewall import nft
 from wgnode.firewall.nft import Table
 from wgnode.firewall.rules import Firewall, ruleset
-from wgnode.nodeconfig import NodeConfig, PeerConfig, canonical
+from wgnode.nodeconfig import KEY_LENGTH, NodeConfig, PeerConfig, canonical
 from wgnode.topology import identity
 from wgnode.topology.compile import Route, SiteFacts, host_routes, node_config
 from wgnode.topology.model import Topology
 
+_TOKEN = b"not made yet: "
 UNKNOWN_MAC = identity.lan_mac("unknown")
 Digests = Mapping[str, str]
 """SHA-256, hex, by part: configuration, routes, ruleset, settings."""
@@ -56,8 +58,13 @@ def draw(
 ) -> Picture:
     """Of parts that fit together (`site_problems` of wgnode/topology/compile.py finds nothing)."""
     routes = host_routes(topology, name, facts.gateway_addresses) if facts.reach == "host-route" else []
-    rules = nft.described(ruleset(firewall))
-    return Picture(node_config(topology, name, facts), tuple(routes), rules, settings)
+    return Picture(node_config(topology, name, facts), tuple(routes), described(firewall), settings)
+
+
+@lru_cache(maxsize=4096)
+def described(firewall: Firewall) -> Table:
+    """Most sites have the same rules as another, and the same after a change as before."""
+    return nft.described(ruleset(firewall))
 
 
 def masked(config: NodeConfig, unknown: Set[str]) -> NodeConfig:
@@ -71,9 +78,13 @@ def masked(config: NodeConfig, unknown: Set[str]) -> NodeConfig:
     return replace(config, public_keys=(token(config.name),), lan=lan, peers=peers)
 
 
-def token(site: str) -> bytes:
+def token(site: str, generation: int = 1) -> bytes:
     """Stands for the public key of a site whose key is not made yet: 32 bytes that are nobody's."""
-    return hashlib.sha256(f"wgnode rollout: the key of {site} is not made yet".encode()).digest()
+    return (_TOKEN + hashlib.sha256(f"{site} {generation}".encode()).digest())[:KEY_LENGTH]
+
+
+def is_token(key: bytes) -> bool:
+    return key.startswith(_TOKEN)
 
 
 def _masked_peer(peer: PeerConfig) -> PeerConfig:

@@ -102,8 +102,18 @@ def problems(raw: Mapping[str, Any], sites: Collection[str]) -> list[Problem]:
     if name not in PROFILES:
         return [Problem("profile", f"there is no profile {name!r}; there are: {', '.join(PROFILES)}")]
     given = {**PROFILES[name], **raw}
+    if wrong := list(_type_problems(given["canary"], given["waves"])):
+        return wrong
     found = [*_canary_problems(given["canary"], sites, name), *_share_problems(given["maxUnavailable"])]
     return [*found, *_wave_problems(given["waves"], len(sites) - _canaries(given["canary"], sites), len(sites))]
+
+
+def _type_problems(canary: Any, waves: Any) -> Iterator[Problem]:
+    names = isinstance(canary, list) and all(isinstance(name, str) for name in canary)
+    if not names and (isinstance(canary, bool) or not isinstance(canary, int) or canary < 0):
+        yield Problem("canary", f"{canary!r} is neither a list of sites' names nor a number of sites")
+    if not isinstance(waves, list):
+        yield Problem("waves", f"{waves!r} is no list of sizes, such as [10%, 50%, {REST}]")
 
 
 def _canary_problems(canary: Any, sites: Collection[str], profile: str) -> Iterator[Problem]:
@@ -116,7 +126,7 @@ def _canary_problems(canary: Any, sites: Collection[str], profile: str) -> Itera
     if isinstance(canary, int) and canary > len(sites):
         yield Problem("canary", f"{canary} sites, but the mesh has {len(sites)}")
     for position, name in enumerate(canary if isinstance(canary, list) else ()):
-        if isinstance(name, str) and name not in sites:
+        if name not in sites:
             known = ", ".join(sorted(sites)) or "none"
             yield Problem(f"canary[{position}]", f"unknown site {name!r}; the mesh's sites: {known}")
         elif name in canary[:position]:
@@ -136,8 +146,6 @@ def _share_problems(given: Any) -> Iterator[Problem]:
 
 def _wave_problems(waves: Any, behind: int, all_sites: int) -> Iterator[Problem]:
     """`behind` are the sites behind the canary, of which the waves are."""
-    if not isinstance(waves, list):
-        return
     if not waves:
         yield Problem("waves", f"no wave; `waves: [{REST}]` is one of all sites behind the canary")
     sizes: list[Share] = []

@@ -8,24 +8,26 @@ from collections.abc import Collection, Iterable
 from wgnode.rollout.policy import Policy
 
 
-def waves(policy: Policy, sites: Iterable[str], changing: Collection[str]) -> list[tuple[str, ...]]:
+def waves(
+    policy: Policy, sites: Iterable[str], changing: Collection[str], fresh: Collection[str] = ()
+) -> list[tuple[str, ...]]:
     """The canary first (empty where there is none), then each wave that has sites, by name.
 
     The waves are cut from all `sites`, so that a site's place does not depend on what a change happens to touch; those
     that are not `changing` are left out afterwards. A canary that the change does not touch would prove nothing: the
-    first sites that it does touch stand in for it.
+    first sites that it does touch stand in for it, `fresh` ones, which never ran, last.
     """
     ordered = sorted(sites)
-    canary = _canary(policy, ordered, changing)
+    canary = _canary(policy, ordered, changing, fresh)
     behind = [name for name in ordered if name not in canary]
     cut = [tuple(name for name in wave if name in changing) for wave in _cut(policy, behind)]
     return [tuple(name for name in canary if name in changing), *(wave for wave in cut if wave)]
 
 
-def _canary(policy: Policy, ordered: list[str], changing: Collection[str]) -> list[str]:
+def _canary(policy: Policy, ordered: list[str], changing: Collection[str], fresh: Collection[str]) -> list[str]:
     wanted = len(policy.canary) if isinstance(policy.canary, tuple) else policy.canary
     named = list(policy.canary) if isinstance(policy.canary, tuple) else []
-    touched = [name for name in ordered if name in changing]
+    touched = sorted((name for name in ordered if name in changing), key=lambda name: name in fresh)
     useful = [name for name in named if name in changing]
     return useful or (named if not touched else touched[:wanted])
 

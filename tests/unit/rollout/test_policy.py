@@ -59,6 +59,11 @@ def test_where_the_canary_does_not_change_the_first_that_does_stands_in() -> Non
     assert cut({"canary": 2, "waves": ["rest"]}, ["site5", "site8", "site9"]) == [[5, 8], [9]]
 
 
+def test_a_site_that_never_ran_stands_in_last() -> None:
+    found = waves(Policy.of({}), TEN, ["site1", "site2", "site3"], fresh=["site1"])
+    assert found[0] == ("site2",)
+
+
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.integers(1, 60), st.sets(st.integers(0, 59)))
 def test_each_site_that_changes_is_in_exactly_one_wave(percents: list[int], count: int, touched: set[int]) -> None:
     sites = [f"site{number:02}" for number in range(count)]

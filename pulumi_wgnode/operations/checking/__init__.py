@@ -1,0 +1,1 @@
+"""`wgnode check`: all stack files of an environment judged together, from the files alone."""

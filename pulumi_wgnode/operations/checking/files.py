@@ -1,0 +1,134 @@
+"""The stack files of a project: as they lie in its folder, or as they were at a revision of its repository.
+
+A revision is read by git's plumbing, so that nothing of the folder, its index or its branches is touched. A change that
+is checked may be anybody's: what its files point at is read only inside of the project.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pulumi_wgnode.errors import ExplainedError
+from wgnode import yamlfile
+
+PROJECT_FILE = "Pulumi.yaml"
+GIT_TIMEOUT = 60.0
+"""Seconds for one question to git."""
+
+
+class FilesError(ExplainedError):
+    """The files can't be read; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """`texts` by the path from the project's folder, as "stacks/Pulumi.dev-mesh.yaml"; `commit` is the revision's."""
+
+    texts: Mapping[str, str]
+    commit: str | None = None
+
+
+def of_folder(folder: Path, environment: str | None) -> Files:
+    """Raises FilesError."""
+    inside, stacks = folder.resolve(), folder / _stack_folder(_text(folder, folder / PROJECT_FILE))
+    if not stacks.resolve().is_relative_to(inside):
+        raise FilesError(f"{folder / PROJECT_FILE}: stackConfigDir leads out of the project; keep it inside")
+    found = sorted(stacks.glob(pattern(environment))) if stacks.is_dir() else []
+    return Files({str(PurePosixPath(file.relative_to(folder))): _text(inside, file) for file in found})
+
+
+def of_revision(folder: Path, revision: str, environment: str | None) -> Files:
+    """Raises FilesError."""
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
+    if not commit:
+        raise FilesError(f"there is no revision {revision!r} in this repository; fetch it first (`git fetch origin`)")
+    there = _blobs(folder, commit, [PROJECT_FILE])
+    project = _contents(folder, there)
+    if PROJECT_FILE not in project:
+        return Files({}, commit)
+    stacks = _stack_folder(project[PROJECT_FILE])
+    listed = _blobs(folder, commit, [f"{stacks}/" if stacks != "." else "./"])
+    wanted = {path: blob for path, blob in listed.items() if PurePosixPath(path).match(pattern(environment))}
+    return Files(_contents(folder, wanted), commit)
+
+
+def pattern(environment: str | None) -> str:
+    return f"Pulumi.{environment}-*.yaml" if environment else "Pulumi.*.yaml"
+
+
+def stack_of(path: str) -> str:
+    """ "dev-mesh" of "stacks/Pulumi.dev-mesh.yaml"."""
+    return PurePosixPath(path).name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def _stack_folder(project: str) -> str:
+    try:
+        read = yamlfile.parse(project)
+    except yamlfile.YamlError as error:
+        raise FilesError(f"{PROJECT_FILE}: {error}") from None
+    given = read.get("stackConfigDir") if isinstance(read, dict) else None
+    return str(PurePosixPath(str(given or ".")))
+
+
+def _text(inside: Path, file: Path) -> str:
+    """A link that leads out of the project could show what the change's author may not read."""
+    if not file.resolve().is_relative_to(inside.resolve()):
+        raise FilesError(f"{file} is a link that leads out of the project; put the file itself there")
+    try:
+        return yamlfile.read(file)
+    except (OSError, yamlfile.YamlError) as error:
+        raise FilesError(f"{file} can't be read: {error}") from None
+
+
+def _blobs(folder: Path, commit: str, paths: Sequence[str]) -> dict[str, str]:
+    """Object ids of the plain files there, by path from the folder; links are left out."""
+    said = _git(folder, "ls-tree", "-z", commit, "--", *paths)
+    found = {}
+    for line in filter(None, said.split("\0")):
+        about, _, path = line.partition("\t")
+        mode, kind, blob = about.split()
+        if kind == "blob" and mode != "120000":
+            found[path] = blob
+    return found
+
+
+def _contents(folder: Path, blobs: Mapping[str, str]) -> dict[str, str]:
+    said = _git_bytes(folder, "cat-file", "--batch", told="".join(f"{blob}\n" for blob in blobs.values()))
+    texts, start = {}, 0
+    for path in blobs:
+        end = said.index(b"\n", start)
+        length = int(said[start:end].split()[2])
+        try:
+            texts[path] = said[end + 1 : end + 1 + length].decode()
+        except UnicodeDecodeError as error:
+            raise FilesError(f"{path} of that revision is not UTF-8 at byte {error.start}") from None
+        start = end + 1 + length + 1
+    return texts
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return _git_bytes(folder, *arguments).decode(errors="surrogateescape")
+
+
+def _git_bytes(folder: Path, *arguments: str, told: str = "") -> bytes:
+    quiet = "--quiet" in arguments
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "--no-optional-locks", *arguments],
+            input=told.encode(),
+            capture_output=True,
+            check=False,
+            timeout=GIT_TIMEOUT,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        raise FilesError("there is no `git` on PATH, so no other revision can be read; install it") from None
+    except subprocess.TimeoutExpired:
+        raise FilesError(f"`git {arguments[0]}` did not answer within {GIT_TIMEOUT:.0f} s") from None
+    if done.returncode and not (quiet and done.returncode == 1 and not done.stderr):
+        raise FilesError(f"`git {arguments[0]}`: {' '.join(done.stderr.decode(errors='replace').split())}")
+    return done.stdout

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from wgnode.io.ground import ShellGround
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.paced import Paced
 from wgnode.io.packet_io import PacketIO
+from wgnode.io.paths import Paths
 from wgnode.io.slices import Slices, Work
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.tun import Tun, TunGone
@@ -18,6 +21,7 @@ from wgnode.io.udp import UdpSockets
 from wgnode.io.udp_bind import refuse_mark
 from wgnode.platform import Platform
 from wgnode.protocol.device import Device
+from wgnode.protocol.schedule import NEVER
 
 ASKING = 5e-5
 """Seconds, about, that it takes to ask the kernel for the way to one endpoint."""
@@ -30,6 +34,7 @@ class Shell:
     """Connects a device to its interface and sockets. It starts stopped: no socket is open before `start`.
 
     `on_gone` is called once when the interface was deleted. Whoever calls the device directly calls `flush` after.
+    `path_mtu`: search the MTU of the ways to peers, and act on it, where plane and platform can; `paths` has them.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Shell:
         on_gone: Callable[[], None],
         log: Callable[[str], None] | None = None,
         packet_io: Callable[[Shell], PacketIO],
+        path_mtu: bool = True,
     ) -> None:
         self.loop, self.device, self.tun, self.platform = loop, device, tun, platform
         self.on_gone, self.log = on_gone, log
@@ -55,6 +61,7 @@ class Shell:
         self._judging_again = 0.0
         self._watch = None if platform.routing is None else platform.routing()
         self._routing = None if self._watch is None else Paced(loop, self._watch.fd, self._routing_changed)
+        self.paths = self._new_paths() if path_mtu else None
         self._packets = packet_io(self)
         self.slices = Slices(loop)
         """Whoever asks for the device's configuration or changes it does that here, one after the other."""
@@ -159,6 +166,11 @@ class Shell:
         for data, endpoint in self.device.datagrams_to_send():
             if udp is not None:
                 udp.send(data, endpoint, carries_tunnel=carries_tunnel)
+        for data, endpoint in self.device.fragments_to_send():
+            if udp is not None:
+                udp.send(data, endpoint, carries_tunnel=carries_tunnel, fragments=True)
+        if self.paths is not None:
+            self.paths.flush(self.loop.now())
         self._packets.sent()
         try:
             for packet in self.device.packets_to_deliver():
@@ -172,13 +184,29 @@ class Shell:
         """The new sockets first: when there are none to be had, the old ones stay."""
         if self.udp is not None and port == self.udp.port:
             return
-        fresh = UdpSockets(port, self.device.fwmark, self._udp_counters, self._paths(), self.platform.sockets)
+        fresh = UdpSockets(
+            port,
+            self.device.fwmark,
+            self._udp_counters,
+            self._source_paths(),
+            self.platform.sockets,
+            whole=self.paths is not None,
+        )
         self._close_sockets()
         self.udp = fresh
         self.device.listen_port = fresh.port
         self._packets.sockets_changed()
+        if self.paths is not None:
+            self.paths.sockets_changed()
 
-    def _paths(self) -> SourcePaths | None:
+    def _new_paths(self) -> Paths | None:
+        """None where the plane keeps to no limits, or nothing says which of our addresses a peer is asked from."""
+        if not self.device.plane.keeps_limits or self.platform.sockets is None or self._watch is None:
+            return None
+        ground = ShellGround(lambda: self.udp, self._watch, lambda: self.tun.name)
+        return Paths(self.device, ground, os.urandom)
+
+    def _source_paths(self) -> SourcePaths | None:
         if self._watch is None:
             return None
         own = None
@@ -198,7 +226,10 @@ class Shell:
         if self._watch is None or not self._watch.read() or self.udp is None:
             return 0.0
         ahead = self.udp.routing_changed() * ASKING
+        if self.paths is not None:
+            ahead += self.paths.routing_changed() * ASKING
         self._packets.routing_changed()
+        self.flush()
         return ahead
 
     def _judge_sources(self) -> None:
@@ -212,12 +243,20 @@ class Shell:
     def _arm(self) -> None:
         """One that fires too early costs a wake-up; moving it later at each packet would cost more."""
         armed = self._timer
-        deadline = self.device.next_deadline() if armed is None else self.device.next_deadline(armed.deadline)
+        deadline = self._next_deadline(NEVER if armed is None else armed.deadline)
         if deadline is None:
             return
         if armed is not None:
             armed.cancel()
         self._timer = self.loop.call_at(deadline, self._timer_due)
+
+    def _next_deadline(self, before: float) -> float | None:
+        """None for not before that time."""
+        deadline = self.device.next_deadline(before)
+        if self.paths is None:
+            return deadline
+        probing = self.paths.next_deadline(before if deadline is None else deadline)
+        return deadline if probing is None or (deadline is not None and deadline <= probing) else probing
 
     def _timer_due(self) -> None:
         self._timer = None

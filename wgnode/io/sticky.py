@@ -136,6 +136,13 @@ class SourcePaths:
             self._tunnel_mtus = self._tunnels()
         return None if path.sent_by is None else self._tunnel_mtus.get(path.sent_by)
 
+    def leaves_by(self, endpoint: Endpoint, fwmark: int) -> int | None:
+        """Index of the interface by which what is sent to `endpoint` leaves, None where there is none."""
+        path = self._paths.get(endpoint)
+        if path is None or path.epoch != self._epoch:
+            path = self._look(endpoint, fwmark, path)
+        return path.sent_by
+
     def _look(self, endpoint: Endpoint, fwmark: int, before: _Path | None) -> _Path:
         found = self._ask(endpoint, fwmark)
         learned = found if before is None or before.learned is None else before.learned

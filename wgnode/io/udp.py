@@ -152,6 +152,10 @@ class UdpSockets:
         to = self._prepare(endpoint, first=False)
         return (endpoint if to.ancillary else endpoint._replace(source=None)), to.tunnel_mtu is not None
 
+    def leaves_by(self, endpoint: Endpoint) -> int | None:
+        """Index of the interface by which datagrams to it leave, None where that is not known."""
+        return None if self.paths is None else self.paths.leaves_by(endpoint, self.fwmark)
+
     @property
     def descriptors(self) -> dict[int, int]:
         """File descriptor by address family."""

@@ -57,9 +57,10 @@ class Keep:
         self._hint = 0
 
     def sent(self, now: float, longest: int, size: int) -> None:
-        """Traffic went out. Full-size is what would not pass at the next rung below `size`."""
+        """Traffic went out. What would not pass at BASE, or at the next rung below a smaller `size`, vouches for it: no
+        longer packets may be sent here than that, and a path may fall by more than one rung."""
         self._longest = max(self._longest, longest)
-        if longest > ladder.below(size):
+        if longest > min(ladder.below(size), BASE):
             self._full = now
             self._unheard = min(self._unheard, now)
 

@@ -121,6 +121,10 @@ class Routing(Protocol):
     def interface(self, endpoint: Endpoint, fwmark: int) -> int:
         """Index of the interface by which a datagram from `endpoint.source` leaves (rtnetlink(7)). Raises OSError."""
 
+    def own_address(self, theirs: bytes, interface: int) -> bytes | None:
+        """From which of our addresses a packet to this one (4 or 16 bytes, both) leaves by the interface with that
+        index; None where it leaves by another, or by none. Raises OSError."""
+
     def tunnels(self) -> Tunnels:
         """MTU in bytes by index of every interface that is a tunnel, as it is now."""
 

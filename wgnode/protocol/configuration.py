@@ -100,6 +100,10 @@ class Configured:
         static = self._core.statics.get(public_key)
         return self._core.peers[static.peer] if static else None
 
+    def peer_numbered(self, number: int) -> Peer:
+        """By the plane's number. Raises KeyError."""
+        return self._core.peers[number]
+
     def add_peer(self, public_keys: Sequence[bytes], name: str = "") -> Peer:
         """Raises ValueError for our own key, a key another peer holds, or not one or two 32-byte keys."""
         self._check_public_keys(public_keys, None)
@@ -165,6 +169,14 @@ class Configured:
         """Whose echo replies may be a probe's: see plane.Plane."""
         self._core.plane.set_echo(peer.number, addresses)
 
+    def set_probe(self, peer: Peer, address: bytes | None) -> None:
+        """The peer's tunnel address (4 or 16 bytes) that answers echoes; None: its only host address, if it has one."""
+        if address is not None and len(address) not in (4, 16):
+            raise ValueError(f"a probe address of {len(address)} bytes instead of 4 or 16")
+        if peer.probe != address:
+            peer.probe = address
+            self._core.events.routed(peer.number)
+
     def set_keepalive(self, peer: Peer, seconds: int, now: float) -> None:
         """0..65535 seconds, 0 for off; switching it on makes a keepalive due at once (see next_deadline)."""
         if not 0 <= seconds <= 0xFFFF:
@@ -188,11 +200,13 @@ class Configured:
         """Nothing happens unless this peer holds exactly this network."""
         peer.changes += 1
         self._core.plane.remove_network(network, peer.number)
+        self._core.events.routed(peer.number)
 
     def replace_allowed_ips(self, peer: Peer, networks: Iterable[str | Network]) -> None:
         """Drop all of the peer's networks, then add these."""
         checked = [ip_network(network, strict=False) for network in networks]
         self._core.plane.remove_networks(peer.number)
+        self._core.events.routed(peer.number)
         peer.changes += 1
         for network in checked:
             self._insert(network, peer)
@@ -214,6 +228,7 @@ class Configured:
         if self._core.plane.sent_to(network.network_address.packed) is not None:
             self._networks_moved += 1
         self._core.plane.add_network(network, peer.number)
+        self._core.events.routed(peer.number)
 
     def _tell_mtus(self) -> None:
         self._core.plane.set_mtus(self._core.mtu, self._core.route_mtus)

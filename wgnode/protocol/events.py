@@ -22,6 +22,9 @@ class PeerEvents(Protocol):
     def rekeyed(self, peer: int) -> None:
         """Its static keys are others."""
 
+    def routed(self, peer: int) -> None:
+        """Its networks, or the address to ask, are others."""
+
     def removed(self, peer: int) -> None: ...
 
     def active(self, activity: Activity) -> None:
@@ -38,6 +41,8 @@ class Unheard:
     def moved(self, peer: int) -> None: ...
 
     def rekeyed(self, peer: int) -> None: ...
+
+    def routed(self, peer: int) -> None: ...
 
     def removed(self, peer: int) -> None: ...
 

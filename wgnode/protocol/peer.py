@@ -29,7 +29,8 @@ class Peer:
 
     `public_keys` and `preshared_keys` hold up to two each (current, next). `persistent_keepalive` is in seconds,
     0 for off. `last_handshake` is the time (seconds, the clock of `now`) of the last completed handshake,
-    None before the first. `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
+    None before the first. `probe` is the tunnel address (4 or 16 bytes) that answers echoes, where it is configured.
+    `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
     The attributes after those are the core's own; the plane knows the peer by its `number`. See Configured.revision for
     `changes`.
     """
@@ -43,6 +44,7 @@ class Peer:
         self.preshared_keys: tuple[bytes, ...] = ()
         self.endpoint: Endpoint | None = None
         self.last_handshake: float | None = None
+        self.probe: bytes | None = None
         self.rx_bytes = 0
         self.tx_bytes = 0
 

@@ -1,4 +1,5 @@
-"""A path with a smaller MTU of whose routers nothing is heard: datagrams without DF pass it in fragments.
+"""A path with a smaller MTU of whose routers nothing is heard, to a peer that can't be asked how long packets may be:
+it has two addresses, and nobody said which one answers. Datagrams without DF pass it in fragments.
 
 [a] 192.0.2.1 ---- 192.0.2.2 [router] 198.51.100.2 -- MTU 1400 -- 198.51.100.1 [b]
  2001:db8:1::1       2001:db8:1::2     2001:db8:2::2               2001:db8:2::1
@@ -30,9 +31,9 @@ def over(world: World, near: list[str], far: list[str]) -> tuple[Device, Device]
     rules = f"table inet t {{ chain c {{ type filter hook output priority 0; {SILENT}; }}; }}"
     router.run("nft", "-f", "-", text=rules)
     one, two = world.all_devices([(a, ["10.9.0.1/24"]), (b, ["10.9.0.2/24"])])
-    two.peer(one, "10.9.0.1/32")
+    two.peer(one, "10.9.0.1/32,10.9.0.11/32")
     host = far[0].partition("/")[0]
-    one.peer(two, "10.9.0.2/32", f"[{host}]:51820" if ":" in host else f"{host}:51820")
+    one.peer(two, "10.9.0.2/32,10.9.0.12/32", f"[{host}]:51820" if ":" in host else f"{host}:51820")
     return one, two
 
 

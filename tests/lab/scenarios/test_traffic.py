@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.lab.interop import wait_for
-from tests.lab.scenarios.world import Device, World, no_ping, outer_wire, ping, split_on_the_cable, tcp, udp
+from tests.lab.scenarios.world import Device, World, no_ping, outer_wire, ping, split_on_the_cable, tcp, udp, unasked
 
 pytestmark = pytest.mark.lab
 
@@ -23,6 +23,7 @@ ECHO = 32 + 96
 @pytest.mark.parametrize("endpoint", ["192.0.2.2:51820", "[2001:db8::2]:51820"])
 def test_bytes_and_handshakes_are_counted_exactly(pair: tuple[Device, Device], endpoint: str) -> None:
     one, two = pair
+    unasked(one, two)
     one.set("peer", two.public_key, "endpoint", endpoint)
     before = int(time.time())
     assert "10 received" in one.space.run("ping", "-n", "-c", "10", "-i", "0.1", "-W", "5", "10.9.0.2")
@@ -69,6 +70,7 @@ def test_jumbo_packets(world: World, outer: str) -> None:
 def test_padding_never_grows_beyond_the_mtu(pair: tuple[Device, Device]) -> None:
     """Of 1299, which is no multiple of 16: [b] drops what a padding to the next one, 1312 bytes inside, would be."""
     one, two = pair
+    unasked(one, two)
     for each in pair:
         split_on_the_cable(each.space, "eth1")
         each.ip("link", "set", each.name, "mtu", "1299")
@@ -95,6 +97,7 @@ def test_padding_never_grows_beyond_a_routes_smaller_mtu(
 ) -> None:
     """Exact sizes on the outer wire; what padding to the interface's MTU or to 1312 would be does not pass at all."""
     one, two = pair
+    unasked(one, two)
     one.set("peer", two.public_key, "endpoint", endpoint)
     for each, other in ((one, "10.9.0.2"), (two, "10.9.0.1")):
         split_on_the_cable(each.space, "eth1")

@@ -154,6 +154,14 @@ class World:
         return (SOCKETS / f"{device.name}.sock").exists() and bool(device.wg("show", device.name, check=False))
 
 
+def unasked(one: Device, two: Device) -> None:
+    """For tests of exact bytes: each has another address besides, so nobody says which one to ask how long packets may
+    be, and nothing is probed."""
+    for each, other, own in ((one, two, "2"), (two, one, "1")):
+        allowed = ",".join(f"10.9.0.{host}/32,fd09::{host}/128" for host in (own, "99"))
+        each.set("peer", other.public_key, "allowed-ips", allowed)
+
+
 def two_uplinks(world: World) -> tuple[Device, Device]:
     """Two that talk by the first of two ways; the route of [a] decides which.
 

@@ -182,8 +182,10 @@ def test_silence_after_a_full_size_packet_confirms_sooner_than_routine_does() ->
     assert keep.due(0.0, facts) == 0.5 + MIN_SILENCE
     keep.heard()
     assert keep.due(0.0, facts) == CONFIRM_INTERVAL
-    keep.sent(0.6, 1430, 1440)
-    assert keep.due(0.0, facts) == CONFIRM_INTERVAL
+    keep.sent(0.6, 1280, 1440)
+    assert keep.due(0.0, facts) == CONFIRM_INTERVAL, "would pass wherever anything does"
+    keep.sent(0.6, 1281, 1440)
+    assert keep.due(0.0, facts) == 0.6 + MIN_SILENCE, "no longer ones may be sent here, and a path may fall by rungs"
 
 
 def test_an_answer_to_a_probe_from_before_a_fall_raises_nothing() -> None:

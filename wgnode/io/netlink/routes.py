@@ -13,7 +13,7 @@ from wgnode.io.netlink.prefix import pack_address, split_prefix
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
-RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_METRICS, RTA_MARK = 1, 2, 4, 5, 8, 16
+RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_METRICS, RTA_MARK = 1, 2, 4, 5, 7, 8, 16
 RTAX_MTU = 2
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT, NTF_PROXY = 0x80, 0x08
@@ -85,6 +85,17 @@ class Routes(Connection):
             body += attribute(RTA_MARK, struct.pack("=I", fwmark))
         (answer,) = self.ask(RTM_GETROUTE, NLM_F_ACK, body, f"route to {address}")
         return int(struct.unpack("=i", parse_attributes(answer[RTMSG.size :])[RTA_OIF])[0])
+
+    def way_to(self, address: bytes) -> tuple[int, bytes | None]:
+        """Index of the interface by which a packet to this address (4 or 16 bytes) leaves, and its source's address.
+
+        Raises NetlinkError (ENETUNREACH) without a route.
+        """
+        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+        body = RTMSG.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0) + attribute(RTA_DST, address)
+        (answer,) = self.ask(RTM_GETROUTE, NLM_F_ACK, body, f"route to {socket.inet_ntop(family, address)}")
+        values = parse_attributes(answer[RTMSG.size :])
+        return int(struct.unpack("=i", values[RTA_OIF])[0]), values.get(RTA_PREFSRC)
 
     def add_neighbour(self, index: int, address: str, mac: str) -> None:
         """A permanent entry: nobody needs to ask for the MAC address."""

@@ -45,6 +45,10 @@ class RoutingWatch:
             return int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
         return self._kernel.output_interface(address, source=endpoint.source, fwmark=fwmark)
 
+    def own_address(self, theirs: bytes, interface: int) -> bytes | None:
+        index, source = self._kernel.way_to(theirs)
+        return source if index == interface else None
+
 
 class _LookedAt:
     """Tunnels, each asked of the kernel once: a machine may have thousands of other interfaces."""

@@ -1,0 +1,124 @@
+"""Each direction's path MTU is found by the nodes themselves, over a router that says nothing, and acted on.
+
+[a] 192.0.2.1 ---- 192.0.2.2 [router] 198.51.100.2 ---- 198.51.100.1 [b]
+ 2001:db8:1::1       2001:db8:1::2     2001:db8:2::2     2001:db8:2::1
+ 10.9.0.1 fd09::1                                         10.9.0.2 fd09::2
+
+The router drops what is longer than the way allows, of each direction another length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import programs
+from tests.lab.interop import Namespace, wait_for
+from tests.lab.programs import Program
+from tests.lab.scenarios.world import Device, World, ping, tcp
+
+pytestmark = pytest.mark.lab
+
+SILENT = "icmp type destination-unreachable drop; icmpv6 type packet-too-big drop"
+SOON = 15.0
+"""Seconds, on a busy machine; a search takes less than one."""
+
+
+@pytest.fixture(params=["ours-python"])
+def program(request: pytest.FixtureRequest) -> Program:
+    """The plain plane alone: the compiled one keeps to no limits yet."""
+    return programs.named(request.param)
+
+
+def floor(router: Namespace, there: int, back: int) -> None:
+    """From now on: bytes of IP packets that pass from a to b, and from b to a."""
+    rules = f"""
+        table inet t {{
+            chain said {{ type filter hook output priority 0; {SILENT}; }}
+            chain path {{
+                type filter hook forward priority 0;
+                iifname eth1 meta length > {there} drop; iifname eth2 meta length > {back} drop;
+            }}
+        }}"""
+    router.run("nft", "flush", "ruleset")
+    router.run("nft", "-f", "-", text=rules)
+
+
+def over(world: World, near: str, far: str, there: int, back: int) -> tuple[Device, Device, Namespace]:
+    """Two nodes that know each other, and the router between them."""
+    a, router, b = world.space("a"), world.space("r", forwarding=True), world.space("b")
+    for space, address in ((a, near), (b, far)):
+        width = "/64" if ":" in address else "/24"
+        via = re.sub("1$", "2", address)
+        world.cable(space, router, [address + width], [via + width])
+        space.run("ip", "route", "add", "default", "via", via)
+    floor(router, there, back)
+    one, two = world.all_devices([(a, ["10.9.0.1/24", "fd09::1/64"]), (b, ["10.9.0.2/24", "fd09::2/64"])], mtu=1440)
+    two.peer(one, "10.9.0.1/32,fd09::1/128")
+    one.peer(two, "10.9.0.2/32,fd09::2/128", f"[{far}]:51820" if ":" in far else f"{far}:51820")
+    return one, two, router
+
+
+def told(space: Namespace, address: str, size: int = 1440) -> int:
+    """How long packets to an address may be, as a sender of a long one is told; 0 where it is not."""
+    header = 48 if ":" in address else 28
+    space.run("ip", "route", "flush", "cache", check=False)
+    words = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "0.3", "-M", "do", "-s", str(size - header), address]
+    said = space.run(*words, check=False)
+    return int(found[1]) if (found := re.search(r"mtu ?= ?(\d+)|Packet too big: mtu=(\d+)", said)) and found[1] else 0
+
+
+@contextlib.contextmanager
+def connected(one: Namespace, two: Namespace, target: str) -> Iterator[tuple[socket.socket, socket.socket]]:
+    listener = two.call(lambda: socket.create_server((target, 0)))
+    with listener, one.call(lambda: socket.socket()) as near:
+        near.settimeout(SOON)
+        near.connect(listener.getsockname()[:2])
+        far, _ = listener.accept()
+        with far:
+            yield near, far
+
+
+def test_each_sender_is_limited_by_its_own_direction(world: World) -> None:
+    one, two, _ = over(world, "192.0.2.1", "198.51.100.1", 1400, 1280)
+    assert ping(one.space, "10.9.0.2")
+    wait_for(lambda: told(two.space, "10.9.0.1") == 1220, "b does not find 1280", SOON)
+    wait_for(lambda: told(one.space, "10.9.0.2") == 1340, "a does not find 1400", SOON)
+    for space in (one.space, two.space):
+        space.run("ip", "route", "flush", "cache")
+    with connected(one.space, two.space, "10.9.0.2") as (near, far):
+        sizes = [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for each in (near, far)]
+    assert sizes == [1340 - 52, 1220 - 52], "with 12 bytes of timestamps in each"
+    tcp(one.space, two.space, "10.9.0.2")
+    tcp(two.space, one.space, "10.9.0.1")
+
+
+def test_a_black_hole_that_opens_in_the_middle_costs_seconds_and_no_connection(world: World) -> None:
+    one, two, router = over(world, "2001:db8:1::1", "2001:db8:2::1", 1500, 1500)
+    assert ping(one.space, "10.9.0.2")
+    with connected(one.space, two.space, "10.9.0.2") as (near, far):
+        sending = threading.Thread(target=near.sendall, args=(bytes(4 << 20),))
+        sending.start()
+        take(far, 1 << 20)
+        floor(router, 1377, 1500)
+        began = time.monotonic()
+        take(far, 3 << 20)
+        took = time.monotonic() - began
+        sending.join()
+    assert took < SOON
+    found = told(one.space, "10.9.0.2")
+    assert 1377 - 80 - 4 < found <= 1377 - 80
+
+
+def take(connection: socket.socket, size: int) -> None:
+    connection.settimeout(SOON)
+    while size > 0:
+        piece = connection.recv(min(size, 1 << 16))
+        assert piece
+        size -= len(piece)

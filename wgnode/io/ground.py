@@ -1,0 +1,39 @@
+"""What the ways to peers lead over, as a shell has it: see paths.Ground."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable
+
+from wgnode.io.udp import UdpSockets
+from wgnode.platform import Routing
+from wgnode.protocol.endpoint import Endpoint
+
+
+class ShellGround:
+    """`udp()` are the sockets of now, `tunnel()` the interface's name of now."""
+
+    def __init__(self, udp: Callable[[], UdpSockets | None], routing: Routing, tunnel: Callable[[], str]) -> None:
+        self._udp, self._routing, self._tunnel = udp, routing, tunnel
+
+    def probe(self, data: bytes, endpoint: Endpoint) -> int:
+        udp = self._udp()
+        return errno.ENOTCONN if udp is None else udp.probe(data, endpoint)
+
+    def own_address(self, theirs: bytes) -> bytes | None:
+        with contextlib.suppress(OSError):
+            return self._routing.own_address(theirs, socket.if_nametoindex(self._tunnel()))
+        return None
+
+    def leaves_by(self, endpoint: Endpoint) -> int | None:
+        udp = self._udp()
+        return None if udp is None else udp.leaves_by(endpoint)
+
+    def refused(self) -> dict[Endpoint, int]:
+        udp = self._udp()
+        if udp is None or not udp.refused:
+            return {}
+        refused, udp.refused = udp.refused, {}
+        return refused

@@ -1,0 +1,204 @@
+"""The ways to a device's peers: a search of path MTU for each (wgnode/pathmtu/), fed, served and acted on.
+
+Sans-IO as the device: the shell hands in the time and what sends probes, and calls `flush` after all that it does with
+the device. What a limit does to packets is the planes' affair (plane.Limit).
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from wgnode.io.way import Learned, Way, target_of
+from wgnode.pathmtu.batch import Send
+from wgnode.pathmtu.known import Evidence, Guess
+from wgnode.pathmtu.stagger import Stagger
+from wgnode.protocol.device import Device
+from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.peer import Peer
+from wgnode.protocol.plane import Activity
+from wgnode.protocol.schedule import NEVER, Schedule
+
+MOST_AT_ONCE = 32
+"""Ways that are looked after before all else has its turn: some 3 ms."""
+
+
+class Ground(Protocol):
+    """What the ways lead over: the shell's sockets, and what the kernel knows."""
+
+    def probe(self, data: bytes, endpoint: Endpoint) -> int:
+        """Send at once, unfragmented, or not at all: 0, or the errno."""
+
+    def own_address(self, theirs: bytes) -> bytes | None:
+        """Our tunnel address, 4 or 16 bytes, that packets to this one leave from; None where there is none."""
+
+    def leaves_by(self, endpoint: Endpoint) -> int | None:
+        """Index of the interface by which datagrams to it leave; None where that is not known."""
+
+    def refused(self) -> dict[Endpoint, int]:
+        """Messages, by their bytes, that were too long for the link; handed over once."""
+
+
+class Paths:
+    """Hears of all that happens to peers (see PeerEvents). `random(n)` gives n random bytes.
+
+    `profile` is what is said of the network that we send into, for peers of which nothing better is known.
+    """
+
+    def __init__(
+        self, device: Device, ground: Ground, random: Callable[[int], bytes], profile: Guess | None = None
+    ) -> None:
+        self._device, self._ground, self._random, self.profile = device, ground, random, profile
+        self._ways: dict[int, Way] = {}
+        self._touched: dict[int, Way] = {}
+        self._schedule: Schedule[Way] = Schedule()
+        self._gate = Stagger()
+        self._offered: dict[tuple[bytes, int], Learned] = {}
+        self._epoch = 0
+        device.tell(self)
+
+    def way(self, peer: Peer) -> Way | None:
+        """None before the first session."""
+        return self._ways.get(peer.number)
+
+    def offer(self, learned: Iterable[Learned]) -> None:
+        """What was known in a former life: a first guess for the peers of which nothing is known yet."""
+        self._offered |= {(each.public_key, each.family): each for each in learned}
+
+    def learned(self) -> list[Learned]:
+        """What a next life should know: of each peer and outer family the newest value that an answer has proven."""
+        known = dict(self._offered)
+        for way in self._ways.values():
+            known |= {(each.public_key, each.family): each for each in way.proven.values()}
+        return list(known.values())
+
+    def next_deadline(self, before: float = NEVER) -> float | None:
+        """When to call `flush` at the latest, None for not `before` that time; see Device.next_deadline."""
+        return (0.0 if before > 0.0 else None) if self._touched else self._schedule.next_deadline(before)
+
+    def flush(self, now: float) -> None:
+        """Do what follows from what was heard, and what is due, of MOST_AT_ONCE ways: the rest is due at once."""
+        for endpoint, message in self._ground.refused().items():
+            self._refused(endpoint, message)
+        for echo in self._device.echoes():
+            way = self._ways.get(echo.peer)
+            if way is None or not way.answer(echo.packet, now):
+                self._device.deliver_echo(echo)
+            else:
+                self._touched[way.number] = way
+        for number in [*itertools.islice(self._touched, MOST_AT_ONCE)]:
+            self._catch_up(self._touched.pop(number), now)
+        for way in self._schedule.due(now, MOST_AT_ONCE):
+            for send in way.poll(now):
+                self._send(way, send, now)
+            self._limit(way)
+
+    def routing_changed(self) -> int:
+        """Addresses, routes or links are others: each way is looked at as soon as it is used, and at once those that
+        could not be searched. How many those are."""
+        self._epoch += 1
+        unsearched = {number: way for number, way in self._ways.items() if way.sends and way.ours is None}
+        self._touched |= unsearched
+        return len(unsearched)
+
+    def sockets_changed(self) -> None:
+        """We send from another port."""
+        for way in self._ways.values():
+            way.other_port = way.sends
+        self._touched |= self._ways
+
+    # What the device tells: see PeerEvents
+
+    def session(self, peer: int, sends: bool) -> None:
+        way = self._ways.get(peer)
+        if way is None and sends:
+            way = self._ways[peer] = self._new(self._device.peer_numbered(peer))
+            self._limit(way)  # before anything that waited for this session is sent
+        if way is not None:
+            way.sends = sends
+            self._touched[peer] = way
+
+    def answered(self, peer: int, round_trip: float) -> None:
+        if (way := self._touch(peer)) is not None:
+            way.round_trip = round_trip
+
+    def moved(self, peer: int) -> None:
+        self._touch(peer)
+
+    def rekeyed(self, peer: int) -> None:
+        if (way := self._touch(peer)) is not None:
+            way.rekeyed = True
+
+    def routed(self, peer: int) -> None:
+        if (way := self._touch(peer)) is not None:
+            way.retarget = True
+
+    def removed(self, peer: int) -> None:
+        self._touched.pop(peer, None)
+        if (way := self._ways.pop(peer, None)) is not None:
+            way.search = None  # so the schedule forgets it
+
+    def active(self, activity: Activity) -> None:
+        if (way := self._touch(activity.peer)) is not None:
+            way.active(activity)
+
+    def _touch(self, peer: int) -> Way | None:
+        way = self._ways.get(peer)
+        if way is not None:
+            self._touched[peer] = way
+        return way
+
+    def _new(self, peer: Peer) -> Way:
+        phase = int.from_bytes(self._random(4), "big") / 2**32
+        return Way(peer, self._schedule, phase=phase, gate=self._gate, random=self._random)
+
+    def _catch_up(self, way: Way, now: float) -> None:
+        link = None
+        if way.sends and ((way.epoch != self._epoch and (way.busy() or way.ours is None)) or way.retarget):
+            link = self._look(way)
+        way.catch_up(now, self._device.mtu, link, lambda family: self._guess(way.peer, family))
+        self._limit(way)
+
+    def _look(self, way: Way) -> int | None:
+        """Ask of what may have changed with routing and networks; the interface that its packets leave by."""
+        way.epoch, way.retarget = self._epoch, False
+        theirs = target_of(way.peer)
+        ours = None if theirs is None else self._ground.own_address(theirs)
+        if (ours, theirs) != (way.ours, way.theirs):
+            way.ours, way.theirs = ours, theirs
+            self._device.set_echo(way.peer, None if ours is None or theirs is None else (ours, theirs))
+        endpoint = way.peer.endpoint
+        return None if endpoint is None else self._ground.leaves_by(endpoint)
+
+    def _guess(self, peer: Peer, family: int) -> Guess | None:
+        """Memory of this very way before what is said of the network."""
+        for key in peer.public_keys:
+            known = self._offered.get((key, family))
+            source = peer.endpoint.source if peer.endpoint else None
+            if known is not None and (source is None or known.own in ("", source)):
+                return Guess(known.size, Evidence.MEMORY)
+        return self.profile
+
+    def _refused(self, endpoint: Endpoint, message: int) -> None:
+        for way in self._ways.values():
+            if way.peer.endpoint is not None and way.peer.endpoint[:2] == endpoint[:2]:
+                way.refused(message)
+                self._touched[way.number] = way
+
+    def _send(self, way: Way, send: Send, now: float) -> None:
+        search = way.search
+        assert search is not None
+        sealed = self._device.probe(way.peer, way.inner(send), now)
+        problem = errno.ENOTCONN if sealed is None else self._ground.probe(*sealed)
+        if problem == errno.EMSGSIZE:
+            search.refused(now, send.id)
+        elif problem:
+            search.unsent(now, send.id)
+
+    def _limit(self, way: Way) -> None:
+        limit = way.wanted_limit()
+        if limit is not None and limit != way.limit:
+            way.limit = limit
+            self._device.set_limit(way.peer, limit)

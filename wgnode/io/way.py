@@ -1,0 +1,270 @@
+"""The way to one peer: what was heard of it, whom to ask, its search, and the limit that follows from what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+from wgnode.pathmtu import probe
+from wgnode.pathmtu.batch import Send
+from wgnode.pathmtu.known import Evidence, Guess, Known, Why
+from wgnode.pathmtu.search import Search
+from wgnode.pathmtu.sizes import OVERHEAD, inner_of, wire_of_message
+from wgnode.pathmtu.stagger import Gate
+from wgnode.protocol.endpoint import Endpoint
+from wgnode.protocol.peer import Peer
+from wgnode.protocol.plane import Activity, Limit
+from wgnode.protocol.schedule import NEVER, Schedule
+
+CAREFUL = {4: 576, 6: 1280}
+"""Wire bytes that every path carries (RFC 791 section 3.1, RFC 8200 section 5): what has DF while nothing is known."""
+UNLIMITED = 65535
+
+
+class Unmeasured(StrEnum):
+    """Why a way is not searched, for a person."""
+
+    NO_SESSION = "no session"
+    NO_TARGET = "no tunnel address to ask: allow the peer a single /32 or /128, or give its probe address"
+    NO_SOURCE = "no address of our own by which the peer's tunnel address is reached"
+
+
+class Learned(NamedTuple):
+    """What was proven of the way to a peer. It belongs to its 5-tuple: `own` is our outer address, "" where the routing
+    table chooses. `size` is wire bytes, `family` 4 or 6, `since` seconds of the shell's clock."""
+
+    public_key: bytes
+    family: int
+    own: str
+    size: int
+    since: float
+
+
+class Report(NamedTuple):
+    """For a person: sizes are wire bytes, `inner` what of it packets may have, times seconds of the shell's clock."""
+
+    known: Known
+    former: tuple[Known, ...]
+    state: str
+    family: int
+    inner: int
+    why: str | None
+    """What began the present search anew."""
+    unmeasured: str | None
+    spent: int
+    """Bytes of all probes."""
+
+
+def limit_of(known: Known, family: int, *, vouched: bool) -> Limit:
+    """`vouched`: something once did for a size. Nobody is held to one that nothing ever did."""
+    inner, careful = inner_of(known.size, family), inner_of(CAREFUL[family], family)
+    if known.evidence is Evidence.PROBE:
+        return Limit(inner, inner)
+    return Limit(inner, min(careful, inner)) if vouched else Limit(UNLIMITED, careful)
+
+
+def family_of(endpoint: Endpoint) -> int:
+    return 6 if ":" in endpoint.address else 4
+
+
+def target_of(peer: Peer) -> bytes | None:
+    """The peer's tunnel address: as configured, or its only /32, or its only /128."""
+    if peer.probe is not None:
+        return peer.probe
+    hosts = [network.network_address.packed for network in peer.allowed_ips if network.num_addresses == 1]
+    for length in (4, 16):
+        if len(found := [host for host in hosts if len(host) == length]) == 1:
+            return found[0]
+    return None
+
+
+class Way:
+    """Events are noted by whoever hears of them, and acted on by `catch_up`. `phase`, `gate`, `random`: see Search.
+
+    `mtu` is the interface's, in bytes of inner packet: nothing larger is ever sent, so nothing larger is searched.
+    """
+
+    def __init__(
+        self, peer: Peer, schedule: Schedule[Way], *, phase: float, gate: Gate, random: Callable[[int], bytes]
+    ) -> None:
+        self.peer, self.number = peer, peer.number
+        self._schedule, self._phase, self._gate, self._random = schedule, phase, gate, random
+        self.scheduled = NEVER
+        self.sends = False
+        self.round_trip: float | None = None
+        self.rekeyed = self.other_port = self.retarget = False
+        self.ours: bytes | None = None
+        self.theirs: bytes | None = None
+        self.epoch = -1
+        self.search: Search | None = None
+        self.family = 0
+        self.proven: dict[int, Learned] = {}
+        self.limit: Limit | None = None
+        self._endpoint: Endpoint | None = None
+        self._link: int | None = None
+        self._largest = self._version = 0
+        self._tx = self._longest = self._refused = 0
+        self._heard = self._vouched = False
+
+    # What is heard of
+
+    def active(self, activity: Activity) -> None:
+        self._tx += activity.tx_bytes
+        self._longest = max(self._longest, activity.longest)
+        self._heard |= activity.received_at is not None
+
+    def refused(self, message: int) -> None:
+        """The kernel found a message of so many bytes too long for the link."""
+        self._refused = message
+
+    def busy(self) -> bool:
+        """Was something sent since the last time?"""
+        return self._tx > 0
+
+    # What is done about it
+
+    def catch_up(self, now: float, mtu: int, link: int | None, guess: Callable[[int], Guess | None]) -> None:
+        """`link` is the interface that packets to the peer leave by, `guess` what there is for an outer family."""
+        endpoint = self.peer.endpoint
+        if endpoint is not None:
+            self._place(now, endpoint, mtu, link, guess)
+        search = self.search
+        if search is None:
+            return
+        if endpoint is None or self.unmeasured() is not None:
+            search.disable(now)
+        else:
+            search.handshake(now, self.round_trip)
+            if self.round_trip is not None:
+                search.small_alive()
+        self.round_trip = None
+        self._feed(now, search)
+        self._keep()
+
+    def answer(self, packet: bytes, now: float) -> bool:
+        """An echo reply; False where it is no probe's of ours."""
+        if self.search is None or self.ours is None or self.theirs is None:
+            return False
+        reply = probe.recognise(packet, self.ours, self.theirs)
+        if reply is None or not self.search.answered(now, reply.id):
+            return False
+        self._keep()
+        return True
+
+    def poll(self, now: float) -> list[Send]:
+        """Probes to send now."""
+        if self.search is None:
+            return []
+        sends = self.search.poll(now)
+        self._keep()
+        return sends
+
+    def inner(self, send: Send) -> bytes:
+        """What is to be sealed for a probe."""
+        assert self.ours is not None
+        assert self.theirs is not None
+        return probe.one_way(send.id, self.ours, self.theirs, send.size, self.family)
+
+    def unmeasured(self) -> Unmeasured | None:
+        """Why it is not searched, None where it is."""
+        if not self.sends:
+            return Unmeasured.NO_SESSION
+        if self.theirs is None:
+            return Unmeasured.NO_TARGET
+        return Unmeasured.NO_SOURCE if self.ours is None else None
+
+    def wanted_limit(self) -> Limit | None:
+        """What follows from what is known; None without an endpoint."""
+        if self.family and self.search is not None:
+            return limit_of(self.search.known, self.family, vouched=self._vouched)
+        endpoint = self.peer.endpoint
+        return (
+            None if endpoint is None else Limit(UNLIMITED, inner_of(CAREFUL[family_of(endpoint)], family_of(endpoint)))
+        )
+
+    def report(self) -> Report | None:
+        search, limit = self.search, self.limit
+        if search is None or limit is None:
+            return None
+        why, unmeasured = search.why, self.unmeasured()
+        return Report(
+            search.known,
+            search.history(),
+            search.state.value,
+            self.family,
+            limit.inner,
+            None if why is None else why.value,
+            None if unmeasured is None else unmeasured.value,
+            search.credit.spent,
+        )
+
+    # The schedule's: see schedule.Scheduled
+
+    def earliest(self) -> float:
+        return NEVER if self.search is None else self.search.deadline()
+
+    def reschedule(self) -> None:
+        if (deadline := self.earliest()) < self.scheduled:
+            self._schedule.add(self, deadline)
+
+    def _place(
+        self, now: float, endpoint: Endpoint, mtu: int, link: int | None, guess: Callable[[int], Guess | None]
+    ) -> None:
+        """Where the peer is now; another way from there on if that, or how it is reached, has changed."""
+        family, former = family_of(endpoint), self._endpoint
+        why = self._changed(endpoint, former, link)
+        self._endpoint, self.family = endpoint, family
+        self._link = self._link if link is None else link
+        self.rekeyed = self.other_port = False
+        version = 6 if self.theirs is not None and len(self.theirs) == 16 else 4
+        largest = mtu + OVERHEAD[6]
+        if self.search is None or version != self._version or largest > self._largest:
+            self._begin(now, version, largest, guess(family))
+        elif why is not None:
+            self.search.changed(now, why, guess(family) if why is Why.FAMILY else None)
+
+    def _changed(self, endpoint: Endpoint, former: Endpoint | None, link: int | None) -> Why | None:
+        if former is not None and family_of(endpoint) != family_of(former):
+            return Why.FAMILY
+        if former is not None and (endpoint.address, endpoint.port) != (former.address, former.port):
+            return Why.ENDPOINT
+        sources = {each.source for each in (endpoint, former) if each is not None and each.source is not None}
+        if self.other_port or len(sources) > 1 or (link is not None and self._link not in (None, link)):
+            return Why.ROUTE
+        return Why.KEY if self.rekeyed else None
+
+    def _begin(self, now: float, version: int, largest: int, guess: Guess | None) -> None:
+        """A search of its own. What a former one has proven is its guess: only what can be asked has changed."""
+        if self.search is not None and self.search.known.evidence is Evidence.PROBE:
+            guess = Guess(self.search.known.size, Evidence.MEMORY)
+        self._version, self._largest = version, largest
+        self.search = Search(
+            now,
+            largest=largest,
+            witness=probe.smallest(version, 6),
+            random=self._random,
+            gate=self._gate,
+            phase=self._phase,
+            guess=guess,
+        )
+
+    def _feed(self, now: float, search: Search) -> None:
+        if self._heard:
+            search.heard(now)
+        if self._tx:
+            search.sent(now, self._tx, wire_of_message(self._longest, self.family))
+        if self._refused:
+            search.hint(now, wire_of_message(self._refused, self.family) - 1)
+        self._tx = self._longest = self._refused = 0
+        self._heard = False
+
+    def _keep(self) -> None:
+        """What has become known meanwhile."""
+        assert self.search is not None
+        known = self.search.known
+        self._vouched |= known.evidence is not Evidence.UNKNOWN
+        if known.evidence is Evidence.PROBE:
+            own = (self._endpoint.source if self._endpoint else None) or ""
+            self.proven[self.family] = Learned(self.peer.public_key, self.family, own, known.size, known.since)
+        self.reschedule()

@@ -52,14 +52,14 @@ def _look_at(known: Known, kept: Parts | None) -> SiteStatus:
         return unasked(stack, stack, "no host", site)
     host = name_of(site.connection)
     try:
-        _connect(site)
+        reach(site)
         answer = _ask(site)
     except HostError as error:
         return unasked(stack, site.site, host, error)
-    return judge(stack, site.site, host, answer, kept or _parts(known, site), time.time())
+    return judge(stack, site.site, host, answer, kept or parts_of(known, site), time.time())
 
 
-def _connect(site: SiteStack) -> None:
+def reach(site: SiteStack) -> None:
     bounded(lambda site: pool.connect(site.connection), site, late=OutOfTime)
 
 
@@ -68,11 +68,11 @@ def _ask(site: SiteStack) -> Answer:
     try:
         return bounded(lambda site: ask(pool.connect(site.connection), site.site), site, late=OutOfTime)
     except HostUnreachable as error:
-        _connect(site)
+        reach(site)
         raise HostHangs(str(error)) from None
 
 
-def _parts(known: Known, site: SiteStack) -> Parts | ExplainedError:
+def parts_of(known: Known, site: SiteStack) -> Parts | ExplainedError:
     """Or why nobody can tell."""
     recorded = known.recorded
     if isinstance(recorded, ExplainedError):

@@ -89,10 +89,10 @@ class SiteStatus:
 
 def unasked(stack: str, site: str, host: str, error: Exception) -> SiteStatus:
     """The row of a site that can't be asked."""
-    return SiteStatus(stack, site, host, _why_not(error), (str(error),))
+    return SiteStatus(stack, site, host, why_not(error), (str(error),))
 
 
-def _why_not(error: Exception) -> str:
+def why_not(error: Exception) -> str:
     if isinstance(error, NoEntry | NoSsh):
         return "refused"
     return "away" if isinstance(error, HostUnreachable) and not isinstance(error, HostHangs | NotAsked) else "unknown"

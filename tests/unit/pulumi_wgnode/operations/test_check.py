@@ -17,6 +17,7 @@ from pulumi_wgnode.cli.check import command
 from pulumi_wgnode.operations.checking import render
 from pulumi_wgnode.operations.checking.files import FilesError
 from pulumi_wgnode.operations.checking.report import check
+from pulumi_wgnode.operations.sections import COMMENT
 from tests.many_sites import Project
 
 Change = Callable[[Project], Any]
@@ -350,7 +351,7 @@ def test_markdown_is_one_comment_that_nobody_can_break_out_of(project: Project) 
         edit(project, f"site{number}", "bootstrap", to=[f"{number} ```\n@everyone <script>", f"\x1b[2J{'x' * 60_000}"])
     report = check(project.root, "prod", "HEAD")
     shown = render.markdown(report)
-    assert len(shown) <= render.COMMENT
+    assert len(shown) <= COMMENT
     assert "\x1b" not in shown
     assert "left out here" in shown
     assert "````diff" in shown
@@ -364,5 +365,5 @@ def test_a_change_of_a_thousand_lines_fits_and_says_that_it_does_not_show_all(pr
         project.own["site0"]["firewall"]["allow"].append({"protocol": "tcp", "port": port})
     project.write("site0")
     shown = render.markdown(check(project.root, "prod", "HEAD"))
-    assert 50_000 < len(shown) <= render.COMMENT
+    assert 50_000 < len(shown) <= COMMENT
     assert shown.rstrip().endswith("has all of it")

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import syslog
 from collections.abc import Callable
 
 import click
@@ -14,6 +15,7 @@ import click
 from wgnode.dataplane.choose import AUTO, NAMES, Choice, Unavailable, choose
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
+from wgnode.io.packet_io import PlaneDied
 from wgnode.io.shell import Shell
 from wgnode.io.signals import Signals
 from wgnode.io.uapi_socket import UapiListener
@@ -24,6 +26,8 @@ from wgnode.platform.linux.process import forbid_core_dumps, lock_memory
 
 SILENT, ERROR, DEBUG = 0, 1, 2
 LOG_LEVELS = {"silent": SILENT, "error": ERROR, "verbose": DEBUG, "debug": DEBUG}
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The last is what a terminal sends that is closed."""
 HINTS = {
     errno.EPERM: "run it as root, or with CAP_NET_ADMIN",
     errno.EACCES: "run it as root, or with CAP_NET_ADMIN",
@@ -31,6 +35,9 @@ HINTS = {
     errno.EINVAL: "an interface of that name exists and is no TUN; choose another name",
     errno.ENOENT: "this kernel has no /dev/net/tun; try `modprobe tun`",
     errno.EEXIST: "stop that process, or choose another name",
+    errno.EMFILE: "allow it more open files (ulimit -n, LimitNOFILE= in a unit)",
+    errno.EAGAIN: "allow it more threads and memory (ulimit -u and -v, TasksMax= and LimitNPROC= in a unit)",
+    errno.ENOMEM: "allow it more memory (ulimit -v, MemoryMax= in a unit)",
 }
 EPILOG = """\b
 Examples:
@@ -72,30 +79,33 @@ def command(name: str, foreground: bool, mtu: int, dataplane: str) -> None:
     """Run a WireGuard node on the TUN interface NAME, made if it does not exist.
 
     It is configured by `wg` through /var/run/wireguard/NAME.sock, listens while the interface is up, and ends when
-    the interface or the socket is removed, or at SIGTERM or SIGINT. Exit status: 0 after a clean end, 1 when it
-    could not start.
+    the interface or the socket is removed, or at SIGTERM, SIGINT or SIGHUP. Exit status: 0 after a clean end, 1 when
+    it could not start or go on. A daemon says why in the system's log.
     """
     log = _logger(name)
     forbid_core_dumps()
-    try:
-        plane = choose(dataplane)
-        log(DEBUG, f"data plane: {plane.name} ({plane.why})")
-        node = DeviceProcess(name, mtu, plane, log)
-    except Unavailable as error:
-        raise click.ClickException(str(error)) from None
-    except (OSError, ValueError) as error:
-        raise click.ClickException(_explain(name, error)) from None
-    try:
-        daemon = not foreground and os.environ.get("WG_PROCESS_FOREGROUND") != "1"
-        if daemon:
-            _fork()
-        if (problem := lock_memory()) is not None:
-            log(ERROR, problem)
-        if daemon:
-            _detach()
-        node.run()
-    finally:
-        node.close()
+    daemon = not foreground and os.environ.get("WG_PROCESS_FOREGROUND") != "1"
+    with contextlib.ExitStack() as ends:
+        try:
+            plane = choose(dataplane)
+            log(DEBUG, f"data plane: {plane.name} ({plane.why})")
+            node = DeviceProcess(name, mtu, plane, log)
+            ends.callback(node.close)
+            _begin(node, daemon, log)
+        except Unavailable as error:
+            raise click.ClickException(str(error)) from None
+        except (OSError, ValueError) as error:
+            raise click.ClickException(_explain(name, error)) from None
+        except MemoryError:
+            raise click.ClickException(_explain(name, OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))) from None
+        try:
+            node.run()
+        except Exception as error:
+            if daemon:
+                syslog.syslog(syslog.LOG_ERR, f"wgnode: {name}: the node ends: {error or type(error).__name__}")
+            if isinstance(error, PlaneDied):
+                raise click.ClickException(f"{name}: {error}") from None
+            raise
 
 
 def main() -> None:
@@ -112,7 +122,7 @@ class DeviceProcess:
             platform = Process()
             self.loop = Loop(clock(platform))
             undo.callback(self.loop.close)
-            undo.callback(Signals(self.loop, (signal.SIGTERM, signal.SIGINT), self._signalled).close)
+            undo.callback(Signals(self.loop, ENDS, self._signalled).close)
             self.shell = Shell(
                 self.loop,
                 new_device(plane.new_plane(), mtu=mtu),
@@ -130,7 +140,15 @@ class DeviceProcess:
             undo.callback(LinkFollower(self.loop, self.shell).close)
             self._undo = undo.pop_all()
 
+    def begin(self) -> None:
+        """What only a turn of the loop shows: whether the plane's thread, which no fork takes along, is to be had.
+
+        Raises OSError.
+        """
+        self.loop.run_once(0.0)
+
     def run(self) -> None:
+        """Raises PlaneDied, and whatever else it can't go on with."""
         self.log(DEBUG, f"serving {self.listener.path}")
         self.loop.run()
 
@@ -146,13 +164,34 @@ class DeviceProcess:
         self.loop.stop()
 
 
-def _fork() -> None:
-    """The parent leaves once everything is set up, so that a caller finds the socket at once."""
+def _begin(node: DeviceProcess, daemon: bool, log: Callable[[int, str], None]) -> None:
+    """As far as it may fail for want of something, with a person still there. Raises OSError."""
+    ready = _fork() if daemon else None
+    if (problem := lock_memory()) is not None:
+        log(ERROR, problem)
+    node.begin()
+    if ready is not None:
+        _detach()
+        ready()
+
+
+def _fork() -> Callable[[], None]:
+    """Goes on in the child. The parent leaves when the child calls what this returns, or with its failure, so that a
+    caller finds a node that runs, or none. Raises OSError."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork():
-        os._exit(0)
+        os.close(writer)
+        os._exit(0 if os.read(reader, 1) else 1)
+    os.close(reader)
     os.setsid()
+
+    def ready() -> None:
+        os.write(writer, b"1")
+        os.close(writer)
+
+    return ready
 
 
 def _detach() -> None:

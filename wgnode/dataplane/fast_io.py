@@ -10,6 +10,7 @@ from collections import Counter
 from wgnode.dataplane.fast import FastPlane
 from wgnode.dataplane.offloads import Offloads
 from wgnode.io.loop import Timer
+from wgnode.io.packet_io import PlaneDied
 from wgnode.io.shell import Shell
 from wgnode.io.sticky import is_tunnel_datagram
 from wgnode.io.udp import CUT_OFF
@@ -21,10 +22,6 @@ RETRY = 0.01
 """Seconds after which what a full socket did not take of the protocol's own messages is tried again."""
 OVERHEAD = 32
 """Bytes that a transport message is longer than its packet."""
-
-
-class PlaneDied(RuntimeError):
-    """The engine's thread has ended by itself, so no packet moves any more; the text says why."""
 
 
 class FastIO:

@@ -6,6 +6,10 @@ from collections import Counter
 from typing import Protocol
 
 
+class PlaneDied(RuntimeError):
+    """No packet moves any more; the text says why. Only a new start helps."""
+
+
 class PacketIO(Protocol):
     """Works from its making to `close`, on the shell's loop."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,12 @@ from tests.fake_platform import FakePlatform, SilentTun
 from wgnode.dataplane.choose import FAST, Unavailable, choose
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
+from wgnode.io.packet_io import PlaneDied
 from wgnode.io.shell import Shell
 from wgnode.protocol.endpoint import Endpoint
 
 try:
-    from wgnode.dataplane.fast_io import FastIO, PlaneDied
+    from wgnode.dataplane.fast_io import FastIO
 except ImportError as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
@@ -89,6 +91,26 @@ def test_a_thread_that_dies_ends_the_loop_with_its_reason(shell: Shell) -> None:
     with pytest.raises(PlaneDied, match="panicked: for a test"):
         shell.loop.run_once(0)
     packets._engine = engine
+
+
+def pollers() -> set[int]:
+    """Descriptors of epoll that this process has."""
+    fds = Path("/proc/self/fd")
+    return {int(fd) for fd in os.listdir(fds) if (fds / fd).is_symlink() and "eventpoll" in os.readlink(fds / fd)}
+
+
+def test_a_thread_that_can_not_wait_any_more_ends_the_loop_with_the_kernels_reason(shell: Shell) -> None:
+    before = pollers()
+    shell.loop.run_once(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd in pollers() - before:
+        os.dup2(null, fd)
+    os.close(null)
+    assert isinstance(shell.tun, SilentTun)
+    os.write(shell.tun._other, b"wakes it")
+    shell.loop.call_later(10.0, shell.loop.stop)
+    with pytest.raises(PlaneDied, match="Invalid argument"):
+        shell.loop.run()
 
 
 class FakeEngine:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import syslog
 
 import pytest
 from click.testing import CliRunner
 
 from wgnode.cli import COMMANDS, device, main
+from wgnode.io.packet_io import PlaneDied
 
 
 def test_commands_are_listed_without_importing_any() -> None:
@@ -104,3 +106,32 @@ def test_failures_say_what_to_do(error: OSError, words: str) -> None:
     told = device._explain("wg0", error)
     assert told.startswith("cannot run a node on wg0: ")
     assert words in told
+
+
+class Doomed:
+    """A node whose plane dies."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def begin(self) -> None: ...
+
+    def run(self) -> None:
+        raise PlaneDied("the data plane's thread has ended: Invalid argument")
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("options", [["-f"], []])
+def test_a_plane_that_dies_is_told_and_a_daemon_tells_the_systems_log(
+    monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    told: list[tuple[int, str]] = []
+    monkeypatch.setattr(device, "forbid_core_dumps", lambda: None)
+    monkeypatch.setattr(device, "_begin", lambda *_: None)
+    monkeypatch.setattr(device, "DeviceProcess", Doomed)
+    monkeypatch.setattr(syslog, "syslog", lambda *words: told.append(words))
+    monkeypatch.delenv("WG_PROCESS_FOREGROUND", raising=False)
+    done = CliRunner().invoke(device.command, ["wg0", "--dataplane", "python", *options])
+    assert (done.exit_code, done.output) == (1, "Error: wg0: the data plane's thread has ended: Invalid argument\n")
+    of_daemon = (syslog.LOG_ERR, "wgnode: wg0: the node ends: the data plane's thread has ended: Invalid argument")
+    assert told == ([] if options else [of_daemon])

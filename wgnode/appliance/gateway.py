@@ -11,14 +11,16 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wgnode.appliance import guesses
 from wgnode.appliance.health import device_health
 from wgnode.appliance.heard import Learned
 from wgnode.appliance.log import Log
 from wgnode.dataplane.choose import AUTO, Choice, choose
-from wgnode.io import address
+from wgnode.io import address, paths
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.loop import Loop
 from wgnode.io.node import LiveDigest, Tai64n, from_config, literal_endpoint, reconfiguring
+from wgnode.io.path_report import fitted
 from wgnode.io.shell import Shell
 from wgnode.io.slices import Work
 from wgnode.io.tun import Tun
@@ -79,7 +81,9 @@ class Gateway:
                 packet_io=plane.packet_io,
                 on_gone=_tunnel_gone,
                 log=self.log.warning,
+                path_mtu=paths.wanted(os.environ),
             )
+            guesses.tell_profile(self.shell.paths, self.config)
         except Exception as error:
             self._fail(error)
 
@@ -117,6 +121,7 @@ class Gateway:
         if shell is None or config is None:
             return
         self.learned = dict(learned or {}) or self.learned
+        guesses.offer(shell.paths, self.learned)
         placed = self._place(shell.device, endpoints or {})
         self.stamps.raise_floor(floor)
         if not shell.device.running:
@@ -177,6 +182,7 @@ class Gateway:
         except (OSError, ValueError) as error:
             return self._not_applied(error)
         self.config = new
+        guesses.tell_profile(shell.paths, new)
         self.log.info(f"configuration {new.digest[:12]} applied, {len(new.peers)} peers")
         return {"applied": new.digest, "endpoints": self._named_endpoints()}
 
@@ -221,8 +227,9 @@ class Gateway:
 
     def _health(self, shell: Shell, live: LiveDigest) -> Work[dict[str, Any]]:
         shell.catch_up()
-        of_device = yield from device_health(shell.device, live, self.loop.now(), time.time())
-        return {**self._described(), **of_device, "counters": dict(shell.counters)}
+        of_device = yield from device_health(shell.device, live, self.loop.now(), time.time(), shell.paths)
+        counters = {**shell.counters, **fitted(shell.device)}
+        return {**self._described(), **of_device, "counters": counters}
 
     def _described(self) -> dict[str, Any]:
         return {

@@ -6,14 +6,17 @@ import hashlib
 from typing import Any
 
 from wgnode.io.node import LiveDigest
+from wgnode.io.path_report import path_mtu
+from wgnode.io.paths import Paths
 from wgnode.io.slices import Work
 from wgnode.nodeconfig import encode_key
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 
 
-def peer_health(device: Device, peer: Peer, now: float, wall: float) -> dict[str, Any]:
-    """`last_handshake` is seconds since 1970, None before the first. `now` and `wall` are the same moment."""
+def peer_health(device: Device, peer: Peer, now: float, wall: float, paths: Paths | None = None) -> dict[str, Any]:
+    """`last_handshake` is seconds since 1970, None before the first. `now` and `wall` are the same moment. `path_mtu`:
+    see path_report.path_mtu."""
     handshake = None if peer.last_handshake is None else round(wall - (now - peer.last_handshake), 3)
     return {
         "name": peer.name,
@@ -26,16 +29,19 @@ def peer_health(device: Device, peer: Peer, now: float, wall: float) -> dict[str
         "rx_bytes": peer.rx_bytes,
         "tx_bytes": peer.tx_bytes,
         "persistent_keepalive": peer.persistent_keepalive,
+        "path_mtu": path_mtu(paths, peer, now, wall),
     }
 
 
-def device_health(device: Device, live: LiveDigest, now: float, wall: float) -> Work[dict[str, Any]]:
+def device_health(
+    device: Device, live: LiveDigest, now: float, wall: float, paths: Paths | None = None
+) -> Work[dict[str, Any]]:
     """`live` gives the digest of the configuration that the device has now. A step a peer."""
     peers = []
     for peer in device.peers:
         yield True
         live.look(peer)
-        peers.append(peer_health(device, peer, now, wall))
+        peers.append(peer_health(device, peer, now, wall, paths))
     return {
         "live": live(),
         "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,

@@ -13,11 +13,13 @@ from collections.abc import Callable
 import click
 
 from wgnode.dataplane.choose import AUTO, NAMES, Choice, Unavailable, choose
+from wgnode.io import paths
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.packet_io import PlaneDied
 from wgnode.io.shell import Shell
 from wgnode.io.signals import Signals
+from wgnode.io.told_socket import ToldListener
 from wgnode.io.uapi_socket import UapiListener
 from wgnode.platform import clock, open_tun
 from wgnode.platform.linux import Process
@@ -61,6 +63,10 @@ Environment:
   LOG_LEVEL        silent, error (default), or verbose
   WGNODE_CRYPTO    ring or avx512, for the compiled data plane; the faster one that this CPU has otherwise
   WGNODE_OFFLOADS  what the compiled data plane leaves unused of the kernel, such as -uso,-gro, or none
+  WGNODE_PATH_MTU  off, and the MTU of no path is searched: what does not fit is fragmented on its way, as it can be
+
+
+What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` with a line of JSON.
 """
 
 
@@ -131,12 +137,14 @@ class DeviceProcess:
                 on_gone=lambda: self._end("the interface was removed"),
                 log=lambda text: log(ERROR, text),
                 packet_io=plane.packet_io,
+                path_mtu=paths.wanted(os.environ),
             )
             undo.callback(self.shell.close)
             self.listener = UapiListener(
                 self.loop, self.shell.tun.name, self.shell.uapi, on_removed=lambda: self._end("the socket was removed")
             )
             undo.callback(self.listener.close)
+            self._tell(undo)
             undo.callback(LinkFollower(self.loop, self.shell).close)
             self._undo = undo.pop_all()
 
@@ -146,6 +154,13 @@ class DeviceProcess:
         Raises OSError.
         """
         self.loop.run_once(0.0)
+
+    def _tell(self, undo: contextlib.ExitStack) -> None:
+        """What UAPI has no words for; the node runs without that too."""
+        try:
+            undo.callback(ToldListener(self.loop, self.shell).close)
+        except OSError as error:
+            self.log(ERROR, f"what is known of paths is not told: {error}")
 
     def run(self) -> None:
         """Raises PlaneDied, and whatever else it can't go on with."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from wgnode.io.way import Learned, Way, target_of
@@ -21,8 +21,18 @@ from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Activity
 from wgnode.protocol.schedule import NEVER, Schedule
 
+SETTING, OFF = "WGNODE_PATH_MTU", "off"
+"""Environment, in a gateway the kernel's command line: `off`, and nothing is searched and all goes without DF."""
 MOST_AT_ONCE = 32
 """Ways that are looked after before all else has its turn: some 3 ms."""
+
+
+def wanted(environment: Mapping[str, str]) -> bool:
+    """Whether to search. Raises ValueError for a setting that means nothing."""
+    said = environment.get(SETTING, "")
+    if said not in ("", "on", OFF):
+        raise ValueError(f"{SETTING}={said!r}: write {OFF}, or nothing")
+    return said != OFF
 
 
 class Ground(Protocol):

@@ -34,7 +34,8 @@ class Shell:
     """Connects a device to its interface and sockets. It starts stopped: no socket is open before `start`.
 
     `on_gone` is called once when the interface was deleted. Whoever calls the device directly calls `flush` after.
-    `path_mtu`: search the MTU of the ways to peers, and act on it, where plane and platform can; `paths` has them.
+    `path_mtu`: search the MTU of the ways to peers, and act on it, where plane and platform can; `paths` has them, or
+    is None.
     """
 
     def __init__(

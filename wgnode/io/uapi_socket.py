@@ -51,8 +51,8 @@ class UapiListener:
         self.path = directory / f"{name}.sock"
         self._clients: set[_Client] = set()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_or_unlink(self.path)
-        self._socket = _listen(self.path)
+        refuse_or_unlink(self.path)
+        self._socket = listen(self.path)
         self._identity = self._stat()
         self._acceptor = Acceptor(loop, self._socket, self._accept)
         self._watch = _watch_directory(directory) if on_removed is not None else -1
@@ -173,7 +173,7 @@ def request_length(data: bytes | bytearray, searched: int = 0) -> int | None:
     return first + 1
 
 
-def _refuse_or_unlink(path: Path) -> None:
+def refuse_or_unlink(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -192,7 +192,7 @@ def _taken(path: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, f"{path} belongs to a running process")
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(path: Path) -> socket.socket:
     """A socket file that never had a wider mode than 0600, nor its name before it answers.
 
     `wg show` removes a socket that refuses its connection, which one does between bind(2) and listen(2): the device

@@ -48,6 +48,8 @@ class Report(NamedTuple):
     former: tuple[Known, ...]
     state: str
     family: int
+    own: str
+    """Our outer address, "" where the routing table chooses."""
     inner: int
     why: str | None
     """What began the present search anew."""
@@ -193,6 +195,7 @@ class Way:
             search.history(),
             search.state.value,
             self.family,
+            self._own(),
             limit.inner,
             None if why is None else why.value,
             None if unmeasured is None else unmeasured.value,
@@ -265,6 +268,8 @@ class Way:
         known = self.search.known
         self._vouched |= known.evidence is not Evidence.UNKNOWN
         if known.evidence is Evidence.PROBE:
-            own = (self._endpoint.source if self._endpoint else None) or ""
-            self.proven[self.family] = Learned(self.peer.public_key, self.family, own, known.size, known.since)
+            self.proven[self.family] = Learned(self.peer.public_key, self.family, self._own(), known.size, known.since)
         self.reschedule()
+
+    def _own(self) -> str:
+        return (self._endpoint.source if self._endpoint else None) or ""

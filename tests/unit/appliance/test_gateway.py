@@ -72,6 +72,7 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
             "rx_bytes": 0,
             "tx_bytes": 0,
             "persistent_keepalive": 25,
+            "path_mtu": None,
         }
     ]
     assert health["live"] == LiveDigest(device)()
@@ -93,6 +94,7 @@ class FakeShell:
 
     def __init__(self, loop: Loop) -> None:
         self.slices = Slices(loop)
+        self.paths = None
         self.device = new_device(PlainPlane())
         self.device.set_private_keys([bytes(range(32))], 0.0)
         self.device.start(0.0)

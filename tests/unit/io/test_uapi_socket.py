@@ -217,7 +217,7 @@ def test_wg_finds_no_socket_before_it_answers(tmp_path: Path, monkeypatch: pytes
 
 
 def test_of_two_that_start_at_once_one_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uapi_socket, "_refuse_or_unlink", lambda path: None)  # it has looked when nobody was there yet
+    monkeypatch.setattr(uapi_socket, "refuse_or_unlink", lambda path: None)  # it has looked when nobody was there yet
     first = Server(tmp_path)
     with pytest.raises(FileExistsError, match=r"wg0\.sock belongs to a running process"):
         Server(tmp_path)

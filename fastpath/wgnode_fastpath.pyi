@@ -76,7 +76,7 @@ class Session:
 
 @final
 class Events:
-    """What the engine's thread has to tell. `died`: why it has ended by itself, for good; None while it runs."""
+    """What the engine's threads have to tell. `died`: why they have ended by themselves; None while they run."""
 
     handed: list[Handed]
     activity: list[Activity]
@@ -105,7 +105,7 @@ class Engine:
     def send(self, frame: bytes, now: float) -> list[Message] | None: ...
     def receive(self, data: bytes, at: Place, now: float, segment: int | None = None, ecn: int = 0) -> list[bytes]: ...
     def handed(self) -> list[Handed]:
-        """What `events` would hand over, dealt with as far as the engine is concerned: where no thread runs."""
+        """What `events` would hand over, dealt with as far as the engine is concerned: where no threads run."""
     def activity(self) -> list[Activity]: ...
     def dropped(self) -> dict[str, int]: ...
     def refused(self) -> list[Refusal]: ...
@@ -115,10 +115,11 @@ class Engine:
         self, fd: int | None, *, vnet_header: bool = False, tso4: bool = False, tso6: bool = False, uso: bool = False
     ) -> None: ...
     def set_sockets(self, v4: int | None, v6: int | None, gso: bool) -> None: ...
-    def start(self) -> int:
-        """A thread of the engine's moves packets from now on, of the TUN and the sockets that are set after this.
+    def start(self, threads: int = 1) -> int:
+        """Threads of the engine's move packets from now on, of the TUN and the sockets that are set after this.
 
-        The descriptor that is given is readable while there are `events`.
+        The descriptor that is given is readable while there are `events`. Raises ValueError for less than 1 and more
+        than 64, and where some run already.
         """
     def events(self) -> Events:
         """All that has happened since the last time, but of handshake messages some: then the descriptor stays
@@ -127,7 +128,8 @@ class Engine:
         """What the last events handed over is dealt with, and what came of it is sent and delivered. Until then what
         else comes of these peers the same way is handed over too: nothing overtakes."""
     def pause(self) -> None:
-        """No packet moves until `resume`: what is told meanwhile takes effect as one."""
+        """No packet moves until `resume`, and what had been read is written: what is told meanwhile takes effect as
+        one."""
     def resume(self) -> None: ...
     def stop(self) -> None:
-        """The thread has ended and uses no descriptor any more. May be called again; `start` begins anew."""
+        """The threads have ended and use no descriptor any more. May be called again; `start` begins anew."""

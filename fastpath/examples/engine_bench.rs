@@ -38,7 +38,7 @@ fn place() -> Endpoint {
 /// An engine with many peers, and the other end of the session of the one that has 10.0.0.0/24.
 fn engine(suite: Suite) -> (Engine, Session) {
     let mut engine = Engine::default();
-    engine.mtus = vec![1420];
+    engine.mtus = vec![1420].into();
     let (one, two) = (&[1; 32], &[2; 32]);
     for number in 0..PEERS {
         let peer = engine.peers.add();

@@ -1,7 +1,7 @@
 //! Transport of established WireGuard sessions for wgnode: see docs/decisions/compiled-data-plane.md.
 //!
-//! `message` says how a message looks. `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes without any I/O; `io` moves bytes, and `runner` does that on
-//! a thread of its own.
+//! `message` says how a message looks. `crypto` and `packet` are pure; `engine` joins them to sessions, peers and routes
+//! without any I/O; `io` moves bytes, in the order that `sequence` keeps, and `runner` does that on threads of its own.
 
 pub mod clock;
 pub mod crypto;
@@ -15,3 +15,4 @@ pub mod rate;
 pub mod replay;
 pub mod routes;
 pub mod runner;
+pub mod sequence;

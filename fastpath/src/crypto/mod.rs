@@ -37,7 +37,7 @@ pub enum Suite {
 pub struct Opened([u64; MAX_TRAIN / 64]);
 
 impl Opened {
-    fn none() -> Opened {
+    pub fn none() -> Opened {
         Opened([0; MAX_TRAIN / 64])
     }
 

@@ -12,6 +12,7 @@ mod outgoing;
 pub mod paths;
 pub mod peer;
 pub mod session;
+pub mod table;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -21,8 +22,8 @@ use activity::Activity;
 use counters::Counters;
 use endpoint::{Destination, Endpoint};
 use handover::{Handed, Handover, Way};
-pub use incoming::Batch;
-pub use outgoing::{Outgoing, Unsealed};
+pub use incoming::{Batch, Run};
+pub use outgoing::{HandingOver, Outgoing, Planned, Sealing, Unsealed};
 use paths::Paths;
 use peer::{PeerId, Peers};
 use session::Session;
@@ -65,7 +66,7 @@ pub struct Engine {
     /// Keys of mac1 for each of the device's identities.
     pub mac1_keys: Vec<[u8; 32]>,
     /// Bytes of inner packet, ascending, the device's own last: padding ends at the first that a packet fits in.
-    pub mtus: Vec<usize>,
+    pub mtus: Arc<[usize]>,
     pub paths: Paths,
     pub counters: Counters,
     pub handover: Handover,

@@ -1,4 +1,11 @@
 //! Inner packets on their way out: whose they are, and which session seals them.
+//!
+//! In three steps, so that several threads can do the long one at once. `Engine::plan` decides, in the order in which
+//! frames are read, and takes the counters; `Sealing::split` writes the messages, for which it needs no engine; what is
+//! to be handed over is so by `Engine::hand_over`, once everything before it is sent.
+//!
+//! No nonce comes twice: `Session::reserve` gives each counter once, whoever asks, and a plan reserves exactly as many as
+//! its frame makes messages. `split` writes these and no others, or none.
 
 use std::sync::Arc;
 
@@ -8,7 +15,7 @@ use super::endpoint::{Destination, Endpoint};
 use super::peer::PeerId;
 use super::session::Session;
 use crate::packet::nested::is_tunnel_datagram;
-use crate::packet::split::{Aim, Plan, Template, Train, for_each_packet};
+use crate::packet::split::{Aim, Plan, SplitError, Template, Train, for_each_packet};
 use crate::packet::vnet::VNET_HEADER;
 use crate::packet::{ecn, inner};
 
@@ -28,73 +35,133 @@ pub enum Outgoing {
     Dropped,
 }
 
+/// What is to become of a frame.
+pub enum Planned {
+    Seal(Sealing),
+    HandOver(HandingOver),
+    Dropped,
+}
+
+/// Counters of a session for the messages of one frame.
+pub struct Sealing {
+    unsealed: Unsealed,
+    /// The first of as many counters as there are messages.
+    first: u64,
+    /// Bytes of a message that the train was planned for.
+    longest: usize,
+}
+
+/// So many packets of a frame, the first ones, are the protocol's. They are counted as owed.
+pub struct HandingOver {
+    peer: PeerId,
+    packets: usize,
+}
+
+impl Sealing {
+    /// Bytes of all messages.
+    pub fn total(&self) -> usize {
+        self.unsealed.train.total()
+    }
+
+    /// Writes the messages at the start of `out`. Frame and `mtus` are those that it was planned with.
+    #[inline]
+    pub fn split(
+        self,
+        frame: &[u8],
+        out: &mut [u8],
+        mtus: &[usize],
+    ) -> Result<Unsealed, SplitError> {
+        let longest = self.longest;
+        let plan = Plan::new(frame, &Aim { longest, mtus })?;
+        if plan.train(mtus) != self.unsealed.train {
+            return Err(SplitError::Malformed); // not the frame that counters are reserved for
+        }
+        let template = Template {
+            receiver: self.unsealed.session.remote,
+            counter: self.first,
+            mtus,
+        };
+        plan.split(out, &template)?;
+        Ok(self.unsealed)
+    }
+}
+
 impl Engine {
     /// One frame of the TUN (virtio-net header and IP packet), as unsealed messages at the start of `out`.
     ///
     /// What has no session or no way yet is handed over packet by packet; what nobody takes is counted.
     #[inline]
     pub fn send(&mut self, frame: &[u8], out: &mut [u8], now: f64) -> Outgoing {
-        let Some(packet) = frame.get(VNET_HEADER..) else {
-            return self.dropped(Drop::BadOutgoing);
-        };
-        let Some(destination) = inner::destination(packet) else {
-            return self.dropped(Drop::BadOutgoing);
-        };
-        let Some(id) = self.lookup(destination) else {
-            return self.dropped(Drop::NoPeer);
-        };
-        let Some(peer) = self.peers.get_mut(id) else {
-            return self.dropped(Drop::NoPeer);
-        };
+        match self.plan(frame, out.len(), now) {
+            Planned::Dropped => Outgoing::Dropped,
+            Planned::HandOver(handing) => {
+                self.hand_over(&handing, frame);
+                Outgoing::HandedOver
+            }
+            Planned::Seal(sealing) => match sealing.split(frame, out, &self.mtus) {
+                Ok(unsealed) => Outgoing::Unsealed(unsealed),
+                Err(_) => self.dropped(Drop::BadOutgoing),
+            },
+        }
+    }
+
+    /// What is to become of a frame whose messages may have `room` bytes together.
+    #[inline]
+    pub fn plan(&mut self, frame: &[u8], room: usize, now: f64) -> Planned {
+        self.try_plan(frame, room, now).unwrap_or_else(|why| {
+            self.counters.drop(why);
+            Planned::Dropped
+        })
+    }
+
+    #[inline]
+    fn try_plan(&mut self, frame: &[u8], room: usize, now: f64) -> Result<Planned, Drop> {
+        let packet = frame.get(VNET_HEADER..).ok_or(Drop::BadOutgoing)?;
+        let destination = inner::destination(packet).ok_or(Drop::BadOutgoing)?;
+        let id = self.lookup(destination).ok_or(Drop::NoPeer)?;
+        let peer = self.peers.get_mut(id).ok_or(Drop::NoPeer)?;
         let (to, nested) = match peer.destination {
-            Destination::Unknown => return self.dropped(Drop::NoEndpoint),
-            Destination::Unresolved => return self.hand_over(id, frame, now),
+            Destination::Unknown => return Err(Drop::NoEndpoint),
+            Destination::Unresolved => return self.plan_to_hand_over(id, frame, now),
             Destination::Resolved { to, nested } => (to, nested),
         };
-        if peer.owed_out > 0 {
-            return self.hand_over(id, frame, now);
-        }
-        let Some(session) = peer
-            .current
-            .as_ref()
-            .filter(|session| !session.expired(now))
+        let current = peer.current.as_ref();
+        let Some(session) = current.filter(|session| !session.expired(now) && peer.owed_out == 0)
         else {
-            return self.hand_over(id, frame, now);
+            return self.plan_to_hand_over(id, frame, now);
         };
         if nested && is_tunnel_datagram(packet) {
-            return self.hand_over(id, frame, now);
+            return self.plan_to_hand_over(id, frame, now);
         }
+        let longest = self.paths.worth_aiming_at(to.address, now);
         let aim = Aim {
-            longest: self.paths.worth_aiming_at(to.address, now),
+            longest,
             mtus: &self.mtus,
         };
-        let Ok(plan) = Plan::new(frame, &aim) else {
-            return self.dropped(Drop::BadOutgoing);
-        };
-        let reserved = plan.messages() as u64;
-        let Some(first) = session.reserve(reserved) else {
-            return self.hand_over(id, frame, now);
-        };
-        let template = Template {
-            receiver: session.remote,
-            counter: first,
-            mtus: &self.mtus,
-        };
-        let Ok(train) = plan.split(out, &template) else {
-            session.give_back(first, reserved);
-            return self.dropped(Drop::BadOutgoing);
+        let plan = Plan::new(frame, &aim).map_err(|_| Drop::BadOutgoing)?;
+        let train = plan.train(&self.mtus);
+        if train.total() > room {
+            return Err(Drop::BadOutgoing);
+        }
+        let Some(first) = session.reserve(train.messages as u64) else {
+            return self.plan_to_hand_over(id, frame, now);
         };
         let session = session.clone();
         if let Some(peer) = self.peers.active(id) {
             peer.activity.sent(train.total(), true, now);
         }
-        Outgoing::Unsealed(Unsealed {
+        let unsealed = Unsealed {
             session,
             to,
             peer: id,
             train,
             ecn: ecn::encapsulate(packet),
-        })
+        };
+        Ok(Planned::Seal(Sealing {
+            unsealed,
+            first,
+            longest,
+        }))
     }
 
     fn dropped(&mut self, why: Drop) -> Outgoing {
@@ -102,7 +169,18 @@ impl Engine {
         Outgoing::Dropped
     }
 
-    fn hand_over(&mut self, id: PeerId, frame: &[u8], now: f64) -> Outgoing {
+    fn plan_to_hand_over(&mut self, id: PeerId, frame: &[u8], now: f64) -> Result<Planned, Drop> {
+        let plan = Plan::new(frame, &Aim::ANY).map_err(|_| Drop::BadOutgoing)?;
+        let peer = self.peers.get_mut(id).ok_or(Drop::NoPeer)?;
+        let packets = peer.may_hand_over(plan.messages(), now);
+        peer.owed_out += packets as u32;
+        self.counters
+            .drop_many(Drop::Staged, plan.messages() - packets);
+        Ok(Planned::HandOver(HandingOver { peer: id, packets }))
+    }
+
+    /// As planned with this frame, now that everything that was planned before is sent.
+    pub fn hand_over(&mut self, handing: &HandingOver, frame: &[u8]) {
         let Engine {
             handover,
             counters,
@@ -110,20 +188,21 @@ impl Engine {
             scratch,
             ..
         } = self;
-        let Some(peer) = peers.get_mut(id) else {
-            return self.dropped(Drop::NoPeer);
+        let Some(peer) = peers.get_mut(handing.peer) else {
+            return counters.drop_many(Drop::NoPeer, handing.packets);
         };
+        let mut left = handing.packets;
         let split = for_each_packet(frame, scratch, |packet| {
-            if peer.may_hand_over(now) && handover.packet(id, packet) {
-                peer.owed_out += 1;
-            } else {
+            if left == 0 {
+                return;
+            }
+            left -= 1;
+            if !handover.packet(handing.peer, packet) {
+                peer.owed_out -= 1;
                 counters.drop(Drop::Staged);
             }
         });
-        if split.is_err() {
-            counters.drop(Drop::BadOutgoing);
-        }
-        Outgoing::HandedOver
+        split.expect("it was planned with this frame");
     }
 }
 

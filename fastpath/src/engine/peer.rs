@@ -58,17 +58,18 @@ struct Handed {
 }
 
 impl Peer {
-    /// Whether the protocol should still be bothered with a packet that can't be sent. It keeps 128 of a peer, and a
-    /// flood to a peer that does not answer must not take the time that the others need.
-    pub fn may_hand_over(&mut self, now: f64) -> bool {
+    /// With how many of so many packets that can't be sent the protocol should still be bothered. It keeps 128 of a peer,
+    /// and a flood to a peer that does not answer must not take the time that the others need.
+    pub fn may_hand_over(&mut self, packets: usize, now: f64) -> usize {
         if now - self.handed.since >= 1.0 {
             self.handed = Handed {
                 since: now,
                 packets: 0,
             };
         }
-        self.handed.packets += 1;
-        self.handed.packets <= HANDED_A_SECOND
+        let packets = packets.min(HANDED_A_SECOND - self.handed.packets);
+        self.handed.packets += packets;
+        packets
     }
 }
 

@@ -71,14 +71,6 @@ impl Session {
             .ok()
     }
 
-    /// None of a reservation was needed: it is free again, unless later ones are taken already.
-    pub fn give_back(&self, first: u64, reserved: u64) {
-        let end = first + reserved;
-        let _ = self
-            .counter
-            .compare_exchange(end, first, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
     /// A whole transport message of this padded packet; None beyond REJECT_AFTER_MESSAGES.
     pub fn seal(&self, padded: &[u8]) -> Option<Vec<u8>> {
         let counter = self.reserve(1)?;
@@ -126,10 +118,7 @@ mod tests {
     fn reservations_never_overlap() {
         let session = session();
         assert_eq!(session.reserve(3), Some(0));
-        let first = session.reserve(64).unwrap();
-        session.give_back(first, 64);
         assert_eq!(session.reserve(10), Some(3));
-        session.give_back(first, 64); // too late: the counters after it are in use
         assert_eq!(session.reserve(1), Some(13));
     }
 

@@ -1,96 +1,35 @@
 //! Datagrams on their way in: several a system call, each perhaps a train that the kernel has joined (UDP_GRO).
 
-use std::io::IoSlice;
-
 use super::address::{SOCKET_ADDRESS, SocketAddress};
 use super::codel::Codel;
 use super::control::{CONTROL, Control, read};
-use super::{Tun, errno};
+use super::{Socket, errno};
 use crate::clock;
-use crate::engine::counters::Counters;
-use crate::engine::{Batch, Engine};
-use crate::packet::coalesce::{Coalescer, Offloads};
+use crate::engine::Batch;
 
 /// Datagrams or trains in one system call.
-const AT_ONCE: usize = 4;
-const LARGEST: usize = 1 << 16;
+pub const AT_ONCE: usize = 4;
+pub const LARGEST: usize = 1 << 16;
 
-pub struct Inbox {
-    buffer: Vec<u8>,
-    coalescer: Coalescer,
-    /// Of the IPv4 socket's queue and of the IPv6 socket's.
-    codel: [Codel; 2],
-}
-
-/// A socket's descriptor, not owned, and its family.
-#[derive(Clone, Copy)]
-pub struct Socket {
-    pub fd: i32,
-    pub v6: bool,
-}
-
-/// What a turn of receiving came to.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Turn {
-    /// The socket may have more.
-    More,
-    Empty,
-    TunGone,
-}
+/// Of the IPv4 socket's queue and of the IPv6 socket's.
+#[derive(Default)]
+pub struct Inbox([Codel; 2]);
 
 impl Inbox {
-    pub fn new(offloads: Offloads) -> Inbox {
-        Inbox {
-            buffer: vec![0; AT_ONCE * LARGEST],
-            coalescer: Coalescer::new(offloads),
-            codel: Default::default(),
-        }
-    }
-
-    /// What waits at the socket, at most AT_ONCE trains, through the engine and into the TUN.
+    /// What waits at the socket, at most AT_ONCE trains: see `receive_batches`.
     pub fn receive(
         &mut self,
         socket: Socket,
-        tun: Option<&Tun>,
-        engine: &mut Engine,
+        buffer: &mut [u8],
+        batches: &mut [Option<Batch>; AT_ONCE],
         now: f64,
-    ) -> Turn {
-        let mut batches = [None; AT_ONCE];
-        let codel = &mut self.codel[usize::from(socket.v6)];
-        let received = receive_batches(socket.fd, &mut self.buffer, &mut batches, codel, now);
-        let count = match received {
-            Ok((count, cut_off)) => {
-                engine.counters.cut_off += cut_off;
-                count
-            }
-            Err(libc::EAGAIN | libc::EINTR) => {
-                codel.emptied();
-                return Turn::Empty;
-            }
-            Err(error) => {
-                engine.counters.refuse("udp", error, 1);
-                return Turn::More;
-            }
-        };
-        let Inbox {
-            buffer, coalescer, ..
-        } = self;
-        for batch in batches[..count].iter().flatten() {
-            engine.receive(buffer, *batch, now, |buffer, offset, length| {
-                coalescer.push(buffer, offset, length)
-            });
+    ) -> Result<(usize, u64), i32> {
+        let codel = &mut self.0[usize::from(socket.v6)];
+        let received = receive_batches(socket.fd, buffer, batches, codel, now);
+        if matches!(received, Err(libc::EAGAIN | libc::EINTR)) {
+            codel.emptied();
         }
-        let mut gone = false;
-        coalescer.drain(buffer, |parts| {
-            if let Some(tun) = tun {
-                gone |= !tun.write(parts, &mut engine.counters);
-            }
-        });
-        match (gone, count == AT_ONCE) {
-            (true, _) => Turn::TunGone,
-            (_, true) => Turn::More,
-            _ => Turn::Empty,
-        }
+        received
     }
 }
 
@@ -158,22 +97,6 @@ fn receive_batches(
         });
     }
     Ok((count, cut_off))
-}
-
-impl Tun {
-    /// One frame, its virtio-net header first. False when the interface is gone; another refusal is counted.
-    fn write(&self, parts: &[IoSlice<'_>], counters: &mut Counters) -> bool {
-        let parts = if self.vnet_header { parts } else { &parts[1..] };
-        // SAFETY: an IoSlice has the layout of an iovec, as its documentation promises; what they point to is borrowed.
-        if unsafe { libc::writev(self.fd, parts.as_ptr().cast(), parts.len() as i32) } >= 0 {
-            return true;
-        }
-        let error = errno();
-        if error != libc::EBADFD {
-            counters.refuse("tun", error, 1);
-        }
-        error != libc::EBADFD
-    }
 }
 
 #[cfg(all(test, not(miri)))] // which has no sockets

@@ -1,4 +1,4 @@
-//! The loop for established sessions: TUN to UDP and back, until the protocol is needed.
+//! TUN to UDP and back for established sessions, by as many threads as there are, until the protocol is needed.
 
 mod address;
 mod codel;
@@ -6,34 +6,26 @@ mod control;
 mod inbox;
 mod outbox;
 mod poller;
+mod tun;
+pub mod way_in;
+pub mod way_out;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::engine::{Engine, Outgoing};
+use crate::engine::table::Table;
 use crate::packet::coalesce::Offloads;
-use crate::packet::vnet::VNET_HEADER;
-use inbox::{Inbox, Socket, Turn};
-use outbox::Outbox;
-pub use poller::{Poller, block_signals};
-
-const LARGEST_FRAME: usize = VNET_HEADER + 65_535;
-/// Frames and system calls for one direction before it is the other one's turn.
-const FRAMES_A_TURN: usize = 64;
-const RECEIVES_A_TURN: usize = 4;
-/// Seconds after which what peers did is reported, so that their timers, of 10 s at least, run on time.
-pub const REPORT_AFTER: f64 = 1.0;
+use crate::sequence::{Found, Lane, Sequence, pass};
+use inbox::Inbox;
+pub use inbox::{AT_ONCE, LARGEST};
+pub use poller::{Events, Poller, block_signals};
+pub use tun::Tun;
+use way_in::{Delivery, WayIn};
+use way_out::WayOut;
 
 /// Of the last system call in this thread.
 fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-/// A TUN's descriptor, not owned.
-#[derive(Clone, Copy)]
-pub struct Tun {
-    pub fd: i32,
-    /// Frames begin with a virtio-net header (IFF_VNET_HDR).
-    pub vnet_header: bool,
 }
 
 /// The outer sockets' descriptors, not owned.
@@ -55,168 +47,183 @@ impl Sockets {
     }
 }
 
+/// A socket's descriptor, not owned, and its family.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    pub fd: i32,
+    pub v6: bool,
+}
+
+/// What packets are moved between, and what is on its way. TUN and sockets are set while nobody moves packets.
 pub struct Io {
-    poller: Arc<Poller>,
-    tun: Option<Tun>,
-    sockets: Sockets,
-    frame: Vec<u8>,
-    outbox: Outbox,
-    inbox: Inbox,
-    /// The sockets take nothing for now, so the TUN is not read: its senders feel it.
-    blocked: bool,
+    poller: Poller,
+    tun: Mutex<Option<Tun>>,
+    sockets: Mutex<Sockets>,
+    /// The same for whoever writes to them, who may find that they take no trains.
+    sending: Mutex<Sockets>,
+    out: Sequence<way_out::Job>,
+    into: Sequence<way_in::Job>,
+    inbox: Mutex<Inbox>,
+    delivery: Mutex<Delivery>,
+    /// The sockets take nothing for now, so the TUN is not watched: its senders feel it.
+    blocked: Mutex<bool>,
     /// The TUN was deleted.
-    pub tun_gone: bool,
+    tun_gone: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Io {
-    /// `other` is a descriptor that ends the waiting when it is readable. Err: errno.
-    pub fn new(other: i32) -> Result<Io, i32> {
+    /// For so many threads. `other` is a descriptor that ends the waiting when it is readable. Err: errno.
+    pub fn new(other: i32, threads: usize) -> Result<Io, i32> {
+        // One thread ends one job before it begins the next. Several need some to begin while a slow one's is awaited.
+        let jobs = if threads == 1 { 1 } else { 2 * threads };
         let io = Io {
-            poller: Arc::new(Poller::new()?),
-            tun: None,
-            sockets: Sockets::default(),
-            frame: vec![0; LARGEST_FRAME],
-            outbox: Outbox::new(),
-            inbox: Inbox::new(Offloads::default()),
-            blocked: false,
-            tun_gone: false,
+            poller: Poller::new()?,
+            tun: Mutex::default(),
+            sockets: Mutex::default(),
+            sending: Mutex::default(),
+            out: Sequence::of(jobs),
+            into: Sequence::of(jobs),
+            inbox: Mutex::default(),
+            delivery: Mutex::new(Delivery::new(Offloads::default())),
+            blocked: Mutex::new(false),
+            tun_gone: AtomicBool::new(false),
         };
         io.poller.watch(other, libc::EPOLLIN)?;
         Ok(io)
     }
 
-    /// The TUN to read and write, with the offloads that it takes; None to leave it alone.
-    pub fn set_tun(&mut self, tun: Option<Tun>, offloads: Offloads) -> Result<(), i32> {
-        if let Some(old) = self.tun.take() {
+    /// The TUN to read and write, with the offloads that it takes; None to leave it alone. While nobody moves packets.
+    pub fn set_tun(&self, tun: Option<Tun>, offloads: Offloads) -> Result<(), i32> {
+        *lock(&self.delivery) = Delivery::new(offloads);
+        *lock(&self.inbox) = Inbox::default();
+        let blocked = lock(&self.blocked);
+        let mut current = lock(&self.tun);
+        if let Some(old) = current.take() {
             self.poller.unwatch(old.fd);
         }
-        self.inbox = Inbox::new(offloads);
-        self.tun_gone = false;
-        self.tun = tun;
+        self.tun_gone.store(false, Ordering::Release);
+        *current = tun;
         tun.map_or(Ok(()), |tun| {
-            let events = if self.blocked { 0 } else { libc::EPOLLIN };
+            let events = if *blocked { 0 } else { libc::EPOLLIN };
             self.poller.watch(tun.fd, events)
         })
     }
 
-    /// The sockets to use from now on. What waited for the old ones is lost.
-    pub fn set_sockets(&mut self, sockets: Sockets) -> Result<(), i32> {
-        for fd in std::mem::take(&mut self.sockets).each() {
+    /// The sockets to use from now on. What waited for the old ones is lost. While nobody moves packets.
+    pub fn set_sockets(&self, sockets: Sockets, table: &Table) -> Result<(), i32> {
+        let old = std::mem::take(&mut *lock(&self.sockets));
+        for fd in old.each() {
             self.poller.unwatch(fd);
         }
-        self.outbox = Outbox::new();
-        self.set_blocked(false)?;
-        self.sockets = sockets;
+        self.lose_waiting(table);
+        self.heed_sockets()?;
+        *lock(&self.sockets) = sockets;
+        *lock(&self.sending) = sockets;
         sockets
             .each()
             .try_for_each(|fd| self.poller.watch(fd, libc::EPOLLIN))
     }
 
-    pub fn gso(&self) -> bool {
-        self.sockets.gso
+    /// What could not be sent is lost, and what comes after it is for the protocol as before.
+    pub fn lose_waiting(&self, table: &Table) {
+        self.out.release();
+        self.out.write(|job| {
+            job.clear();
+            job.send(&mut Sockets::default(), table, 0.0)
+        });
     }
 
-    /// For who waits without having this.
-    pub fn poller(&self) -> Arc<Poller> {
-        self.poller.clone()
+    /// The TUN was deleted, and is left alone.
+    pub fn tun_gone(&self) -> bool {
+        self.tun_gone.load(Ordering::Acquire)
     }
 
-    /// A TUN that is gone would be readable for good. True when it is left alone since now; `tun_gone` stays.
-    pub fn drop_tun_if_gone(&mut self) -> bool {
-        let gone = self.tun.take_if(|_| self.tun_gone);
-        if let Some(tun) = gone {
+    pub fn poller(&self) -> &Poller {
+        &self.poller
+    }
+
+    /// Nothing is read any more, by those who wait to do so either.
+    pub fn close(&self) {
+        self.out.close();
+        self.into.close();
+    }
+
+    /// Moves what there is at a descriptor, for one turn; `read` as for `pass`. What is not ours (any more) is left alone.
+    /// True: the TUN was found to be gone.
+    pub fn handle(
+        &self,
+        table: &Table,
+        fd: i32,
+        now: f64,
+        read: impl FnOnce(Found),
+    ) -> Result<bool, i32> {
+        let (tun, sockets) = (*lock(&self.tun), *lock(&self.sockets));
+        let tun = tun.filter(|_| !self.tun_gone());
+        let gone = || self.leave_tun();
+        let out = WayOut {
+            tun,
+            sockets: &self.sending,
+            table,
+            now,
+            gone: &gone,
+        };
+        if tun.is_some_and(|tun| tun.fd == fd) {
+            pass(&out, &self.out, read);
+            self.heed_sockets()?;
+        } else if sockets.each().any(|socket| socket == fd) {
+            if self.out.held() {
+                self.out.release();
+                self.out.write(|job| out.write(job));
+                self.heed_sockets()?;
+            }
+            let v6 = sockets.v6 == Some(fd);
+            let into = WayIn {
+                socket: Socket { fd, v6 },
+                tun,
+                inbox: &self.inbox,
+                delivery: &self.delivery,
+                table,
+                now,
+                gone: &gone,
+            };
+            pass(&into, &self.into, read);
+        }
+        Ok(tun.is_some() && self.tun_gone())
+    }
+
+    /// A TUN that is gone would be readable for good.
+    fn leave_tun(&self) {
+        let _nobody_watches = lock(&self.blocked);
+        if !self.tun_gone.swap(true, Ordering::AcqRel)
+            && let Some(tun) = *lock(&self.tun)
+        {
             self.poller.unwatch(tun.fd);
         }
-        gone.is_some()
     }
 
-    /// Moves what there is at a descriptor, for one turn. What is not ours (any more) is left alone.
-    pub fn handle(&mut self, engine: &mut Engine, fd: i32, now: f64) -> Result<(), i32> {
-        if self.tun.is_some_and(|tun| tun.fd == fd) {
-            self.send(engine, now)?;
-        } else if self.sockets.each().any(|socket| socket == fd) {
-            if self.blocked && self.flush(engine, now) {
-                self.set_blocked(false)?;
-            }
-            self.receive(engine, fd, now);
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, engine: &mut Engine, fd: i32, now: f64) {
-        let socket = Socket {
-            fd,
-            v6: self.sockets.v6 == Some(fd),
-        };
-        for _ in 0..RECEIVES_A_TURN {
-            match self.inbox.receive(socket, self.tun.as_ref(), engine, now) {
-                Turn::More => {}
-                Turn::Empty => return,
-                Turn::TunGone => {
-                    self.tun_gone = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, engine: &mut Engine, now: f64) -> Result<(), i32> {
-        let Some(tun) = self.tun else { return Ok(()) };
-        for _ in 0..FRAMES_A_TURN {
-            let Some(length) = self.read_frame(tun) else {
-                break;
-            };
-            if let Outgoing::Unsealed(messages) =
-                engine.send(&self.frame[..length], self.outbox.room(), now)
-            {
-                self.outbox.push(messages);
-            }
-            if self.outbox.full() || engine.waits_for_protocol() {
-                break;
-            }
-        }
-        if !self.flush(engine, now) {
-            self.set_blocked(true)?;
-        }
-        Ok(())
-    }
-
-    /// False when a socket takes no more for now.
-    fn flush(&mut self, engine: &mut Engine, now: f64) -> bool {
-        let Engine {
-            paths, counters, ..
-        } = engine;
-        self.outbox.flush(&mut self.sockets, paths, counters, now)
-    }
-
-    /// Bytes of the next frame, with a virtio-net header in any case; None when there is none.
-    fn read_frame(&mut self, tun: Tun) -> Option<usize> {
-        let skip = if tun.vnet_header { 0 } else { VNET_HEADER };
-        self.frame[..skip].fill(0);
-        let room = &mut self.frame[skip..];
-        // SAFETY: `room` is valid for writes of its length.
-        let got = unsafe { libc::read(tun.fd, room.as_mut_ptr().cast(), room.len()) };
-        match usize::try_from(got) {
-            Ok(length) => Some(skip + length),
-            Err(_) => {
-                // EIO: the link is down.
-                self.tun_gone |= ![libc::EAGAIN, libc::EIO, libc::EINTR].contains(&errno());
-                None
-            }
-        }
-    }
-
-    fn set_blocked(&mut self, blocked: bool) -> Result<(), i32> {
-        if self.blocked == blocked {
+    /// Watches the sockets to become writable, and not the TUN, for as long as there is something that they did not take.
+    fn heed_sockets(&self) -> Result<(), i32> {
+        let mut watched = lock(&self.blocked);
+        let blocked = self.out.held();
+        if *watched == blocked {
             return Ok(());
         }
-        self.blocked = blocked;
+        *watched = blocked;
         let writable = if blocked { libc::EPOLLOUT } else { 0 };
-        for fd in self.sockets.each() {
+        for fd in lock(&self.sockets).each() {
             self.poller.change(fd, libc::EPOLLIN | writable)?;
         }
         let readable = if blocked { 0 } else { libc::EPOLLIN };
-        self.tun
-            .map_or(Ok(()), |tun| self.poller.change(tun.fd, readable))
+        match *lock(&self.tun) {
+            Some(tun) if !self.tun_gone() => self.poller.change(tun.fd, readable),
+            _ => Ok(()),
+        }
     }
 }
+
+#[cfg(all(test, not(miri)))] // which has no sockets
+mod tests;

@@ -8,15 +8,15 @@ use super::address::SocketAddress;
 use super::control::Control;
 use super::{Sockets, errno};
 use crate::engine::Unsealed;
-use crate::engine::counters::Counters;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::paths::Paths;
 use crate::engine::session::Session;
+use crate::engine::table::Table;
 
-/// Bytes that are sealed and sent together; more waits longer for its turn, fewer cost more system calls.
-const FLUSH_AT: usize = 128 << 10;
-/// Room for one more frame: a TCP super-packet of the smallest segments that Linux makes.
-const LARGEST_FRAME: usize = 1 << 20;
+/// Bytes that a frame may become: a TCP super-packet of the smallest segments that Linux makes.
+pub const LARGEST: usize = 1 << 20;
+/// Bytes that there is room for from the beginning. More is made when it is needed.
+const ROOM: usize = 256 << 10;
 /// Limits of UDP_SEGMENT (UDP_MAX_SEGMENTS of older kernels; the length field of UDP).
 const MOST_SEGMENTS: usize = 64;
 const LARGEST_DATAGRAM: usize = 65_507;
@@ -85,24 +85,23 @@ pub struct Outbox {
 impl Outbox {
     pub fn new() -> Outbox {
         Outbox {
-            buffer: vec![0; FLUSH_AT + LARGEST_FRAME],
+            buffer: vec![0; ROOM],
             used: 0,
             sealed: 0,
             trains: VecDeque::new(),
         }
     }
 
-    /// Where the next frame's messages go; then tell by `push`.
-    pub fn room(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.used..]
+    /// Where the next frame's messages go, so many bytes; then tell by `push`.
+    pub fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let end = self.used + bytes;
+        if self.buffer.len() < end {
+            self.buffer.resize(end.next_multiple_of(ROOM), 0);
+        }
+        &mut self.buffer[self.used..end]
     }
 
-    /// There is not to be put more into it before it is sent.
-    pub fn full(&self) -> bool {
-        self.used >= FLUSH_AT
-    }
-
-    /// Messages that `Engine::send` has put at the start of `room`.
+    /// Messages that `Sealing::split` has put at the start of `room`.
     pub fn push(&mut self, new: Unsealed) {
         let total = new.train.total();
         if new.train.messages == 1
@@ -132,14 +131,8 @@ impl Outbox {
         self.used += total;
     }
 
-    /// Sends all there is: true. False when a socket takes no more for now; what is left waits.
-    pub fn flush(
-        &mut self,
-        sockets: &mut Sockets,
-        paths: &mut Paths,
-        counters: &mut Counters,
-        now: f64,
-    ) -> bool {
+    /// What was put into it since the last time.
+    pub fn seal(&mut self) {
         for train in self.trains.iter_mut().skip(self.sealed) {
             train.session.send.seal_train(
                 &mut self.buffer[train.offset..train.offset + train.length],
@@ -148,14 +141,28 @@ impl Outbox {
             train.closed = true;
         }
         self.sealed = self.trains.len();
-        self.part(sockets, paths, now);
+    }
+
+    /// Sends all that is sealed: true. False when a socket takes no more for now; what is left waits.
+    pub fn send(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
+        self.part(sockets, &table.step().paths, now);
         while !self.trains.is_empty() {
-            if !self.send_some(sockets, paths, counters, now) {
+            if !self.send_some(sockets, table, now) {
                 return false;
             }
         }
         self.used = 0;
         true
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.trains.is_empty()
+    }
+
+    /// What is in it is lost.
+    pub fn clear(&mut self) {
+        self.trains.clear();
+        (self.used, self.sealed) = (0, 0);
     }
 
     /// Trains that nobody would take as one.
@@ -167,23 +174,18 @@ impl Outbox {
     }
 
     /// One system call. False when the socket takes no more for now.
-    fn send_some(
-        &mut self,
-        sockets: &mut Sockets,
-        paths: &mut Paths,
-        counters: &mut Counters,
-        now: f64,
-    ) -> bool {
+    fn send_some(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
         let v6 = self.trains[0].to.address.is_ipv6();
         let Some(fd) = sockets.of(v6) else {
-            return self.refused(libc::EAFNOSUPPORT, counters);
+            return self.refused(libc::EAFNOSUPPORT, table);
         };
         let sent = self.send_at_once(fd, v6);
         let first = &mut self.trains[0];
         if sent > 0 {
             if std::mem::take(&mut first.refused) {
-                paths.refuse(first.to.address, first.stride, now);
-                self.part(sockets, paths, now);
+                let mut engine = table.step();
+                engine.paths.refuse(first.to.address, first.stride, now);
+                self.part(sockets, &engine.paths, now);
             }
             self.forget(sent as usize);
             return true;
@@ -194,7 +196,7 @@ impl Outbox {
             // The interface can't finish checksums: see udp_send_skb in the kernel.
             libc::EIO if !first.apart && first.messages() > 1 => {
                 sockets.gso = false;
-                self.part(sockets, paths, now);
+                self.part(sockets, &table.step().paths, now);
                 true
             }
             // Before the source is blamed: EINVAL is what Linux before 6.14 says of segments larger than the path's MTU.
@@ -207,7 +209,7 @@ impl Outbox {
                 first.apart &= !std::mem::take(&mut first.refused);
                 true
             }
-            error => self.refused(error, counters),
+            error => self.refused(error, table),
         }
     }
 
@@ -253,10 +255,10 @@ impl Outbox {
         unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count as u32, 0) }
     }
 
-    fn refused(&mut self, error: i32, counters: &mut Counters) -> bool {
+    fn refused(&mut self, error: i32, table: &Table) -> bool {
         let first = &self.trains[0];
         let lost = if first.apart { 1 } else { first.messages() };
-        counters.refuse("udp", error, lost);
+        table.step().counters.refuse("udp", error, lost);
         self.forget(1);
         true
     }

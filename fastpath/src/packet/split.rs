@@ -146,24 +146,30 @@ impl<'a> Plan<'a> {
         self.packets
     }
 
-    /// Writes the messages: header, padded plaintext and room for the tag each, still to be sealed. Checksums are
-    /// complete.
+    /// What `split` makes.
     #[inline]
-    pub fn split(&self, out: &mut [u8], template: &Template<'_>) -> Result<Train, SplitError> {
-        let size = |packet: usize| padded(packet, template.mtus) + OVERHEAD;
+    pub fn train(&self, mtus: &[usize]) -> Train {
+        let size = |packet: usize| padded(packet, mtus) + OVERHEAD;
         let last = size(self.length(self.packets - 1));
         let stride = if self.packets == 1 {
             last
         } else {
             size(self.length(0))
         };
-        let train = Train {
+        Train {
             messages: self.packets,
             stride,
             last,
-        };
+        }
+    }
+
+    /// Writes the messages: header, padded plaintext and room for the tag each, still to be sealed. Checksums are
+    /// complete.
+    #[inline]
+    pub fn split(&self, out: &mut [u8], template: &Template<'_>) -> Result<Train, SplitError> {
+        let train = self.train(template.mtus);
         let room = out.get_mut(..train.total()).ok_or(SplitError::TooLong)?;
-        for (index, message) in room.chunks_mut(stride).enumerate() {
+        for (index, message) in room.chunks_mut(train.stride).enumerate() {
             let (header, rest) = message.split_at_mut(HEADER);
             let counter = template.counter.wrapping_add(index as u64);
             write_header(header, template.receiver, counter);

@@ -11,10 +11,12 @@ use super::convert::{key, os_error, route, to_network};
 use super::moving::{happened, not_open, sealed};
 use super::records::{Activity, Events, Handed, Message, Network, Place, Refusal, destination};
 use super::session::PySession;
-use crate::engine::{Batch, Outgoing};
+use crate::engine::{Batch, Engine, Outgoing};
 use crate::io::{Sockets, Tun};
 use crate::packet::coalesce::Offloads;
-use crate::runner::{Plane, Runner, Shared};
+use crate::runner::{Runner, Shared};
+
+const MOST_THREADS: usize = 64;
 
 #[pyclass(frozen, name = "Engine")]
 #[derive(Default)]
@@ -24,8 +26,8 @@ pub struct PyEngine {
 }
 
 impl PyEngine {
-    fn plane(&self) -> MutexGuard<'_, Plane> {
-        self.shared.lock()
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.shared.engine()
     }
 
     fn runner(&self) -> MutexGuard<'_, Option<Runner>> {
@@ -34,7 +36,7 @@ impl PyEngine {
 
     fn check_no_thread(&self) -> PyResult<()> {
         match *self.runner() {
-            Some(_) => Err(PyValueError::new_err("a thread moves packets already")),
+            Some(_) => Err(PyValueError::new_err("threads move packets already")),
             None => Ok(()),
         }
     }
@@ -49,41 +51,40 @@ impl PyEngine {
 
     /// Ascending, the device's own last.
     fn set_mtus(&self, mtus: Vec<usize>) {
-        self.plane().engine.mtus = mtus;
+        self.engine().mtus = mtus.into();
     }
 
     fn set_mac1_keys(&self, keys: Vec<Vec<u8>>) -> PyResult<()> {
         let keys: PyResult<Vec<[u8; 32]>> = keys.iter().map(|each| key(each).copied()).collect();
-        self.plane().engine.mac1_keys = keys?;
+        self.engine().mac1_keys = keys?;
         Ok(())
     }
 
     fn add_peer(&self) -> u64 {
-        self.plane().engine.peers.add().into()
+        self.engine().peers.add().into()
     }
 
     fn remove_peer(&self, peer: u64) {
-        self.plane().engine.remove_peer(peer.into());
+        self.engine().remove_peer(peer.into());
     }
 
     fn add_session(&self, session: &PySession, peer: u64, confirmed: bool) {
-        self.plane()
-            .engine
+        self.engine()
             .add_session(session.0.clone(), peer.into(), confirmed);
     }
 
     /// The protocol needs not see the first of its messages any more.
     fn confirm_session(&self, local: u32) {
-        self.plane().engine.confirm_session(local);
+        self.engine().confirm_session(local);
     }
 
     fn remove_session(&self, local: u32) {
-        self.plane().engine.remove_session(local);
+        self.engine().remove_session(local);
     }
 
     /// The session that sends, by its local index, or None.
     fn set_current(&self, peer: u64, local: Option<u32>) {
-        self.plane().engine.set_current(peer.into(), local);
+        self.engine().set_current(peer.into(), local);
     }
 
     /// Where the peer is, and how to send there: (place, nested), or None while that is to be asked for each packet.
@@ -94,51 +95,50 @@ impl PyEngine {
         to: Option<(Place, bool)>,
     ) -> PyResult<()> {
         let (endpoint, destination) = destination(at, to)?;
-        self.plane()
-            .engine
+        self.engine()
             .set_endpoint(peer.into(), endpoint, destination);
         Ok(())
     }
 
     fn forget_destinations(&self) {
-        self.plane().engine.forget_destinations();
+        self.engine().forget_destinations();
     }
 
     fn add_route(&self, network: &[u8], length: u8, peer: u64) -> PyResult<()> {
         let network = to_network(network, length)?;
-        self.plane().engine.add_route(network, peer.into());
+        self.engine().add_route(network, peer.into());
         Ok(())
     }
 
     fn remove_route(&self, network: &[u8], length: u8, peer: u64) -> PyResult<()> {
         let network = to_network(network, length)?;
-        self.plane().engine.remove_route(network, peer.into());
+        self.engine().remove_route(network, peer.into());
         Ok(())
     }
 
     fn remove_routes(&self, peer: u64) {
-        self.plane().engine.remove_routes(peer.into());
+        self.engine().remove_routes(peer.into());
     }
 
     /// In the order added.
     fn routes(&self, peer: u64) -> Vec<Network> {
-        let networks = self.plane().engine.routes(peer.into());
+        let networks = self.engine().routes(peer.into());
         networks.into_iter().map(Network::from).collect()
     }
 
     fn route_count(&self) -> usize {
-        self.plane().engine.route_count()
+        self.engine().route_count()
     }
 
     fn lookup(&self, address: &[u8]) -> PyResult<Option<u64>> {
         let address = route(address)?;
-        Ok(self.plane().engine.lookup(address).map(u64::from))
+        Ok(self.engine().lookup(address).map(u64::from))
     }
 
     /// One inner packet without I/O; None when it was handed over (see `handed`).
     fn send(&self, frame: &[u8], now: f64) -> Option<Vec<Message>> {
         let mut out = vec![0; 1 << 20];
-        match self.plane().engine.send(frame, &mut out, now) {
+        match self.engine().send(frame, &mut out, now) {
             Outgoing::HandedOver => None,
             Outgoing::Dropped => Some(vec![]),
             Outgoing::Unsealed(unsealed) => Some(sealed(&unsealed, &mut out)),
@@ -167,8 +167,7 @@ impl PyEngine {
             congested: false,
         };
         let mut packets = vec![];
-        self.plane()
-            .engine
+        self.engine()
             .receive(&mut buffer, batch, now, |buffer, offset, length| {
                 packets.push(PyBytes::new(py, &buffer[offset..offset + length]));
             });
@@ -177,21 +176,21 @@ impl PyEngine {
 
     /// What the protocol has to handle: some of it, oldest first. Where a thread moves packets ask for `events`.
     fn handed(&self) -> Vec<Handed> {
-        let mut plane = self.plane();
-        let handed = plane.engine.take_handed();
-        plane.engine.settle();
+        let mut engine = self.engine();
+        let handed = engine.take_handed();
+        engine.settle();
         handed.into_iter().map(Handed::from).collect()
     }
 
     /// Of each peer that did something.
     fn activity(&self) -> Vec<Activity> {
-        let report = self.plane().engine.take_activity();
+        let report = self.engine().take_activity();
         report.into_iter().map(Activity::from).collect()
     }
 
     /// How much was dropped, by the protocol's names of why.
     fn dropped(&self) -> BTreeMap<&'static str, u64> {
-        self.plane().engine.counters.dropped().collect()
+        self.engine().counters.dropped().collect()
     }
 
     fn refused(&self) -> Vec<Refusal> {
@@ -200,24 +199,30 @@ impl PyEngine {
             errno,
             packets,
         };
-        let plane = self.plane();
-        plane.engine.counters.refused().map(refusal).collect()
+        let engine = self.engine();
+        engine.counters.refused().map(refusal).collect()
     }
 
     /// Datagrams whose control messages were cut off.
     fn cut_off(&self) -> u64 {
-        self.plane().engine.counters.cut_off
+        self.engine().counters.cut_off
     }
 
     fn sessions(&self) -> usize {
-        self.plane().engine.sessions()
+        self.engine().sessions()
     }
 
-    /// A thread moves packets from now on, of the TUN and the sockets that are set after this. The descriptor that is
-    /// readable while there are `events`. OSError; ValueError where one does already.
-    fn start(&self) -> PyResult<i32> {
+    /// So many threads move packets from now on, of the TUN and the sockets that are set after this. The descriptor that
+    /// is readable while there are `events`. OSError; ValueError where some do already, and of a number outside 1..=64.
+    #[pyo3(signature = (threads=1))]
+    fn start(&self, threads: usize) -> PyResult<i32> {
         self.check_no_thread()?;
-        let started = Runner::start(self.shared.clone())?;
+        if !(1..=MOST_THREADS).contains(&threads) {
+            return Err(PyValueError::new_err(format!(
+                "{threads} threads: 1 to {MOST_THREADS} can move packets"
+            )));
+        }
+        let started = Runner::start(self.shared.clone(), threads)?;
         Ok(self.runner().insert(started).fd())
     }
 
@@ -230,7 +235,7 @@ impl PyEngine {
     /// What the last `events` handed over is dealt with: what came of it is sent and delivered. Until then what comes of
     /// the same peers the same way is handed over too, so that nothing overtakes it.
     fn settle(&self) {
-        self.plane().engine.settle();
+        self.engine().settle();
     }
 
     /// No packet moves until `resume`: what is told meanwhile takes effect as one.
@@ -242,7 +247,7 @@ impl PyEngine {
         self.shared.resume();
     }
 
-    /// The thread has ended when this returns, and the descriptors are used no more. It may be called again.
+    /// The threads have ended when this returns, and the descriptors are used no more. It may be called again.
     fn stop(&self, py: Python<'_>) {
         let runner = self.runner().take();
         py.detach(|| drop(runner));
@@ -265,15 +270,17 @@ impl PyEngine {
             uso,
         };
         let tun = fd.map(|fd| Tun { fd, vnet_header });
-        let mut plane = self.plane();
-        let io = plane.io.as_mut().ok_or_else(not_open)?;
-        io.set_tun(tun, offloads).map_err(os_error)
+        let runner = self.runner();
+        let runner = runner.as_ref().ok_or_else(not_open)?;
+        runner.set_tun(tun, offloads).map_err(os_error)
     }
 
     /// The sockets to move datagrams of. OSError.
     fn set_sockets(&self, v4: Option<i32>, v6: Option<i32>, gso: bool) -> PyResult<()> {
-        let mut plane = self.plane();
-        let io = plane.io.as_mut().ok_or_else(not_open)?;
-        io.set_sockets(Sockets { v4, v6, gso }).map_err(os_error)
+        let runner = self.runner();
+        let runner = runner.as_ref().ok_or_else(not_open)?;
+        runner
+            .set_sockets(Sockets { v4, v6, gso })
+            .map_err(os_error)
     }
 }

@@ -8,24 +8,23 @@ use crate::engine::Unsealed;
 use crate::runner::{Runner, Shared};
 
 pub fn not_open() -> PyErr {
-    PyValueError::new_err("not open: call `start`, or `open` before `run`")
+    PyValueError::new_err("not open: call `start` first")
 }
 
 /// All since the last time. The bell is answered first, so that what comes meanwhile is heard.
 pub fn happened(py: Python<'_>, runner: &Runner, shared: &Shared) -> PyResult<Events> {
     let died = runner.answer();
-    let mut plane = shared.lock();
-    let handed = plane.engine.take_handed();
-    let activity = plane.engine.take_activity();
-    let tun_gone = plane.io.as_ref().is_some_and(|io| io.tun_gone);
-    if plane.engine.waits_for_protocol() {
+    let mut engine = shared.engine();
+    let handed = engine.take_handed();
+    let activity = engine.take_activity();
+    if engine.waits_for_protocol() {
         runner.ring();
     }
-    drop(plane);
+    drop(engine);
     Ok(Events {
         handed: told::<_, Handed>(py, handed)?,
         activity: told::<_, Activity>(py, activity)?,
-        tun_gone,
+        tun_gone: runner.tun_gone(),
         died,
     })
 }

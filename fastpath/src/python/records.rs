@@ -166,7 +166,7 @@ pub struct Refusal {
     pub packets: u64,
 }
 
-/// What the thread that moves packets has to tell.
+/// What the threads that move packets have to tell.
 #[pyclass(frozen, get_all)]
 pub struct Events {
     /// Of `Handed`.
@@ -175,7 +175,7 @@ pub struct Events {
     pub activity: Py<PyList>,
     /// The TUN was deleted.
     pub tun_gone: bool,
-    /// Why the thread has ended by itself; None while it runs.
+    /// Why they have ended by themselves; None while they run.
     pub died: Option<String>,
 }
 

@@ -1,16 +1,24 @@
-//! Marks of congestion on what is delivered.
+//! Marks of congestion on what is delivered, and the order of what is handed over.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::*;
-use crate::crypto::Suite;
+use crate::crypto::{MAX_TRAIN, Suite};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::session::Session;
+use crate::packet::ecn;
 use crate::packet::inner::Address;
 use crate::routes::Network;
 
 const NOW: f64 = 100.0;
 const PACKET: usize = 20;
+const FROM: Endpoint = Endpoint {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    port: 1,
+    scope: 0,
+    source: None,
+};
 
 /// An engine with a peer that has 10.0.0.0/8 and a session, and the session's other end.
 fn engine() -> (Engine, Session) {
@@ -46,12 +54,7 @@ fn delivered(
         start: 0,
         length: buffer.len(),
         segment: buffer.len() / count,
-        from: Endpoint {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 1,
-            scope: 0,
-            source: None,
-        },
+        from: FROM,
         ecn: inner,
         congested,
     };
@@ -111,4 +114,88 @@ fn nothing_overtakes_what_the_protocol_has_still_to_deliver() {
     assert_eq!(engine.take_handed().len(), 12);
     engine.settle();
     assert_eq!(both(&mut engine, &next) + both(&mut engine, &far), 8);
+}
+
+/// The runs of a batch of one message.
+fn sorted(engine: &mut Engine, message: &[u8]) -> Vec<Run> {
+    let batch = Batch {
+        start: 0,
+        length: message.len(),
+        segment: message.len(),
+        from: FROM,
+        ecn: 0,
+        congested: false,
+    };
+    let mut runs = vec![];
+    engine.sort(message, batch, NOW, &mut runs);
+    runs
+}
+
+/// A session that is not confirmed, and its other end.
+fn next(engine: &mut Engine) -> Session {
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    let (one, two) = (&[3; 32], &[4; 32]);
+    let session = Arc::new(Session::new((5, 6), (one, two), NOW, Suite::Ring));
+    engine.add_session(session, peer, false);
+    Session::new((6, 5), (two, one), NOW, Suite::Ring)
+}
+
+#[test]
+fn what_is_sorted_after_what_the_protocol_will_get_follows_it() {
+    let (mut engine, far) = engine();
+    let mut first = next(&mut engine).seal(&packet(0)).unwrap();
+    let mut runs = sorted(&mut engine, &first);
+    runs[0].open(&mut first);
+    assert!(
+        engine.handover.is_empty(),
+        "what is before it may not be delivered yet"
+    );
+    engine.confirm_session(5);
+    let mut second = far.seal(&packet(0)).unwrap();
+    let mut later = sorted(&mut engine, &second);
+    later[0].open(&mut second);
+    assert!(!later[0].is_opened_here());
+    engine.hand_over_run(&first, &runs[0]);
+    assert_eq!(engine.take_handed().len(), 1);
+    engine.settle();
+    let third = far.seal(&packet(0)).unwrap();
+    assert!(
+        !sorted(&mut engine, &third)[0].is_opened_here(),
+        "the second is owed"
+    );
+    engine.hand_over_run(&second, &later[0]);
+    assert_eq!(engine.take_handed().len(), 1);
+}
+
+#[test]
+fn what_the_protocol_does_not_get_is_not_owed() {
+    let (mut engine, far) = engine();
+    let mut forged = next(&mut engine).seal(&packet(0)).unwrap();
+    forged[20] ^= 1;
+    let mut runs = sorted(&mut engine, &forged);
+    runs[0].open(&mut forged);
+    engine.hand_over_run(&forged, &runs[0]);
+    assert!(engine.handover.is_empty());
+    let message = far.seal(&packet(0)).unwrap();
+    assert!(sorted(&mut engine, &message)[0].is_opened_here());
+    let dropped: Vec<_> = engine.counters.dropped().collect();
+    assert_eq!(dropped, [("bad_transport", 1)]);
+}
+
+#[test]
+fn what_was_opened_for_a_peer_that_is_removed_meanwhile_is_dropped() {
+    let (mut engine, far) = engine();
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    let mut message = far.seal(&packet(0)).unwrap();
+    let mut runs = sorted(&mut engine, &message);
+    runs[0].open(&mut message);
+    engine.remove_peer(peer);
+    let other = engine.peers.add();
+    engine.add_route(Network::new(Address::V4([10, 0, 0, 0]), 8).unwrap(), other);
+    assert_eq!(other.slot, peer.slot, "it has the place of the other");
+    engine.admit(&mut message, &runs[0], NOW, &mut |_, _, _| {
+        panic!("delivered for another")
+    });
+    let dropped: Vec<_> = engine.counters.dropped().collect();
+    assert_eq!(dropped, [("unknown_index", 1)]);
 }

@@ -18,7 +18,7 @@ const HOME: Endpoint = Endpoint {
 /// An engine with a peer that has 10.0.0.0/8 and a session made at NOW.
 fn engine() -> (Engine, PeerId, Arc<Session>) {
     let mut engine = Engine {
-        mtus: vec![1420],
+        mtus: vec![1420].into(),
         ..Engine::default()
     };
     let peer = engine.peers.add();
@@ -191,4 +191,57 @@ fn nothing_overtakes_what_the_protocol_has_still_to_send() {
     assert_eq!(engine.take_handed().len(), 2);
     engine.settle();
     assert!(!send(&mut engine));
+}
+
+#[test]
+fn what_is_planned_after_what_the_protocol_will_get_follows_it() {
+    let (mut engine, peer, _) = engine();
+    let frame = frame(100, None);
+    let plan = |engine: &mut Engine| engine.plan(&frame, 2000, NOW);
+    engine.set_current(peer, None);
+    let Planned::HandOver(first) = plan(&mut engine) else {
+        panic!("there is no session")
+    };
+    engine.set_current(peer, Some(1));
+    let Planned::HandOver(second) = plan(&mut engine) else {
+        panic!("the first is not even handed over")
+    };
+    assert!(
+        engine.handover.is_empty(),
+        "what is before it may not be sent yet"
+    );
+    engine.hand_over(&first, &frame);
+    assert_eq!(engine.take_handed().len(), 1);
+    engine.settle();
+    assert!(
+        matches!(plan(&mut engine), Planned::HandOver(_)),
+        "the second is owed"
+    );
+    engine.hand_over(&second, &frame);
+}
+
+#[test]
+fn of_a_peer_that_is_removed_meanwhile_nothing_is_handed_over() {
+    let (mut engine, peer, _) = engine();
+    let frame = frame(100, None);
+    engine.set_current(peer, None);
+    let Planned::HandOver(handing) = engine.plan(&frame, 2000, NOW) else {
+        panic!("there is no session")
+    };
+    engine.remove_peer(peer);
+    engine.hand_over(&handing, &frame);
+    assert!(engine.handover.is_empty());
+}
+
+#[test]
+fn another_frame_is_not_split_with_these_counters() {
+    let (mut engine, ..) = engine();
+    let (planned, other) = (frame(3000, Some(1000)), frame(3000, Some(999)));
+    for (given, fits) in [(&planned, true), (&other, false)] {
+        let Planned::Seal(sealing) = engine.plan(&planned, 4000, NOW) else {
+            panic!("not sent")
+        };
+        let mut out = vec![0; sealing.total()];
+        assert_eq!(sealing.split(given, &mut out, &[1420]).is_ok(), fits);
+    }
 }

@@ -10,6 +10,13 @@ use crate::packet::split::Train as Messages;
 
 const STRIDE: usize = 64;
 
+impl Outbox {
+    fn flush(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
+        self.seal();
+        self.send(sockets, table, now)
+    }
+}
+
 /// "udp", errno and how often.
 type Refusal = (&'static str, i32, u64);
 
@@ -69,10 +76,11 @@ fn sent(source: &str, option: Option<i32>) -> (Vec<(usize, IpAddr)>, Vec<Refusal
         set(&near, option);
     }
     let mut outbox = Outbox::new();
+    outbox.room(3 * STRIDE);
     outbox.push(unsealed(far.local_addr().unwrap(), Some(source)));
-    let (mut paths, mut counters) = (Paths::default(), Counters::default());
-    assert!(outbox.flush(&mut sockets(&near), &mut paths, &mut counters, 0.0));
-    (arrived(&far, 3), counters.refused().collect())
+    let table = Table::default();
+    assert!(outbox.flush(&mut sockets(&near), &table, 0.0));
+    (arrived(&far, 3), table.step().counters.refused().collect())
 }
 
 fn set(socket: &UdpSocket, option: i32) {
@@ -128,18 +136,19 @@ fn a_size_that_was_refused_is_not_tried_again_and_nothing_is_lost() {
     let to = far.local_addr().unwrap();
     let mut outbox = Outbox::new();
     for _ in 0..3 {
+        outbox.room(3 * STRIDE);
         outbox.push(unsealed(to, None));
     }
-    let (mut paths, mut counters) = (Paths::default(), Counters::default());
+    let table = Table::default();
     let mut sockets = sockets(&near);
-    assert!(outbox.flush(&mut sockets, &mut paths, &mut counters, 7.0));
+    assert!(outbox.flush(&mut sockets, &table, 7.0));
     assert_eq!(
-        paths.longest(to.ip(), 7.0),
+        table.step().paths.longest(to.ip(), 7.0),
         0,
         "no smaller size is worth a try"
     );
     assert_eq!(arrived(&far, 9).len(), 9);
-    assert_eq!(counters.refused().count(), 0);
+    assert_eq!(table.step().counters.refused().count(), 0);
     assert!(sockets.gso, "other destinations may take trains");
 }
 
@@ -148,9 +157,10 @@ fn a_source_that_is_gone_says_nothing_of_the_path() {
     let (near, far) = pair();
     let to = far.local_addr().unwrap();
     let mut outbox = Outbox::new();
+    outbox.room(3 * STRIDE);
     outbox.push(unsealed(to, Some("192.0.2.77")));
-    let (mut paths, mut counters) = (Paths::default(), Counters::default());
-    assert!(outbox.flush(&mut sockets(&near), &mut paths, &mut counters, 0.0));
-    assert_eq!(paths.longest(to.ip(), 0.0), usize::MAX);
+    let table = Table::default();
+    assert!(outbox.flush(&mut sockets(&near), &table, 0.0));
+    assert_eq!(table.step().paths.longest(to.ip(), 0.0), usize::MAX);
     assert_eq!(arrived(&far, 3), three_from("127.0.0.1"));
 }

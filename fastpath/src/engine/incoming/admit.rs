@@ -1,0 +1,125 @@
+//! Opened messages: whether they are new, and whether their peer may send what is in them.
+
+use std::ops::Range;
+
+use super::run::{Run, Verdict};
+use crate::engine::counters::Drop;
+use crate::engine::endpoint::{Destination, Endpoint};
+use crate::engine::peer::PeerId;
+use crate::engine::{Engine, Entry};
+use crate::message::{HEADER, OVERHEAD, REJECT_AFTER_MESSAGES, TAG, counter, receiver};
+use crate::packet::{ecn, inner};
+
+impl Engine {
+    /// Of a run that was opened here, `deliver(buffer, offset, length)` gets each inner packet that is to go to the TUN.
+    /// What is the same for all messages is done once: the session's window is locked, the peer is noted.
+    pub fn admit(
+        &mut self,
+        buffer: &mut [u8],
+        run: &Run,
+        now: f64,
+        deliver: &mut impl FnMut(&[u8], usize, usize),
+    ) {
+        let Verdict::Open {
+            peer,
+            session,
+            opened,
+        } = &run.verdict
+        else {
+            return;
+        };
+        if self.peers.get(*peer).is_none() {
+            let lost = run.messages.count(); // removed while they were opened
+            return self.counters.drop_many(Drop::UnknownIndex, lost);
+        }
+        let mut window = session.window();
+        let (mut bytes, mut messages, mut data) = (0, 0, 0);
+        let mut last_source = None;
+        for (number, range) in run.messages.messages().enumerate() {
+            let counter = counter(&buffer[range.clone()]);
+            let why = if counter >= REJECT_AFTER_MESSAGES {
+                Drop::Expired
+            } else if !opened.get(number) {
+                Drop::BadTransport
+            } else if !window.accept(counter) {
+                Drop::Replayed
+            } else {
+                bytes += range.len();
+                messages += 1;
+                data += usize::from(range.len() > OVERHEAD);
+                let outer = run.messages.ecn_of(number);
+                self.pass_on(buffer, range, *peer, outer, &mut last_source, deliver);
+                continue;
+            };
+            self.counters.drop(why);
+        }
+        if messages > 0 {
+            self.note_received(*peer, (bytes, data), run.messages.from, now);
+        }
+    }
+
+    /// The inner packet of a message that is authentic and new, if the peer may send it.
+    #[inline]
+    fn pass_on(
+        &mut self,
+        buffer: &mut [u8],
+        range: Range<usize>,
+        peer: PeerId,
+        outer: u8,
+        last_source: &mut Option<inner::Address>,
+        deliver: &mut impl FnMut(&[u8], usize, usize),
+    ) {
+        if range.len() == OVERHEAD {
+            return;
+        }
+        let plain = range.start + HEADER..range.end - TAG;
+        let Some(packet) = self.check_inner(&buffer[plain.clone()], peer, last_source) else {
+            return;
+        };
+        if !ecn::decapsulate(&mut buffer[plain.start..plain.start + packet], outer) {
+            return self.counters.drop(Drop::NotEcnCapable);
+        }
+        deliver(buffer, plain.start, packet);
+    }
+
+    /// The length of the inner packet, without padding, if it is one that this peer may send.
+    #[inline]
+    fn check_inner(
+        &mut self,
+        plain: &[u8],
+        peer: PeerId,
+        last: &mut Option<inner::Address>,
+    ) -> Option<usize> {
+        let Some((length, source)) = inner::length(plain).zip(inner::source(plain)) else {
+            self.counters.drop(Drop::BadInner);
+            return None;
+        };
+        if *last != Some(source) {
+            if self.routes.lookup(source) != Some(peer.slot) {
+                self.counters.drop(Drop::SourceNotAllowed);
+                return None;
+            }
+            *last = Some(source);
+        }
+        Some(length)
+    }
+
+    /// `heard`: bytes of all messages, and how many of these are no keepalives.
+    fn note_received(&mut self, id: PeerId, heard: (usize, usize), from: Endpoint, now: f64) {
+        let Some(peer) = self.peers.active(id) else {
+            return;
+        };
+        peer.activity.received(heard.0, heard.1, now);
+        if peer.endpoint != Some(from) {
+            peer.endpoint = Some(from);
+            peer.destination = Destination::Unresolved;
+            peer.activity.roamed = true;
+            self.roamed = true;
+        }
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, message: &[u8]) -> Option<&Entry> {
+        self.sessions.get(&receiver(message))
+    }
+}

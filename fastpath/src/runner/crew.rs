@@ -1,0 +1,177 @@
+//! The threads that move packets: equal ones, of which one at a time waits and reads.
+//!
+//! Whoever leads waits for descriptors, reads from the one that is ready, and lets the next one lead when that is worth
+//! waking it for: when what was read takes time, and there is more. Else it does all by itself, so that a lone packet
+//! wakes one thread. Nobody has a direction of its own: under load both ways there is a thread for each, and under load
+//! one way all work for that one.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Shared;
+use super::bell::Bell;
+use super::report::{self, Report};
+use crate::clock;
+use crate::io::{Io, block_signals};
+use crate::sequence::Found;
+
+/// Bytes to seal or open that take longer than waking a thread, which is some 10 µs.
+const WORTH_WAKING: usize = 32 << 10;
+/// In tests the next one leads each time, so that small packets too are many threads' work.
+const ALWAYS_HAND_ON: bool = cfg!(test);
+/// Times that a socket which has more is read before others are looked at.
+const TURNS: usize = 4;
+
+type Errno = i32;
+
+/// What the threads and their owner have in common.
+pub struct Crew {
+    pub shared: Arc<Shared>,
+    pub io: Io,
+    /// Rung for the program.
+    pub told: Bell,
+    /// Rung for the threads, to end.
+    end: Bell,
+    ending: AtomicBool,
+    died: Mutex<Option<String>>,
+    /// Descriptors that were found ready, and how many times each may be read. Who has it leads.
+    lead: Mutex<VecDeque<(RawFd, usize)>>,
+    report: Mutex<Report>,
+}
+
+type Lead<'a> = MutexGuard<'a, VecDeque<(RawFd, usize)>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Crew {
+    /// For so many threads.
+    pub fn new(shared: Arc<Shared>, threads: usize) -> std::io::Result<Crew> {
+        let end = Bell::new()?;
+        Ok(Crew {
+            shared,
+            io: Io::new(end.fd(), threads).map_err(std::io::Error::from_raw_os_error)?,
+            told: Bell::new()?,
+            end,
+            ending: AtomicBool::new(false),
+            died: Mutex::default(),
+            lead: Mutex::default(),
+            report: Mutex::default(),
+        })
+    }
+
+    /// What one of the threads does. Whatever ends it ends all of them, and is told unless it was asked for.
+    pub fn run(&self) {
+        self.watch(|| {
+            block_signals();
+            while !self.ends() {
+                self.lead(lock(&self.lead))?;
+            }
+            Ok(())
+        });
+    }
+
+    pub fn watch(&self, work: impl FnOnce() -> Result<(), Errno>) {
+        let why = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => return,
+            Ok(Err(errno)) => std::io::Error::from_raw_os_error(errno).to_string(),
+            Err(panic) => reason(panic.as_ref()),
+        };
+        lock(&self.died).get_or_insert(why);
+        self.end();
+        self.told.ring();
+    }
+
+    /// All threads end as soon as they can.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.end.ring();
+        self.shared.gate.end();
+        self.io.close();
+    }
+
+    /// Why the threads have ended by themselves, if they have.
+    pub fn died(&self) -> Option<String> {
+        lock(&self.died).clone()
+    }
+
+    fn ends(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Until another one leads.
+    fn lead(&self, mut lead: Lead<'_>) -> Result<(), Errno> {
+        while !self.ends() {
+            let Some((fd, turns)) = lead.pop_front() else {
+                self.wait(&mut lead)?;
+                continue;
+            };
+            let Some(inside) = self.shared.gate.enter() else {
+                break;
+            };
+            let mut leading = Some(lead);
+            let now = clock::now();
+            let gone = self.io.handle(&self.shared.table, fd, now, |found| {
+                hand_on(&mut leading, fd, turns, found);
+            })?;
+            drop(inside);
+            self.tell(gone, now);
+            match leading {
+                Some(still) => lead = still,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, lead: &mut Lead<'_>) -> Result<(), Errno> {
+        let mut patience = lock(&self.report).patience(clock::now());
+        if self.shared.gate.inside() > 0 {
+            patience = patience.min(report::AFTER); // what the others do is to be told as well
+        }
+        let events = self.io.poller().wait(patience)?;
+        lead.extend(events.fds().map(|fd| (fd, TURNS)));
+        if events.is_empty() {
+            self.tell(false, clock::now());
+        }
+        Ok(())
+    }
+
+    /// Rings for the program when there is something for it.
+    fn tell(&self, gone: bool, now: f64) {
+        let engine = self.shared.table.step();
+        let due = lock(&self.report).due(&engine, now);
+        if gone || due || engine.waits_for_protocol() {
+            drop(engine);
+            self.told.ring();
+        }
+    }
+}
+
+/// This was read: the next one may lead, if that is worth it.
+fn hand_on(leading: &mut Option<Lead<'_>>, fd: RawFd, turns: usize, found: Found) {
+    let (Some(lead), Found::Some { bytes, more }) = (leading.as_mut(), found) else {
+        return;
+    };
+    if more && turns > 1 {
+        lead.push_back((fd, turns - 1));
+    }
+    if bytes >= WORTH_WAKING && (more || !lead.is_empty()) || ALWAYS_HAND_ON {
+        *leading = None;
+    }
+}
+
+/// Of a panic, as `panic!` gives it.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!(
+        "panicked: {}",
+        text.unwrap_or("for no reason that it tells")
+    )
+}

@@ -1,0 +1,165 @@
+//! Who may move packets: any number of threads at once, or none while somebody changes what they use.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+#[derive(Default)]
+pub struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Threads that are moving packets.
+    inside: usize,
+    /// How many have it closed, or wait for that.
+    closers: usize,
+    /// Somebody has it closed at the moment.
+    closed: bool,
+    paused: bool,
+    ending: bool,
+}
+
+/// A thread is moving packets for as long as it has this.
+pub struct Inside<'a>(&'a Gate);
+
+/// Nobody moves packets for as long as somebody has this.
+pub struct Closed<'a>(&'a Gate);
+
+impl Gate {
+    /// Waits while it is closed or paused. None: it is time to end.
+    pub fn enter(&self) -> Option<Inside<'_>> {
+        let mut state = self.wait(|state| (state.closers > 0 || state.paused) && !state.ending);
+        if state.ending {
+            return None;
+        }
+        state.inside += 1;
+        Some(Inside(self))
+    }
+
+    /// Threads that are moving packets.
+    pub fn inside(&self) -> usize {
+        self.lock().inside
+    }
+
+    /// From now on nobody enters, and when this returns all who were inside have left: what they had read is written.
+    pub fn close(&self) -> Closed<'_> {
+        self.lock().closers += 1;
+        self.wait(|state| state.inside > 0 || state.closed).closed = true;
+        Closed(self)
+    }
+
+    /// As `close`, until `resume`.
+    pub fn pause(&self) {
+        self.lock().paused = true;
+        drop(self.wait(|state| state.inside > 0));
+    }
+
+    pub fn resume(&self) {
+        self.lock().paused = false;
+        self.changed.notify_all();
+    }
+
+    /// Nobody enters any more, until `begin`.
+    pub fn end(&self) {
+        self.lock().ending = true;
+        self.changed.notify_all();
+    }
+
+    pub fn begin(&self) {
+        self.lock().ending = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, mut until_not: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_while(self.lock(), |state| until_not(state))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.inside -= 1;
+        if state.inside == 0 && (state.closers > 0 || state.paused) {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closers -= 1;
+        state.closed = false;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Threads that go in and out until this returns.
+    fn while_others_pass(work: impl FnOnce(&Gate, &AtomicUsize)) {
+        let (gate, inside, ending) = (Gate::default(), AtomicUsize::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !ending.load(Ordering::Relaxed) {
+                        let Some(_guard) = gate.enter() else { return };
+                        inside.fetch_add(1, Ordering::Relaxed);
+                        inside.fetch_sub(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            work(&gate, &inside);
+            ending.store(true, Ordering::Relaxed);
+            gate.end();
+        });
+    }
+
+    #[test]
+    fn whoever_has_it_closed_is_alone() {
+        while_others_pass(|gate, inside| {
+            for _ in 0..200 {
+                let _alone = gate.close();
+                assert_eq!((gate.inside(), inside.load(Ordering::Relaxed)), (0, 0));
+            }
+        });
+    }
+
+    #[test]
+    fn while_it_is_paused_nobody_enters_and_others_may_close_it() {
+        while_others_pass(|gate, inside| {
+            gate.pause();
+            drop(gate.close());
+            thread::sleep(Duration::from_millis(2));
+            assert_eq!((gate.inside(), inside.load(Ordering::Relaxed)), (0, 0));
+            gate.resume();
+            while gate.inside() == 0 {}
+        });
+    }
+
+    #[test]
+    fn who_waits_when_it_ends_does_not_enter() {
+        let gate = Gate::default();
+        gate.pause();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| gate.enter().is_none());
+            gate.end();
+            assert!(waiting.join().unwrap());
+        });
+        gate.resume();
+        gate.begin();
+        assert!(gate.enter().is_some());
+    }
+}

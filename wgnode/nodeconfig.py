@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from wgnode import endpoint
@@ -49,7 +49,8 @@ class PeerConfig:
 
     `endpoint` is "192.0.2.1:51820", "[2001:db8::1]:51820", "name.example:51820" (resolved by the host) or None.
     `persistent_keepalive` is in seconds, 0 for off. `mtu` is that of the routes to it, in bytes of inner packet, where
-    it is smaller than the node's.
+    it is smaller than the node's. `probe` is the address in the tunnel that answers echoes, by which the path's MTU is
+    searched; None: the only /32 of the allowed IPs, or the only /128.
     """
 
     name: str
@@ -58,6 +59,7 @@ class PeerConfig:
     endpoint: str | None = None
     persistent_keepalive: int = 0
     mtu: int | None = None
+    probe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class NodeConfig:
                 "endpoint": peer.endpoint,
                 "persistentKeepalive": peer.persistent_keepalive,
                 **({} if peer.mtu is None else {"mtu": peer.mtu}),
+                **({} if peer.probe is None else {"probe": peer.probe}),
             }
             for peer in self.peers
         }
@@ -311,4 +314,5 @@ def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
         endpoint=None if raw["endpoint"] is None else _endpoint(raw["endpoint"]),
         persistent_keepalive=int(raw["persistentKeepalive"]),
         mtu=None if raw.get("mtu") is None else int(raw["mtu"]),
+        probe=str(ip_address(raw["probe"])) if "probe" in raw else None,
     )

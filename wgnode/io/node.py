@@ -6,7 +6,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -154,6 +154,7 @@ def _peer(
         device.set_endpoint(peer, literal_endpoint(wanted.endpoint))
     if peer.persistent_keepalive != wanted.persistent_keepalive:
         device.set_keepalive(peer, wanted.persistent_keepalive, now)
+    device.set_probe(peer, None if wanted.probe is None else ip_address(wanted.probe).packed)
     return peer
 
 

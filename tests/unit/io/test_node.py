@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_B, KEY_A, packet, pair
 from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.node import TAI64_EPOCH, LiveDigest, Tai64n, from_config, literal_endpoint, reconfigure
-from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
+from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.messages import INITIATION
 
@@ -193,3 +193,25 @@ def test_padding_keeps_to_the_smaller_mtu_of_a_site_also_after_a_change() -> Non
     assert (device.mtu, device.route_mtus) == (1400, (1300,))
     reconfigure(device, CONFIG, SECRETS, 0.0, former=smaller)
     assert (device.mtu, device.route_mtus) == (CONFIG.mtu, ())
+
+
+@pytest.mark.parametrize(
+    ("probe", "packed"), [("10.2.0.9", bytes([10, 2, 0, 9])), ("fd00::9", b"\xfd" + bytes(14) + b"\x09")]
+)
+def test_whom_to_ask_of_a_path_is_configured_read_again_and_changed(probe: str, packed: bytes) -> None:
+    device = from_config(PlainPlane(), CONFIG, SECRETS, 0.0)
+    assert [peer.probe for peer in device.peers] == [None] * len(CONFIG.peers)
+    asked = replace(CONFIG, peers=tuple(replace(peer, probe=probe) for peer in CONFIG.peers))
+    assert NodeConfig.from_json(asked.to_json()) == asked
+    assert b"probe" not in CONFIG.to_json()
+    reconfigure(device, asked, SECRETS, 0.0, former=CONFIG)
+    assert [peer.probe for peer in device.peers] == [packed] * len(CONFIG.peers)
+    reconfigure(device, CONFIG, SECRETS, 0.0, former=asked)
+    assert [peer.probe for peer in device.peers] == [None] * len(CONFIG.peers)
+
+
+@pytest.mark.parametrize("probe", ["somewhere", "10.2.0.0/24", "FD00::9"])
+def test_whom_to_ask_is_an_address_in_the_one_way_it_is_written(probe: str) -> None:
+    asked = replace(CONFIG, peers=tuple(replace(peer, probe=probe) for peer in CONFIG.peers))
+    with pytest.raises(ConfigError):
+        NodeConfig.from_json(asked.to_json())

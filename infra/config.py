@@ -16,14 +16,14 @@ from pydantic import Field, ValidationError
 from infra.config_errors import ConfigurationError
 from infra.site_problems import IMAGE, PROJECT, site_problems
 from pulumi_wgnode.components.arguments import GatewayArgs, SiteArgs
+from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 from pulumi_wgnode.model import Model
-from pulumi_wgnode.resources.mesh_inputs import MeshInputs
 from pulumi_wgnode.shapes import shape_problems
 from pulumi_wgnode.values import RecipientKey
 from wgnode.topology.validate import Problem, mesh_problems
 
 
-class MeshConfig(MeshInputs):
+class MeshConfig(MeshTopologyInputs):
     """A mesh stack's `wgmesh:mesh`."""
 
 

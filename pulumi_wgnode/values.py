@@ -1,11 +1,14 @@
-"""What a single value of stack configuration may be, each with the way to write it; errors are pydantic's."""
+"""What a single value of an input, an argument or a stack file may be, each with the way to write it; errors are
+pydantic's."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
-from ipaddress import ip_address
+from collections.abc import Callable
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -14,7 +17,9 @@ from pydantic_core import PydanticCustomError
 from pulumi_wgnode.hosts.ssh import private_key
 from wgnode import endpoint, recipient
 from wgnode.carriersfile import shipped
-from wgnode.topology import networks
+from wgnode.image.paths import INSTANCE
+from wgnode.nodeconfig import NodeConfig, NodeSecrets
+from wgnode.topology import networks, transit
 from wgnode.topology.validate import site_name_problem
 
 HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
@@ -64,6 +69,10 @@ def _user(text: str) -> str:
 
 
 def _source_network(text: str) -> str:
+    """Also of what is never routed: packets come from there all the same."""
+    with contextlib.suppress(ValueError):
+        if ip_network(text).is_link_local and "/" in text:
+            return text
     return text if text in ("0.0.0.0/0", "::/0") else str(networks.parse(text))
 
 
@@ -75,14 +84,48 @@ def _address(text: str) -> str:
     return str(networks.parse_address(text))
 
 
-def _private_key(secret: SecretStr) -> SecretStr:
-    private_key.load(secret.get_secret_value())
-    return secret
+def _private_key(text: str) -> str:
+    private_key.load(text)
+    return text
 
 
 def _recipient_key(secret: SecretStr) -> SecretStr:
     recipient.public_of(secret.get_secret_value())
     return secret
+
+
+def _transit(family: int) -> AfterValidator:
+    """A network of as many addresses as host and gateway need."""
+
+    def check(text: str) -> str:
+        network, length = networks.parse(text, family), transit.PREFIX_LENGTHS[family]
+        if network.prefixlen != length:
+            raise ValueError(f"{network} must be a /{length}: the host, the gateway, no more")
+        return str(network)
+
+    return AfterValidator(check)
+
+
+def _text_of(parse: Callable[[str], object]) -> AfterValidator:
+    """Of what `parse` takes, which raises ValueError with the reason."""
+
+    def check(text: str) -> str:
+        if "%" in text:
+            raise ValueError(f"{text!r} has a zone, which means something on one machine only")
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def _config(text: str) -> str:
+    NodeConfig.from_json(text.encode())  # raises ConfigError, which is a ValueError, with the reason
+    return text
+
+
+def _secrets(text: str) -> str:
+    NodeSecrets.from_json(text.encode())  # its ConfigError does not quote the text
+    return text
 
 
 def _number(value: Any) -> Any:
@@ -93,14 +136,28 @@ def _number(value: Any) -> Any:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+AddressText = Annotated[str, _text_of(ip_address)]
 Carrier = Annotated[str, AfterValidator(_carrier)]
+ConfigText = Annotated[str, AfterValidator(_config)]
 Count = Annotated[int, BeforeValidator(_number)]
+Directory = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.+-]+)+$")]
+"""A path on a host that needs quoting nowhere: in units, in QEMU's options."""
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 HostKey = Annotated[str, AfterValidator(_host_key)]
+Instance = Annotated[str, Field(pattern=rf"^({INSTANCE.pattern})$")]
 Interface = Annotated[str, AfterValidator(_interface)]
+InterfaceText = Annotated[str, _text_of(ip_interface)]
+"""An address with the length of its network's prefix."""
+Mac = Annotated[str, Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+NetworkText = Annotated[str, _text_of(ip_network)]
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?$")]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
-PrivateKey = Annotated[SecretStr, AfterValidator(_private_key)]
+PrivateKey = Annotated[str, AfterValidator(_private_key)]
 RecipientKey = Annotated[SecretStr, AfterValidator(_recipient_key)]
+SecretsText = Annotated[str, AfterValidator(_secrets)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SiteName = Annotated[str, AfterValidator(_site_name)]
 SourceNetwork = Annotated[str, AfterValidator(_source_network)]
+TransitV4 = Annotated[str, _transit(4)]
+TransitV6 = Annotated[str, _transit(6)]
 User = Annotated[str, AfterValidator(_user)]

@@ -8,38 +8,30 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool
 
+from pulumi_wgnode.contracts.parts import AllowRule, Connection, ForwardRule, Transit
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
     Address,
     Carrier,
     Count,
-    HostAddress,
-    HostKey,
     Interface,
     Port,
-    PrivateKey,
     RecipientKey,
     SiteName,
     SourceNetwork,
-    User,
 )
 from wgnode.image.machine import SMALLEST_MEMORY
-from wgnode.topology import transit
 from wgnode.topology.compile import Reach
 
 
-class HostArgs(Model):
-    address: HostAddress = Field(description="the host's address or name for SSH")
-    host_keys: list[HostKey] = Field(
-        description="pin the host's keys: `wgnode host scan ADDRESS` fetches them for review"
+class HostArgs(Connection):
+    """The hypervisor host, and how it is reached."""
+
+    ssh_port: Port | None = Field(
+        default=None, description="where the host itself listens for SSH, if that is not `port`"
     )
-    port: Port = 22
-    ssh_port: Port | None = None
-    user: User = "root"
-    private_key: PrivateKey | None = None
-    agent: StrictBool = False
 
 
 class LanArgs(Model):
@@ -54,13 +46,6 @@ class LanArgs(Model):
         " other sites has the gateway's own address as source, so it is answered without any route; the LAN's machines"
         " themselves find no way to the other sites)",
     )
-
-
-class TransitArgs(Model):
-    """The link between host and gateway: a /30 and a /126 that nothing else uses."""
-
-    v4: str = transit.DEFAULT_V4
-    v6: str = transit.DEFAULT_V6
 
 
 class GatewayArgs(Model):
@@ -78,33 +63,7 @@ class GatewayArgs(Model):
     )
     image: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    transit: TransitArgs = TransitArgs()
-
-
-class AllowRule(Model):
-    """Lets something else in through the uplink; `from` has networks, everybody where it isn't given."""
-
-    protocol: Literal["tcp", "udp"]
-    port: Port
-    from_: list[SourceNetwork] | None = Field(default=None, alias="from")
-
-
-class ForwardRule(Model):
-    """Lets something through from the uplink to machines behind the host: to the network `to`, or without it, what
-    comes to a port of the host that somebody on it forwards, as Docker does with a published port."""
-
-    protocol: Literal["tcp", "udp"] | None = None
-    port: Port | None = None
-    to: SourceNetwork | None = None
-    from_: list[SourceNetwork] | None = Field(default=None, alias="from")
-
-    @model_validator(mode="after")
-    def _says_what(self) -> ForwardRule:
-        if self.port and not self.protocol:
-            raise ValueError("a port needs its protocol: tcp or udp")
-        if not self.to and not self.port:
-            raise ValueError("says neither `port`, one of the host's own that is forwarded, nor `to`, a network")
-        return self
+    transit: Transit = Transit()
 
 
 class FirewallArgs(Model):

@@ -8,7 +8,7 @@ import pulumi
 from pulumi import Output, ResourceOptions
 
 from pulumi_wgnode import sdk
-from pulumi_wgnode.resources.mesh_inputs import MeshInputs
+from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 
 
 class Mesh(pulumi.ComponentResource):
@@ -22,20 +22,8 @@ class Mesh(pulumi.ComponentResource):
     bundles: Output[Any]
     resting: Output[Any]
 
-    def __init__(self, name: str, config: MeshInputs, opts: ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, config: MeshTopologyInputs, opts: ResourceOptions | None = None) -> None:
         super().__init__("wgnode:index:Mesh", name, None, opts)
-        raw = config.to_dict()
-        made = sdk.MeshTopology(
-            name,
-            mesh=raw["name"],
-            tunnel=raw["tunnel"],
-            sites=raw["sites"],
-            keepalive=raw["keepalive"],
-            listen_port=raw["listenPort"],
-            mtu=raw.get("mtu"),
-            forget=raw.get("forget"),
-            preshared_keys=raw.get("presharedKeys"),
-            opts=ResourceOptions(parent=self, protect=True),
-        )
+        made = sdk.MeshTopology(name, ResourceOptions(parent=self, protect=True), **config.inputs())
         self.topology, self.bundles, self.resting = made.topology, made.bundles, made.resting
         self.register_outputs({})

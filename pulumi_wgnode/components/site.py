@@ -208,7 +208,7 @@ def _connection(config: SiteArgs) -> dict[str, Any]:
         "hostKeys": host.host_keys,
     }
     if host.private_key:
-        raw["privateKey"] = Output.secret(host.private_key.get_secret_value())
+        raw["privateKey"] = Output.secret(host.private_key)
     return raw
 
 
@@ -220,7 +220,7 @@ def _command_connection(config: SiteArgs) -> Any:
     """
     remote = _remote()
     host = config.host
-    key = Output.secret(host.private_key.get_secret_value()) if host.private_key else None
+    key = Output.secret(host.private_key) if host.private_key else None
     return remote.ConnectionArgs(
         host=host.address,
         port=float(host.port),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wgnode.topology import networks, transit
 from wgnode.topology.validate import Problem
 
 
 def problems(raw: Mapping[str, Any]) -> list[Problem]:
     host, lan, gateway = (_mapping(raw, key) for key in ("host", "lan", "gateway"))
-    found = [*_access_problems(host), *_transit_problems(_mapping(gateway, "transit"))]
+    found = _access_problems(host)
     if raw.get("uplink") and raw.get("uplink") == lan.get("interface"):
         found.append(Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own"))
     image = gateway.get("image")
@@ -32,31 +31,6 @@ def _access_problems(host: Mapping[str, Any]) -> list[Problem]:
         )
     if host.get("privateKey") and host.get("agent") is True:
         problems.append(Problem(".host", "both privateKey and agent; keep one of them"))
-    if host.get("hostKeys") == []:
-        problems.append(
-            Problem(
-                ".host.hostKeys",
-                f"no key is pinned: `wgnode host scan {host.get('address', 'ADDRESS')}` fetches them for review",
-            )
-        )
-    return problems
-
-
-def _transit_problems(raw: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    for family, version in (("v4", 4), ("v6", 6)):
-        text, length = raw.get(family), transit.PREFIX_LENGTHS[version]
-        if not isinstance(text, str):
-            continue
-        try:
-            network = networks.parse(text, version)
-        except ValueError as error:
-            problems.append(Problem(f".gateway.transit.{family}", str(error)))
-            continue
-        if network.prefixlen != length:
-            problems.append(
-                Problem(f".gateway.transit.{family}", f"{network} must be a /{length}: the host, the gateway, no more")
-            )
     return problems
 
 

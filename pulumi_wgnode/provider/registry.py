@@ -1,7 +1,7 @@
-"""Which resource kinds there are, and the package schema made of them.
+"""Which resource kinds there are, and the package's schema.
 
 Kinds load at first use, so that a stack with one kind does not pay for the imports of the others. A kind's module
-has the class named as in its token, and a model of its inputs under the same name with "Inputs", or its own SCHEMA.
+has the class named as in its token; what goes in and comes out is its contract (pulumi_wgnode/contracts).
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import importlib
 import json
 from functools import cache
 from importlib.metadata import version
-from typing import Any, cast
+from typing import cast
 
 from pulumi_wgnode.call.kind import Kind
-from pulumi_wgnode.provider import schema as schemas
 from pulumi_wgnode.resources.unread import OnHost
 from pulumi_wgnode.resources.unrecorded import Unrecorded
 from pulumi_wgnode.resources.versioned import Versioned
@@ -43,22 +42,6 @@ def kind(token: str) -> Kind:
 
 def schema() -> str:
     """The package's schema as JSON."""
-    resources: dict[str, Any] = {}
-    types: dict[str, Any] = {}
-    for token, module in MODULES.items():
-        loaded = importlib.import_module(module)
-        inputs = getattr(loaded, token.rsplit(":", 1)[1] + "Inputs", None)
-        resources[token], used = schemas.resource(inputs) if inputs else (loaded.SCHEMA, {})
-        types |= used
-    return json.dumps(
-        {
-            "name": "wgnode",
-            "version": version("wgnode"),
-            "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
-            "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
-            "config": {"variables": schemas.options()},
-            "provider": {"inputProperties": schemas.options()},
-            "resources": resources,
-            "types": types,
-        }
-    )
+    from pulumi_wgnode.provider import schema as schemas  # only who asks for it needs all contracts
+
+    return json.dumps(schemas.package(version("wgnode")))

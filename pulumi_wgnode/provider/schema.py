@@ -1,4 +1,4 @@
-"""The package's schema, made from the kinds' models, for tools that read it.
+"""The package's schema, made from the kinds' contracts, for tools that read it.
 
 `pulumi package get-schema ./plugin/wgnode/pulumi-resource-wgnode` prints it.
 
@@ -11,22 +11,47 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pulumi_wgnode import contracts
 from pulumi_wgnode.call.options import DESCRIPTIONS, ENVIRONMENT
+from pulumi_wgnode.contracts.contract import PACKAGE, Contract
 
 ANY = {"$ref": "pulumi.json#/Any"}
-_SECRETS = {"privateKey", "secrets"}
 _PLAIN = {"string", "integer", "number", "boolean"}
 
 
-def resource(inputs: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(the resource's schema, the types that it uses by token). Outputs that are no inputs are left to the reader."""
-    model = inputs.model_json_schema(by_alias=True)
-    types = {
-        _token(name): {"type": "object", **_object(definition, "properties", "required")}
-        for name, definition in model.get("$defs", {}).items()
+def package(version: str) -> dict[str, Any]:
+    """The whole schema."""
+    resources: dict[str, Any] = {}
+    types: dict[str, Any] = {}
+    for contract in contracts.ALL.values():
+        resources[contract.token], used = resource(contract)
+        types |= used
+    return {
+        "name": PACKAGE,
+        "version": version,
+        "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
+        "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
+        "config": {"variables": options()},
+        "provider": {"inputProperties": options()},
+        "resources": resources,
+        "types": types,
     }
-    made = _object(model, "inputProperties", "requiredInputs")
-    return {**made, "properties": made["inputProperties"]}, types
+
+
+def resource(contract: Contract) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the resource's schema, the types that it uses by token)."""
+    inputs, types = _described(contract.inputs)
+    outputs, more = _described(contract.outputs)
+    repeated = {name: one for name, one in inputs["properties"].items() if name not in contract.unrepeated}
+    required = [name for name in inputs["required"] if name in repeated]
+    made = {
+        "description": contract.about,
+        "inputProperties": inputs["properties"],
+        "requiredInputs": inputs["required"],
+        "properties": {**repeated, **outputs["properties"]},
+        "required": [*required, *outputs["required"]],
+    }
+    return made, types | more
 
 
 def options() -> dict[str, Any]:
@@ -37,18 +62,24 @@ def options() -> dict[str, Any]:
     }
 
 
-def _object(model: dict[str, Any], properties: str, required: str) -> dict[str, Any]:
-    return {
-        properties: {name: _property(name, value) for name, value in model.get("properties", {}).items()},
-        required: model.get("required", []),
-    }
+def _described(model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(properties and those that are required, the types that they refer to by token)."""
+    raw = model.model_json_schema(by_alias=True)
+    defined = raw.get("$defs", {}).items()
+    return _object(raw), {_token(name): {"type": "object", **_object(one)} for name, one in defined}
 
 
-def _property(name: str, value: dict[str, Any]) -> dict[str, Any]:
-    made = _type(value)
-    if "description" in value:
-        made["description"] = value["description"]
-    return {**made, "secret": True} if name in _SECRETS else made
+def _object(model: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: _property(value) for name, value in model.get("properties", {}).items()}
+    about = {"description": model["description"]} if "description" in model else {}
+    return {**about, "properties": properties, "required": model.get("required", [])}
+
+
+def _property(value: dict[str, Any]) -> dict[str, Any]:
+    made = {**_type(value), "description": value.get("description", "")}
+    if isinstance(value.get("default"), str | int | bool):
+        made["default"] = value["default"]
+    return {**made, "secret": True} if value.get("secret") else made
 
 
 def _type(value: dict[str, Any]) -> dict[str, Any]:
@@ -62,10 +93,11 @@ def _type(value: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind}
     if kind == "array":
         return {"type": "array", "items": _type(value.get("items", {}))}
-    if kind == "object" and isinstance(value.get("additionalProperties"), dict):
-        return {"type": "object", "additionalProperties": _type(value["additionalProperties"])}
+    if kind == "object" and "additionalProperties" in value:
+        inner = value["additionalProperties"]
+        return {"type": "object", "additionalProperties": _type(inner) if isinstance(inner, dict) else dict(ANY)}
     return dict(ANY)
 
 
 def _token(name: str) -> str:
-    return f"wgnode:index:{name}"
+    return f"{PACKAGE}:index:{name}"

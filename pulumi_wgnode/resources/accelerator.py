@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pulumi_wgnode.contracts.gateway import Asked
+
 Accelerator = Literal["kvm", "tcg"]
-Asked = Literal["auto", "kvm", "tcg"]
 
 
 class AcceleratorError(ValueError):

@@ -19,11 +19,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from pydantic import Field
-
 from pulumi_wgnode.call import deadline
 from pulumi_wgnode.call.kind import Diff, Partial, Properties
 from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.contracts.appliance_image import CONTRACT
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts import files, system
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
@@ -31,8 +30,7 @@ from pulumi_wgnode.hosts.query import answer, ask
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.resources.compare import changed_inputs, drift
 from pulumi_wgnode.resources.image_use import why_kept
-from pulumi_wgnode.resources.inputs import HostInputs, Sha256, connection, validated
-from pulumi_wgnode.resources.ownership import SiteInputs
+from pulumi_wgnode.resources.inputs import connection, validated
 from wgnode.image import variants
 from wgnode.image.paths import image_directory
 
@@ -43,13 +41,7 @@ class ImageError(ExplainedError):
     """The image file is not there, or is not the one asked for; nothing was brought to the host."""
 
 
-class ApplianceImageInputs(HostInputs):
-    source: str = Field(description="path of the image file, or its URL; never kept in the state")
-    sha256: Sha256
-    needed_by: SiteInputs | None = Field(None, description="the site whose gateway it is for: others on its host stay")
-
-
-COMPARED = tuple(name for name in ApplianceImageInputs.wire_names() if name != "source")
+COMPARED = tuple(name for name in CONTRACT.inputs.wire_names() if name != "source")
 
 
 def observed(host: Host, sha256: str) -> Properties:
@@ -66,7 +58,7 @@ class ApplianceImage:
         self._connect = connect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
-        return validated(ApplianceImageInputs, news)
+        return validated(CONTRACT.inputs, news)
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(old_inputs, news, COMPARED, replace=("sha256",))

@@ -11,83 +11,27 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Annotated
-
-from pydantic import AfterValidator, Field
 
 from pulumi_wgnode.call.kind import CheckError, Diff, Partial, Properties, has_unknown
 from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.contracts.gateway import CONTRACT
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.resources import gateway_change, host_checks, lan_addresses, new_guest, ownership, remains
-from pulumi_wgnode.resources.accelerator import AcceleratorError, Asked, announcement, resolve
+from pulumi_wgnode.resources.accelerator import AcceleratorError, announcement, resolve
 from pulumi_wgnode.resources.compare import changed_inputs
 from pulumi_wgnode.resources.foresee import Check
 from pulumi_wgnode.resources.gateway_state import SILENT, Desired, desired, differences, observed
-from pulumi_wgnode.resources.inputs import HostInputs, Inputs, Sha256, connection, validated
+from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
-from pulumi_wgnode.resources.ownership import SiteInputs
 from wgnode import formats
-from wgnode.image.machine import SMALLEST_MEMORY
-from wgnode.image.paths import INSTANCE, Paths
-from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, NodeSecrets, encode_key
+from wgnode.image.paths import Paths
+from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, encode_key
 
-
-def _config_text(text: str) -> str:
-    NodeConfig.from_json(text.encode())  # raises ConfigError, which is a ValueError, with the reason
-    return text
-
-
-def _secrets_text(text: str) -> str:
-    NodeSecrets.from_json(text.encode())  # its ConfigError does not quote the text
-    return text
-
-
-class KvmInputs(Inputs):
-    """What the host's facts say of KVM."""
-
-    usable: bool
-    reason: str
-
-
-class MachineInputs(Inputs):
-    memory: int = Field(SMALLEST_MEMORY, ge=SMALLEST_MEMORY, description="MiB")
-    cpus: int = Field(1, ge=1)
-    accelerator: Asked = Field("tcg", description="auto needs `kvm`; recorded is what came of it")
-    udp_segmentation: bool = Field(
-        False, description="whether cards carry UDP segmentation, as the host's facts say; recorded where they do"
-    )
-    kvm: KvmInputs | None = Field(None, description="whether guests can run by KVM on the host, and why; not recorded")
-
-
-class ImageInputs(Inputs):
-    directory: str
-    sha256: Sha256
-
-
-class GatewayInputs(HostInputs):
-    site: SiteInputs
-    instance: str = Field(
-        "", pattern=rf"^({INSTANCE.pattern})$", description="which of its host's gateways, as HypervisorHost says"
-    )
-    image: ImageInputs
-    machine: MachineInputs
-    config: Annotated[str, AfterValidator(_config_text)] = Field(description="the node's configuration, canonical JSON")
-    secrets: Annotated[str, AfterValidator(_secrets_text)] = Field(
-        description="its private and pre-shared keys, canonical JSON; a secret"
-    )
-    lan_interface: str | None = Field(
-        None,
-        max_length=15,
-        description="the host's interface into its LAN, where that is asked for the node's addresses",
-    )
-    bundle: str | None = Field(None, description="the site's sealed bundle, kept on the host for `wgnode mesh recover`")
-
-
-_COMPARED = tuple(name for name in GatewayInputs.wire_names() if name != "lanInterface")  # for questions alone
+_COMPARED = tuple(name for name in CONTRACT.inputs.wire_names() if name != "lanInterface")  # for questions alone
 
 
 class Gateway:
@@ -96,7 +40,7 @@ class Gateway:
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
-        checked = self._chosen(validated(GatewayInputs, news), olds)
+        checked = self._chosen(validated(CONTRACT.inputs, news), olds)
         return checked if has_unknown(checked) else {**checked, **_planned(checked)}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:

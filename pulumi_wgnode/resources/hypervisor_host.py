@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import Field
-
 from pulumi_wgnode.call.kind import UNKNOWN, Diff, Partial, Properties, has_unknown
 from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.contracts.hypervisor_host import CONTRACT
 from pulumi_wgnode.hosts import owners, undo
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
 from pulumi_wgnode.hosts.judging import facts, firewalls
@@ -50,51 +49,10 @@ from pulumi_wgnode.resources.hypervisor_state import (
     uplink_site,
     way_of,
 )
-from pulumi_wgnode.resources.inputs import (
-    AddressText,
-    HostInputs,
-    Inputs,
-    InterfaceText,
-    NetworkText,
-    TransitInputs,
-    connection,
-    validated,
-)
+from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
-from pulumi_wgnode.resources.ownership import SiteInputs
 from wgnode.image.paths import IMAGES, STATE
 from wgnode.topology.transit import Transit
-
-PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
-
-
-class RouteInputs(Inputs):
-    to: NetworkText
-    via: AddressText
-
-
-class GatewayLanInputs(Inputs):
-    addresses: list[InterfaceText] = Field(description="with prefix length")
-    mac: str
-    proxy_arp: bool = False
-
-
-class NetworksInputs(Inputs):
-    uplink: str = Field(min_length=1, max_length=15)
-    lan_interface: str = Field(min_length=1, max_length=15)
-    transit: TransitInputs = TransitInputs()
-    routes: list[RouteInputs] = Field([])
-    whose: dict[str, str] | None = Field(None, description="of the routes' networks, for messages: site 'cabin'")
-    peers: list[AddressText] = Field([], description="where the other sites are called; only to judge the uplink by")
-    gateway: GatewayLanInputs | None = Field(None, description="what it will have in the LAN; only to ask there for")
-
-
-class HypervisorHostInputs(HostInputs):
-    site: SiteInputs
-    listen_port: int = Field(51820, ge=1, le=65535, description="the UDP port that leads to the gateway")
-    packages: list[str] = Field(list(PACKAGES))
-    networks: NetworksInputs
-
 
 _FOR_JUDGING = ("whose", "peers", "gateway")  # of networks
 
@@ -109,14 +67,14 @@ class HypervisorHost:
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
-        checked = validated(HypervisorHostInputs, news)
+        checked = validated(CONTRACT.inputs, news)
         return checked if has_unknown(checked) else _with_desired(checked, Traits.of(olds))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(
             _unnamed(old_inputs),
             _unnamed(news),
-            HypervisorHostInputs.wire_names(),
+            CONTRACT.inputs.wire_names(),
             replace=ownership.replaced(old_inputs, news),
         )
         if not has_unknown(news):

@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ipaddress import ip_address, ip_interface, ip_network
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Properties, has_unknown
+from pulumi_wgnode.contracts.parts import ROOT, SSH_PORT
+from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.words import wanted
-from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-def _text_of(parse: Callable[[str], object]) -> AfterValidator:
-    """Of what `parse` takes, which raises ValueError with the reason."""
-
-    def check(text: str) -> str:
-        if "%" in text:
-            raise ValueError(f"{text!r} has a zone, which means something on one machine only")
-        parse(text)
-        return text
-
-    return AfterValidator(check)
-
-
-NetworkText = Annotated[str, _text_of(ip_network)]
-AddressText = Annotated[str, _text_of(ip_address)]
-InterfaceText = Annotated[str, _text_of(ip_interface)]
-"""An address with the length of its network's prefix."""
-
-
-class Inputs(BaseModel):
-    """camelCase on the wire, snake_case here; a property that nobody knows is an error."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", hide_input_in_errors=True
-    )
-
-    @classmethod
-    def wire_names(cls) -> tuple[str, ...]:
-        return tuple(field.alias or name for name, field in cls.model_fields.items())
-
-
-class ConnectionInputs(Inputs):
-    address: str
-    host_keys: list[str] = Field(min_length=1)
-    port: int = Field(22, ge=1, le=65535)
-    user: str = "root"
-    private_key: str | None = None
-    agent: bool = False
-
-
-class HostInputs(Inputs):
-    connection: ConnectionInputs
-
-
-class TransitInputs(Inputs):
-    """The networks of the link between host and gateway."""
-
-    v4: NetworkText | None = DEFAULT_V4
-    v6: NetworkText | None = DEFAULT_V6
 
 
 def connection(properties: Properties) -> Connection:
-    """The connection in a resource's inputs or state."""
-    raw = ConnectionInputs.model_validate(properties["connection"])
-    return Connection(raw.address, tuple(raw.host_keys), raw.port, raw.user, raw.private_key)
+    """The connection in a resource's inputs or state. Raises ExplainedError, which quotes none of it."""
+    raw = properties["connection"]
+    try:
+        keys, port = tuple(raw["hostKeys"]), int(raw.get("port", SSH_PORT))
+        return Connection(raw["address"], keys, port, raw.get("user", ROOT), raw.get("privateKey"))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ExplainedError("the connection that is recorded of this resource can't be read by this version") from None
 
 
 def validated(model: type[BaseModel], news: Properties) -> Properties:

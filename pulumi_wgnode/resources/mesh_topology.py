@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pulumi_wgnode import recovery, seal
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Diff, Imported, Properties, PropertyChange, Secret, has_unknown
 from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.contracts.mesh_topology import CONTRACT
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.resources import mesh_notes
 from pulumi_wgnode.resources.compare import changed, join
 from pulumi_wgnode.resources.inputs import validated
-from pulumi_wgnode.resources.mesh_inputs import MeshInputs
 from pulumi_wgnode.resources.mesh_state import Known, require_understood, resting
 from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
 from wgnode.topology import history
@@ -31,30 +31,7 @@ from wgnode.topology.plan import decide
 from wgnode.topology.validate import mesh_problems
 
 FIRST_EPOCH = 1
-OUTPUTS = ("topology", "bundles", "resting", "forgotten", "privateKeys", "meshSecret")
-SCHEMA = {
-    "inputProperties": {
-        "name": {"type": "string"},
-        "tunnel": {"type": "object", "additionalProperties": {"type": "string"}},
-        "sites": {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}},
-        "keepalive": {"type": "integer"},
-        "listenPort": {"type": "integer"},
-        "mtu": {"type": "integer"},
-        "forget": {"type": "array", "items": {"type": "string"}},
-        "presharedKeys": {"type": "string"},
-    },
-    "requiredInputs": ["name", "tunnel", "sites"],
-    "properties": {
-        "name": {"type": "string"},
-        "topology": {"$ref": "pulumi.json#/Any"},
-        "bundles": {"type": "object", "additionalProperties": {"type": "string"}},
-        "resting": {"$ref": "pulumi.json#/Any"},
-        "forgotten": {"type": "array", "items": {"type": "string"}},
-        "privateKeys": {"$ref": "pulumi.json#/Any", "secret": True},
-        "meshSecret": {"type": "string", "secret": True},
-    },
-    "required": ["name", *OUTPUTS],
-}
+OUTPUTS = tuple(name for name in CONTRACT.produced if name != "written")
 
 
 class MeshTopology:
@@ -62,7 +39,7 @@ class MeshTopology:
         self._told: set[tuple[str, str]] = set()
 
     def check(self, news: Properties, olds: Properties) -> Properties:
-        checked = validated(MeshInputs, news)
+        checked = validated(CONTRACT.inputs, news)
         if failures := [(problem.path, problem.message) for problem in mesh_problems(checked)]:
             raise CheckError(failures)
         return checked
@@ -220,11 +197,11 @@ def _taken_over(news: Properties, known: Known) -> Iterator[PropertyChange]:
 
 def _public(inputs: Properties) -> Properties:
     """Inputs that are repeated as outputs: not `sites`, whose recipient keys are as long as their bundles."""
-    return {name: value for name, value in inputs.items() if name not in ("sites", "forget")}
+    return {name: value for name, value in inputs.items() if name not in CONTRACT.unrepeated}
 
 
 def _wrapped(state: Properties) -> Properties:
-    secret = {name: Secret(state[name]) for name in ("privateKeys", "meshSecret") if state.get(name) is not UNKNOWN}
+    secret = {name: Secret(state[name]) for name in CONTRACT.secrets if state.get(name) is not UNKNOWN}
     return state | secret
 
 

@@ -7,12 +7,11 @@ transaction, which cuts nothing. Every change is taken back by the host unless a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from pulumi_wgnode.call.kind import Diff, Partial, Properties, has_unknown
 from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.contracts.nat_firewall import CONTRACT
 from pulumi_wgnode.hosts import undo
 from pulumi_wgnode.hosts.host import Connection, Host, OutOfTime
 from pulumi_wgnode.hosts.networks.outside import Surroundings
@@ -41,60 +40,9 @@ from pulumi_wgnode.resources.firewall_state import (
     with_desired,
 )
 from pulumi_wgnode.resources.foresee import Check
-from pulumi_wgnode.resources.inputs import HostInputs, Inputs, NetworkText, TransitInputs, connection, validated
+from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
-from pulumi_wgnode.resources.ownership import SiteInputs
 from wgnode.firewall.forwards import Before
-from wgnode.image.paths import INSTANCE
-
-InterfaceName = Annotated[str, Field(min_length=1, max_length=15)]
-
-
-class AllowInputs(Inputs):
-    protocol: Literal["tcp", "udp"]
-    port: int = Field(ge=1, le=65535)
-    from_: list[NetworkText] = Field([], alias="from")
-
-
-class ForwardInputs(Inputs):
-    """Without `to`, a port of the host's own that somebody on it translates, as Docker publishes one."""
-
-    protocol: Literal["tcp", "udp"] | None = None
-    port: int | None = Field(None, ge=1, le=65535)
-    to: NetworkText | None = None
-    from_: list[NetworkText] = Field([], alias="from")
-
-    @model_validator(mode="after")
-    def _says_what(self) -> ForwardInputs:
-        if self.port and not self.protocol:
-            raise ValueError("a port needs its protocol, tcp or udp")
-        if not self.to and not self.port:
-            raise ValueError("neither a port of the host that is forwarded, nor a network `to`")
-        return self
-
-
-class ForwardingInputs(Inputs):
-    """As HypervisorHost found it, before forwarding was switched on for the first gateway."""
-
-    versions: list[int] = Field(description="of IP that it forwarded: 4, 6")
-    bridges: list[str] = Field(description="that it had, and the LAN's")
-
-
-class NatFirewallInputs(HostInputs):
-    site: SiteInputs
-    instance: str = Field(
-        "", pattern=rf"^({INSTANCE.pattern})$", description="which of its host's gateways, as HypervisorHost says"
-    )
-    uplink: str = Field(min_length=1, max_length=15)
-    transit: TransitInputs = TransitInputs()
-    listen_port: int = Field(51820, ge=1, le=65535)
-    management_networks: list[NetworkText] = Field(min_length=1, description="who may reach the host's SSH port")
-    ssh_port: int | None = Field(None, ge=1, le=65535)  # where the host itself listens; the connection's, if not given
-    allow: list[AllowInputs] = Field([])
-    forward: list[ForwardInputs] | None = Field(None, description="what the uplink may reach behind the host")
-    keep: bool | None = Field(None, description="leave alone what the host forwarded before us, and what is translated")
-    forwarding: ForwardingInputs | None = Field(None, description="how the host forwarded before us, as it says itself")
-    leave_alone: list[InterfaceName] = Field([], description="interfaces of which nothing is judged, such as the LAN's")
 
 
 class NatFirewall:
@@ -107,12 +55,12 @@ class NatFirewall:
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with the rules that are wanted, so that a preview shows drift against them."""
-        checked = validated(NatFirewallInputs, news)
+        checked = validated(CONTRACT.inputs, news)
         return checked if has_unknown(checked) else with_desired(checked, Surroundings.of(olds))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(
-            old_inputs, news, NatFirewallInputs.wire_names(), replace=ownership.replaced(old_inputs, news)
+            old_inputs, news, CONTRACT.inputs.wire_names(), replace=ownership.replaced(old_inputs, news)
         )
         if not has_unknown(news):
             changes += differences(desired(news, Surroundings.of(state)).outputs, state)

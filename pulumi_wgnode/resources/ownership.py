@@ -11,8 +11,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 
-from pydantic import Field
-
 from pulumi_wgnode.call.kind import Properties, PropertyChange, has_unknown
 from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.hosts import owners
@@ -20,19 +18,10 @@ from pulumi_wgnode.hosts.host import Host, HostError
 from pulumi_wgnode.hosts.owners import Owner, Record, Seen
 from pulumi_wgnode.hosts.packages import supported
 from pulumi_wgnode.hosts.query import answer, ask
-from pulumi_wgnode.resources.inputs import Inputs
 from pulumi_wgnode.resources.owner_judgement import Known, ResourceKind, Wanted, decide, may_delete
 
 _leaving: set[str] = set()
 """The provider's process is of one run of the engine."""
-
-
-class SiteInputs(Inputs):
-    """Whose resource it is."""
-
-    id: str = Field(pattern=r"^[0-9a-f]{16}$", description="the site's, from its allocation in the mesh, for ever")
-    mesh: str
-    name: str
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pulumi_wgnode.components.compiled import facts_of
+from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 from pulumi_wgnode.operations.checking.files import Files, stack_of
 from pulumi_wgnode.operations.checking.stackfile import SECRETS, OfflineSite, StackFile, judge
 from pulumi_wgnode.operations.stacks import PROJECT
 from pulumi_wgnode.resources import firewall_state
-from pulumi_wgnode.resources.mesh_inputs import MeshInputs
 from wgnode.rollout.foresee import foresee
 from wgnode.rollout.outlook import Side, SiteSide
 from wgnode.rollout.policy import Policy, problems
@@ -105,7 +105,7 @@ def _mesh(
     found += _both_sides(path, known or {}, sites)
     policy, more = _policy(path, file, known or {})
     found += more
-    if not fits or not isinstance(file.model, MeshInputs):
+    if not fits or not isinstance(file.model, MeshTopologyInputs):
         return None, found
     spec = MeshSpec.from_dict(file.model.to_dict())
     models = {model.name: (at, model) for _, at, model in _models(sites) if model.name in spec.sites}

@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pulumi_wgnode.components import together
 from pulumi_wgnode.components.arguments import GatewayArgs, HostArgs, SiteArgs
+from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 from pulumi_wgnode.operations.checking.rollout_config import RolloutConfig
 from pulumi_wgnode.operations.stacks import PROJECT
-from pulumi_wgnode.resources.mesh_inputs import MeshInputs
 from pulumi_wgnode.shapes import shape_problems
 from wgnode import yamlfile
 from wgnode.topology.validate import Problem
@@ -56,7 +56,7 @@ class StackFile:
 
     role: str | None
     values: Mapping[str, Any]
-    model: MeshInputs | OfflineSite | None
+    model: MeshTopologyInputs | OfflineSite | None
     policy: RolloutConfig | None
     problems: tuple[Problem, ...]
 
@@ -86,7 +86,7 @@ def _written(path: str, what: str) -> Problem:
 
 def _mesh(values: Mapping[str, Any], written: list[Problem]) -> StackFile:
     """What several sites say together is judged where the whole environment is."""
-    mesh, problems = _shaped(MeshInputs, values["mesh"], f"{PROJECT}:mesh")
+    mesh, problems = _shaped(MeshTopologyInputs, values["mesh"], f"{PROJECT}:mesh")
     policy: RolloutConfig | None = RolloutConfig()
     if values["rollout"] is not None:
         policy, more = _shaped(RolloutConfig, values["rollout"], f"{PROJECT}:rollout")

@@ -147,7 +147,7 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("carrier", 7, ".carrier: must be a text"),
         ("host.address", "198.51.100.2:22", ".host.address: '198.51.100.2:22' is neither an address nor a host name"),
         ("host.port", 0, ".host.port: must be at least 1, not 0"),
-        ("host.hostKeys", [], ".host.hostKeys: no key is pinned: `wgnode host scan 198.51.100.2` fetches them"),
+        ("host.hostKeys", [], ".host.hostKeys: is empty: pin the host's keys: `wgnode host scan ADDRESS` fetches them"),
         ("host.hostKeys", MISSING, ".host.hostKeys: is missing: pin the host's keys: `wgnode host scan ADDRESS`"),
         ("host.hostKeys", ["ssh-ed25519 AAAA"], ".host.hostKeys[0]: 'ssh-ed25519 AAAA' is not an SSH host key"),
         ("host.privateKey", MISSING, ".host: neither privateKey nor agent"),
@@ -276,7 +276,7 @@ def test_secrets_in_clear_text_are_refused(root: Path) -> None:
 
 def test_anybody_may_be_let_in_on_purpose(root: Path) -> None:
     raw = changed(SITE, "managementNetworks", ["0.0.0.0/0", "::/0"])
-    forward = [{"protocol": "tcp", "port": 8080}, {"to": "2001:db8:1::/64", "from": ["2001:db8::/32"]}]
+    forward = [{"protocol": "tcp", "port": 8080, "from": []}, {"to": "2001:db8:1::/64", "from": ["2001:db8::/32"]}]
     raw["firewall"] = {"forward": forward, "keep": True}
     assert parse_site(raw, "Pulumi.dev-berlin.yaml", root).firewall.to_dict() == {**raw["firewall"], "allow": []}
     raw["firewall"] = {"allow": [{"protocol": "tcp", "port": 443, "from": ["192.0.2.0/24"]}]}

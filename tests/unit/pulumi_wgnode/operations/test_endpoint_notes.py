@@ -9,10 +9,10 @@ import pytest
 
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.operations import endpoint_notes
-from pulumi_wgnode.operations.looking import Known
 from pulumi_wgnode.operations.recorded import Recorded
 from pulumi_wgnode.operations.site_parts import Part
 from pulumi_wgnode.operations.site_status import SiteStatus
+from pulumi_wgnode.operations.sites import Known
 from pulumi_wgnode.operations.stacks import SiteStack, StackError
 from tests.unit.topology.meshes import topology_of, two_sites
 

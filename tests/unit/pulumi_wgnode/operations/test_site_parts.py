@@ -15,10 +15,11 @@ from pulumi_wgnode.operations import part_words, site_parts
 from pulumi_wgnode.operations.recorded import Recorded
 from pulumi_wgnode.operations.site_parts import Difference, Part
 from tests.unit.pulumi_wgnode.fake_host import link, ways
+from tests.unit.pulumi_wgnode.keys import PIN
 from tests.unit.pulumi_wgnode.resources.whole_site import SiteHost, WholeSite
 from wgnode.image import paths
 
-CONNECTION = Connection("198.51.100.2", ("ssh-ed25519 AAAA",), private_key="key")
+CONNECTION = Connection("198.51.100.2", (PIN,), private_key="key")
 BERLIN = paths.PLAIN
 
 
@@ -292,7 +293,13 @@ def test_the_connection_is_that_of_the_stack_file(whole: WholeSite, monkeypatch:
     moved = replace(CONNECTION, address="198.51.100.9", private_key=None)
     site_parts.read(Recorded("wgnode:index:NatFirewall", *whole.recorded["wgnode:index:NatFirewall"]), moved, kind)
     assert seen == [
-        {"address": "198.51.100.9", "hostKeys": ["ssh-ed25519 AAAA"], "port": 22, "user": "root", "agent": True}
+        {
+            "address": "198.51.100.9",
+            "hostKeys": [PIN],
+            "port": 22,
+            "user": "root",
+            "agent": True,
+        }
     ]
 
 

@@ -19,6 +19,7 @@ from pulumi_wgnode.operations import looking
 from pulumi_wgnode.operations.hosts import bounded
 from pulumi_wgnode.provider import registry
 from pulumi_wgnode.resources.unread import OnHost
+from tests.unit.pulumi_wgnode.keys import UNSHOWN
 from tests.unit.pulumi_wgnode.operations.project import PIN, Folder
 from tests.unit.pulumi_wgnode.resources.gateway_case import CONFIG
 from tests.unit.pulumi_wgnode.resources.whole_site import SiteHost, WholeSite
@@ -189,7 +190,7 @@ def test_json_has_what_differs_by_path_with_what_was_found_and_wanted_and_no_sec
     said = run("--json").stdout
     host = json.loads(said)["sites"][0]["parts"][0]
     assert host["differences"] == [{"path": ["sysctls", "net/ipv4/ip_forward"], "found": "0", "wanted": "1"}]
-    assert "SSH-KEY" not in said
+    assert UNSHOWN not in said
 
 
 def test_watching_looks_again_until_it_is_interrupted(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:

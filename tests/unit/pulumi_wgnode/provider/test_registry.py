@@ -6,6 +6,7 @@ import pytest
 
 from pulumi_wgnode.provider import registry
 from pulumi_wgnode.resources.unread import OnHost
+from tests.unit.pulumi_wgnode.keys import PIN
 
 MESH = "wgnode:index:MeshTopology"
 
@@ -19,7 +20,10 @@ def test_every_kind_loads_and_has_all_that_a_kind_has(name):
 
 
 def test_where_a_runner_has_an_image_is_not_recorded():
-    given = {"connection": {"address": "192.0.2.1", "hostKeys": ["ssh-ed25519 AAAA"]}, "sha256": "ab" * 32}
+    given = {
+        "connection": {"address": "192.0.2.1", "hostKeys": [PIN]},
+        "sha256": "ab" * 32,
+    }
     recorded = registry.kind("wgnode:index:ApplianceImage").check({**given, "source": "/home/me/a.tar"}, {})
     assert recorded.keys() == given.keys()
 
@@ -35,7 +39,7 @@ def test_the_schema_names_every_kind_and_defines_every_type_it_refers_to():
     assert set(schema["resources"]) == set(registry.MODULES)
     for token in registry.MODULES:
         assert schema["resources"][token]["inputProperties"], token
-    assert schema["types"]["wgnode:index:ConnectionInputs"]["properties"]["privateKey"]["secret"] is True
+    assert schema["types"]["wgnode:index:Connection"]["properties"]["privateKey"]["secret"] is True
     assert schema["resources"][MESH]["properties"]["meshSecret"]["secret"] is True
     for part in text.split('"#/types/')[1:]:
         assert part.split('"')[0] in schema["types"]

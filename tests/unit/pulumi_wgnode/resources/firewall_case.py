@@ -10,13 +10,14 @@ import pytest
 from pulumi_wgnode.hosts import owners, undo
 from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from tests.unit.pulumi_wgnode.fake_host import FakeHost
+from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
 
 RECORD = owners.path_of("3fa9c1d2e4b50607")
 NEWS: dict[str, Any] = {
     "site": {"id": "3fa9c1d2e4b50607", "mesh": "dev", "name": "berlin"},
-    "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
+    "connection": {"address": "198.51.100.2", "hostKeys": [PIN], "privateKey": KEY},
     "uplink": "wan0",
     "managementNetworks": ["192.0.2.0/24"],
 }

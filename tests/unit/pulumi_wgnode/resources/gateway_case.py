@@ -9,6 +9,7 @@ import pytest
 from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.resources import gateway_change
 from pulumi_wgnode.resources.gateway import Gateway
+from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from tests.unit.pulumi_wgnode.resources.gateway_host import Clock, GatewayHost
 from wgnode.image import layers, paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
@@ -30,7 +31,7 @@ ID = "3fa9c1d2e4b50607"
 RECORD = owners.path_of(ID)
 NEWS = {
     "site": {"id": ID, "mesh": "demo", "name": "berlin"},
-    "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "SSH-KEY"},
+    "connection": {"address": "198.51.100.2", "hostKeys": [PIN], "privateKey": KEY},
     "image": {"directory": paths.image_directory(IMAGE), "sha256": IMAGE},
     "machine": {"memory": 160},
     "config": CONFIG.to_json().decode(),

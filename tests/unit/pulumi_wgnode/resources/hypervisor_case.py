@@ -9,12 +9,13 @@ import pytest
 from pulumi_wgnode.hosts import owners, undo
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from tests.unit.pulumi_wgnode.fake_host import FakeHost, link
+from tests.unit.pulumi_wgnode.keys import KEY, PIN
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
 RECORD = owners.path_of("3fa9c1d2e4b50607")
 NEWS = {
     "site": {"id": "3fa9c1d2e4b50607", "mesh": "dev", "name": "berlin"},
-    "connection": {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"},
+    "connection": {"address": "198.51.100.2", "hostKeys": [PIN], "privateKey": KEY},
     "networks": {
         "uplink": "wan0",
         "lanInterface": "lan0",

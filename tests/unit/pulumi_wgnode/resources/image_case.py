@@ -9,10 +9,11 @@ import tarfile
 import pytest
 
 from pulumi_wgnode.resources.appliance_image import ApplianceImage
+from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.image.archive import Members, write_archive
 
-CONNECTION = {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "SSH-KEY"}
+CONNECTION = {"address": "198.51.100.2", "hostKeys": [PIN], "privateKey": KEY}
 KERNEL, INITRAMFS = b"kernel" * 1000, b"initramfs" * 1000
 MEMBERS = ("vmlinux", "initramfs.zst", "manifest.json")
 

@@ -8,6 +8,7 @@ from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import HostUnreachable
 from pulumi_wgnode.resources.appliance_image import ApplianceImage
 from pulumi_wgnode.resources.unrecorded import Unrecorded
+from tests.unit.pulumi_wgnode.keys import OTHER_KEY, OTHER_PIN, PIN
 from tests.unit.pulumi_wgnode.resources.image_case import (
     CONNECTION,
     INITRAMFS,
@@ -166,7 +167,9 @@ def test_a_state_that_still_has_a_path_is_taken_over_without_a_change(kind, othe
     assert host.events == []
 
 
-@pytest.mark.parametrize("changed", [{"privateKey": "OTHER"}, {"port": 2222}, {"user": "me"}, {"hostKeys": ["a", "b"]}])
+@pytest.mark.parametrize(
+    "changed", [{"privateKey": OTHER_KEY}, {"port": 2222}, {"user": "me"}, {"hostKeys": [PIN, OTHER_PIN]}]
+)
 def test_another_way_to_the_host_fetches_and_uploads_nothing(kind, host, image, changed):
     _, id, state = created(kind, image)
     image[0].unlink()

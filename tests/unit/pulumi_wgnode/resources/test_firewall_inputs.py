@@ -6,6 +6,7 @@ import pytest
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError
 from pulumi_wgnode.resources.compare import changed_inputs
+from tests.unit.pulumi_wgnode.keys import OTHER_KEY
 from tests.unit.pulumi_wgnode.resources.firewall_case import NEWS, created, host, kind
 
 __all__ = ["host", "kind"]
@@ -46,7 +47,7 @@ def test_the_order_of_networks_and_ports_is_no_difference_of_the_rules(kind):
 
 def test_only_another_site_replaces(kind):
     inputs, _, state = created(kind)
-    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
+    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": OTHER_KEY}}, inputs)
     assert [(change.path, change.replace) for change in kind.diff(state, inputs, key).changes] == [
         ("connection.privateKey", False)
     ]
@@ -80,8 +81,8 @@ def test_what_is_unknown_at_preview_is_not_judged(kind):
     ("forward", "said"),
     [
         ({"port": 80}, "a port needs its protocol"),
-        ({"protocol": "tcp"}, "neither a port"),
-        ({"from": ["10.0.0.0/8"]}, "neither a port"),
+        ({"protocol": "tcp"}, "says neither `port`"),
+        ({"from": ["10.0.0.0/8"]}, "says neither `port`"),
     ],
 )
 def test_a_forward_that_says_not_what_is_refused(kind, forward, said):

@@ -17,12 +17,13 @@ from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from pulumi_wgnode.resources.unread import OnHost
 from tests.unit.pulumi_wgnode.fake_host import FakeHost, failed, link, said
+from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from tests.unit.pulumi_wgnode.resources import gateway_case
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.image import paths
 from wgnode.nodeconfig import NodeConfig
 
-CONNECTION = {"address": "198.51.100.2", "hostKeys": ["ssh-ed25519 AAAA"], "privateKey": "key"}
+CONNECTION = {"address": "198.51.100.2", "hostKeys": [PIN], "privateKey": KEY}
 NETWORKS = {"uplink": "wan0", "lanInterface": "lan0", "routes": [{"to": "10.2.0.0/24", "via": "10.1.0.2"}]}
 RULES = {"uplink": "wan0", "managementNetworks": ["192.0.2.0/24"]}
 SITE = {"id": gateway_case.ID, "mesh": "demo", "name": "berlin"}

@@ -8,6 +8,7 @@ import pytest
 
 from pulumi_wgnode.resources.gateway import desired
 from pulumi_wgnode.resources.gateway_state import SILENT, reported
+from tests.unit.pulumi_wgnode.keys import OTHER_KEY
 from tests.unit.pulumi_wgnode.resources.gateway_case import (
     CONFIG,
     GATEWAY_FILE,
@@ -190,7 +191,7 @@ def test_another_site_is_another_gateway_another_name_or_address_is_none(kind, c
 
 def test_a_new_key_to_log_in_with_touches_nothing_on_the_host(kind, host):
     inputs, id, state = created(kind)
-    news = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "another"}}, inputs)
+    news = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": OTHER_KEY}}, inputs)
     assert [change.path for change in kind.diff(state, inputs, news).changes] == ["connection.privateKey"]
     host.events.clear()
     kind.update(id, state, news, False)

@@ -9,6 +9,7 @@ import pytest
 
 from pulumi_wgnode.call.kind import Partial
 from pulumi_wgnode.resources.gateway import desired
+from tests.unit.pulumi_wgnode.keys import UNSHOWN
 from tests.unit.pulumi_wgnode.resources.gateway_case import (
     CONFIG,
     GATEWAY_FILE,
@@ -323,4 +324,4 @@ def test_a_unit_file_s_mode_is_mended_under_what_runs(kind, host, file):
 def test_no_key_is_ever_in_a_command(kind, host):
     _, id, state = created(kind)
     kind.delete(id, state)
-    assert not [word for word in host.commands if base64.b64encode(PRIVATE).decode() in word or "SSH-KEY" in word]
+    assert not [word for word in host.commands if base64.b64encode(PRIVATE).decode() in word or UNSHOWN in word]

@@ -8,14 +8,15 @@ import pytest
 from pulumi_wgnode.call import log
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Partial
 from pulumi_wgnode.call.log import Severity
+from pulumi_wgnode.contracts.hypervisor_host import PACKAGES
 from pulumi_wgnode.hosts import undo
 from pulumi_wgnode.hosts.host import HostError, Unsupported
 from pulumi_wgnode.hosts.judging import facts
 from pulumi_wgnode.hosts.networks import network_change
 from pulumi_wgnode.resources import foreign_checks, host_checks
-from pulumi_wgnode.resources.hypervisor_host import PACKAGES
 from pulumi_wgnode.resources.hypervisor_state import FOUND, directories
 from tests.unit.pulumi_wgnode.fake_host import link
+from tests.unit.pulumi_wgnode.keys import OTHER_KEY
 from tests.unit.pulumi_wgnode.resources.hypervisor_case import NEWS, RECORD, TRANSIT, created, host, kind, paths
 from wgnode.image.paths import PLAIN
 
@@ -400,7 +401,7 @@ def test_a_script_that_fails_is_taken_back_with_what_it_said(kind, host, monkeyp
 
 def test_only_another_site_replaces(kind):
     inputs, _, state = created(kind)
-    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": "new"}}, inputs)
+    key = kind.check({**NEWS, "connection": {**NEWS["connection"], "privateKey": OTHER_KEY}}, inputs)
     assert [(one.path, one.replace) for one in kind.diff(state, inputs, key).changes] == [
         ("connection.privateKey", False)
     ]

@@ -11,16 +11,17 @@ from pulumi_wgnode.resources import successor
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from pulumi_wgnode.resources.inputs import connection
 from pulumi_wgnode.resources.unread import OnHost
+from tests.unit.pulumi_wgnode.keys import OTHER_KEY, OTHER_PIN
 from tests.unit.pulumi_wgnode.resources.hypervisor_case import NEWS, FakeHypervisor
 
 FORMER = NEWS["connection"]
-ROTATED = {**FORMER, "privateKey": "another key"}
+ROTATED = {**FORMER, "privateKey": OTHER_KEY}
 WAYS = {
     "another key": (ROTATED, LoginRefused),
     "the agent": ({name: value for name, value in FORMER.items() if name != "privateKey"} | {"agent": True}, NoRoot),
     "root": ({**FORMER, "user": "admin"}, NoRoot),
     "another port": ({**FORMER, "port": 2222}, HostUnreachable),
-    "another pin": ({**FORMER, "hostKeys": ["ssh-ed25519 BBBB"]}, HostKeyMismatch),
+    "another pin": ({**FORMER, "hostKeys": [OTHER_PIN]}, HostKeyMismatch),
 }
 
 

@@ -21,7 +21,7 @@ from pulumi_wgnode.hosts.host import (
 from pulumi_wgnode.resources import unread
 from pulumi_wgnode.resources.unread import OnHost
 
-INPUTS = {"connection": {"address": "192.0.2.1", "hostKeys": ["ssh-ed25519 AAAA"]}}
+INPUTS = {"connection": {"address": "192.0.2.1", "hostKeys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"]}}
 STATE = {**INPUTS, "rules": {"a": "b"}}
 AWAY = HostUnreachable("host root@192.0.2.1: cannot connect")
 

@@ -1,0 +1,78 @@
+"""The schema says all of every resource: each property described, each output that is recorded, each secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_wgnode import contracts
+from pulumi_wgnode.call.kind import Secret
+from pulumi_wgnode.provider import registry
+from pulumi_wgnode.resources.mesh_topology import MeshTopology
+from tests.unit.pulumi_wgnode.resources.whole_site import WholeSite
+from tests.unit.pulumi_wgnode.test_compiled import MESH
+
+SCHEMA = json.loads(registry.schema())
+
+
+def properties() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for token, one in {**SCHEMA["resources"], **SCHEMA["types"]}.items():
+        for kind in ("inputProperties", "properties"):
+            for name, value in one.get(kind, {}).items():
+                yield f"{token}.{name}", value
+
+
+def test_every_kind_and_every_property_is_described() -> None:
+    assert set(SCHEMA["resources"]) == set(registry.MODULES) == set(contracts.ALL)
+    assert [token for token, one in SCHEMA["resources"].items() if len(one["description"]) < 40] == []
+    assert len(list(properties())) > 150
+    assert [name for name, value in properties() if len(value.get("description", "")) < 3] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs"),
+    [
+        ("HypervisorHost", {"facts", "instance", "forwarding"}),
+        ("ApplianceImage", {"directory"}),
+        ("Gateway", {"publicKey", "addresses", "live"}),
+        ("MeshTopology", {"topology", "bundles", "resting"}),
+    ],
+)
+def test_what_programs_read_is_in_it(kind: str, outputs: set[str]) -> None:
+    assert outputs <= SCHEMA["resources"][f"wgnode:index:{kind}"]["properties"].keys()
+
+
+def test_facts_are_a_type_with_what_a_host_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = WholeSite(tmp_path, monkeypatch).recorded["wgnode:index:HypervisorHost"][2]
+    facts = SCHEMA["types"]["wgnode:index:Facts"]
+    assert facts["properties"].keys() == set(facts["required"]) == state["facts"].keys()
+
+
+def test_all_that_is_recorded_of_a_site_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for token, (_, inputs, state) in WholeSite(tmp_path, monkeypatch).recorded.items():
+        described = SCHEMA["resources"][token]
+        assert state.keys() - {"source"} <= described["properties"].keys(), token
+        assert set(described["required"]) <= state.keys(), token
+        assert inputs.keys() <= {*described["properties"], *described["inputProperties"]}, token
+
+
+def test_all_that_is_recorded_of_a_mesh_is_in_it_and_its_secrets_are_marked() -> None:
+    kind, described = MeshTopology(), SCHEMA["resources"]["wgnode:index:MeshTopology"]
+    state = kind.create("mesh", kind.check(MESH, {}), False)[1]
+    assert set(described["required"]) <= state.keys() <= described["properties"].keys()
+    sealed = {name for name, value in state.items() if isinstance(value, Secret)}
+    assert sealed == {name for name, value in described["properties"].items() if value.get("secret")}
+
+
+def test_what_is_secret_is_secret_wherever_it_is() -> None:
+    secret = {name for name, value in properties() if value.get("secret")}
+    assert secret == {
+        "wgnode:index:Connection.privateKey",
+        "wgnode:index:Gateway.secrets",
+        "wgnode:index:MeshTopology.privateKeys",
+        "wgnode:index:MeshTopology.meshSecret",
+    }

@@ -1,0 +1,123 @@
+"""docs/reference/: a page for each resource of the Pulumi package, out of its schema.
+
+`python -m tools.reference` writes them anew (`make docs`); a test holds them to the contracts that the schema is made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi_wgnode.provider import registry
+from tools import ROOT
+
+FOLDER = ROOT / "docs" / "reference"
+_TYPES = "#/types/"
+_ABSENT = object()
+
+
+def pages() -> dict[str, str]:
+    """By file name, each page's text."""
+    schema = json.loads(registry.schema())
+    made = {f"{_short(token)}.md": _page(token, one, schema["types"]) for token, one in schema["resources"].items()}
+    return {"README.md": _index(schema), **made}
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text)
+
+
+def stale(folder: Path = FOLDER) -> list[str]:
+    """The pages that are not what the contracts say, and those that nothing says any more."""
+    wanted = pages()
+    there = {path.name: path.read_text() for path in folder.glob("*.md")}
+    return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+
+
+def _index(schema: Mapping[str, Any]) -> str:
+    resources = schema["resources"].items()
+    lines = [f"| [{_short(token)}]({_short(token)}.md) | {_first(one['description'])} |" for token, one in resources]
+    options = [_row(name, value, False) for name, value in schema["provider"]["inputProperties"].items()]
+    return "\n".join(
+        [
+            "# The Pulumi package `wgnode`",
+            "",
+            "Written by `make docs` out of `pulumi_wgnode/contracts/`, which the provider checks by; do not edit.",
+            "",
+            *_table("resource", lines, "| | |"),
+            "## Options of the provider",
+            "",
+            *_table("option", options),
+        ]
+    )
+
+
+def _page(token: str, one: Mapping[str, Any], types: Mapping[str, Any]) -> str:
+    inputs, required = one["inputProperties"], one["requiredInputs"]
+    outputs = {name: value for name, value in one["properties"].items() if name not in inputs}
+    parts = ["# " + _short(token), "", f"`{token}`", "", one["description"], ""]
+    parts += [
+        "## Inputs",
+        "",
+        *_table("input", [_row(name, value, name in required) for name, value in inputs.items()]),
+    ]
+    parts += ["## Outputs", "", "Beside the inputs:", ""]
+    parts += _table("output", [_row(name, value, False) for name, value in outputs.items()])
+    for name in sorted(set(_used([*inputs.values(), *outputs.values()], types))):
+        rows = [_row(key, value, key in types[name]["required"]) for key, value in types[name]["properties"].items()]
+        about = [types[name]["description"], ""] if "description" in types[name] else []
+        parts += [f"## {_short(name)}", "", *about, *_table("property", rows)]
+    return "\n".join(parts)
+
+
+def _used(values: list[Mapping[str, Any]], types: Mapping[str, Any]) -> Iterator[str]:
+    """The tokens of the types that these properties and their types refer to."""
+    for value in values:
+        if value.get("$ref", "").startswith(_TYPES):
+            token = value["$ref"].removeprefix(_TYPES)
+            yield token
+            yield from _used(list(types[token]["properties"].values()), types)
+        for inner in ("items", "additionalProperties"):
+            if isinstance(value.get(inner), dict):
+                yield from _used([value[inner]], types)
+
+
+def _table(what: str, rows: list[str], head: str = "| | type | |") -> list[str]:
+    columns = head.count("|") - 1
+    return [head.replace("| |", f"| {what} |", 1), "|" + "---|" * columns, *rows, ""]
+
+
+def _row(name: str, value: Mapping[str, Any], required: bool) -> str:
+    default = value.get("default", _ABSENT)
+    notes = ["required"] if required else []
+    notes += [f"default `{json.dumps(default)}`"] if default not in (_ABSENT, "") else []
+    notes += ["secret"] if value.get("secret") else []
+    about = value["description"] + (f" ({', '.join(notes)})" if notes else "")
+    return f"| `{name}` | {_type(value)} | {about} |"
+
+
+def _type(value: Mapping[str, Any]) -> str:
+    if "$ref" in value:
+        token = value["$ref"].removeprefix(_TYPES)
+        return "any" if token == value["$ref"] else f"[{_short(token)}](#{_short(token).lower()})"
+    if value["type"] == "array":
+        return f"list of {_type(value['items'])}"
+    if value["type"] == "object":
+        return f"map of {_type(value['additionalProperties'])}"
+    return str(value["type"])
+
+
+def _short(token: str) -> str:
+    return token.rsplit(":", 1)[1]
+
+
+def _first(text: str) -> str:
+    return " ".join(text.split("\n\n")[0].split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """docs/reference/: a page for each resource of the Pulumi package, out of its schema.
 
-`python -m tools.reference` writes them anew (`make docs`); a test holds them to the contracts that the schema is made of.
+`python -m tools.reference` writes them anew (`make docs`); a test holds them to the contracts.
 """
 
 from __future__ import annotations

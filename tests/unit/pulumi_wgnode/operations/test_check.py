@@ -88,7 +88,7 @@ def test_files_that_fit_each_other_have_no_problems(plain: Project) -> None:
             lambda p: edit(p, "site0", "recipientKey", to="clear"),
             "wgmesh:site.recipientKey: lies in the stack file in clear",
         ),
-        (lambda p: edit(p, "site0", "host", "hostKeys", to=[]), "wgmesh:site.host.hostKeys: no key is pinned"),
+        (lambda p: edit(p, "site0", "host", "hostKeys", to=[]), "wgmesh:site.host.hostKeys: is empty: pin"),
         (lambda p: edit(p, "site0", "lan", "interface", to="wan0"), "wan0 is the uplink"),
         (
             lambda p: edit(p, "site0", "lan", "gatewayAddresses", to=["10.9.9.9", "fd00:0:0::2"]),

@@ -73,6 +73,16 @@ def test_a_router_says_what_fits_unless_that_way_is_a_black_hole(make: Make) -> 
         assert kernel_mtu(path) == 1340
 
 
+def test_pieces_arrive_unless_they_are_lost_that_way(make: Make) -> None:
+    path = make()
+    for way in BOTH:
+        path.floor(way, 1280)
+    path.no_fragments(Way.UP)
+    with Measure(path) as measure:
+        assert (measure.pieces(Way.UP, 1400), measure.pieces(Way.DOWN, 1400)) == (False, True)
+        assert measure.sizes(Way.UP, [1280]) == [1280]
+
+
 def test_loss_is_as_much_as_it_says_and_one_way_only(make: Make) -> None:
     path = make()
     path.loss(5, Way.DOWN)

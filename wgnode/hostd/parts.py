@@ -139,8 +139,10 @@ def wire(value: Any) -> int:
 
 
 def own_address(value: Any) -> str:
-    """An address without a scope, in the one way that it is written."""
+    """An address without a scope, in the one way that it is written; "" where the routing table chooses one."""
     text = str(exactly(value, str, "it"))
+    if not text:
+        return ""
     family = socket.AF_INET6 if ":" in text else socket.AF_INET
     try:
         return socket.inet_ntop(family, socket.inet_pton(family, text))

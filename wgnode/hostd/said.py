@@ -82,8 +82,8 @@ class PeerPlace:
 
 @dataclass(frozen=True)
 class Learned:
-    """What probes have shown of the way to a peer: its key in base64, IPv4 or IPv6 (4, 6), our own address on that way,
-    wire bytes, and since when (seconds since 1970)."""
+    """What probes have shown of the way to a peer: its key in base64, IPv4 or IPv6 (4, 6), our own address on that way
+    ("" where the routing table chooses), wire bytes, and since when (seconds since 1970)."""
 
     key: str
     family: int
@@ -199,7 +199,12 @@ def place_of(peer: Mapping[str, Any], latest: int | None) -> PeerPlace:
 def learned_of(key: str, path: Mapping[str, Any], latest: int) -> Learned | None:
     """Of a path as it was judged (parts.path_mtu): None for what nobody can use the next time."""
     family, own = path.get("family"), path.get("own")
-    if own is None or family != (6 if ":" in own else 4) or path["since"] * 1e9 > latest + HOUR:
+    if (
+        own is None
+        or family not in (4, 6)
+        or (own and family != (6 if ":" in own else 4))
+        or path["since"] * 1e9 > latest + HOUR
+    ):
         return None
     return Learned(key, family, own, path["size"], path["since"])
 

@@ -13,7 +13,7 @@ from tests.lab.scenarios.world import udp_socket
 HEADERS = {4: 20 + 8, 6: 40 + 8}
 SMALL, END = 100, 90
 """Bytes of IP packets: one that passes everywhere, and the mark after the last one."""
-IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PROBE = 10, 23, 3
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, DONT, PROBE = 10, 23, 0, 3
 QUIET = 0.3
 """Seconds without another datagram after which no more is waited for."""
 
@@ -51,6 +51,15 @@ class Measure:
             with suppress(OSError):  # EMSGSIZE of our own link; an ICMP error about the one before
                 one.send(self._round.to_bytes(4, "big").ljust(size - HEADERS[self.family], b"\0"))
         return self._arrived(two)
+
+    def pieces(self, way: Way, size: int) -> bool:
+        """Whether one of this size arrives that routers may make pieces of."""
+        one = self._a if way is Way.UP else self._b
+        option = (socket.IPPROTO_IP, IP_MTU_DISCOVER) if self.family == 4 else (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)
+        one.setsockopt(*option, DONT)
+        arrived = self.sizes(way, [size])
+        one.setsockopt(*option, PROBE)
+        return bool(arrived)
 
     def largest(self, way: Way, low: int = 500, high: int = 9100) -> int:
         """The longest IP packet that passes, by halves; some of each, since they may be lost."""

@@ -33,6 +33,7 @@ class Way(StrEnum):
 
 
 BOTH = (Way.UP, Way.DOWN)
+OPPOSITE = {Way.UP: Way.DOWN, Way.DOWN: Way.UP}
 
 
 @dataclass
@@ -43,6 +44,7 @@ class _State:
     """Bytes by family (4 or 6)."""
     silent: bool = False
     loss: float = 0.0
+    whole: bool = False
 
 
 class Path:
@@ -99,6 +101,12 @@ class Path:
         for way in ways:
             self._states[way].loss = percent
             self._rules(way)
+
+    def no_fragments(self, *ways: Way) -> None:
+        """What a router made pieces of that way is lost, as behind many a carrier's NAT."""
+        for way in ways:
+            self._states[way].whole = True
+            self._rules(OPPOSITE[way])
 
     def cut(self, *ways: Way) -> None:
         """Nothing passes any more, until `loss` says otherwise."""
@@ -170,6 +178,9 @@ class Path:
             share = round(state.loss * 10)
             lost = "drop" if share == 1000 else f"numgen random mod 1000 < {share} drop"
             lines += ["chain forward { type filter hook forward priority 0;", f"oifname {{ {names} }} {lost}", "}"]
+        if self._states[OPPOSITE[way]].whole:
+            lines += ["chain pieces { type filter hook prerouting priority -450;"]  # before conntrack joins them
+            lines += [f"iifname {{ {names} }} ip frag-off & 0x3fff != 0 drop", "}"]
         if self.nat and way is Way.UP:
             lines += ["chain nat { type nat hook postrouting priority srcnat;"]
             lines += [f"oifname {{ {names} }} ip saddr {A[4]} masquerade", "}"]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pulumi_wgnode.operations.mtu_judge import Asked, Pair
 
 
+PROBING = 4.0
+"""Seconds that a search is given: within 3 it is exact, at 50 ms there and back."""
+
+
 def _sites(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of sites, as the stack files have them."""
     from pulumi_wgnode.errors import ExplainedError
@@ -50,6 +54,8 @@ Examples:
   wgnode mtu                       all sites of the project's folder
   wgnode mtu cabin                 one site, with each of its peers
   wgnode mtu cabin berlin --history
+  wgnode mtu cabin berlin --probe  search anew, then show
+  wgnode mtu --device wg0          what a `wgnode device` of this machine knows
   wgnode mtu --carriers            the networks that `carrier:` may name
   wgnode mtu --json | jq -c '.pairs[] | {site, peer, to: .sends.size, from: .receives.size}'
 """
@@ -57,8 +63,12 @@ Examples:
 @click.argument("site", required=False, shell_complete=_sites)
 @click.argument("peer", required=False, shell_complete=_sites)
 @options.choose_stacks
+@click.option(
+    "--probe", is_flag=True, help="Search anew first, both ways; takes some seconds, and a few kilobytes each."
+)
 @click.option("--history", is_flag=True, help="Also the sizes before, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; sizes in bytes, ages in seconds, with history.")
+@click.option("--device", metavar="NAME", help="Of a `wgnode device` of this machine instead, as root; PEER is a key.")
 @click.option("--carriers", is_flag=True, help="List what `carrier:` in a site's stack file may say, and leave.")
 def command(
     site: str | None,
@@ -66,8 +76,10 @@ def command(
     directory: Path,
     environment: str | None,
     stacks: Sequence[str],
+    probe: bool,
     history: bool,
     as_json: bool,
+    device: str | None,
     carriers: bool,
 ) -> None:
     """Show the path MTU between SITE and PEER, or between all sites, each way for itself.
@@ -78,24 +90,45 @@ def command(
     """
     if carriers:
         return _list_carriers(as_json)
+    if device:
+        return _of_device(device, site, probe, history, as_json)
     from pulumi_wgnode.errors import ExplainedError
     from pulumi_wgnode.operations import mtu_judge, mtu_look
     from pulumi_wgnode.operations import stacks as stack_files
 
     try:
         folder = stack_files.project_folder(directory)
-        asked = mtu_look.ask(folder, options.chosen(folder, environment, stacks))
+        sites = mtu_look.Sites(folder, options.chosen(folder, environment, stacks))
+        asked = sites.ask()
     except ExplainedError as error:
         raise click.UsageError(str(error)) from None
     if site is not None and site not in {one.site for one in asked}:
         known = ", ".join(sorted(one.site for one in asked))
         raise click.UsageError(f"site {site!r} is none of those that are chosen: {known}")
+    if probe and not mtu_judge.unknown_peer(asked, site, peer):
+        wrong = sites.probe(mtu_judge.to_probe(asked, site, peer))
+        time.sleep(PROBING)
+        asked = [mtu_judge.with_problem(one, wrong.get(one.stack)) for one in sites.ask()]
     pairs = mtu_judge.pairs(asked, time.time(), site, peer)
     wanted = [one for one in asked if site in (None, one.site)]
-    if peer is not None and not pairs and not any(one.problem for one in wanted):
+    if peer is not None and mtu_judge.unknown_peer(asked, site, peer):
         raise click.UsageError(f"peer {peer!r} is none of {site}'s: {', '.join(_peers(wanted)) or 'it has none'}")
     _show(wanted, pairs, history, as_json)
     sys.exit(1 if any(one.problem for one in wanted) else 0)
+
+
+def _of_device(name: str, peer: str | None, probe: bool, history: bool, as_json: bool) -> None:
+    from pulumi_wgnode.errors import ExplainedError
+    from pulumi_wgnode.operations import mtu_device, mtu_judge
+
+    try:
+        wrong = mtu_device.probe(name, peer) if probe else ""
+        time.sleep(PROBING if probe and not wrong else 0)
+        asked = [mtu_judge.with_problem(mtu_device.ask(name), wrong)]
+    except ExplainedError as error:
+        raise click.ClickException(str(error)) from None
+    _show(asked, mtu_judge.pairs(asked, time.time(), name, peer), history, as_json)
+    sys.exit(1 if wrong else 0)
 
 
 def _peers(asked: Sequence[Asked]) -> list[str]:

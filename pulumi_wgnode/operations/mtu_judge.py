@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wgnode.nodeconfig import CarrierConfig
@@ -74,7 +74,7 @@ class Pair:
 
 def pairs(asked: Sequence[Asked], now: float, site: str | None = None, peer: str | None = None) -> list[Pair]:
     """Of each site, or of one; with each of its peers, or with one. `now` in seconds since 1970."""
-    by_key = {key: one for one in asked for key in one.health.get("public_keys", ())}
+    by_key = {key: one for one in asked for key in _own(one)}
     found = []
     for one in asked:
         if site in (None, one.site):
@@ -82,6 +82,31 @@ def pairs(asked: Sequence[Asked], now: float, site: str | None = None, peer: str
                 if peer in (None, raw.get("name"), raw["public_key"]):
                     found.append(_pair(one, raw, by_key, {each.site: each for each in asked}, now))
     return found
+
+
+def unknown_peer(asked: Sequence[Asked], site: str | None, peer: str | None) -> bool:
+    """Whether all that were asked answered, and none of them has this peer."""
+    of = [one for one in asked if site in (None, one.site)]
+    return peer is not None and not pairs(of, 0.0, site, peer) and not any(one.problem for one in of)
+
+
+def to_probe(asked: Sequence[Asked], site: str | None, peer: str | None) -> dict[str, str | None]:
+    """By stack, to which peer (its key; None for all) the node has to search, so that both ways are found anew."""
+    if site is None:
+        return {one.stack: None for one in asked if not one.problem}
+    found: dict[str, str | None] = {}
+    here = next(one for one in asked if one.site == site)
+    for other in asked:
+        told = _about(here, other) if other is not here else None
+        if told and peer in (None, other.site, *_own(other)):
+            found[other.stack] = told["public_key"]
+    raws = here.health.get("peers", ())
+    key = next((raw["public_key"] for raw in raws if peer in (raw.get("name"), raw["public_key"])), None)
+    return found if here.problem else found | {here.stack: key}
+
+
+def with_problem(one: Asked, problem: str | None) -> Asked:
+    return replace(one, problem=one.problem or problem or "")
 
 
 def way(raw: Mapping[str, Any] | None, now: float) -> Way | None:
@@ -111,9 +136,14 @@ def _pair(
 
 def _about(one: Asked, other: Asked) -> Mapping[str, Any] | None:
     """What the other end has of this site."""
-    own = set(one.health.get("public_keys", ()))
+    own = set(_own(one))
     raws = other.health.get("peers", ())
     return next((raw for raw in raws if own & set(_keys(raw))), None)
+
+
+def _own(one: Asked) -> Sequence[str]:
+    keys: Sequence[str] = one.health.get("public_keys", ())
+    return keys
 
 
 def _keys(raw: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from wgnode.appliance import heard
-from wgnode.appliance.heard import Configure, Greet, Health, Learned, Refused, Resume, Time, Uapi
+from wgnode.appliance.heard import Configure, Greet, Health, Learned, Probe, Refused, Resume, Time, Uapi
 from wgnode.appliance.log import Log
 from wgnode.io.control import FrameError, Message
 from wgnode.io.loop import Loop
@@ -39,6 +39,8 @@ class Answers(Protocol):
     ) -> None: ...
 
     def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None: ...
+
+    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None]) -> None: ...
 
 
 class Control:
@@ -87,6 +89,8 @@ class Control:
             self.answers.uapi(said.text, lambda text: reply({"text": text}))
         elif isinstance(said, Configure):
             self.answers.configure(said.config, said.secrets, self._owe(said.id))
+        elif isinstance(said, Probe):
+            self.answers.probe(said.peer, self._owe(said.id))
         elif isinstance(said, Health):
             reply = self._owe(said.id)
             self.answers.health(lambda health: reply({"health": health}))

@@ -206,6 +206,18 @@ class Gateway:
             device.send_keepalive(peer, self.loop.now())
         yield from self._call(device)
 
+    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None]) -> None:
+        """Search path MTUs anew, to the peer of this public key or to all; answers as `health`, or `error`."""
+        if self.shell is None or self.shell.paths is None:
+            return reply({"error": self.error or "this node searches no path MTU"})
+        try:
+            key = None if peer is None else decode_key(peer)
+        except ValueError as error:
+            return reply({"error": str(error)})
+        if not self.shell.search_again(key):
+            return reply({"error": "no session with whom to probe, or nobody to ask: health says which (unmeasured)"})
+        self.health(lambda health: reply({"health": health}))
+
     def uapi(self, text: str, reply: Callable[[str], None]) -> None:
         if self.shell is None:
             return reply(EIO_REPLY)
@@ -213,7 +225,7 @@ class Gateway:
 
     def hello(self) -> dict[str, Any]:
         """`endpoints` are those given as names, by peer: the host resolves them and sets them by UAPI."""
-        return {**self._identity(), "endpoints": self._named_endpoints(), "can": ["resume", "configure"]}
+        return {**self._identity(), "endpoints": self._named_endpoints(), "can": ["resume", "configure", "probe"]}
 
     def heartbeat(self) -> dict[str, Any]:
         """`tai64n`: the clock time of the newest time stamp (nanoseconds), which the next gateway has to exceed."""

@@ -81,11 +81,19 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Search anew to the peer of this public key, None for all."""
+
+    id: Any
+    peer: str | None
+
+
+@dataclass(frozen=True)
 class Other:
     """A message that only a newer version knows."""
 
 
-Heard = Time | Resume | Greet | Uapi | Configure | Health | Other
+Heard = Time | Resume | Greet | Uapi | Configure | Health | Probe | Other
 
 
 def parse(body: bytes) -> Heard:
@@ -157,6 +165,13 @@ def _configure(message: Mapping[str, Any]) -> Configure:
     return Configure(_id(message), _text(message, "config"), _text(message, "secrets"))
 
 
+def _probe(message: Mapping[str, Any]) -> Probe:
+    peer = message.get("peer")
+    if peer is not None and not _short(peer):
+        raise Refused("a probe of no peer")
+    return Probe(_id(message), peer)
+
+
 def _moment(value: Any) -> int:
     if type(value) is not int or not 0 <= value < LATEST:
         raise Refused(f"no time before 2106, in nanoseconds, but a {type(value).__name__}")
@@ -190,4 +205,5 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any]], Heard]] = {
     "uapi": _uapi,
     "configure": _configure,
     "health": lambda message: Health(_id(message)),
+    "probe": _probe,
 }

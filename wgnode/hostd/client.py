@@ -1,4 +1,4 @@
-"""`hostd health`, `apply` and `wait`: ask the running hostd, for people and for what deploys gateways."""
+"""`hostd health`, `apply`, `probe` and `wait`: ask the running hostd, for people and for what deploys gateways."""
 
 from __future__ import annotations
 
@@ -44,6 +44,15 @@ def apply(path: Path) -> tuple[int, dict[str, Any]]:
     except (OSError, ValueError) as error:
         return UNREACHABLE, {"error": f"{path}: {error}"}
     return (RUNNING if "applied" in answer else NOT_RUNNING), answer
+
+
+def probe(path: Path, peer: str | None) -> tuple[int, dict[str, Any]]:
+    """Search path MTUs anew, to one peer (its public key) or to all: 0 when the node is at it, else 1 with `error`."""
+    try:
+        answer = ask(path, {"type": "probe", "peer": peer})
+    except (OSError, ValueError) as error:
+        return UNREACHABLE, {"error": f"{path}: {error}"}
+    return (RUNNING if answer.get("probing") else NOT_RUNNING), answer
 
 
 def wait(path: Path, wanted: dict[str, str], patience: float) -> tuple[int, dict[str, Any]]:

@@ -34,12 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     health_parser = commands.add_parser("health", help="how the gateway is; exit code 0 when its node runs")
     health_parser.add_argument("--json", action="store_true", help="one JSON object")
     apply_parser = commands.add_parser("apply", help="bring the baked layers to the running node; prints JSON")
+    probe_parser = commands.add_parser("probe", help="search path MTUs anew; health tells what is found; prints JSON")
+    probe_parser.add_argument("--peer", metavar="KEY", help="of one peer only, by its public key")
     wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
     wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
     wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
-    for each in (health_parser, apply_parser, wait_parser):
+    for each in (health_parser, apply_parser, probe_parser, wait_parser):
         each.add_argument("--socket", type=Path, help="hostd's socket (the instance's)")
-    for each in (run_parser, health_parser, apply_parser, wait_parser):
+    for each in (run_parser, health_parser, apply_parser, probe_parser, wait_parser):
         each.add_argument("--instance", type=Paths, default=PLAIN, help="which of the host's gateways (the first)")
     options = parser.parse_args(arguments)
     paths = options.instance
@@ -50,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     socket = options.socket or Path(paths.hostd_socket)
     if options.command == "apply":
         code, answer = client.apply(socket)
+    elif options.command == "probe":
+        code, answer = client.probe(socket, options.peer)
     elif options.command == "wait":
         wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
         code, answer = client.wait(socket, wanted, options.patience)

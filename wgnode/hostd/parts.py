@@ -232,6 +232,9 @@ _PATH: Mapping[str, Judge] = {
     "state": optional(word),
     "why": optional(word),
     "back": optional(wire),
+    "inner": optional(between(0, 65575)),
+    "unmeasured": optional(line),
+    "spent": count,
     "history": each(former_size, 64),
 }
 _PEER: Mapping[str, Judge] = {

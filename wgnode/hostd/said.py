@@ -198,13 +198,8 @@ def place_of(peer: Mapping[str, Any], latest: int | None) -> PeerPlace:
 
 def learned_of(key: str, path: Mapping[str, Any], latest: int) -> Learned | None:
     """Of a path as it was judged (parts.path_mtu): None for what nobody can use the next time."""
-    family, own = path.get("family"), path.get("own")
-    if (
-        own is None
-        or family not in (4, 6)
-        or (own and family != (6 if ":" in own else 4))
-        or path["since"] * 1e9 > latest + HOUR
-    ):
+    family, own = path.get("family"), path.get("own") or ""
+    if family not in (4, 6) or (own and family != (6 if ":" in own else 4)) or path["since"] * 1e9 > latest + HOUR:
         return None
     return Learned(key, family, own, path["size"], path["since"])
 

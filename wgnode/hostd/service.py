@@ -19,7 +19,7 @@ from wgnode.hostd.naming import NamedPeers
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.pathmemory import PathMemory
 from wgnode.hostd.rates import Bucket
-from wgnode.hostd.said import Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText
+from wgnode.hostd.said import LONGEST_NAME, Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText, printable
 from wgnode.io.loop import Loop
 from wgnode.io.uapi_socket import UapiListener
 
@@ -176,6 +176,8 @@ class Hostd:
             return live.apply(
                 self.guest, lambda answer: self._applied(answer, reply), self.places.config, self.places.secrets
             )
+        if question.get("type") == "probe":
+            return self._probe(question.get("peer"), reply)
         if question.get("type") != "health":
             return reply({"error": f"unknown question {question.get('type')!r}"})
         own = {"name": self.places.name, "status": self.guest.status, "error": None}
@@ -190,6 +192,21 @@ class Hostd:
             reply({**own, "status": "silent", "error": why})
 
         self.guest.request({"type": "health"}, answered)
+
+    def _probe(self, peer: object, reply: Reply) -> None:
+        """Search the path to a peer (its key), or to all, anew; what is found is in health as it comes."""
+        if peer is not None and peer not in (self.layer.keys() or ()):
+            return reply({"error": f"no peer of this gateway has the key {printable(str(peer), LONGEST_NAME)}"})
+        if self.guest.status != "running" or self.guest.hello is None:
+            return reply({"error": f"the guest is {self.guest.status}"})
+        if "probe" not in self.guest.hello.can:
+            return reply({"error": f"version {self.guest.hello.version} of the node can't be asked to probe"})
+
+        def answered(answer: Content | None) -> None:
+            refused = answer.error if isinstance(answer, Failure) else "the guest does not answer"
+            reply({"probing": True} if isinstance(answer, Health) else {"error": refused})
+
+        self.guest.request({"type": "probe", "peer": peer}, answered)
 
     def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
         if "applied" in answer:

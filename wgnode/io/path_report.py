@@ -19,7 +19,7 @@ def path_mtu(paths: Paths | None, peer: Peer, now: float, wall: float) -> dict[s
     `size`: wire bytes that the way carries, or what is assumed; `evidence`: probe, hint, profile, memory, unknown;
     `since`, and those of `history` (oldest first): seconds since 1970; `family`: 4 or 6, outside; `own`: our outer
     address, None where the routing table chooses; `inner`: the largest packet that goes as one; `state`: RFC 8899's;
-    `why`: what began the search anew (endpoint, family, route, key); `unmeasured`: why nothing is searched;
+    `why`: what began the search anew (endpoint, family, route, key, asked); `unmeasured`: why nothing is searched;
     `spent`: bytes of all probes.
     """
     way = None if paths is None else paths.way(peer)
@@ -30,7 +30,12 @@ def path_mtu(paths: Paths | None, peer: Peer, now: float, wall: float) -> dict[s
 def device_paths(device: Device, paths: Paths | None, now: float, wall: float) -> dict[str, Any]:
     """Of all peers; `fitted`: packets by what was done about sizes; `searching`: whether this node does at all."""
     peers = [
-        {"public_key": encode_key(peer.public_key), "path_mtu": path_mtu(paths, peer, now, wall)}
+        {
+            "public_key": encode_key(peer.public_key),
+            "endpoint": None if peer.endpoint is None else str(peer.endpoint),
+            "last_handshake": None if peer.last_handshake is None else round(wall - (now - peer.last_handshake), 3),
+            "path_mtu": path_mtu(paths, peer, now, wall),
+        }
         for peer in device.peers
     ]
     return {"format": 1, "searching": paths is not None, "fitted": fitted(device), "peers": peers}

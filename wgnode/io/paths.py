@@ -119,6 +119,11 @@ class Paths:
             way.other_port = way.sends
         self._touched |= self._ways
 
+    def again(self, key: bytes | None, now: float) -> int:
+        """Somebody wants the way to the peer of this public key, or all ways, searched anew. How many are."""
+        ways = (way for way in self._ways.values() if key in (None, *way.peer.public_keys))
+        return sum(way.again(now) for way in ways)
+
     # What the device tells: see PeerEvents
 
     def session(self, peer: int, sends: bool) -> None:

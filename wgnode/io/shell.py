@@ -126,6 +126,12 @@ class Shell:
         self.device.carry_over(self.loop.now())
         self.flush()
 
+    def search_again(self, key: bytes | None) -> int:
+        """Search the MTU of the way to the peer of this public key, or of all, anew. How many are searched."""
+        count = 0 if self.paths is None else self.paths.again(key, self.loop.now())
+        self.flush()
+        return count
+
     @contextlib.contextmanager
     def flushing(self) -> Iterator[None]:
         """What the body leads to is done at once."""

@@ -1,7 +1,7 @@
 """/var/run/wgnode/NAME.sock: what UAPI has no words for. A line of question, a line of JSON as the answer, any number.
 
-`path-mtu`: path_report.device_paths. All else is answered by {"error": ...}. Readable by its owner only; of a process
-that was killed the file stays, and is replaced.
+`path-mtu`: path_report.device_paths; `probe` or `probe KEY`: search anew, {"probing": how many}. All else gets
+{"error": ...}. Readable by its owner only; of a process that was killed the file stays, and is replaced.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from wgnode.io.path_report import device_paths
 from wgnode.io.shell import Shell
 from wgnode.io.uapi_socket import listen, refuse_or_unlink
 from wgnode.io.unix_client import UnixClient
+from wgnode.nodeconfig import decode_key
 
 DIRECTORY = Path("/var/run/wgnode")
 LONGEST = 256
 """Bytes of a question."""
 MOST_CLIENTS = 16
 PATH_MTU = "path-mtu"
+PROBE = "probe"
 
 
 class ToldListener:
@@ -53,10 +55,22 @@ class ToldListener:
         self._clients.add(_Client(self._loop, connection, self._clients.discard, self._answer))
 
     def _answer(self, question: str) -> object:
+        word, _, key = question.partition(" ")
+        if word == PROBE:
+            return self._probe(key)
         if question != PATH_MTU:
-            return {"error": f"{question!r} is not known: ask {PATH_MTU}"}
+            return {"error": f"{question!r} is not known: ask {PATH_MTU}, or {PROBE}, or {PROBE} KEY"}
         self._shell.catch_up()
         return device_paths(self._shell.device, self._shell.paths, self._loop.now(), time.time())
+
+    def _probe(self, text: str) -> object:
+        try:
+            key = decode_key(text) if text else None
+        except ValueError as error:
+            return {"error": str(error)}
+        if key is not None and self._shell.device.peer(key) is None:
+            return {"error": "there is no peer with this key"}
+        return {"probing": self._shell.search_again(key)}
 
 
 class _Client(UnixClient):

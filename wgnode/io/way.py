@@ -168,6 +168,14 @@ class Way:
         assert self.theirs is not None
         return probe.one_way(send.id, self.ours, self.theirs, send.size, self.family)
 
+    def again(self, now: float) -> bool:
+        """Search anew, from what is known; False where nobody can be asked."""
+        if self.search is None or self.unmeasured() is not None:
+            return False
+        self.search.changed(now, Why.ASKED)
+        self.reschedule()
+        return True
+
     def unmeasured(self) -> Unmeasured | None:
         """Why it is not searched, None where it is."""
         if not self.sends:

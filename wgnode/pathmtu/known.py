@@ -45,6 +45,8 @@ class Why(StrEnum):
     FAMILY = "family"
     ROUTE = "route"
     KEY = "key"
+    ASKED = "asked"
+    """Somebody wants to see it."""
 
 
 @dataclass(frozen=True)

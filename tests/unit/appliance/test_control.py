@@ -45,6 +45,9 @@ class Answers:
     def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None:
         reply({"applied": f"{config} with {secrets}"})
 
+    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None]) -> None:
+        reply({"error": f"no way to {peer}"})
+
     def uapi(self, text: str, reply: Callable[[str], None]) -> None:
         reply(f"answer to {text}")
 
@@ -294,6 +297,16 @@ def test_questions_are_answered_with_their_id(host: Host) -> None:
     host.end.sendall(encode({"type": "uapi", "id": 7, "text": "get=1"}) + encode({"type": "health", "id": 8}))
     assert host.wait_for("reply") == {"type": "reply", "id": 7, "text": "answer to get=1"}
     assert host.wait_for("reply") == {"type": "reply", "id": 8, "health": {"live": "digest"}}
+
+
+def test_a_search_is_asked_for_by_key_or_for_all(host: Host) -> None:
+    host.wait_for("hello")
+    for number, odd in enumerate((7, "x" * 65, ["a"])):
+        host.end.sendall(encode({"type": "probe", "id": number, "peer": odd}))
+        assert "a probe of no peer" in host.wait_for("log")["text"]
+    for number, (asked, peer) in enumerate((({"peer": "abc"}, "abc"), ({"peer": None}, None), ({}, None))):
+        host.end.sendall(encode({"type": "probe", "id": number, **asked}))
+        assert host.wait_for("reply") == {"type": "reply", "id": number, "error": f"no way to {peer}"}
 
 
 def test_the_hosts_time_is_taken(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.fake_platform import FakePlatform
 from wgnode.appliance import warmup
@@ -142,4 +143,26 @@ def test_entries_that_can_not_be_used_cost_no_other(tmp_path: Path) -> None:
         assert [peer.endpoint for peer in peers] == [None] * 7 + [Endpoint("192.0.2.8", 8)]
         assert shell.flushed == 1
     assert "9 of 10 endpoints" in (tmp_path / "console").read_text()
+    loop.close()
+
+
+def test_a_search_that_nobody_can_do_says_so_and_one_that_begins_tells_health(tmp_path: Path) -> None:
+    loop = Loop()
+    with open(tmp_path / "console", "w") as console:
+        gateway = Gateway(loop, Log(console.fileno()), FakePlatform())
+        told: list[dict[str, Any]] = []
+        gateway.probe(None, told.append)
+        gateway.shell = shell = FakeShell(loop)  # type: ignore[assignment]
+        gateway.probe(None, told.append)
+        shell.paths = object()  # type: ignore[assignment]
+        gateway.health = lambda reply: reply({"peers": []})  # type: ignore[method-assign]
+        searched: list[bytes | None] = []
+        shell.search_again = lambda key: searched.append(key) or len(searched) - 1  # type: ignore[attr-defined]
+        gateway.probe("garbage", told.append)
+        gateway.probe(encode_key(bytes(32)), told.append)
+        gateway.probe(None, told.append)
+    assert [one["error"].split()[0] for one in told[:-1]] == ["this", "this", "a", "no"]
+    assert searched == [bytes(32), None]
+    assert "peers" in told[-1]["health"]
+    assert "probe" in gateway.hello()["can"]
     loop.close()

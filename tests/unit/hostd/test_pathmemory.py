@@ -99,9 +99,9 @@ def test_a_file_that_can_not_be_used_is_forgotten_and_the_next_one_is_whole(
 @pytest.mark.parametrize(
     "bad",
     [
-        *(TOLD | change for change in ({"size": 67}, {"size": True}, {"family": 6}, {"own": "x"}, {"own": None})),
+        *(TOLD | change for change in ({"size": 67}, {"size": True}, {"family": 6}, {"own": "x"})),
         *(TOLD | {"at": at} for at in (None, "x", NOW / 1e9 + 3601, 1e300)),
-        *({name: value for name, value in TOLD.items() if name != missing} for missing in TOLD),
+        *({name: value for name, value in TOLD.items() if name != missing} for missing in ("family", "size", "at")),
         7,
         None,
         [],

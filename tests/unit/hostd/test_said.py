@@ -289,7 +289,7 @@ def test_an_endpoint_that_makes_no_sense_is_told_and_not_kept(endpoint: str | No
         ({"evidence": "hint"}, False),
         ({"evidence": "memory"}, False),
         ({"evidence": "unknown"}, False),
-        ({"own": None}, False),
+        ({"own": None}, True),
         ({"family": 6}, False),
         ({"own": "2001:db8::1"}, False),
         ({"since": NOW / 1e9 + 3601}, False),
@@ -300,7 +300,7 @@ def test_only_what_probes_have_shown_of_a_path_that_can_be_told_apart_is_learned
 ) -> None:
     path = PATH | changes
     found = health(peers=[PEER | {"path_mtu": path}])
-    expected = said.Learned(KEY, path["family"], path["own"], 1440, 1.0)
+    expected = said.Learned(KEY, path["family"], path["own"] or "", 1440, 1.0)
     assert found.learned == ((expected,) if learned else ())
 
 

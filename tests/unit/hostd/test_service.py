@@ -337,3 +337,30 @@ def test_a_guest_that_starts_anew_is_told_what_passed(
     greet(loop, guest)
     (told,) = guest.of_type("resume")
     assert told["path_mtu"] == {KEY: [{"family": 4, "own": PATH["own"], "size": 1440, "at": 990.0}]}
+
+
+@pytest.mark.parametrize(
+    ("can", "peer", "answer", "replied"),
+    [
+        (["probe"], None, {"health": HEALTH}, {"probing": True}),
+        (["probe"], KEY, {"health": HEALTH}, {"probing": True}),
+        (["probe"], KEY, {"error": "no session"}, {"error": "no session"}),
+        (["probe"], STRANGER, None, {"error": f"no peer of this gateway has the key {STRANGER}"}),
+        (["probe"], 7, None, {"error": "no peer of this gateway has the key 7"}),
+        ([], None, None, {"error": "version 0.1.0 of the node can't be asked to probe"}),
+    ],
+)
+def test_a_search_is_asked_of_a_guest_that_knows_how_for_peers_that_there_are(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, can: list[str], peer: Any, answer: Any, replied: dict[str, Any]
+) -> None:
+    greet(loop, guest, can=can)
+    guest.send({"type": "heartbeat"})
+    replies: list[dict[str, Any]] = []
+    hostd._asked({"type": "probe", "peer": peer}, replies.append)
+    if answer:
+        turn(loop, guest, lambda: guest.of_type("probe"))
+        (question,) = guest.of_type("probe")
+        assert question["peer"] == peer
+        guest.send({"type": "reply", "id": question["id"], **answer})
+    turn(loop, guest, lambda: replies)
+    assert replies == [replied]

@@ -9,13 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.sample import choose
-from tests.unit.pathmtu.path import Flow, Path, World, world
+from tests.unit.pathmtu.path import ROUND_TRIP, Flow, Path, World, world
 from wgnode.pathmtu.credit import CONVERGENCE, SHARE, SMALLEST_FOUND
 from wgnode.pathmtu.known import Evidence, Why
 from wgnode.pathmtu.ladder import BASE, RESOLUTION, RUNGS
 
 BOUND = 3.0
 """Seconds above the truth, under traffic."""
+IN_A_SEARCH = 15
+"""Round trips that a fall in the middle of a search may take to be noticed: until its end."""
 FAR_BOUND = 20.0
 """With up to 900 ms round trip: a path that falls during a search is confirmed at the search's end."""
 FLOW = Flow(20, packets=20)
@@ -41,13 +43,14 @@ def values_have_evidence(run: World) -> bool:
 
 
 @settings(max_examples=60)
+@example(1428, [(4.0, 580), (6.0, 576)], 31, 0.1, 0.0)  # it falls again at once: noticed at the search's end
 @given(WIRE, SCHEDULE, st.integers(0, 2**32), st.sampled_from((0.0, 0.004, 0.1)), st.sampled_from((0.0, 0.2)))
 def test_without_loss(truth: int, changes: list[tuple[float, int]], seed: int, jitter: float, twice: float) -> None:
     """Jitter reorders, some arrive twice; the path falls and rises in the middle."""
     path = Path([(0.0, truth), *sorted(changes)], jitter=jitter, duplicates=twice)
     run = world(path, seed, flow=FLOW).run(30)
     least = min(mtu for _, mtu in path.mtus)
-    assert run.too_large() <= BOUND
+    assert run.too_large() <= max(BOUND, IN_A_SEARCH * (ROUND_TRIP + 2 * jitter))
     assert run.search.known.size <= path.mtu(30)
     assert run.search.known.size > least - RESOLUTION
     if not changes:

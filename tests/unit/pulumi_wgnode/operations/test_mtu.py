@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
+from pulumi_wgnode.cli import mtu
 from pulumi_wgnode.cli.mtu import command
 from pulumi_wgnode.hosts.host import HostUnreachable
 from pulumi_wgnode.hosts.ssh import pool
-from pulumi_wgnode.operations import mtu_judge, mtu_look
+from pulumi_wgnode.operations import mtu_device, mtu_judge, mtu_look
 from pulumi_wgnode.operations.mtu_judge import Asked, pairs
 from pulumi_wgnode.operations.mtu_table import render
 from tests.unit.pulumi_wgnode.operations.project import Folder
+from wgnode.image.paths import PLAIN
 from wgnode.nodeconfig import CarrierConfig, encode_key
 
 NOW = 1_000_000.0
@@ -138,12 +144,27 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(command, list(arguments))
 
 
+class Answers:
+    """What is asked of hosts, without any."""
+
+    def __init__(self, asked: list[Asked]) -> None:
+        self.asked = asked
+        self.probed: list[dict[str, str | None]] = []
+
+    def ask(self) -> list[Asked]:
+        return self.asked
+
+    def probe(self, keys: dict[str, str | None]) -> dict[str, str]:
+        self.probed.append(keys)
+        return {"dev-cabin": "it does not probe: the guest is silent"} if "dev-cabin" in keys else {}
+
+
 @pytest.fixture
 def asked(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
     for name in ("berlin", "cabin"):
         folder.site(name)
     made = [site("berlin", cabin=path(1440)), site("cabin", berlin=path(1280))]
-    monkeypatch.setattr(mtu_look, "ask", lambda *_: made)
+    monkeypatch.setattr(mtu_look, "Sites", lambda *_: Answers(made))
     return made
 
 
@@ -209,7 +230,7 @@ def test_a_host_that_is_away_and_a_stack_that_can_not_be_read_say_so(
         raise HostUnreachable("host ops@198.51.100.2: no route")
 
     monkeypatch.setattr(pool, "connect", away)
-    berlin, cabin = mtu_look.ask(folder.root, ["dev-berlin", "dev-cabin"])
+    berlin, cabin = mtu_look.Sites(folder.root, ["dev-berlin", "dev-cabin"]).ask()
     assert (berlin.status, berlin.problem) == ("away", "host ops@198.51.100.2: no route")
     assert (cabin.site, cabin.status) == ("cabin", "unknown")
     assert "no stack named 'dev-cabin'" in cabin.problem
@@ -223,6 +244,122 @@ def test_what_a_host_answers_becomes_what_was_asked(folder: Folder, monkeypatch:
     raw = health(peer("cabin", path_mtu=path(1440)), status="silent", error="no word")
     monkeypatch.setattr(pool, "connect", lambda _: None)
     monkeypatch.setattr(site_status, "ask", lambda *_: site_status.Answer(raw, IMAGE, CONFIG))
-    (found,) = mtu_look.ask(folder.root, ["dev-berlin"])
+    (found,) = mtu_look.Sites(folder.root, ["dev-berlin"]).ask()
     assert (found.status, found.problem) == ("silent", "the gateway is silent: no word")
     assert mtu_judge.pairs([found], NOW)[0].sends == mtu_judge.way(path(1440), NOW)
+
+
+# A device of this machine
+
+
+def test_a_device_is_asked_by_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    peer = {"public_key": KEYS["cabin"], "endpoint": "192.0.2.1:5", "last_handshake": None, "path_mtu": path(1440)}
+    answers: dict[str, Any] = {"path-mtu": {"searching": True, "peers": [peer]}, "probe": {"probing": 1}}
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                question = connection.makefile("r").readline().strip()
+                asked.append(question)
+                connection.sendall(json.dumps(answers[question.split()[0]]).encode() + b"\n")
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "wg9.sock"))
+    listener.listen()
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    monkeypatch.setattr(mtu, "PROBING", 0.0)
+    monkeypatch.setattr(mtu_device, "_answer", partial(mtu_device_answer, tmp_path))
+    done = run("--device", "wg9", KEYS["cabin"], "--probe")
+    assert asked == [f"probe {KEYS['cabin']}", "path-mtu"]
+    assert done.exit_code == 0
+    assert "wg9: running  (this machine" in done.output
+    assert f"{KEYS['cabin']}  1440" in done.output
+    answers["probe"] = {"probing": 0}
+    assert run("--device", "wg9", "--probe").exit_code == 1
+    answers["path-mtu"] = {"peers": [7]}
+    done = run("--device", "wg9")
+    assert done.exit_code == 1
+    assert "its answer is not understood" in done.output
+    assert "there is no" in run("--device", "wg8").output
+
+
+answer_of = mtu_device._answer
+
+
+def mtu_device_answer(directory: Path, name: str, question: str, _: Path) -> dict[str, Any]:
+    """As it does, of sockets that lie elsewhere."""
+    return answer_of(name, question, directory)
+
+
+# Probing
+
+
+THREE = [
+    site("berlin", cabin=path(1440), phone=path(1400)),
+    site("cabin", berlin=path(1280)),
+    Asked("dev-paris", "paris", "root@paris", "away", "no answer"),
+]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ((None, None), {"dev-berlin": None, "dev-cabin": None}),
+        (("berlin", None), {"dev-berlin": None, "dev-cabin": KEYS["berlin"]}),
+        (("berlin", "cabin"), {"dev-berlin": KEYS["cabin"], "dev-cabin": KEYS["berlin"]}),
+        (("berlin", KEYS["cabin"]), {"dev-berlin": KEYS["cabin"], "dev-cabin": KEYS["berlin"]}),
+        (("berlin", "phone"), {"dev-berlin": KEYS["phone"]}),
+        (("paris", None), {}),
+    ],
+)
+def test_both_ends_search_anew_and_nobody_else(
+    chosen: tuple[str | None, str | None], expected: dict[str, str | None]
+) -> None:
+    assert mtu_judge.to_probe(THREE, *chosen) == expected
+
+
+def test_probing_comes_first_and_what_can_not_probe_says_so(
+    asked: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Answers(asked)
+    monkeypatch.setattr(mtu_look, "Sites", lambda *_: answers)
+    monkeypatch.setattr(mtu, "PROBING", 0.0)
+    assert run("berlin", "paris", "--probe").exit_code == 2
+    assert answers.probed == []
+    done = run("cabin", "--probe")
+    assert answers.probed == [{"dev-berlin": KEYS["cabin"], "dev-cabin": None}]
+    assert done.exit_code == 1
+    assert "  ! it does not probe: the guest is silent" in done.output
+
+
+class Host:
+    """Answers `hostd probe`."""
+
+    def __init__(self, result: Result) -> None:
+        self.result, self.asked = result, list[list[str]]()
+
+    def run(self, argv: list[str], **_: object) -> Any:
+        self.asked.append(argv)
+        return self.result
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "wrong"),
+    [
+        (0, '{"probing": true}', ""),
+        (1, '{"error": "the guest is booting"}', "it does not probe: the guest is booting"),
+        (2, "", "it does not probe: its hostd is broken, or older"),
+        (1, "[]", "it does not probe: its hostd is broken, or older"),
+    ],
+)
+def test_what_a_host_says_to_a_probe(code: int, said: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(SimpleNamespace(code=code, stdout=said))  # type: ignore[arg-type]
+    monkeypatch.setattr(mtu_look, "answer", lambda *_: None)
+    monkeypatch.setattr(mtu_look.owners, "paths_of", lambda *_: PLAIN)
+    assert mtu_look.probe(host, "berlin", KEYS["cabin"]).startswith(wrong)  # type: ignore[arg-type]
+    assert bool(wrong) == bool(mtu_look.probe(host, "berlin", None))  # type: ignore[arg-type]
+    assert host.asked[0][-2:] == ["--peer", KEYS["cabin"]]
+    assert host.asked[0][:2] == ["sh", "-c"]
+    assert "--peer" not in host.asked[1]

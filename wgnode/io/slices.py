@@ -33,7 +33,11 @@ def at_once(work: Work[Result]) -> Result:
 
 
 class Slices:
-    """Does one work after the other, so that none meets what another has half done."""
+    """Does one work after the other, so that none meets what another has half done.
+
+    After each slice it rests as long as that took: the plane's thread, which stands still while its peers are changed,
+    may not even wake before the next one else.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -61,13 +65,14 @@ class Slices:
     def _slice(self) -> None:
         self._next = None
         work, done, within = self._waiting[0]
+        begin = self._loop.now()
         with within():
             finished = _advance(work)
         if finished is not None:
             self._waiting.popleft()
             done(finished[0])
         if self._waiting and self._next is None:
-            self._next = self._loop.call_later(0.0, self._slice)
+            self._next = self._loop.call_later(self._loop.now() - begin, self._slice)
 
 
 def _advance(work: Work[Result]) -> tuple[Result] | None:

@@ -1,8 +1,8 @@
 """The gaps in a stream through a node with thousands of peers, left alone and while it has other things to do.
 
 A sends 1,000 datagrams a second through the tunnel to B. B has 3,000 peers of three networks each. Left alone, and then
-disturbed once a second, all at once: `wg show`, health with the live digest, and handshakes of 100 of its peers. Rounds
-interleave the two; a figure is the median of the rounds.
+disturbed once a second, all at once: `wg show`, health with the live digest, and handshakes of 100 of its peers; with
+--sets also a request that sets all peers. Rounds interleave the two; a figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Gaps:
 class Disturbed:
     """B, A, and what disturbs B."""
 
-    def __init__(self, cable: Bench, plane: str, peers: int) -> None:
+    def __init__(self, cable: Bench, plane: str, peers: int, *, sets: bool = False) -> None:
         words = (sys.executable, "-m", "tests.bench.stall.node")
         self.a = cable.node(1, Program("a", lambda interface: (*words, interface, plane), ours=True))
         self.b = cable.node(2, Program("b", lambda interface: (*words, interface, plane), ours=True))
@@ -63,8 +63,9 @@ class Disturbed:
         public = [public_bytes(X25519PrivateKey.from_private_bytes(key)) for key in self._keys]
         public += [os.urandom(32) for _ in range(peers - STORM)]
         texts = [base64.b64encode(key).decode() for key in public]
-        file = self.b.file("conf", configuration(self.b.private_key, texts, networks(peers, 3 * peers)))
-        self.b.wg("addconf", self.b.interface, file)
+        self._file = self.b.file("conf", configuration(self.b.private_key, texts, networks(peers, 3 * peers)))
+        self._sets = sets
+        self.b.wg("addconf", self.b.interface, self._file)
         self.b.add_peer(self.a)
         self.a.add_peer(self.b, outer=4)
         assert self.a.ping(self.b), "A and B have no tunnel"
@@ -87,6 +88,8 @@ class Disturbed:
         self._storm.stdin.write("fire\n")
         self._storm.stdin.flush()
         self.b.process.send_signal(signal.SIGUSR1)
+        if self._sets:
+            self.b.wg("addconf", self.b.interface, self._file)
         shown.wait(60)
 
     def answers(self) -> int:
@@ -139,6 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60.0, help="of one run")
     parser.add_argument("--peers", type=int, default=3000)
+    parser.add_argument("--sets", action="store_true", help="set all peers again, too")
     parser.add_argument("--planes", default="fast", help="default fast; python,fast for both")
     parser.add_argument("--json", type=Path, default=OUTPUT / "stall.json")
     given = parser.parse_args()
@@ -148,7 +152,7 @@ def main() -> None:
     kept = {}
     for plane in given.planes.split(","):
         with tempfile.TemporaryDirectory(prefix="wgnode-stall-") as directory, bench(Path(directory)) as cable:
-            pair = Disturbed(cable, plane, given.peers)
+            pair = Disturbed(cable, plane, given.peers, sets=given.sets)
             alone, disturbed = [], []
             for number in range(given.rounds):
                 alone.append(pair.run(given.seconds, None))

@@ -11,7 +11,7 @@ import sys
 import time
 
 from wgnode.appliance.health import device_health
-from wgnode.cli.device import DeviceProcess
+from wgnode.cli.device import ENDS, DeviceProcess
 from wgnode.dataplane.choose import choose
 from wgnode.io.node import LiveDigest
 from wgnode.io.signals import Signals
@@ -23,12 +23,14 @@ def main() -> None:
 
     live = LiveDigest(node.shell.device)
 
-    def health(number: int) -> None:
+    def signalled(number: int) -> None:
+        if number != signal.SIGUSR1:
+            return node.loop.stop()
         node.shell.catch_up()
         work = device_health(node.shell.device, live, node.loop.now(), time.time())
         node.shell.slices.add(work, json.dumps)
 
-    asked = Signals(node.loop, (signal.SIGUSR1,), health)
+    asked = Signals(node.loop, (signal.SIGUSR1, *ENDS), signalled)
     try:
         node.run()
     finally:

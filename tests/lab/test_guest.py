@@ -159,6 +159,8 @@ def test_the_kernel_command_line_chooses_the_data_plane_and_both_understand_each
     assert "data plane: python (as asked for); interface: plain" in guest.console
     network.wait_for_path("b", "10.1.0.100")
     assert network.ping("a", "fd00:10:2::100")
+    (peer,) = guest.health()["peers"]
+    assert (peer["path_mtu"]["size"], peer["path_mtu"]["evidence"]) == (1500, "probe"), "found by itself, and told"
     guest.cmdline = ""
 
 

@@ -275,6 +275,8 @@ class PlainPlane:
         return handed
 
     def take_echoes(self) -> list[Echo]:
+        if not self._echoes:
+            return []
         echoes, self._echoes = self._echoes, []
         return echoes
 

@@ -30,10 +30,3 @@ class ShellGround:
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         udp = self._udp()
         return None if udp is None else udp.leaves_by(endpoint)
-
-    def refused(self) -> dict[Endpoint, int]:
-        udp = self._udp()
-        if udp is None or not udp.refused:
-            return {}
-        refused, udp.refused = udp.refused, {}
-        return refused

@@ -18,13 +18,15 @@ from wgnode.pathmtu.stagger import Stagger
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.peer import Peer
-from wgnode.protocol.plane import Activity
+from wgnode.protocol.plane import Activity, Echo
 from wgnode.protocol.schedule import NEVER, Schedule
 
 SETTING, OFF = "WGNODE_PATH_MTU", "off"
 """Environment, in a gateway the kernel's command line: `off`, and nothing is searched and all goes without DF."""
 MOST_AT_ONCE = 32
 """Ways that are looked after before all else has its turn: some 3 ms."""
+FEED = 0.05
+"""Seconds until a search is told of what has passed: a lone packet should not pay for that."""
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
@@ -47,9 +49,6 @@ class Ground(Protocol):
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         """Index of the interface by which datagrams to it leave; None where that is not known."""
 
-    def refused(self) -> dict[Endpoint, int]:
-        """Messages, by their bytes, that were too long for the link; handed over once."""
-
 
 class Paths:
     """Hears of all that happens to peers (see PeerEvents). `random(n)` gives n random bytes.
@@ -61,8 +60,10 @@ class Paths:
         self, device: Device, ground: Ground, random: Callable[[int], bytes], profile: Guess | None = None
     ) -> None:
         self._device, self._ground, self._random, self.profile = device, ground, random, profile
+        self._plane = device.plane
         self._ways: dict[int, Way] = {}
         self._touched: dict[int, Way] = {}
+        self._fed: list[Way] = []
         self._schedule: Schedule[Way] = Schedule()
         self._gate = Stagger()
         self._offered: dict[tuple[bytes, int], Learned] = {}
@@ -89,18 +90,38 @@ class Paths:
         return (0.0 if before > 0.0 else None) if self._touched else self._schedule.next_deadline(before)
 
     def flush(self, now: float) -> None:
-        """Do what follows from what was heard, and what is due, of MOST_AT_ONCE ways: the rest is due at once."""
-        for endpoint, message in self._ground.refused().items():
-            self._refused(endpoint, message)
-        for echo in self._device.echoes():
-            way = self._ways.get(echo.peer)
-            if way is None or not way.answer(echo.packet, now):
-                self._device.deliver_echo(echo)
-            else:
-                self._touched[way.number] = way
-        for number in [*itertools.islice(self._touched, MOST_AT_ONCE)]:
-            self._catch_up(self._touched.pop(number), now)
+        """Do what follows from what was heard, and what is due, of MOST_AT_ONCE ways: the rest is due at once.
+
+        Each packet asks, so where there is nothing to do it costs next to nothing.
+        """
+        for echo in self._plane.take_echoes():
+            self._echo(echo, now)
+        if self._fed:
+            self._plan_feeding(now)
+        if self._touched:
+            for number in [*itertools.islice(self._touched, MOST_AT_ONCE)]:
+                self._catch_up(self._touched.pop(number), now)
+        if self._schedule.is_due(now):
+            self._serve(now)
+
+    def _echo(self, echo: Echo, now: float) -> None:
+        way = self._ways.get(echo.peer)
+        if way is None or not way.answer(echo.packet, now):
+            return self._device.deliver_echo(echo)
+        self._touched[way.number] = way
+
+    def _plan_feeding(self, now: float) -> None:
+        for way in self._fed:
+            way.feed_at = now + FEED
+            way.reschedule()
+        self._fed.clear()
+
+    def _serve(self, now: float) -> None:
         for way in self._schedule.due(now, MOST_AT_ONCE):
+            if way.gone:
+                continue
+            if way.feed_at <= now:
+                self._catch_up(way, now)
             for send in way.poll(now):
                 self._send(way, send, now)
             self._limit(way)
@@ -123,6 +144,15 @@ class Paths:
         """Somebody wants the way to the peer of this public key, or all ways, searched anew. How many are."""
         ways = (way for way in self._ways.values() if key in (None, *way.peer.public_keys))
         return sum(way.again(now) for way in ways)
+
+    def refused(self, messages: Mapping[Endpoint, int]) -> None:
+        """The kernel found messages of so many bytes too long for the link to these endpoints."""
+        at = {endpoint[:2]: size for endpoint, size in messages.items()}
+        for way in self._ways.values():
+            endpoint = way.peer.endpoint
+            if endpoint is not None and endpoint[:2] in at:
+                way.refused(at[endpoint[:2]])
+                self._touched[way.number] = way
 
     # What the device tells: see PeerEvents
 
@@ -153,10 +183,12 @@ class Paths:
     def removed(self, peer: int) -> None:
         self._touched.pop(peer, None)
         if (way := self._ways.pop(peer, None)) is not None:
-            way.search = None  # so the schedule forgets it
+            way.gone = True  # so the schedule forgets it
 
     def active(self, activity: Activity) -> None:
-        if (way := self._touch(activity.peer)) is not None:
+        if (way := self._ways.get(activity.peer)) is not None:
+            if not way.feeding:
+                self._fed.append(way)
             way.active(activity)
 
     def _touch(self, peer: int) -> Way | None:
@@ -195,12 +227,6 @@ class Paths:
             if known is not None and (source is None or known.own in ("", source)):
                 return Guess(known.size, Evidence.MEMORY)
         return self.profile
-
-    def _refused(self, endpoint: Endpoint, message: int) -> None:
-        for way in self._ways.values():
-            if way.peer.endpoint is not None and way.peer.endpoint[:2] == endpoint[:2]:
-                way.refused(message)
-                self._touched[way.number] = way
 
     def _send(self, way: Way, send: Send, now: float) -> None:
         search = way.search

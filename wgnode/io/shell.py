@@ -173,11 +173,8 @@ class Shell:
         for data, endpoint in self.device.datagrams_to_send():
             if udp is not None:
                 udp.send(data, endpoint, carries_tunnel=carries_tunnel)
-        for data, endpoint in self.device.fragments_to_send():
-            if udp is not None:
-                udp.send(data, endpoint, carries_tunnel=carries_tunnel, fragments=True)
         if self.paths is not None:
-            self.paths.flush(self.loop.now())
+            self._flush_paths(self.paths, udp, carries_tunnel)
         self._packets.sent()
         try:
             for packet in self.device.packets_to_deliver():
@@ -186,6 +183,17 @@ class Shell:
             self.interface_gone()
         self._judge_sources()
         self._arm()
+
+    def _flush_paths(self, paths: Paths, udp: UdpSockets | None, carries_tunnel: bool) -> None:
+        """What may be fragmented, and probes."""
+        if self.device.plane.fragmented:
+            for data, endpoint in self.device.fragments_to_send():
+                if udp is not None:
+                    udp.send(data, endpoint, carries_tunnel=carries_tunnel, fragments=True)
+        if udp is not None and udp.refused:
+            paths.refused(udp.refused)
+            udp.refused = {}
+        paths.flush(self.loop.now())
 
     def _open(self, port: int) -> None:
         """The new sockets first: when there are none to be had, the old ones stay."""

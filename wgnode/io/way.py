@@ -93,7 +93,7 @@ class Way:
         self.peer, self.number = peer, peer.number
         self._schedule, self._phase, self._gate, self._random = schedule, phase, gate, random
         self.scheduled = NEVER
-        self.sends = False
+        self.sends = self.gone = False
         self.round_trip: float | None = None
         self.rekeyed = self.other_port = self.retarget = False
         self.ours: bytes | None = None
@@ -107,14 +107,22 @@ class Way:
         self._link: int | None = None
         self._largest = self._version = 0
         self._tx = self._longest = self._refused = 0
-        self._heard = self._vouched = False
+        self._heard = self._vouched = self._waiting = False
+        self.feed_at = NEVER
+        """When the search is told of what has passed."""
+        self.feeding = False
 
     # What is heard of
 
     def active(self, activity: Activity) -> None:
+        """Costs each lone packet what it takes."""
+        self.feeding = True
         self._tx += activity.tx_bytes
-        self._longest = max(self._longest, activity.longest)
-        self._heard |= activity.received_at is not None
+        if activity.longest > self._longest:
+            self._longest = activity.longest
+        self._waiting = activity.waiting_since is not None
+        if activity.received_at is not None:
+            self._heard = True
 
     def refused(self, message: int) -> None:
         """The kernel found a message of so many bytes too long for the link."""
@@ -128,6 +136,7 @@ class Way:
 
     def catch_up(self, now: float, mtu: int, link: int | None, guess: Callable[[int], Guess | None]) -> None:
         """`link` is the interface that packets to the peer leave by, `guess` what there is for an outer family."""
+        self.feed_at, self.feeding = NEVER, False
         endpoint = self.peer.endpoint
         if endpoint is not None:
             self._place(now, endpoint, mtu, link, guess)
@@ -213,7 +222,9 @@ class Way:
     # The schedule's: see schedule.Scheduled
 
     def earliest(self) -> float:
-        return NEVER if self.search is None else self.search.deadline()
+        if self.gone:
+            return NEVER
+        return self.feed_at if self.search is None else min(self.feed_at, self.search.deadline())
 
     def reschedule(self) -> None:
         if (deadline := self.earliest()) < self.scheduled:
@@ -261,10 +272,13 @@ class Way:
         )
 
     def _feed(self, now: float, search: Search) -> None:
-        if self._heard:
+        """What was sent, and whether anything was heard after that, or only before."""
+        if self._heard and self._waiting:
             search.heard(now)
         if self._tx:
             search.sent(now, self._tx, wire_of_message(self._longest, self.family))
+        if self._heard and not self._waiting:
+            search.heard(now)
         if self._refused:
             search.hint(now, wire_of_message(self._refused, self.family) - 1)
         self._tx = self._longest = self._refused = 0

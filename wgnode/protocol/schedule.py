@@ -53,6 +53,10 @@ class Schedule(Generic[Entry]):
         if len(self._heap) > self._limit:
             self._tidy()
 
+    def is_due(self, now: float) -> bool:
+        """Whether something may be: as cheap as a question can be."""
+        return bool(self._heap) and self._heap[0][0] <= now
+
     def due(self, now: float, at_most: int) -> Iterator[Entry]:
         """Take out what is due, longest due first. The rest, and what gets due meanwhile, waits for another call."""
         due: list[Entry] = []

@@ -154,6 +154,20 @@ def test_the_links_own_end_is_found_without_a_probe_being_lost() -> None:
     assert max(world.a.probes) <= 1454
 
 
+def test_what_the_link_refuses_of_data_is_a_reason_to_look_at_once() -> None:
+    world = World()
+    hello(world.a)
+    world.run(1.0)
+    world.run(1.0, lambda: full(world.a))
+    world.a.link = 1400
+    probes = len(world.a.probes)
+    world.a.paths.refused({world.b.at: 1472})
+    full(world.a)
+    world.run(2.0)
+    assert 1396 < world.a.known.size <= 1400
+    assert len(world.a.probes) > probes
+
+
 def test_a_peer_without_a_single_host_address_is_not_searched_until_it_is_said_whom_to_ask() -> None:
     world = World(a_to_b=1400, allowed={"b": (f"{B4}/31", f"{B6}/127")})
     hello(world.a)
@@ -241,6 +255,7 @@ def test_a_peer_that_is_gone_is_forgotten() -> None:
     hello(world.a)
     world.run(0.1)
     peer = world.a.device.peers[0]
+    hello(world.a)
     world.a.device.remove_peer(peer.public_key)
     world.a.flush()
     assert world.a.paths.way(peer) is None

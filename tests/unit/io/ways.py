@@ -71,9 +71,6 @@ class Node:
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         return self.interface
 
-    def refused(self) -> dict[Endpoint, int]:
-        return {}
-
     # The shell's part
 
     @property

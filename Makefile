@@ -106,6 +106,11 @@ bench-host-path: setup ## what a gateway's datagrams cost its host's network, in
 bench-path: setup ## what a path with a smaller MTU costs a TCP flow (ROUNDS=5, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.path --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
 
+.PHONY: bench-scaling
+bench-scaling: setup ## what two threads move through the compiled plane in memory beside one (THREADS=2 at most, ROUNDS=21)
+	@$(CARGO) run --quiet --release --locked --no-default-features --example scaling_bench -- \
+		--threads $(or $(THREADS),2) --rounds $(or $(ROUNDS),21)
+
 # Built, and the folder made, by whoever calls: root's files in a user's caches would be in that user's way.
 bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=, SECONDS=, IMPLEMENTATIONS=, TESTS=)
 	@mkdir -p build/bench

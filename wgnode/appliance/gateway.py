@@ -70,7 +70,8 @@ class Gateway:
             self.plane = plane = choose(os.environ.get(DATA_PLANE, AUTO))
             device = from_config(plane.new_plane(), self.config, secrets, self.loop.now(), tai64n=self.stamps)
             tun = open_tun(self.platform, self.config.interface, self.config.mtu, plane.tun_offloads)
-            self.log.info(f"data plane: {plane.name} ({plane.why}); interface: {', '.join(_granted(tun)) or 'plain'}")
+            granted = ", ".join(_granted(tun)) or "plain"
+            self.log.info(f"data plane: {plane.name} ({plane.why}), threads: {plane.threads}; interface: {granted}")
             self._configure_tunnel(self.config, tun.name)
             self._live = LiveDigest(device)
             self.shell = Shell(

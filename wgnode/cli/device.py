@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import click
 
+from wgnode.dataplane import threads as counting
 from wgnode.dataplane.choose import AUTO, NAMES, Choice, Unavailable, choose
 from wgnode.io import paths
 from wgnode.io.loop import Loop
@@ -49,6 +50,8 @@ Examples:
   ip address add 10.0.0.1/24 dev wg0
   ip link set wg0 up
   wg show wg0
+On a machine with four processors, three of them for packets:
+  wgnode device wg0 --threads 3
 
 \b
 With wg-quick, where the kernel has no WireGuard:
@@ -81,7 +84,15 @@ What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` 
     type=click.Choice(NAMES),
     help="Who moves packets: the compiled extension wgnode-fastpath, plain Python, or the better one that is there.",
 )
-def command(name: str, foreground: bool, mtu: int, dataplane: str) -> None:
+@click.option(
+    "--threads",
+    default=counting.AUTO,
+    show_default=True,
+    metavar="N|auto",
+    help="How many move packets, 1 to 64, of the compiled extension. auto: as many as help, but not more than "
+    "there are processors that this process may use (affinity, cpu.max).",
+)
+def command(name: str, foreground: bool, mtu: int, dataplane: str, threads: str) -> None:
     """Run a WireGuard node on the TUN interface NAME, made if it does not exist.
 
     It is configured by `wg` through /var/run/wireguard/NAME.sock, listens while the interface is up, and ends when
@@ -93,8 +104,8 @@ def command(name: str, foreground: bool, mtu: int, dataplane: str) -> None:
     daemon = not foreground and os.environ.get("WG_PROCESS_FOREGROUND") != "1"
     with contextlib.ExitStack() as ends:
         try:
-            plane = choose(dataplane)
-            log(DEBUG, f"data plane: {plane.name} ({plane.why})")
+            plane = choose(dataplane, threads=counting.parse(threads))
+            log(DEBUG, f"data plane: {plane.name} ({plane.why}), threads: {plane.threads}")
             node = DeviceProcess(name, mtu, plane, log)
             ends.callback(node.close)
             _begin(node, daemon, log)
@@ -149,7 +160,7 @@ class DeviceProcess:
             self._undo = undo.pop_all()
 
     def begin(self) -> None:
-        """What only a turn of the loop shows: whether the plane's thread, which no fork takes along, is to be had.
+        """What only a turn of the loop shows: whether the plane's threads, which no fork takes along, are to be had.
 
         Raises OSError.
         """

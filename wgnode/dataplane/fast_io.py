@@ -1,4 +1,4 @@
-"""The engine moves packets on a thread of its own, and tells the loop when somebody else is needed."""
+"""The engine moves packets on threads of its own, and tells the loop when somebody else is needed."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ OVERHEAD = 32
 
 
 class FastIO:
-    """Hands TUN and sockets to the engine, whose thread moves packets, and to the device what the engine leaves.
+    """Hands TUN and sockets to the engine, whose threads move packets, and to the device what the engine leaves.
 
-    The thread begins with the loop's first turn: a process that becomes a daemon forks before that, and takes no thread
+    The threads begin with the loop's first turn: a process that becomes a daemon forks before that, and takes no thread
     along.
     """
 
-    def __init__(self, shell: Shell, allowed: Offloads) -> None:
+    def __init__(self, shell: Shell, allowed: Offloads, threads: int = 1) -> None:
         assert isinstance(shell.device.plane, FastPlane)
         self._shell, self._device, self._allowed = shell, shell.device, allowed
         self._plane, self._engine = shell.device.plane, shell.device.plane.engine
         self._plane.resolve = self._resolve
         self._told: int | None = None
+        self._threads = threads
         self._limited_for = 0
         self._pauses = 0
         self._retry: Timer | None = None
@@ -100,7 +101,7 @@ class FastIO:
         self._engine.stop()
 
     def _start(self) -> None:
-        self._told = self._engine.start()
+        self._told = self._engine.start(self._threads)
         self._shell.loop.add_reader(self._told, self._happened)
         tun = self._shell.tun.offloads
         self._engine.set_tun(self._shell.tun.fd, vnet_header=tun.vnet_header, tso4=tun.tso4, tso6=tun.tso6, uso=tun.uso)

@@ -159,6 +159,12 @@ impl Outbox {
         self.trains.is_empty()
     }
 
+    /// Trains that wait to be sent.
+    pub fn sealed(&self) -> impl Iterator<Item = &[u8]> {
+        let trains = self.trains.iter().take(self.sealed);
+        trains.map(|train| &self.buffer[train.offset..train.offset + train.length])
+    }
+
     /// What is in it is lost.
     pub fn clear(&mut self) {
         self.trains.clear();

@@ -38,6 +38,11 @@ impl Default for Job {
 }
 
 impl Job {
+    /// The trains that `send` would send.
+    pub fn sealed(&self) -> impl Iterator<Item = &[u8]> {
+        self.outbox.sealed()
+    }
+
     /// Its messages are lost, what is for the protocol is not.
     pub fn clear(&mut self) {
         self.outbox.clear();

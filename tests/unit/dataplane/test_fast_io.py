@@ -22,10 +22,10 @@ except ImportError as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
 
-@pytest.fixture
-def shell() -> Iterator[Shell]:
+@pytest.fixture(params=[1, 2])
+def shell(request: pytest.FixtureRequest) -> Iterator[Shell]:
     try:
-        plane = choose(FAST)
+        plane = choose(FAST, threads=request.param)
     except Unavailable as missing:
         pytest.skip(str(missing))
     loop = Loop()
@@ -40,16 +40,18 @@ def threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def test_the_thread_begins_with_the_loop_and_ends_with_the_shell(shell: Shell) -> None:
+def test_the_threads_begin_with_the_loop_and_end_with_the_shell(shell: Shell) -> None:
     """Not before: whoever becomes a daemon forks in between, and a fork takes no thread along."""
-    before = threads()
+    packets, before = shell._packets, threads()
+    assert isinstance(packets, FastIO)
+    asked = packets._threads
     shell.start()
     assert threads() == before
     shell.loop.run_once(0)
-    assert threads() == before + 1
+    assert threads() == before + asked
     shell.stop()
     shell.start()
-    assert threads() == before + 1
+    assert threads() == before + asked
     shell._packets.close()
     assert threads() == before
 

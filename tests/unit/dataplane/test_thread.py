@@ -1,4 +1,4 @@
-"""The engine on a thread of its own: packets move whatever Python does, and Python is told what it has to know."""
+"""The engine on threads of its own: packets move whatever Python does, and Python is told what it has to know."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Side:
         return bool(select.select([self.told], [], [], patience)[0])
 
 
-def side(number: int, udp: socket.socket, other: socket.socket) -> Side:
+def side(number: int, udp: socket.socket, other: socket.socket, threads: int) -> Side:
     """10.0.0.1 or 10.0.0.2, with a session that nobody had to negotiate."""
     engine, far = fastpath.Engine(), 3 - number
-    told = engine.start()
+    told = engine.start(threads)
     engine.set_mtus([1420])
     peer = engine.add_peer()
     engine.add_route(bytes([10, 0, 0, far]), 32, peer)
@@ -66,13 +66,13 @@ def side(number: int, udp: socket.socket, other: socket.socket) -> Side:
     return Side(engine, told, peer, tun, inner, udp)
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[Side, Side]]:
+@pytest.fixture(params=[1, 2, 4])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Side, Side]]:
     one, two = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in "ab")
     for each in (one, two):
         each.bind(("127.0.0.1", 0))
         each.setblocking(False)
-    sides = side(1, one, two), side(2, two, one)
+    sides = side(1, one, two, request.param), side(2, two, one, request.param)
     yield sides
     for each in sides:
         each.close()
@@ -196,13 +196,20 @@ def test_signals_are_for_pythons_threads(pair: tuple[Side, Side]) -> None:
     assert one.engine.events().died is None
 
 
-def test_an_engine_that_is_forgotten_takes_its_thread_along() -> None:
+@pytest.mark.parametrize("number", [0, 65, 2**40])
+def test_a_number_of_threads_that_nobody_means_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match=f"{number} threads: 1 to 64 can move packets"):
+        fastpath.Engine().start(number)
+
+
+@pytest.mark.parametrize("number", [1, 2, 64])
+def test_an_engine_that_is_forgotten_takes_its_threads_along(number: int) -> None:
     def threads() -> int:
         return len(os.listdir("/proc/self/task"))
 
     before = threads()
     engine = fastpath.Engine()
-    engine.start()
-    assert threads() == before + 1
+    engine.start(number)
+    assert threads() == before + number
     del engine
     assert threads() == before

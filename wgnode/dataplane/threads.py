@@ -1,0 +1,60 @@
+"""On how many threads the compiled plane moves packets: as many as help, where nobody says."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path, PurePosixPath
+
+AUTO = "auto"
+MOST = 64
+HELPFUL = 2
+"""More have not been seen to help (docs/decisions/engine-threads.md); who has more processors may ask for more."""
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def parse(text: str) -> int | None:
+    """None for AUTO. ValueError for anything else than that and 1 to MOST."""
+    if text == AUTO:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
+        raise ValueError(f"{text!r} threads: give {AUTO}, or a number from 1 to {MOST}")
+    return int(text)
+
+
+def helpful(processors: int, quota: float | None) -> int:
+    """Of so many processors that this process may run on, where it may use `quota` of them on average, or all (None).
+
+    A thread more than the quota has whole processors would use it up early and stand still for the rest of each period.
+    """
+    whole = processors if quota is None else math.floor(quota)
+    return max(1, min(processors, whole, HELPFUL))
+
+
+def here() -> int:
+    """As many as help this process now."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return helpful(len(affinity(0)) if affinity is not None else os.cpu_count() or 1, quota())
+
+
+def quota(membership: Path = MEMBERSHIP, groups: Path = CGROUPS) -> float | None:
+    """Processors that this process's control groups leave it on average (cgroup-v2, cpu.max); None without a limit."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return None
+    path = next((PurePosixPath(line[3:]) for line in lines if line.startswith("0::/")), None)
+    if path is None or ".." in path.parts:
+        return None
+    limits = [_limit(groups / each.relative_to("/") / "cpu.max") for each in (path, *path.parents)]
+    return min((each for each in limits if each is not None), default=None)
+
+
+def _limit(file: Path) -> float | None:
+    """Of one group: microseconds in a period, and the period. None where it has none, or says something else."""
+    try:
+        most, period = file.read_text().split()
+        return None if most == "max" else int(most) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

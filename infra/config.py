@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from infra.config_errors import ConfigurationError
-from infra.site_problems import IMAGE, PROJECT, site_problems
+from infra.site_problems import PROJECT, site_problems
 from pulumi_wgnode.components.arguments import GatewayArgs, SiteArgs
+from pulumi_wgnode.components.together import IMAGE
 from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.shapes import shape_problems

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_wgnode.components import together
+from pulumi_wgnode.components.together import IMAGE
 from wgnode.image.variants import Variant
 from wgnode.topology.validate import Problem
 
 PROJECT = "wgmesh"
 SECRETS = ("host.privateKey", "recipientKey")
-IMAGE = f"build/image/{Variant.PINNED.file_name}"
-"""The image of a site whose configuration names none."""
 
 
 def site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -> list[Problem]:

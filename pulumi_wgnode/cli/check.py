@@ -21,7 +21,7 @@ Examples:
   wgnode check -e prod --against HEAD~1 --json | jq -r '.meshes[].groups[] | "\\(.sites | length) \\(.changes[0])"'
 """
 )
-@options.choose_environment
+@options.choose_environment()
 @click.option("--against", metavar="REV", help="Tell what changes since this git revision; nothing is checked out.")
 @click.option("--markdown", "form", flag_value="markdown", help="As a comment, of at most 65,536 characters.")
 @click.option("--json", "form", flag_value="json", help="For programs, with nothing left out.")

@@ -33,10 +33,11 @@ _FOLDER = click.option(
 )
 
 
-def choose_environment(command: Command) -> Command:
+def choose_environment(required: bool = False) -> Callable[[Command], Command]:
     """--environment and -C, of what is about whole environments."""
-    help = "The stacks ENVIRONMENT-*.  [default: all in the project's folder]"
-    return _FOLDER(click.option("-e", "--environment", shell_complete=_stacks, help=help)(command))
+    help = "The stacks ENVIRONMENT-*." + ("" if required else "  [default: all in the project's folder]")
+    option = click.option("-e", "--environment", shell_complete=_stacks, help=help, required=required)
+    return lambda command: _FOLDER(option(command))
 
 
 def choose_stacks(command: Command) -> Command:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wgnode.image.variants import Variant
 from wgnode.topology.validate import Problem
+
+IMAGE = f"build/image/{Variant.PINNED.file_name}"
+"""The image of a site whose configuration names none, where the program knows no other."""
 
 
 def problems(raw: Mapping[str, Any]) -> list[Problem]:

@@ -36,14 +36,31 @@ class Recorded:
 
 def read(folder: Path, stack: str) -> tuple[Recorded, ...]:
     """Those on the site's host, in the order of PARTS; none of a stack that was never run. Raises StackError."""
+    return of(stack, export(folder, stack))
+
+
+def export(folder: Path, stack: str) -> Mapping[str, Any]:
+    """The stack's state as it is, {} of one that was never run. Raises StackError."""
     what = f"stack {stack!r}"
     said = pulumi(["stack", "export", "--show-secrets", "--stack", stack], folder, what)
     try:
-        resources = (json.loads(said).get("deployment") or {}).get("resources") or []
+        return json.loads(said).get("deployment") or {}
+    except (ValueError, AttributeError):
+        raise _unreadable(stack) from None
+
+
+def of(stack: str, deployment: Mapping[str, Any]) -> tuple[Recorded, ...]:
+    """Raises StackError."""
+    try:
+        resources = deployment.get("resources") or []
         found = [_recorded(raw) for raw in resources if raw.get("type") in PARTS and not raw.get("delete")]
     except (ValueError, AttributeError, TypeError, KeyError):
-        raise StackError(f"{what}: `pulumi stack export` gives no state that this version can read") from None
+        raise _unreadable(stack) from None
     return tuple(sorted(found, key=lambda one: list(PARTS).index(one.token)))
+
+
+def _unreadable(stack: str) -> StackError:
+    return StackError(f"stack {stack!r}: `pulumi stack export` gives no state that this version can read")
 
 
 def _recorded(raw: Mapping[str, Any]) -> Recorded:

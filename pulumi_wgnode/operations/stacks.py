@@ -154,15 +154,15 @@ def _configuration(folder: Path, stack: str) -> dict[str, Any]:
     return {key: value.get("objectValue", value.get("value")) for key, value in json.loads(said).items()}
 
 
-def pulumi(arguments: Sequence[str], folder: Path, what: str) -> str:
-    """What `pulumi` answers. Raises StackError with its own words."""
+def pulumi(arguments: Sequence[str], folder: Path, what: str, timeout: float = PULUMI_TIMEOUT) -> str:
+    """What `pulumi` answers, within `timeout` seconds. Raises StackError with its own words."""
     if shutil.which("pulumi") is None:
         raise StackError("no `pulumi` on PATH; `. tools/activate` in the project's clone puts it there")
     argv = ["pulumi", *arguments, "--non-interactive", "--cwd", str(folder)]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PULUMI_TIMEOUT)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise StackError(f"{what}: `pulumi {arguments[0]}` did not answer within {PULUMI_TIMEOUT:.0f} s") from None
+        raise StackError(f"{what}: `pulumi {arguments[0]}` did not answer within {timeout:.0f} s") from None
     if done.returncode != 0:
         raise StackError(f"{what}: {_explained(done.stderr.strip())}")
     return done.stdout

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from wgnode.nodeconfig import decode_key
-from wgnode.rollout.picture import is_token, token
+from wgnode.nodeconfig import decode_key, encode_key
+from wgnode.rollout.picture import Unknown, is_new, is_token, token
 from wgnode.topology.allocate import Allocation, allocate
 from wgnode.topology.model import MeshSpec, Topology
 from wgnode.topology.plan import decide
@@ -22,7 +22,7 @@ class Foreseen:
     """`unknown` are the sites whose key is made by that `up`: it stands there as a token (picture.py)."""
 
     topology: Topology
-    unknown: frozenset[str]
+    unknown: Unknown
 
 
 def foresee(spec: MeshSpec, now: Topology | None, resting: Mapping[str, Mapping[str, Any]]) -> Foreseen:
@@ -38,19 +38,24 @@ def foresee(spec: MeshSpec, now: Topology | None, resting: Mapping[str, Mapping[
     keys = {known[name].id: (known[name].key_generation, site.public_keys) for name, site in sites.items()}
     keys |= {known[n].id: (known[n].key_generation, _keys(one)) for n, one in resting.items() if n not in sites}
     public: dict[str, tuple[bytes, ...]] = {}
+    unknown: dict[str, str] = {}
     for name in spec.sites:
         generation, pair = keys.get(allocations[name].id, (None, ()))
         wanted = allocations[name].key_generation
         public[name] = (pair if generation == wanted else ()) or (token(name, wanted),)
+        if is_token(public[name][0]):
+            unknown[name] = encode_key(pair[0]) if pair else ""
     listened = (now.listen_port, *now.former_ports) if now else ()
     topology = decide(spec, allocations, public, now.epoch if now else FIRST_EPOCH, listened)
-    return Foreseen(topology, frozenset(name for name, pair in public.items() if is_token(pair[0])))
+    return Foreseen(topology, unknown)
 
 
-def masked_topology(topology: Topology, unknown: Set[str]) -> Topology:
+def masked_topology(topology: Topology, unknown: Unknown) -> Topology:
     """A real topology with the tokens of those whose keys were unknown when it was foreseen."""
     sites = {
-        name: replace(one, id="", lan_mac="", public_keys=(token(name),)) if name in unknown else one
+        name: replace(one, id="", lan_mac="", public_keys=(token(name),))
+        if is_new(name, one.public_keys, unknown)
+        else one
         for name, one in topology.sites.items()
     }
     return replace(topology, sites=sites)

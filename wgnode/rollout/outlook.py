@@ -76,7 +76,7 @@ def outlook(before: Side, after: Side) -> Outlook:
             outages[name] = why
     told |= {name: changes(_picture(old, before, name, frozenset()), None) for name in gone}
     return Outlook(
-        mesh=tuple(_mesh(before.spec, after.spec)),
+        mesh=tuple(mesh_lines(before.spec, after.spec)),
         groups=tuple(grouped(told)),
         outages=outages,
         lasting=tuple(irreversible(before.spec, after.spec)),
@@ -122,7 +122,7 @@ def _without_addresses(topology: Topology) -> Topology:
     return replace(topology, sites=sites)
 
 
-def _mesh(before: MeshSpec, after: MeshSpec) -> Iterator[str]:
+def mesh_lines(before: MeshSpec, after: MeshSpec) -> Iterator[str]:
     """What the mesh's own file says otherwise."""
     moved = {site.renamed_from: name for name, site in after.sites.items() if name not in before.sites}
     for name, site in sorted(after.sites.items()):

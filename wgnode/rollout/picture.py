@@ -8,21 +8,25 @@ stands there as a token of its own, and is masked in the real one before both ar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from wgnode.firewall import nft
 from wgnode.firewall.nft import Table
 from wgnode.firewall.rules import Firewall, ruleset
-from wgnode.nodeconfig import KEY_LENGTH, NodeConfig, PeerConfig, canonical
+from wgnode.nodeconfig import KEY_LENGTH, NodeConfig, PeerConfig, canonical, encode_key
 from wgnode.topology import identity
 from wgnode.topology.compile import Route, SiteFacts, host_routes, node_config
 from wgnode.topology.model import Topology
 
 _TOKEN = b"not made yet: "
 UNKNOWN_MAC = identity.lan_mac("unknown")
+Unknown = Mapping[str, str]
+"""Sites whose key the mesh's `up` makes, by name: the key that each has until then, base64, "" for none. Who still has
+that one is not where the change leads, so it is never masked."""
 Digests = Mapping[str, str]
 """SHA-256, hex, by part: configuration, routes, ruleset, settings."""
 GUEST = "gateway."
@@ -38,8 +42,8 @@ class Picture:
     rules: Table
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def digests(self, unknown: Set[str] = frozenset()) -> Digests:
-        """With what was `unknown` (names of sites) when the picture that it is compared with was drawn left out."""
+    def digests(self, unknown: Unknown = MappingProxyType({})) -> Digests:
+        """With what was `unknown` when the picture that it is compared with was drawn left out."""
         rules = {"chains": self.rules.chains, "rules": self.rules.rules, "order": self.rules.order}
         return {
             "configuration": masked(self.node, unknown).digest,
@@ -67,15 +71,20 @@ def described(firewall: Firewall) -> Table:
     return nft.described(ruleset(firewall))
 
 
-def masked(config: NodeConfig, unknown: Set[str]) -> NodeConfig:
-    """With tokens instead of the keys of those sites, and of the MAC address that comes from an id."""
+def masked(config: NodeConfig, unknown: Unknown) -> NodeConfig:
+    """With tokens instead of the new keys of those sites, and of the MAC address that comes from an id."""
     if not unknown:
         return config
-    peers = tuple(_masked_peer(peer) if peer.name in unknown else peer for peer in config.peers)
-    if config.name not in unknown:
+    peers = tuple(_masked_peer(peer) if is_new(peer.name, peer.public_keys, unknown) else peer for peer in config.peers)
+    if not is_new(config.name, config.public_keys, unknown):
         return replace(config, peers=peers)
     lan = replace(config.lan, mac=UNKNOWN_MAC)
     return replace(config, public_keys=(token(config.name),), lan=lan, peers=peers)
+
+
+def is_new(name: str, keys: tuple[bytes, ...], unknown: Unknown) -> bool:
+    """Whether a site has the key that was not known."""
+    return name in unknown and encode_key(keys[0]) != unknown[name]
 
 
 def token(site: str, generation: int = 1) -> bytes:

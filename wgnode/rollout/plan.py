@@ -17,6 +17,7 @@ from wgnode.nodeconfig import canonical
 from wgnode.rollout.course import Course
 from wgnode.rollout.facts import Bound
 from wgnode.rollout.grouping import Group
+from wgnode.rollout.picture import Unknown
 from wgnode.rollout.policy import Limits, Reaction
 
 FORMAT = 1
@@ -32,8 +33,8 @@ class Plan:
 
     `engine_plan` is the SHA-256 of the engine's own plan of the mesh's stack, None where that does not change.
     `stacks` has every stack of the environment, also those that don't change; `waves` are of the sites' stacks that do.
-    `unknown` are sites whose keys the mesh's `up` makes. `away` did not answer when the plan was made; `outages` and
-    `lasting` (what can't be undone) are for people. `soak` is in seconds.
+    `unknown` are sites whose keys the mesh's `up` makes (picture.py). `away` did not answer when the plan was made;
+    `outages` and `lasting` (what can't be undone) are for people. `soak` is in seconds.
     """
 
     environment: str
@@ -47,7 +48,7 @@ class Plan:
     groups: tuple[Group, ...] = ()
     outages: Mapping[str, str] = field(default_factory=dict)
     lasting: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    unknown: Unknown = field(default_factory=dict)
     away: tuple[str, ...] = ()
     parallel: int = 1
     unavailable: int = 1
@@ -116,7 +117,6 @@ _READ: Mapping[str, Any] = {
     "groups": _groups,
     "waves": lambda raw: tuple(map(tuple, raw)),
     "lasting": tuple,
-    "unknown": tuple,
     "away": tuple,
     "limits": lambda raw: Limits(**raw),
 }

@@ -45,11 +45,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Mesh:
-    """A mesh and its sites' stacks, by the site's name; `policy` is None where it has problems."""
+    """A mesh and its sites' stacks, by the site's name, and what both say; `policy` is None where it has problems."""
 
     stack: str
     side: Side
     stacks: Mapping[str, str]
+    inputs: MeshTopologyInputs
+    models: Mapping[str, OfflineSite]
     policy: Policy | None
 
 
@@ -111,7 +113,8 @@ def _mesh(
     models = {model.name: (at, model) for _, at, model in _models(sites) if model.name in spec.sites}
     found += _fit(spec, models)
     sides = {name: _side(model, spec.listen_port) for name, (_, model) in models.items()}
-    return Mesh(stack, Side(spec, sides), {model.name: one for one, _, model in _models(sites)}, policy), found
+    named = {model.name: one for one, _, model in _models(sites)}
+    return Mesh(stack, Side(spec, sides), named, file.model, {n: m for n, (_, m) in models.items()}, policy), found
 
 
 def _models(sites: Mapping[str, tuple[str, StackFile]]) -> Iterator[tuple[str, str, OfflineSite]]:
@@ -181,9 +184,14 @@ def _alone(topology: Topology, name: str) -> Topology:
 
 
 def _side(model: OfflineSite, listen_port: int) -> SiteSide:
-    raw = model.to_dict()
-    firewall = dict(raw.get("firewall", {}))
-    rules = {
+    rules = firewall_state.firewall(firewall_inputs(model, listen_port))
+    return SiteSide(facts_of(model), rules, dict(_settings(model.to_dict())))
+
+
+def firewall_inputs(model: OfflineSite, listen_port: int) -> dict[str, Any]:
+    """NatFirewall's, but for what only the host knows."""
+    firewall = dict(model.to_dict().get("firewall", {}))
+    return {
         "uplink": model.uplink,
         "transit": model.gateway.transit.to_dict(),
         "listenPort": listen_port,
@@ -194,7 +202,6 @@ def _side(model: OfflineSite, listen_port: int) -> SiteSide:
         **firewall,
         "allow": [{"from": [], **one} for one in firewall.get("allow", [])],
     }
-    return SiteSide(facts_of(model), firewall_state.firewall(rules), dict(_settings(raw)))
 
 
 def _settings(raw: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

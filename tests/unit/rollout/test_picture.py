@@ -114,18 +114,26 @@ def test_what_is_foreseen_is_what_comes(after: Callable[[], dict[str, Any]]) -> 
         assert picture(real, name).digests(expected.unknown) == foreseen
 
 
+def test_who_still_has_the_former_key_is_not_where_the_change_leads() -> None:
+    mesh = Mesh(two_sites())
+    expected = foresee(MeshSpec.from_dict(renewed()), mesh.topology, mesh.resting)
+    for name in mesh.topology.sites:
+        foreseen = picture(expected.topology, name).digests(expected.unknown)
+        assert picture(mesh.topology, name).digests(expected.unknown) != foreseen
+
+
 def test_who_comes_back_gets_what_rests() -> None:
     mesh = Mesh(two_sites())
     before = mesh.topology
     mesh.up(without_cabin())
     expected = foresee(MeshSpec.from_dict(two_sites()), mesh.topology, mesh.resting)
-    assert expected.unknown == frozenset()
+    assert expected.unknown == {}
     assert expected.topology == before == mesh.up(two_sites())
 
 
 def test_before_the_first_up_all_keys_are_unknown() -> None:
     expected = foresee(MeshSpec.from_dict(two_sites()), None, {})
-    assert expected.unknown == {"berlin", "cabin"}
+    assert expected.unknown == {"berlin": "", "cabin": ""}
     real = Mesh(two_sites()).topology
     for name in real.sites:
         assert picture(real, name).digests(expected.unknown) == picture(expected.topology, name).digests(

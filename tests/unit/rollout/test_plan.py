@@ -20,7 +20,7 @@ MADE = plan(
     groups=(Group(("berlin", "cabin"), ("+ peer paris",)),),
     outages={"dev-oslo": "a new guest: gateway.image"},
     lasting=("site 'rome' is forgotten",),
-    unknown=("paris",),
+    unknown={"paris": ""},
     away=("dev-oslo",),
 )
 

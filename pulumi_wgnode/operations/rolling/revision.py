@@ -1,0 +1,56 @@
+"""The commit that a plan is of, and the one that an undo goes back to."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulumi_wgnode.errors import ExplainedError
+
+TIMEOUT = 60.0
+"""Seconds for one question to git."""
+
+
+class RevisionError(ExplainedError):
+    """No plan can be bound to what is checked out; the text says why."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Both are full ids."""
+
+    commit: str
+    base: str
+
+
+def read(folder: Path, base: str) -> Revision:
+    """Raises RevisionError for a folder with changes that no commit has, and for a `base` that is none."""
+    if dirty := _git(folder, "status", "--porcelain", "--", "."):
+        shown = ", ".join(line[3:] for line in dirty.splitlines()[:3])
+        more = "" if len(dirty.splitlines()) <= 3 else ", …"
+        raise RevisionError(f"there are changes that no commit has ({shown}{more}): commit them, or put them away")
+    return Revision(_commit(folder, "HEAD"), _commit(folder, base))
+
+
+def _commit(folder: Path, revision: str) -> str:
+    try:
+        return _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
+    except RevisionError:
+        raise RevisionError(
+            f"there is no commit {revision!r} here to go back to; name the one that is deployed by --base (a shallow"
+            " clone has too few: fetch more)"
+        ) from None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=TIMEOUT
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise RevisionError(f"`git {arguments[0]}`: {error}") from None
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise RevisionError(f"`git {arguments[0]}`: {said}")
+    return done.stdout

@@ -111,6 +111,12 @@ bench-scaling: setup ## what two threads move through the compiled plane in memo
 	@$(CARGO) run --quiet --release --locked --no-default-features --example scaling_bench -- \
 		--threads $(or $(THREADS),2) --rounds $(or $(ROUNDS),21)
 
+.PHONY: bench-pathmtu
+bench-pathmtu: setup ## what finding path MTUs does, beside what people do without (ROUNDS=5, MINUTES=10, ARGUMENTS=)
+	@mkdir -p build/bench
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.pathmtu --rounds $(or $(ROUNDS),5) --minutes $(or $(MINUTES),10) \
+	    --svg build/bench/pathmtu.svg --json build/bench/pathmtu.json $(ARGUMENTS)
+
 # Built, and the folder made, by whoever calls: root's files in a user's caches would be in that user's way.
 bench-dataplane: setup ## the data plane beside other implementations (ROUNDS=, SECONDS=, IMPLEMENTATIONS=, TESTS=)
 	@mkdir -p build/bench

@@ -80,6 +80,10 @@ test-pulumi: setup ## the Pulumi package with the oldest and the newest SDK of i
 		PYTHONPATH=build/pulumi-sdk $(PYTHON) -m pytest -q -n 2 tests/unit/infra tests/unit/pulumi_wgnode/provider \
 			tests/unit/pulumi_wgnode/test_components.py tests/unit/pulumi_wgnode/test_compiled.py || exit; done
 
+.PHONY: dist
+dist: setup ## wheels and source for others, into dist/
+	@$(PYTHON) -m tools.dist dist
+
 .PHONY: docs
 docs: setup ## docs/reference/, out of the Pulumi package's contracts
 	@$(PYTHON) -m tools.reference

@@ -30,3 +30,8 @@ class ShellGround:
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         udp = self._udp()
         return None if udp is None else udp.leaves_by(endpoint)
+
+    def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
+        udp = self._udp()
+        if udp is not None:
+            udp.cuts.set(endpoint, size)

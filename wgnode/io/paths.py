@@ -49,6 +49,9 @@ class Ground(Protocol):
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         """Index of the interface by which datagrams to it leave; None where that is not known."""
 
+    def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
+        """Wire bytes that are proven to pass to it, for what has to be fragmented outside; None: not known."""
+
 
 class Paths:
     """Hears of all that happens to peers (see PeerEvents). `random(n)` gives n random bytes.
@@ -243,3 +246,5 @@ class Paths:
         if limit is not None and limit != way.limit:
             way.limit = limit
             self._device.set_limit(way.peer, limit)
+            if way.peer.endpoint is not None:
+                self._ground.fragment_at(way.peer.endpoint, way.proven_size())

@@ -13,6 +13,7 @@ import socket
 from collections import Counter, deque
 from typing import NamedTuple
 
+from wgnode.io.cuts import Cuts
 from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, from_address, local_address
 from wgnode.io.udp_bind import bind_pair, forbid_fragments, mark
 from wgnode.platform import SocketOptions
@@ -77,6 +78,7 @@ class UdpSockets:
         self._fragmenting = forbid_fragments(self._sockets, fwmark, options) if whole else {}
         self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
         self._backlog: deque[tuple[bytes, Endpoint, bool]] = deque()
+        self.cuts = Cuts(self.port, options if whole else None)
         self.refused: dict[Endpoint, int] = {}
         """Bytes of UDP payload that were too long for the link to an endpoint: hints, for whoever takes them out."""
         self._sources: dict[object, Endpoint] = {}
@@ -90,6 +92,7 @@ class UdpSockets:
 
     def close(self) -> None:
         """The caller has stopped watching `descriptors` by now."""
+        self.cuts.forget_socket()
         for each in (*self._fragmenting.values(), *self._sockets.values()):
             each.close()
         self._sockets, self._fragmenting = {}, {}
@@ -101,6 +104,7 @@ class UdpSockets:
         for each in (*self._fragmenting.values(), *self._sockets.values()):
             mark(each, fwmark, self._options)
         self.fwmark = fwmark
+        self.cuts.forget_socket()
         self.routing_changed()
 
     def routing_changed(self) -> int:
@@ -115,6 +119,7 @@ class UdpSockets:
             self._unjudged = {each for each in itertools.islice(heard, 2 * KNOWN_SOURCES) if not known(each)}
             self.paths.changed()
         self._sources.clear()
+        self.cuts.routing_changed()
         known_ways = len(self._destinations)
         self._destinations.clear()
         self.nested = False
@@ -238,7 +243,8 @@ class UdpSockets:
             to = self._destinations.get(endpoint)
             if to is None or not to.checked:
                 to = self._prepare(endpoint, first=to is None)
-            self._hand_over(data, endpoint, to, fragments)
+            if not (fragments and self.cuts.send(data, endpoint, bool(to.ancillary), to.address, self.fwmark)):
+                self._hand_over(data, endpoint, to, fragments)
         except BlockingIOError:
             return False
         except KeyError:

@@ -202,6 +202,11 @@ class Way:
             None if endpoint is None else Limit(UNLIMITED, inner_of(CAREFUL[family_of(endpoint)], family_of(endpoint)))
         )
 
+    def proven_size(self) -> int | None:
+        """Wire bytes, where an answer vouches for them."""
+        known = None if self.search is None else self.search.known
+        return known.size if known is not None and known.evidence is Evidence.PROBE else None
+
     def report(self) -> Report | None:
         search, limit = self.search, self.limit
         if search is None or limit is None:

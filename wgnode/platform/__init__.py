@@ -106,8 +106,23 @@ class SocketOptions(Protocol):
         `made`. None, with `made` as it was, where the system has no such thing. Raises OSError.
         """
 
+    def fragmenter(self, fwmark: int) -> Fragmenter | None:
+        """For datagrams over IPv6 in fragments of a given size. Raises OSError (EPERM). None: there is no such."""
+
     def mark(self, made: socket.socket, fwmark: int) -> None:
         """For policy routing, 0 for none (socket(7) SO_MARK). Raises OSError, also where it would have no effect."""
+
+
+class Fragmenter(Protocol):
+    """Sends what it is told in pieces that it is told."""
+
+    def send(self, data: bytes, ports: tuple[int, int], source: bytes, to: tuple[str, int], size: int) -> None:
+        """A UDP payload over IPv6, between two ports, in IP packets of at most `size` bytes. `to`: address and scope.
+
+        Raises OSError.
+        """
+
+    def close(self) -> None: ...
 
 
 class Routing(Protocol):

@@ -48,6 +48,7 @@ class Node:
     probes: list[int] = field(default_factory=list)
     """Wire sizes."""
     interface: int = 1
+    cut_at: int | None = None
 
     def __post_init__(self) -> None:
         seed = random.Random(self.key[0])
@@ -70,6 +71,9 @@ class Node:
 
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         return self.interface
+
+    def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
+        self.cut_at = size
 
     # The shell's part
 

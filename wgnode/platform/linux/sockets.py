@@ -7,6 +7,7 @@ import socket
 
 from wgnode.io.sticky import ask_for_local_address
 from wgnode.platform.linux import send_only
+from wgnode.platform.linux.fragments6 import Fragments6
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER = 1 << 20
@@ -61,6 +62,9 @@ class Options:
             second.close()
             raise
         return second
+
+    def fragmenter(self, fwmark: int) -> Fragments6:
+        return Fragments6(fwmark)
 
     def mark(self, made: socket.socket, fwmark: int) -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)

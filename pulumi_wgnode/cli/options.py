@@ -24,7 +24,7 @@ def _stacks(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     return [name for name in found if name.startswith(incomplete)]
 
 
-_FOLDER = click.option(
+choose_folder = click.option(
     "-C",
     "directory",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -37,13 +37,13 @@ def choose_environment(required: bool = False) -> Callable[[Command], Command]:
     """--environment and -C, of what is about whole environments."""
     help = "The stacks ENVIRONMENT-*." + ("" if required else "  [default: all in the project's folder]")
     option = click.option("-e", "--environment", shell_complete=_stacks, help=help, required=required)
-    return lambda command: _FOLDER(option(command))
+    return lambda command: choose_folder(option(command))
 
 
 def choose_stacks(command: Command) -> Command:
     """--environment, --stack and -C."""
     for option in (
-        _FOLDER,
+        choose_folder,
         click.option(
             "-s",
             "--stack",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pulumi_wgnode.cli import options
 
 @click.group()
 def command() -> None:
-    """Plan a change of a whole environment, from its stacks' states."""
+    """Plan a change of a whole environment, and follow it."""
 
 
 @command.command(
@@ -61,3 +62,36 @@ def plan(directory: Path, environment: str, base: str, output: Path | None, form
         click.echo(json.dumps(json.loads(planned.plan.to_json()), indent=2, ensure_ascii=False))
     else:
         click.echo(render.markdown(planned) if form == "markdown" else render.text(planned), nl=False)
+
+
+@command.command(
+    epilog="""\b
+Exit codes: 0 all of the plan's stacks are as it wants them; 1 not all, or not all could be read; 2 wrong usage, or no
+plan of this version.
+Examples:
+  wgnode rollout status prod.plan
+  wgnode rollout status prod.plan --json | jq -r '.next[]' | xargs -n 1 pulumi up --stack
+"""
+)
+@options.choose_folder
+@click.argument("plan", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(directory: Path, plan: Path, as_json: bool) -> None:
+    """Show how far the stacks of PLAN are, and whose turn it is.
+
+    What is done is read from the stacks' states, whoever ran `pulumi up` and from whichever machine. A stack that is
+    neither as it was nor as the plan wants it is named with its difference: then the plan is of no use any more. No
+    host is asked: whether tunnels work is `wgnode status`.
+    """
+    from pulumi_wgnode.errors import ExplainedError
+    from pulumi_wgnode.operations import stacks as stack_files
+    from pulumi_wgnode.operations.rolling import following
+    from wgnode.rollout.plan import Plan, PlanError
+
+    try:
+        found = following.follow(stack_files.project_folder(directory), Plan.from_json(plan.read_bytes()))
+    except (ExplainedError, PlanError, OSError) as error:
+        raise click.UsageError(str(error)) from None
+    text = json.dumps(found.to_dict(), indent=2) + "\n" if as_json else following.text(found)
+    click.echo(text, nl=False)
+    sys.exit(found.exit_code)

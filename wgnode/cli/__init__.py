@@ -21,7 +21,7 @@ COMMANDS = {
     },
     "Look after one": {
         "status": "Show what each site's gateway runs, its peers, and what is wrong.",
-        "rollout": "Plan a change of a whole environment, from its stacks' states.",
+        "rollout": "Plan a change of a whole environment, and follow it.",
         "drift": "Show how hosts differ from what their stacks deployed.",
         "mtu": "Show the path MTU between SITE and PEER, or between all sites, each way for itself.",
         "mesh": "Recover a mesh whose state is lost.",

@@ -163,19 +163,21 @@ def _bound(read: _Read, foreseen: Foreseen, pictures: Mapping[str, Pair]) -> dic
     def prints(stack: str) -> Any:
         return fingerprint(read.exports[stack], read.state.key)
 
-    before = _mesh_digests(read.state.topology, read.state.inputs, foreseen.unknown)
-    after = _mesh_digests(foreseen.topology, read.mesh.inputs, foreseen.unknown)
+    before = mesh_digests(read.state.topology, read.state.inputs, foreseen.unknown)
+    after = mesh_digests(foreseen.topology, read.mesh.inputs, foreseen.unknown)
     bound = {read.mesh.stack: Bound(before, after, prints(read.mesh.stack))}
     for name, (one, other) in pictures.items():
         stack = read.mesh.stacks[name]
         wanted = dict(other.digests(foreseen.unknown))
-        if one is None:
-            wanted.pop("ruleset")  # its host's own part of it is not known before it was asked
+        if one is None:  # what its host has a part in is not known before that was asked
+            wanted.pop("ruleset")
+            if read.mesh.models[name].gateway.accelerator == "auto":
+                wanted.pop("settings")
         bound[stack] = Bound(one.digests(foreseen.unknown) if one else {}, wanted, prints(stack))
     return bound
 
 
-def _mesh_digests(topology: Topology, inputs: MeshTopologyInputs, unknown: Unknown) -> Digests:
+def mesh_digests(topology: Topology, inputs: MeshTopologyInputs, unknown: Unknown) -> Digests:
     parts = {"topology": masked_topology(topology, unknown).to_dict(), "inputs": inputs.to_dict()}
     return {name: hashlib.sha256(canonical(part)).hexdigest() for name, part in parts.items()}
 

@@ -30,10 +30,11 @@ def read(folder: Path, base: str) -> Revision:
         shown = ", ".join(line[3:] for line in dirty.splitlines()[:3])
         more = "" if len(dirty.splitlines()) <= 3 else ", …"
         raise RevisionError(f"there are changes that no commit has ({shown}{more}): commit them, or put them away")
-    return Revision(_commit(folder, "HEAD"), _commit(folder, base))
+    return Revision(commit(folder, "HEAD"), commit(folder, base))
 
 
-def _commit(folder: Path, revision: str) -> str:
+def commit(folder: Path, revision: str) -> str:
+    """Its full id. Raises RevisionError."""
     try:
         return _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
     except RevisionError:

@@ -404,3 +404,68 @@ def test_with_the_real_engine(
     written = (tmp_path / "x").read_text() + (tmp_path / "x.engine").read_text() + done.output
     assert len(secrets) == 2
     assert not [secret for secret in secrets if secret in written]
+
+
+def followed(project: Deployed) -> dict[str, Any]:
+    done = CliRunner().invoke(
+        main, ["rollout", "status", "-C", str(project.root), str(project.root / "x.plan"), "--json"]
+    )
+    found: dict[str, Any] = json.loads(done.output)
+    assert done.exit_code == (0 if set(found["stacks"].values()) <= {"new"} and not found["unread"] else 1)
+    return found
+
+
+def test_a_plan_is_followed_through_its_waves_whoever_runs_up(project: Deployed) -> None:
+    project.add("oslo")
+    project.export("prod-oslo")
+    (project.bin / "prod-oslo.config").write_text((project.bin / "prod-site0.config").read_text())
+    project.made()
+    before = {name: (project.bin / f"prod-{name}.export").read_text() for name in project.own}
+    assert followed(project)["next"] == ["prod-mesh"]
+    project.up()
+    after = {name: (project.bin / f"prod-{name}.export").read_text() for name in project.own}
+    for name, text in before.items():
+        (project.bin / f"prod-{name}.export").write_text(text)
+    for turn in (["site0"], ["oslo"], ["site1", "site2"]):
+        found = followed(project)
+        assert found["next"] == [f"prod-{name}" for name in turn]
+        assert (found["moved"].keys() - {"prod-mesh", "prod-site0", "prod-oslo"}, found["against"]) == (set(), [])
+        for name in turn:
+            (project.bin / f"prod-{name}.export").write_text(after[name])
+    assert followed(project)["next"] == []
+    argv = ["rollout", "status", "-C", str(project.root), str(project.root / "x.plan")]
+    assert CliRunner().invoke(main, argv).output.startswith("environment prod, commit ")
+    assert "5 of 5 stacks done" in CliRunner().invoke(main, argv).output
+
+
+def test_a_state_that_moved_under_a_plan_is_named_with_its_difference(project: Deployed) -> None:
+    project.open_port(0, 443)
+    project.made()
+    for stack in ("prod-site0", "prod-site1"):
+        file = project.bin / f"{stack}.export"
+        file.write_text(file.read_text().replace('"live": "x"', '"live": "y"'))
+    project.commit()
+    argv = ["rollout", "status", "-C", str(project.root), str(project.root / "x.plan")]
+    done = CliRunner().invoke(main, argv)
+    assert done.exit_code == 1
+    assert "make a new one:\n  prod-site0: wgnode:index:Gateway 2: other outputs\n  prod-site1: " in done.output
+    assert "is checked out: check that out or plan anew" in done.output
+    assert followed(project)["stacks"] == {"prod-site0": "moved"}
+
+
+def test_a_state_that_can_not_be_read_is_not_done(project: Deployed) -> None:
+    project.open_port(0, 443)
+    project.made()
+    (project.bin / "prod-site0.export").unlink()
+    found = followed(project)
+    assert found["stacks"] == {"prod-site0": "unknown"}
+    assert "no stack named" in found["unread"]["prod-site0"]
+    (project.bin / "prod-mesh.export").unlink()
+    assert followed(project)["stacks"] == {"prod-site0": "unknown"}
+
+
+def test_what_is_no_plan_is_wrong_usage(project: Deployed) -> None:
+    (project.root / "x.plan").write_text("{}")
+    done = CliRunner().invoke(main, ["rollout", "status", "-C", str(project.root), str(project.root / "x.plan")])
+    assert done.exit_code == 2
+    assert "this is no plan of a rollout" in done.output

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.scenarios.world import Device
-from wgnode.io.told_socket import DIRECTORY, PATH_MTU
+from wgnode.io.told_socket import DIRECTORY, PATH_MTU, PROBE
 
 
 def paths(device: Device) -> dict[str, dict[str, Any]]:
     """By the peer's public key."""
+    return {peer["public_key"]: peer for peer in _ask(device, PATH_MTU)["peers"]}
+
+
+def _ask(device: Device, question: str) -> Any:
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(10)
         asking.connect(str(DIRECTORY / f"{device.name}.sock"))
-        asking.sendall(PATH_MTU.encode() + b"\n")
+        asking.sendall(question.encode() + b"\n")
         with asking.makefile("rb") as answer:
-            told = json.loads(answer.readline())
-    return {peer["public_key"]: peer for peer in told["peers"]}
+            return json.loads(answer.readline())
 
 
 def path(device: Device, peer: Device) -> dict[str, Any]:
@@ -61,3 +64,8 @@ def _found(told: dict[str, Any], truth: int, rung: int) -> Found:
         return float(steps[len(good) - good[::-1].index(False) if False in good else 0]["since"]) - began
 
     return Found(max(0.0, since(rung)), max(0.0, since(truth - 3)), now["spent"], now["size"])
+
+
+def probe(device: Device) -> None:
+    """Have it search anew, to all."""
+    _ask(device, PROBE)

@@ -48,6 +48,7 @@ class Batch:
     due: float = 0.0
     """When it is judged."""
     sent: bool = False
+    sent_at: float = 0.0
     alive: bool = False
     """Something of it was answered."""
     passed: set[int] = field(default_factory=set)
@@ -60,7 +61,7 @@ class Batch:
 
     def send(self, now: float, fresh: Callable[[], bytes], trip: RoundTrip) -> list[Send]:
         """`fresh` makes an id."""
-        self.sent, self.due = True, now + trip.timeout()
+        self.sent, self.sent_at, self.due = True, now, now + trip.timeout()
         sends = [Send(fresh(), size) for size in (*self.sizes, *[self.witness] * self.witnesses)]
         self._open = {send.id: send.size for send in sends}
         return sends
@@ -75,7 +76,7 @@ class Batch:
         self.alive = True
         self.passed.add(size)
         if size == self.witness:
-            self.due = min(self.due, now + trip.grace())
+            self.due = min(self.due, now + trip.grace(now - self.sent_at))
         self._due_when_all_is_said(now)
 
     def forget(self, probe: bytes, now: float, *, refused: bool) -> None:

@@ -9,6 +9,8 @@ INITIAL_TIMEOUT = 1.0
 MIN_TIMEOUT = 0.2
 MAX_TIMEOUT = REKEY_TIMEOUT
 MIN_GRACE = 0.01
+REORDERED = 4
+"""Times the witness's round trip that another one's may be longer."""
 
 
 class RoundTrip:
@@ -32,6 +34,9 @@ class RoundTrip:
             return INITIAL_TIMEOUT
         return min(MAX_TIMEOUT, max(MIN_TIMEOUT, self._smoothed + 4 * self._variation))
 
-    def grace(self) -> float:
-        """Seconds that a probe may come later than one that was sent after it: paths reorder."""
-        return max(MIN_GRACE, self._smoothed / 2, 2 * self._variation)
+    def grace(self, witness: float) -> float:
+        """Seconds that a probe may come later than one that was sent after it, and took `witness`: paths reorder.
+
+        What was before says less than the witness: a flow that has just stalled has left full queues behind in it.
+        """
+        return max(MIN_GRACE, min(max(self._smoothed / 2, 2 * self._variation), REORDERED * witness))

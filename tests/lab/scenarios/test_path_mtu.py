@@ -22,6 +22,8 @@ from tests.lab import programs
 from tests.lab.interop import Namespace, wait_for
 from tests.lab.programs import Program
 from tests.lab.scenarios.world import Device, World, ping, tcp
+from wgnode.pathmtu.checksum import checksum
+from wgnode.pathmtu.probe import ip_header
 
 pytestmark = pytest.mark.lab
 
@@ -132,3 +134,39 @@ def take(connection: socket.socket, size: int) -> None:
         piece = connection.recv(min(size, 1 << 16))
         assert piece
         size -= len(piece)
+
+
+def test_what_others_say_of_a_path_changes_nothing(world: World) -> None:
+    """Packet-too-big by somebody on the way, and echo replies that nobody asked for, out of the tunnel itself."""
+    one, two, router = over(world, "192.0.2.1", "198.51.100.1", 1400, 1500)
+    assert ping(one.space, "10.9.0.2")
+    wait_for(lambda: told(one.space, "10.9.0.2") == 1340, "a does not find 1400", SOON)
+    forged_icmp(router, "192.0.2.1", "198.51.100.1", 576)
+    forged_replies(two.space, "10.9.0.2", "10.9.0.1")
+    tcp(one.space, two.space, "10.9.0.2")
+    assert told(one.space, "10.9.0.2") == 1340
+    assert ping(one.space, "10.9.0.2", "-s", "1312", "-M", "do")
+
+
+def forged_icmp(router: Namespace, source: str, destination: str, mtu: int) -> None:
+    """That the sender's datagrams are longer than `mtu`, in the right words, from a machine on its way."""
+    quoted = ip_header(packed(source), packed(destination), 17, 1380) + b"\xca\x6c\xca\x6c" + bytes(4)
+    rest = bytes(2) + mtu.to_bytes(2, "big") + quoted
+    message = b"\3\4" + checksum(b"\3\4\0\0" + rest).to_bytes(2, "big") + rest
+    router.run("nft", "delete", "chain", "inet", "t", "said")
+    with router.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)) as raw:
+        for _ in range(50):
+            raw.sendto(message, (source, 0))
+
+
+def forged_replies(space: Namespace, source: str, destination: str) -> None:
+    """Echo replies of the length of a probe's, with other ids, by the peer itself."""
+    with space.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)) as raw:
+        raw.bind((source, 0))
+        for number in range(50):
+            body = number.to_bytes(12, "big")
+            raw.sendto(b"\0\0" + checksum(b"\0\0\0\0" + body).to_bytes(2, "big") + body, (destination, 0))
+
+
+def packed(address: str) -> bytes:
+    return socket.inet_aton(address)

@@ -13,7 +13,7 @@ from wgnode.pathmtu.batch import Batch, Send, Step
 from wgnode.pathmtu.bracket import MAX_PROBES, Bracket
 from wgnode.pathmtu.credit import Credit
 from wgnode.pathmtu.known import Evidence, Guess, State
-from wgnode.pathmtu.roundtrip import INITIAL_TIMEOUT, RoundTrip
+from wgnode.pathmtu.roundtrip import INITIAL_TIMEOUT, MIN_GRACE, REORDERED, RoundTrip
 from wgnode.pathmtu.search import Search
 
 WITNESS = 104
@@ -51,7 +51,16 @@ def test_only_the_witness_shortens_the_wait_since_larger_ones_take_longer() -> N
     batch.answer(ids[1280], 0.05, trip())
     assert batch.due == due
     batch.answer(ids[WITNESS], 0.06, trip())
-    assert batch.due == 0.06 + trip().grace()
+    assert batch.due == 0.06 + trip().grace(0.06)
+
+
+def test_after_a_stall_the_witness_says_how_long_to_wait_and_not_the_queues_before_it() -> None:
+    stalled = RoundTrip()
+    for seconds in (0.002, 0.9, 0.1, 1.2):
+        stalled.sample(seconds)
+    assert stalled.grace(0.002) == MIN_GRACE
+    assert stalled.grace(0.02) == REORDERED * 0.02
+    assert stalled.grace(5.0) == stalled.grace(9.0) < 2.0
 
 
 def test_a_batch_of_which_only_the_witness_went_waits_for_it() -> None:

@@ -52,8 +52,10 @@ def floor(router: Namespace, there: int, back: int) -> None:
     router.run("nft", "-f", "-", text=rules)
 
 
-def over(world: World, near: str, far: str, there: int, back: int) -> tuple[Device, Device, Namespace]:
-    """Two nodes that know each other, and the router between them."""
+def over(
+    world: World, near: str, far: str, there: int, back: int, foreign: Program | None = None
+) -> tuple[Device, Device, Namespace]:
+    """Two nodes that know each other, and the router between them. `foreign` is what runs at b, if not ours."""
     a, router, b = world.space("a"), world.space("r", forwarding=True), world.space("b")
     for space, address in ((a, near), (b, far)):
         width = "/64" if ":" in address else "/24"
@@ -61,7 +63,9 @@ def over(world: World, near: str, far: str, there: int, back: int) -> tuple[Devi
         world.cable(space, router, [address + width], [via + width])
         space.run("ip", "route", "add", "default", "via", via)
     floor(router, there, back)
-    one, two = world.all_devices([(a, ["10.9.0.1/24", "fd09::1/64"]), (b, ["10.9.0.2/24", "fd09::2/64"])], mtu=1440)
+    one = world.device(a, ["10.9.0.1/24", "fd09::1/64"], mtu=1440)
+    world.program = foreign or world.program
+    two = world.device(b, ["10.9.0.2/24", "fd09::2/64"], mtu=1440)
     two.peer(one, "10.9.0.1/32,fd09::1/128")
     one.peer(two, "10.9.0.2/32,fd09::2/128", f"[{far}]:51820" if ":" in far else f"{far}:51820")
     return one, two, router
@@ -99,6 +103,16 @@ def test_each_sender_is_limited_by_its_own_direction(world: World) -> None:
     assert sizes == [1340 - 52, 1220 - 52], "with 12 bytes of timestamps in each"
     tcp(one.space, two.space, "10.9.0.2")
     tcp(two.space, one.space, "10.9.0.1")
+
+
+def test_our_way_to_a_foreign_peer_is_found_and_what_it_sends_is_its_own_affair(world: World) -> None:
+    one, two, _ = over(world, "192.0.2.1", "198.51.100.1", 1400, 1500, programs.wireguard_go())
+    assert ping(one.space, "10.9.0.2")
+    wait_for(lambda: told(one.space, "10.9.0.2") == 1340, "a does not find 1400", SOON)
+    one.space.run("ip", "route", "flush", "cache")
+    with connected(two.space, one.space, "10.9.0.1") as (far, near):
+        sizes = [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for each in (near, far)]
+    assert sizes == [1340 - 52, 1440 - 52]
 
 
 def test_ipv6_inside_passes_a_path_of_1280_in_outer_fragments(world: World) -> None:

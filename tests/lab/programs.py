@@ -34,8 +34,9 @@ class Program:
         return self.name
 
 
-def ours(plane: str = PYTHON, prelude: str = "") -> Program:
-    """Our node on a data plane, as `wgnode device` runs it. `prelude` is Python to run before it.
+def ours(plane: str = PYTHON, prelude: str = "", *options: str) -> Program:
+    """Our node on a data plane, as `wgnode device` runs it. `prelude` is Python to run before it, `options` are more of
+    the command's.
 
     Skips where the compiled one is not built.
     """
@@ -44,7 +45,8 @@ def ours(plane: str = PYTHON, prelude: str = "") -> Program:
     except Unavailable as missing:
         pytest.skip(str(missing))
     command = (sys.executable, "-c", prelude + RUN_OURS, "device")
-    return Program(f"ours-{plane}", lambda interface: (*command, interface, "-f", "--dataplane", plane), ours=True)
+    more = ("-f", "--dataplane", plane, *options)
+    return Program(f"ours-{plane}", lambda interface: (*command, interface, *more), ours=True)
 
 
 PLANES = (PYTHON, FAST)

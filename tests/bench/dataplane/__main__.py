@@ -28,6 +28,7 @@ examples:
   make bench-dataplane
   make bench-dataplane ROUNDS=1 IMPLEMENTATIONS=wireguard-go,python TESTS=tcp,ping-idle
   python -m tests.bench.dataplane --implementations wireguard-go,fast+wireguard-go --inner 6 --outer 6
+  make bench-dataplane IMPLEMENTATIONS=wireguard-go,fast-1,fast-2 TESTS=tcp,tcp8,bidir
   python -m tests.bench.dataplane --tests gateways --gateways process --rounds 1
   python -m tests.bench.dataplane.document build/bench/dataplane.json     into docs/performance.md
 """
@@ -43,7 +44,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="of all implementations; default 3")
     parser.add_argument("--seconds", type=_positive, default=3, metavar="S", help="of one measurement; default 3")
     parser.add_argument(
-        "--implementations", type=_names(implementations.check), default=list(implementations.NAMES), metavar="NAME,..."
+        "--implementations",
+        type=_names(implementations.check),
+        default=list(implementations.DEFAULT),
+        metavar="NAME,...",
     )
     parser.add_argument("--tests", type=_names(_one_of(TESTS)), default=list(TESTS), metavar="NAME,...")
     parser.add_argument(

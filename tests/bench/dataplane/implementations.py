@@ -41,12 +41,12 @@ def _python(renewing: bool) -> Program:
     return _ours("--dataplane", "python", renewing=renewing)
 
 
-def _fast(renewing: bool, **environment: str) -> Program:
+def _fast(renewing: bool, threads: str = "auto", **environment: str) -> Program:
     try:
         importlib.import_module("wgnode_fastpath")
     except ImportError as error:
         raise Missing(f"the compiled data plane is not installed: {error}") from None
-    return _ours("--dataplane", "fast", renewing=renewing, **environment)
+    return _ours("--dataplane", "fast", "--threads", threads, renewing=renewing, **environment)
 
 
 def _fast_null(renewing: bool) -> Program:
@@ -75,10 +75,14 @@ _PROGRAMS: Mapping[str, Callable[[bool], Program]] = {
     "gotatun": partial(_rust, "gotatun"),
     "python": _python,
     "fast": _fast,
+    "fast-1": partial(_fast, threads="1"),
+    "fast-2": partial(_fast, threads="2"),
     "fast-ring": partial(_fast, WGNODE_CRYPTO="ring"),
     "fast-null": _fast_null,
 }
 NAMES = (CABLE, *_PROGRAMS)
+DEFAULT = tuple(name for name in NAMES if name not in ("fast-1", "fast-2"))
+"""Without those that are there to be compared with each other: numbers of threads."""
 
 
 def check(name: str) -> str:
@@ -102,4 +106,4 @@ def programs(name: str, *, renewing: bool = False) -> tuple[Program, Program] | 
 
 def renews(name: str) -> bool:
     """Whether A's end, which begins, can be told to renew its sessions soon."""
-    return name.split("+")[0] in ("python", "fast", "fast-ring", "fast-null")
+    return name.split("+")[0] in ("python", "fast", "fast-1", "fast-2", "fast-ring", "fast-null")

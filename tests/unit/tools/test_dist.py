@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
+from tests.installed import install
 from tools import dist
-
-LIBRARIES = next(path for path in map(Path, sys.path) if (path / "pulumi").is_dir() and (path / "grpc").is_dir())
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +25,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs' folder of an empty virtual environment with the wheel. Others' libraries come from this one's, by
-    a path whose own .pth files, hence the clone, are not looked at."""
-    folder = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (wheel,) = made.glob("*.whl")
-    python = folder / "bin" / "python"
-    install = [sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", python, wheel]
-    subprocess.run(install, check=True, capture_output=True)
-    (libraries,) = folder.glob("lib/python3*/site-packages")
-    (libraries / "others.pth").write_text(f"{LIBRARIES}\n")
-    return folder / "bin"
+    return install(wheel, tmp_path_factory.mktemp("venv"))
 
 
 def run(program: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,7 @@ class Activity:
 
     peer: int
     tx_bytes: int
+    longest: int
     rx_bytes: int
     sent_at: float | None
     received_at: float | None
@@ -42,6 +43,23 @@ class Message:
 
     peer: int
     data: bytes
+    long: bool
+    """Longer than what goes in one datagram for sure: by the sockets whose datagrams may be fragmented."""
+
+@final
+class Echo:
+    """A reply that may be a probe's: see wgnode.protocol.plane.Echo."""
+
+    peer: int
+    packet: bytes
+    message: int
+
+@final
+class TooLong:
+    """A message of so many bytes was too long for the link to there, and has gone by the sockets that fragment."""
+
+    place: Place
+    message: int
 
 @final
 class Network:
@@ -80,6 +98,8 @@ class Events:
 
     handed: list[Handed]
     activity: list[Activity]
+    echoes: list[Echo]
+    too_long: list[TooLong]
     tun_gone: bool
     died: str | None
 
@@ -102,6 +122,15 @@ class Engine:
     def routes(self, peer: int) -> list[Network]: ...
     def route_count(self) -> int: ...
     def lookup(self, address: bytes) -> int | None: ...
+    def set_limit(self, peer: int, limit: tuple[int, int] | None) -> None:
+        """`inner` and `whole` of wgnode.protocol.plane.Limit."""
+    def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
+        """Tunnel addresses of 4 or 16 bytes, ours and the peer's: what `echoes` are looked for. Raises ValueError."""
+    def echoes(self) -> list[Echo]: ...
+    def told(self) -> list[bytes]:
+        """Packets for the TUN that say to their senders what was too long: where no thread writes them."""
+    def fitted(self) -> dict[str, int]:
+        """Packets by wgnode.protocol.plane.Fit."""
     def send(self, frame: bytes, now: float) -> list[Message] | None: ...
     def receive(self, data: bytes, at: Place, now: float, segment: int | None = None, ecn: int = 0) -> list[bytes]: ...
     def handed(self) -> list[Handed]:
@@ -114,7 +143,14 @@ class Engine:
     def set_tun(
         self, fd: int | None, *, vnet_header: bool = False, tso4: bool = False, tso6: bool = False, uso: bool = False
     ) -> None: ...
-    def set_sockets(self, v4: int | None, v6: int | None, gso: bool) -> None: ...
+    def set_sockets(
+        self,
+        v4: int | None,
+        v6: int | None,
+        gso: bool,
+        fragmenting: tuple[int | None, int | None] = (None, None),
+    ) -> None:
+        """`fragmenting`: of both families, for messages that may be fragmented, where those are others."""
     def start(self, threads: int = 1) -> int:
         """Threads of the engine's move packets from now on, of the TUN and the sockets that are set after this.
 

@@ -1,11 +1,13 @@
 //! Nanoseconds a message through the engine in memory, both ways, minima and medians of many runs.
-//! `cargo run --release --no-default-features --example engine_bench`.
+//! `cargo run --release --no-default-features --example engine_bench`; with `limited` the peer has a limit, which all of
+//! the packets keep to.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use wgnode_fastpath::crypto::Suite;
 use wgnode_fastpath::engine::endpoint::{Destination, Endpoint};
+use wgnode_fastpath::engine::fitting::Limit;
 use wgnode_fastpath::engine::session::Session;
 use wgnode_fastpath::engine::{Batch, Engine, Outgoing};
 use wgnode_fastpath::message::OVERHEAD;
@@ -54,12 +56,23 @@ fn engine(suite: Suite) -> (Engine, Session) {
         let (to, nested) = (place(), false);
         engine.set_endpoint(peer, Some(to), Destination::Resolved { to, nested });
     }
+    if std::env::args().any(|argument| argument == "limited") {
+        limit(&mut engine);
+    }
     (engine, Session::new((7, 0), (two, one), NOW, suite))
 }
 
+fn limit(engine: &mut Engine) {
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    let (inner, whole) = (1420, 1420);
+    engine.set_limit(peer, Limit { inner, whole });
+}
+
+/// Of TCP, in the middle of a connection.
 fn packet(size: usize) -> Vec<u8> {
     let mut packet = vec![7; size];
     packet[..4].copy_from_slice(&[0x45, 0, (size >> 8) as u8, size as u8]);
+    (packet[9], packet[33]) = (6, 0x10);
     packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
     packet
 }

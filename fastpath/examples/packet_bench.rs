@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 use wgnode_fastpath::packet::coalesce::{Coalescer, Offloads};
 use wgnode_fastpath::packet::inner::Address;
+use wgnode_fastpath::packet::padding::Bounds;
 use wgnode_fastpath::packet::split::{Template, for_each_packet, split};
 use wgnode_fastpath::packet::vnet::{Gso, NEEDS_CSUM, VnetHeader};
 use wgnode_fastpath::packet::{checksum, inner};
@@ -115,7 +116,7 @@ fn split_train(name: &str, frame: &[u8]) {
     let template = Template {
         receiver: 1,
         counter: 2,
-        mtus: &[MTU],
+        bounds: Bounds::of(&[MTU]),
     };
     let work = |()| {
         assert_eq!(

@@ -6,18 +6,16 @@ place, the engine's `Session`.
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 from ipaddress import ip_network
 
 import wgnode_fastpath
-from wgnode_fastpath import Engine, Events, Place, Session, Suite
+from wgnode_fastpath import Engine, Events, Session, Suite
 
 from wgnode.dataplane import fitting
 from wgnode.dataplane.fitting import Fitting
+from wgnode.dataplane.places import to_endpoint, to_place
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.cookie import mac1_key
 from wgnode.protocol.endpoint import Endpoint
@@ -62,12 +60,13 @@ class FastSession:
 class FastPeer:
     """What the engine has to be told of a peer before it works again."""
 
-    __slots__ = ("current", "endpoint", "limit")
+    __slots__ = ("current", "echo", "endpoint", "limit")
 
     def __init__(self) -> None:
         self.endpoint: Endpoint | None = None
         self.current: int | None = None
         self.limit: Limit | None = None
+        self.echo: tuple[bytes, bytes] | None = None
 
 
 class FastPlane:
@@ -78,8 +77,7 @@ class FastPlane:
     tunnel carries it; None where packets have to take the way of plain Python.
     """
 
-    keeps_limits = False
-    """The engine does not know of them yet: only what the protocol sends and delivers itself keeps to them."""
+    keeps_limits = True
 
     def __init__(self, suite: Suite) -> None:
         self.datagrams: list[tuple[bytes, Endpoint]] = []
@@ -96,6 +94,7 @@ class FastPlane:
         self._busy: list[int] = []
         self._activity: list[Activity] = []
         self._handed: list[Handed] = []
+        self._echoes: list[Echo] = []
 
     @property
     def counters(self) -> Counter[str]:
@@ -103,7 +102,7 @@ class FastPlane:
 
     @property
     def fitted(self) -> Counter[str]:
-        return self._fitting.fitted
+        return Counter(self.engine.fitted()) + self._fitting.fitted
 
     def set_mtus(self, mtu: int, route_mtus: tuple[int, ...]) -> None:
         self.mtu, self._route_mtus = mtu, route_mtus
@@ -148,9 +147,11 @@ class FastPlane:
 
     def set_limit(self, peer: int, limit: Limit | None) -> None:
         self._peers[peer].limit = limit
+        self.engine.set_limit(peer, limit)
 
     def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
-        """None is ever kept back: see `keeps_limits`."""
+        self._peers[peer].echo = addresses
+        self.engine.set_echo(peer, addresses)
 
     def add_network(self, network: str | Network, peer: int) -> None:
         net = ip_network(network, strict=False)
@@ -178,7 +179,8 @@ class FastPlane:
         for message in messages or ():
             endpoint = self._peers[message.peer].endpoint
             assert endpoint is not None
-            self.datagrams.append((message.data, endpoint))
+            (self.fragmented if message.long else self.datagrams).append((message.data, endpoint))
+        self.packets += self.engine.told()
         if messages is None:
             self._hand_over(self.engine.handed())
         return messages is not None
@@ -187,6 +189,7 @@ class FastPlane:
         self.sync()
         self.packets += self.engine.receive(data, to_place(source), now)
         self._hand_over(self.engine.handed())
+        self._keep(self.engine.echoes())
         return not self._handed
 
     def take_activity(self) -> list[Activity]:
@@ -202,7 +205,8 @@ class FastPlane:
         return handed
 
     def take_echoes(self) -> list[Echo]:
-        return []
+        echoes, self._echoes = self._echoes, []
+        return echoes
 
     def fit(self, peer: int, packet: bytes, now: float) -> list[bytes]:
         limit = self._peers[peer].limit
@@ -216,13 +220,17 @@ class FastPlane:
         (self.fragmented if long else self.datagrams).append((message, endpoint))
 
     def deliver(self, peer: int, packet: bytes, message: int) -> None:
-        limit = self._peers[peer].limit
-        self.packets.append(packet if limit is None else self._fitting.clamp(packet, limit))
+        limit, echo = self._peers[peer].limit, self._peers[peer].echo
+        if echo is not None and fitting.may_be_probes(packet, echo):
+            self._echoes.append(Echo(peer, packet, message))
+        else:
+            self.packets.append(packet if limit is None else self._fitting.clamp(packet, limit))
 
     def hear(self, events: Events) -> None:
         """What the engine's thread tells, to be taken by the device."""
         self._note(events.activity)
         self._hand_over(events.handed)
+        self._keep(events.echoes)
 
     def _note(self, report: list[wgnode_fastpath.Activity]) -> None:
         if report:
@@ -239,12 +247,16 @@ class FastPlane:
                     owing_since=did.owing_since,
                     owing_more=did.owing_more,
                     endpoint=None if did.endpoint is None else to_endpoint(did.endpoint),
+                    longest=did.longest,
                 )
             )
 
     def _hand_over(self, handed: list[wgnode_fastpath.Handed]) -> None:
         for each in handed:
             self._handed.append(Handed(each.data, None if each.place is None else to_endpoint(each.place)))
+
+    def _keep(self, echoes: list[wgnode_fastpath.Echo]) -> None:
+        self._echoes += [Echo(each.peer, each.packet, each.message) for each in echoes]
 
     def routing_changed(self) -> None:
         """Where to send is asked again: for peers with traffic before the next packet, for others with theirs."""
@@ -263,33 +275,3 @@ class FastPlane:
             resolved = self.resolve(peer.endpoint)
             to = None if resolved is None else (to_place(resolved[0]), resolved[1])
             self.engine.set_endpoint(number, to_place(peer.endpoint), to)
-
-
-def to_place(endpoint: Endpoint) -> Place:
-    """As the engine wants it."""
-    address, _, scope = endpoint.address.partition("%")
-    source = None if endpoint.source is None else _packed(endpoint.source)
-    return Place(_packed(address), endpoint.port, _interface(scope), source)
-
-
-@lru_cache(maxsize=4096)
-def to_endpoint(place: Place) -> Endpoint:
-    """As the protocol wants it."""
-    text = _text(place.address) + (f"%{place.scope}" if place.scope else "")
-    return Endpoint(text, place.port, None if place.source is None else _text(place.source))
-
-
-def _interface(scope: str) -> int:
-    """Its index; 0 for none, and for one that is not there (now): what is sent there is refused then, and counted."""
-    with contextlib.suppress(OSError):
-        return int(scope) if scope.isdigit() else socket.if_nametoindex(scope) if scope else 0
-    return 0
-
-
-@lru_cache(maxsize=4096)
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-
-
-def _text(address: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)

@@ -9,6 +9,7 @@ from collections import Counter
 
 from wgnode.dataplane.fast import FastPlane
 from wgnode.dataplane.offloads import Offloads
+from wgnode.dataplane.places import to_endpoint
 from wgnode.io.loop import Timer
 from wgnode.io.packet_io import PlaneDied
 from wgnode.io.shell import Shell
@@ -61,8 +62,14 @@ class FastIO:
         able = [options is not None and options.join_and_split(each, gro=gro) for each in udp.sockets.values()]
         gso = self._allowed.gso and all(able)
         fds = udp.descriptors
+        second = {family: each.fileno() for family, each in udp.fragmenting.items()}
         self._plane.sync()
-        self._engine.set_sockets(fds.get(socket.AF_INET), fds.get(socket.AF_INET6), gso)
+        self._engine.set_sockets(
+            fds.get(socket.AF_INET),
+            fds.get(socket.AF_INET6),
+            gso,
+            (second.get(socket.AF_INET), second.get(socket.AF_INET6)),
+        )
 
     def routing_changed(self) -> None:
         """Nothing moves until it is known where to: else all would be handed over meanwhile."""
@@ -119,6 +126,8 @@ class FastIO:
             self._shell.tun_spoke()
         self._device.carry_over(self._shell.loop.now())
         udp = self._shell.udp
+        if udp is not None:
+            udp.refused.update((to_endpoint(each.place), each.message) for each in events.too_long)
         nested = udp is not None and udp.nested
         self._shell.flush(carries_tunnel=nested and any(map(is_tunnel_datagram, packets)))
         self._engine.settle()

@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wgnode_fastpath::packet::inner;
+use wgnode_fastpath::packet::padding::Bounds;
 use wgnode_fastpath::packet::split::{Aim, Plan, SplitError, Template, for_each_packet};
 
 const GUARD: u8 = 0xa5;
@@ -11,12 +12,12 @@ fuzz_target!(|data: &[u8]| {
     let Some((control, frame)) = data.split_first_chunk::<5>() else {
         return;
     };
-    let mtu = usize::from(control[0]) * 8;
+    let mtus = [usize::from(control[0]) * 8];
     let room = usize::from(u16::from_le_bytes([control[1], control[2]]));
     let template = Template {
         receiver: 0xdead_beef,
         counter: u64::MAX - 3,
-        mtus: &[mtu],
+        bounds: Bounds::of(&mtus),
     };
     let longest = usize::from(u16::from_le_bytes([control[3], control[4]]));
     let mut packets = Vec::new();
@@ -28,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
         frame,
         &Aim {
             longest,
-            mtus: template.mtus,
+            bounds: template.bounds,
         },
     );
     let messages = plan.as_ref().map(Plan::messages).map_err(|error| *error);
@@ -57,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(&plaintext[..packet.len()], packet);
                 assert!(plaintext[packet.len()..].iter().all(|byte| *byte == 0));
                 assert!(
-                    plaintext.len() < packet.len() + 16 && plaintext.len() <= mtu.max(packet.len())
+                    plaintext.len() < packet.len() + 16 && plaintext.len() <= mtus[0].max(packet.len())
                 );
                 if packets.len() > 1 {
                     assert_eq!(inner::length(plaintext), Some(packet.len()));

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Activity {
     pub tx_bytes: u64,
+    /// Bytes of the largest message sent.
+    pub longest: usize,
     pub rx_bytes: u64,
     pub sent_at: Option<f64>,
     pub received_at: Option<f64>,
@@ -14,10 +16,11 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A message of `bytes` was sent; `data`: it is no keepalive.
+    /// Messages of `bytes` together, and of `longest` at most, were sent; `data`: these are no keepalives.
     #[inline]
-    pub fn sent(&mut self, bytes: usize, data: bool, now: f64) {
+    pub fn sent(&mut self, bytes: usize, longest: usize, data: bool, now: f64) {
         self.tx_bytes += bytes as u64;
+        self.longest = self.longest.max(longest);
         self.sent_at = Some(now);
         self.owing_since = None;
         self.owing_more = false;
@@ -46,13 +49,13 @@ mod tests {
     #[test]
     fn waits_from_the_first_data_after_the_last_answer() {
         let mut activity = Activity::default();
-        activity.sent(100, true, 1.0);
+        activity.sent(100, 100, true, 1.0);
         activity.received(32, 0, 2.0);
         assert_eq!(activity.waiting_since, None);
-        activity.sent(32, false, 3.0);
+        activity.sent(32, 32, false, 3.0);
         assert_eq!(activity.waiting_since, None);
-        activity.sent(100, true, 4.0);
-        activity.sent(100, true, 5.0);
+        activity.sent(100, 100, true, 4.0);
+        activity.sent(100, 100, true, 5.0);
         assert_eq!(activity.waiting_since, Some(4.0));
         assert_eq!((activity.tx_bytes, activity.rx_bytes), (332, 32));
         assert_eq!(
@@ -73,7 +76,7 @@ mod tests {
             (activity.owing_since, activity.owing_more),
             (Some(2.0), true)
         );
-        activity.sent(32, false, 4.0);
+        activity.sent(32, 32, false, 4.0);
         assert_eq!((activity.owing_since, activity.owing_more), (None, false));
     }
 

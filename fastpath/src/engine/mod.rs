@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod counters;
 pub mod endpoint;
+pub mod fitting;
 pub mod handover;
 mod incoming;
 mod outgoing;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use activity::Activity;
 use counters::Counters;
 use endpoint::{Destination, Endpoint};
+use fitting::{Fitting, Limit};
 use handover::{Handed, Handover, Way};
 pub use incoming::{Batch, Run};
 pub use outgoing::{HandingOver, Outgoing, Planned, Sealing, Unsealed};
@@ -70,12 +72,27 @@ pub struct Engine {
     pub paths: Paths,
     pub counters: Counters,
     pub handover: Handover,
+    pub fitting: Fitting,
     /// Somebody has moved, and the protocol should know soon.
     pub roamed: bool,
     scratch: Vec<u8>,
 }
 
 impl Engine {
+    /// How large packets to the peer may be.
+    pub fn set_limit(&mut self, id: PeerId, limit: Limit) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.limit = limit;
+        }
+    }
+
+    /// Tunnel addresses, ours and the peer's: echo replies from that to this one are kept for the protocol.
+    pub fn set_echo(&mut self, id: PeerId, addresses: Option<(Address, Address)>) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.echo = addresses;
+        }
+    }
+
     /// A session that the protocol has made; `confirmed` unless it waits for the initiator's first message.
     pub fn add_session(&mut self, session: Arc<Session>, peer: PeerId, confirmed: bool) {
         self.sessions.insert(
@@ -167,7 +184,7 @@ impl Engine {
     /// What has been handed over may decide how the next packet goes.
     #[inline]
     pub fn waits_for_protocol(&self) -> bool {
-        self.roamed || !self.handover.is_empty()
+        self.roamed || !self.handover.is_empty() || self.fitting.has_news()
     }
 
     /// Gives a network to a peer that is there.

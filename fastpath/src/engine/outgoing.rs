@@ -7,11 +7,14 @@
 //! No nonce comes twice: `Session::reserve` gives each counter once, whoever asks, and a plan reserves exactly as many as
 //! its frame makes messages. `split` writes these and no others, or none.
 
+mod pieces;
+
 use std::sync::Arc;
 
 use super::Engine;
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
+use super::fitting::Limit;
 use super::peer::PeerId;
 use super::session::Session;
 use crate::packet::nested::is_tunnel_datagram;
@@ -27,10 +30,14 @@ pub struct Unsealed {
     pub train: Train,
     /// ECN bits of the inner packet, which the outer one takes over (RFC 6040, 4.1).
     pub ecn: u8,
+    /// Longer than what goes in one datagram for sure: by the sockets whose datagrams may be fragmented.
+    pub long: bool,
 }
 
 pub enum Outgoing {
     Unsealed(Unsealed),
+    /// Of a frame with packets too long for the way to the peer: one after the other in the caller's buffer.
+    Fitted(Vec<Unsealed>),
     HandedOver,
     Dropped,
 }
@@ -38,6 +45,8 @@ pub enum Outgoing {
 /// What is to become of a frame.
 pub enum Planned {
     Seal(Sealing),
+    /// Its packets were too long for the way to the peer: what goes of them, as frames of their own.
+    Fitted(Vec<(Vec<u8>, Sealing)>),
     HandOver(HandingOver),
     Dropped,
 }
@@ -49,6 +58,26 @@ pub struct Sealing {
     first: u64,
     /// Bytes of a message that the train was planned for.
     longest: usize,
+    limit: Limit,
+}
+
+/// How packets go to a peer at this moment.
+struct Way {
+    peer: PeerId,
+    to: Endpoint,
+    limit: Limit,
+    /// Bytes that a message had better have.
+    longest: usize,
+}
+
+impl Way {
+    #[inline]
+    fn aim<'a>(&self, mtus: &'a [usize]) -> Aim<'a> {
+        Aim {
+            longest: self.longest,
+            bounds: self.limit.bounds(mtus),
+        }
+    }
 }
 
 /// So many packets of a frame, the first ones, are the protocol's. They are counted as owed.
@@ -63,7 +92,7 @@ impl Sealing {
         self.unsealed.train.total()
     }
 
-    /// Writes the messages at the start of `out`. Frame and `mtus` are those that it was planned with.
+    /// Writes the messages at the start of `out`. Frame and `mtus`, the engine's, are those that it was planned with.
     #[inline]
     pub fn split(
         self,
@@ -72,14 +101,15 @@ impl Sealing {
         mtus: &[usize],
     ) -> Result<Unsealed, SplitError> {
         let longest = self.longest;
-        let plan = Plan::new(frame, &Aim { longest, mtus })?;
-        if plan.train(mtus) != self.unsealed.train {
+        let bounds = self.limit.bounds(mtus);
+        let plan = Plan::new(frame, &Aim { longest, bounds })?;
+        if plan.train(&bounds) != self.unsealed.train {
             return Err(SplitError::Malformed); // not the frame that counters are reserved for
         }
         let template = Template {
             receiver: self.unsealed.session.remote,
             counter: self.first,
-            mtus,
+            bounds,
         };
         plan.split(out, &template)?;
         Ok(self.unsealed)
@@ -102,6 +132,7 @@ impl Engine {
                 Ok(unsealed) => Outgoing::Unsealed(unsealed),
                 Err(_) => self.dropped(Drop::BadOutgoing),
             },
+            Planned::Fitted(pieces) => self.split_pieces(pieces, out),
         }
     }
 
@@ -133,13 +164,20 @@ impl Engine {
         if nested && is_tunnel_datagram(packet) {
             return self.plan_to_hand_over(id, frame, now);
         }
+        let limit = peer.limit;
         let longest = self.paths.worth_aiming_at(to.address, now);
-        let aim = Aim {
-            longest,
-            mtus: &self.mtus,
+        let way = Way {
+            peer: id,
+            to,
+            limit,
+            longest: longest.min(limit.message()),
         };
+        let aim = way.aim(&self.mtus);
         let plan = Plan::new(frame, &aim).map_err(|_| Drop::BadOutgoing)?;
-        let train = plan.train(&self.mtus);
+        if plan.longest() > limit.inner {
+            return self.plan_pieces(&way, frame, room, now);
+        }
+        let train = plan.train(&aim.bounds);
         if train.total() > room {
             return Err(Drop::BadOutgoing);
         }
@@ -147,21 +185,41 @@ impl Engine {
             return self.plan_to_hand_over(id, frame, now);
         };
         let session = session.clone();
-        if let Some(peer) = self.peers.active(id) {
-            peer.activity.sent(train.total(), true, now);
-        }
-        let unsealed = Unsealed {
+        Ok(Planned::Seal(self.sealing(
+            &way,
             session,
-            to,
-            peer: id,
-            train,
-            ecn: ecn::encapsulate(packet),
-        };
-        Ok(Planned::Seal(Sealing {
-            unsealed,
+            (train, first),
+            packet,
+            now,
+        )))
+    }
+
+    /// `train`, whose packets begin like `packet`, with the first of its counters.
+    #[inline]
+    fn sealing(
+        &mut self,
+        way: &Way,
+        session: Arc<Session>,
+        (train, first): (Train, u64),
+        packet: &[u8],
+        now: f64,
+    ) -> Sealing {
+        if let Some(peer) = self.peers.active(way.peer) {
+            peer.activity.sent(train.total(), train.stride, true, now);
+        }
+        Sealing {
+            unsealed: Unsealed {
+                session,
+                to: way.to,
+                peer: way.peer,
+                train,
+                ecn: ecn::encapsulate(packet),
+                long: way.limit.is_long(train.stride),
+            },
             first,
-            longest,
-        }))
+            longest: way.longest,
+            limit: way.limit,
+        }
     }
 
     fn dropped(&mut self, why: Drop) -> Outgoing {

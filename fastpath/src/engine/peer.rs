@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::activity::Activity;
 use super::endpoint::{Destination, Endpoint};
+use super::fitting::{Limit, Watched};
 use super::session::Session;
+use crate::packet::inner::Address;
 
 /// A peer, and never another one: whoever gets its place later has another generation. So what is told of a peer that has
 /// been removed meanwhile can't be taken for another's.
@@ -41,6 +43,10 @@ pub struct Peer {
     pub endpoint: Option<Endpoint>,
     pub destination: Destination,
     pub activity: Activity,
+    /// How large packets to it may be.
+    pub limit: Limit,
+    /// Tunnel addresses, ours and the peer's: echo replies from that to this one are kept for the protocol.
+    pub echo: Option<(Address, Address)>,
     /// Packets of either way that the protocol has still to deal with. Later ones of the same way follow them: here
     /// they would overtake them.
     pub owed_out: u32,
@@ -58,6 +64,13 @@ struct Handed {
 }
 
 impl Peer {
+    /// What is looked for in its packets; None: nothing.
+    #[inline]
+    pub fn watched(&self) -> Option<Watched> {
+        let (limit, echo) = (self.limit.inner, self.echo);
+        (self.limit != Limit::NONE || echo.is_some()).then_some(Watched { limit, echo })
+    }
+
     /// With how many of so many packets that can't be sent the protocol should still be bothered. It keeps 128 of a peer,
     /// and a flood to a peer that does not answer must not take the time that the others need.
     pub fn may_hand_over(&mut self, packets: usize, now: f64) -> usize {
@@ -196,7 +209,11 @@ mod tests {
     fn what_is_told_of_a_removed_peer_is_never_anothers() {
         let mut peers = Peers::default();
         let gone = peers.add();
-        peers.active(gone).unwrap().activity.sent(100, true, 1.0);
+        peers
+            .active(gone)
+            .unwrap()
+            .activity
+            .sent(100, 100, true, 1.0);
         let told = peers.take_activity();
         peers.remove(gone);
         let ids: Vec<_> = (0..100)

@@ -31,17 +31,53 @@ fn errno() -> i32 {
 /// The outer sockets' descriptors, not owned.
 #[derive(Clone, Copy, Default)]
 pub struct Sockets {
-    pub v4: Option<i32>,
-    pub v6: Option<i32>,
+    v4: Option<i32>,
+    v6: Option<i32>,
+    /// For messages that may be fragmented, where the others' are not: these only send.
+    fragmenting_v4: Option<i32>,
+    fragmenting_v6: Option<i32>,
     /// UDP_SEGMENT works as far as we know.
-    pub gso: bool,
+    gso: bool,
+    /// It took no more.
+    full: Option<i32>,
 }
 
 impl Sockets {
-    fn of(&self, v6: bool) -> Option<i32> {
-        if v6 { self.v6 } else { self.v4 }
+    /// Of IPv4 and of IPv6, each.
+    pub fn new(
+        (v4, v6): (Option<i32>, Option<i32>),
+        (fragmenting_v4, fragmenting_v6): (Option<i32>, Option<i32>),
+        gso: bool,
+    ) -> Sockets {
+        Sockets {
+            v4,
+            v6,
+            fragmenting_v4,
+            fragmenting_v6,
+            gso,
+            full: None,
+        }
     }
 
+    /// The one for messages of a family; `long`: they may be fragmented.
+    fn of(&self, v6: bool, long: bool) -> Option<i32> {
+        let whole = if v6 { self.v6 } else { self.v4 };
+        if long {
+            self.fragmenting(v6).or(whole)
+        } else {
+            whole
+        }
+    }
+
+    fn fragmenting(&self, v6: bool) -> Option<i32> {
+        if v6 {
+            self.fragmenting_v6
+        } else {
+            self.fragmenting_v4
+        }
+    }
+
+    /// Those that receive.
     fn each(&self) -> impl Iterator<Item = i32> {
         [self.v4, self.v6].into_iter().flatten()
     }
@@ -65,8 +101,8 @@ pub struct Io {
     into: Sequence<way_in::Job>,
     inbox: Mutex<Inbox>,
     delivery: Mutex<Delivery>,
-    /// The sockets take nothing for now, so the TUN is not watched: its senders feel it.
-    blocked: Mutex<bool>,
+    /// The socket that takes nothing for now, so the TUN is not watched: its senders feel it.
+    awaited: Mutex<Option<i32>>,
     /// The TUN was deleted.
     tun_gone: AtomicBool,
 }
@@ -89,7 +125,7 @@ impl Io {
             into: Sequence::of(jobs),
             inbox: Mutex::default(),
             delivery: Mutex::new(Delivery::new(Offloads::default())),
-            blocked: Mutex::new(false),
+            awaited: Mutex::default(),
             tun_gone: AtomicBool::new(false),
         };
         io.poller.watch(other, libc::EPOLLIN)?;
@@ -100,7 +136,7 @@ impl Io {
     pub fn set_tun(&self, tun: Option<Tun>, offloads: Offloads) -> Result<(), i32> {
         *lock(&self.delivery) = Delivery::new(offloads);
         *lock(&self.inbox) = Inbox::default();
-        let blocked = lock(&self.blocked);
+        let awaited = lock(&self.awaited);
         let mut current = lock(&self.tun);
         if let Some(old) = current.take() {
             self.poller.unwatch(old.fd);
@@ -108,19 +144,19 @@ impl Io {
         self.tun_gone.store(false, Ordering::Release);
         *current = tun;
         tun.map_or(Ok(()), |tun| {
-            let events = if *blocked { 0 } else { libc::EPOLLIN };
+            let events = if awaited.is_some() { 0 } else { libc::EPOLLIN };
             self.poller.watch(tun.fd, events)
         })
     }
 
     /// The sockets to use from now on. What waited for the old ones is lost. While nobody moves packets.
     pub fn set_sockets(&self, sockets: Sockets, table: &Table) -> Result<(), i32> {
+        self.lose_waiting(table);
+        self.heed_sockets()?;
         let old = std::mem::take(&mut *lock(&self.sockets));
         for fd in old.each() {
             self.poller.unwatch(fd);
         }
-        self.lose_waiting(table);
-        self.heed_sockets()?;
         *lock(&self.sockets) = sockets;
         *lock(&self.sending) = sockets;
         sockets
@@ -174,12 +210,14 @@ impl Io {
         if tun.is_some_and(|tun| tun.fd == fd) {
             pass(&out, &self.out, read);
             self.heed_sockets()?;
-        } else if sockets.each().any(|socket| socket == fd) {
-            if self.out.held() {
-                self.out.release();
-                self.out.write(|job| out.write(job));
-                self.heed_sockets()?;
-            }
+            return Ok(self.tun_gone());
+        }
+        if *lock(&self.awaited) == Some(fd) {
+            self.out.release();
+            self.out.write(|job| out.write(job));
+            self.heed_sockets()?;
+        }
+        if sockets.each().any(|socket| socket == fd) {
             let v6 = sockets.v6 == Some(fd);
             let into = WayIn {
                 socket: Socket { fd, v6 },
@@ -197,7 +235,7 @@ impl Io {
 
     /// A TUN that is gone would be readable for good.
     fn leave_tun(&self) {
-        let _nobody_watches = lock(&self.blocked);
+        let _nobody_watches = lock(&self.awaited);
         if !self.tun_gone.swap(true, Ordering::AcqRel)
             && let Some(tun) = *lock(&self.tun)
         {
@@ -205,19 +243,26 @@ impl Io {
         }
     }
 
-    /// Watches the sockets to become writable, and not the TUN, for as long as there is something that they did not take.
+    /// Watches the socket that took no more to become writable, and not the TUN meanwhile. Not the others: these are
+    /// writable all the time.
     fn heed_sockets(&self) -> Result<(), i32> {
-        let mut watched = lock(&self.blocked);
-        let blocked = self.out.held();
-        if *watched == blocked {
+        let mut awaited = lock(&self.awaited);
+        let full = lock(&self.sending).full.filter(|_| self.out.held());
+        if *awaited == full {
             return Ok(());
         }
-        *watched = blocked;
-        let writable = if blocked { libc::EPOLLOUT } else { 0 };
-        for fd in lock(&self.sockets).each() {
-            self.poller.change(fd, libc::EPOLLIN | writable)?;
+        for (fd, writable) in [(*awaited, 0), (full, libc::EPOLLOUT)] {
+            let Some(fd) = fd else { continue };
+            if lock(&self.sockets).each().any(|receiving| receiving == fd) {
+                self.poller.change(fd, libc::EPOLLIN | writable)?;
+            } else if writable != 0 {
+                self.poller.watch(fd, writable)?;
+            } else {
+                self.poller.unwatch(fd);
+            }
         }
-        let readable = if blocked { 0 } else { libc::EPOLLIN };
+        *awaited = full;
+        let readable = if full.is_some() { 0 } else { libc::EPOLLIN };
         match *lock(&self.tun) {
             Some(tun) if !self.tun_gone() => self.poller.change(tun.fd, readable),
             _ => Ok(()),

@@ -1,25 +1,21 @@
 //! Messages on their way out: sealed in trains, sent by UDP_SEGMENT, several trains a system call.
 
+mod train;
+
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::sync::Arc;
 
 use super::address::SocketAddress;
 use super::control::Control;
 use super::{Sockets, errno};
-use crate::engine::Unsealed;
-use crate::engine::endpoint::Endpoint;
 use crate::engine::paths::Paths;
-use crate::engine::session::Session;
 use crate::engine::table::Table;
+use crate::engine::{Sealing, Unsealed};
+use train::{LARGEST_DATAGRAM, MOST_SEGMENTS, Train};
 
 /// Bytes that a frame may become: a TCP super-packet of the smallest segments that Linux makes.
 pub const LARGEST: usize = 1 << 20;
 /// Bytes that there is room for from the beginning. More is made when it is needed.
 const ROOM: usize = 256 << 10;
-/// Limits of UDP_SEGMENT (UDP_MAX_SEGMENTS of older kernels; the length field of UDP).
-const MOST_SEGMENTS: usize = 64;
-const LARGEST_DATAGRAM: usize = 65_507;
 const AT_ONCE: usize = 32;
 /// What sending from an address may bring that sending from any would not.
 const SOURCE_GONE: [i32; 5] = [
@@ -32,48 +28,6 @@ const SOURCE_GONE: [i32; 5] = [
 
 /// What sending several messages as one may bring that sending them one by one would not.
 const TRAIN_REFUSED: [i32; 2] = [libc::EINVAL, libc::EMSGSIZE];
-
-/// Messages of one session to one place, `stride` bytes each but the last.
-struct Train {
-    session: Arc<Session>,
-    to: Endpoint,
-    offset: usize,
-    length: usize,
-    stride: usize,
-    ecn: u8,
-    /// Nothing can be appended: the last message is shorter, or the limits are reached.
-    closed: bool,
-    /// Its messages go one by one.
-    apart: bool,
-    /// The kernel has refused it as one: of its size, if its messages pass.
-    refused: bool,
-}
-
-impl Train {
-    fn messages(&self) -> usize {
-        self.length.div_ceil(self.stride)
-    }
-
-    /// Where in the buffer lies what is sent as one.
-    fn sendings(&self) -> impl Iterator<Item = (&Train, Range<usize>)> {
-        let end = self.offset + self.length;
-        let step = if self.apart { self.stride } else { self.length };
-        (self.offset..end)
-            .step_by(step)
-            .map(move |at| (self, at..end.min(at + step)))
-    }
-
-    fn takes(&self, more: &Unsealed) -> bool {
-        let total = more.train.total();
-        !self.closed
-            && total <= self.stride
-            && self.messages() < MOST_SEGMENTS
-            && self.length + total <= LARGEST_DATAGRAM
-            && self.ecn == more.ecn
-            && self.to == more.to
-            && Arc::ptr_eq(&self.session, &more.session)
-    }
-}
 
 pub struct Outbox {
     buffer: Vec<u8>,
@@ -101,6 +55,14 @@ impl Outbox {
         &mut self.buffer[self.used..end]
     }
 
+    /// The messages of a frame, as planned with it.
+    #[inline]
+    pub fn put(&mut self, sealing: Sealing, frame: &[u8], mtus: &[usize]) {
+        let room = self.room(sealing.total());
+        let unsealed = sealing.split(frame, room, mtus);
+        self.push(unsealed.expect("it was planned with this frame"));
+    }
+
     /// Messages that `Sealing::split` has put at the start of `room`.
     pub fn push(&mut self, new: Unsealed) {
         let total = new.train.total();
@@ -123,6 +85,7 @@ impl Outbox {
                 length: most.min(total - at),
                 stride,
                 ecn: new.ecn,
+                long: new.long,
                 closed: new.train.messages > 1,
                 apart: false,
                 refused: false,
@@ -181,11 +144,11 @@ impl Outbox {
 
     /// One system call. False when the socket takes no more for now.
     fn send_some(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
-        let v6 = self.trains[0].to.address.is_ipv6();
-        let Some(fd) = sockets.of(v6) else {
+        let way = self.trains[0].way();
+        let Some(fd) = sockets.of(way.0, way.1) else {
             return self.refused(libc::EAFNOSUPPORT, table);
         };
-        let sent = self.send_at_once(fd, v6);
+        let sent = self.send_at_once(fd, way);
         let first = &mut self.trains[0];
         if sent > 0 {
             if std::mem::take(&mut first.refused) {
@@ -198,7 +161,10 @@ impl Outbox {
         }
         match errno() {
             libc::EINTR => true,
-            libc::EAGAIN => false,
+            libc::EAGAIN => {
+                sockets.full = Some(fd);
+                false
+            }
             // The interface can't finish checksums: see udp_send_skb in the kernel.
             libc::EIO if !first.apart && first.messages() > 1 => {
                 sockets.gso = false;
@@ -210,6 +176,14 @@ impl Outbox {
                 (first.apart, first.refused) = (true, true);
                 true
             }
+            // Longer than the link takes: what was known of the way is wrong, which is no reason to lose it.
+            libc::EMSGSIZE if !first.long && sockets.fragmenting(way.0).is_some() => {
+                let mut engine = table.step();
+                engine.fitting.refused(&first.to, first.stride);
+                (first.long, first.apart, first.refused) = (true, false, false);
+                self.part(sockets, &engine.paths, now);
+                true
+            }
             error if SOURCE_GONE.contains(&error) && first.to.source.is_some() => {
                 first.to.source = None;
                 first.apart &= !std::mem::take(&mut first.refused);
@@ -219,8 +193,8 @@ impl Outbox {
         }
     }
 
-    /// What sendmmsg says of the first trains, of one family, and of the messages of those that go apart.
-    fn send_at_once(&mut self, fd: i32, v6: bool) -> i32 {
+    /// What sendmmsg says of the first trains, of one socket, and of the messages of those that go apart.
+    fn send_at_once(&mut self, fd: i32, way: (bool, bool)) -> i32 {
         let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
         let mut controls = [Control::EMPTY; AT_ONCE];
         let mut parts = [libc::iovec {
@@ -230,17 +204,16 @@ impl Outbox {
         // SAFETY: all zeros is a valid mmsghdr.
         let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
         let mut count = 0;
-        let family = |train: &&Train| train.to.address.is_ipv6() == v6;
         let sendings = self
             .trains
             .iter()
-            .take_while(family)
+            .take_while(|train| train.way() == way)
             .flat_map(Train::sendings);
         for (train, range) in sendings.take(AT_ONCE) {
             let (address, length) = SocketAddress::of(&train.to);
             addresses[count] = address;
             let segment = (range.len() > train.stride).then_some(train.stride as u16);
-            let used = controls[count].write(segment, train.to.source, train.ecn, v6);
+            let used = controls[count].write(segment, train.to.source, train.ecn, way.0);
             let bytes = &mut self.buffer[range];
             parts[count] = libc::iovec {
                 iov_base: bytes.as_mut_ptr().cast(),

@@ -1,5 +1,6 @@
 //! From the TUN to the sockets.
 
+use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +8,7 @@ use super::outbox::{self, Outbox};
 use super::{Sockets, Tun};
 use crate::engine::table::Table;
 use crate::engine::{HandingOver, Planned};
-use crate::packet::vnet::VNET_HEADER;
+use crate::packet::vnet::{VNET_HEADER, VnetHeader};
 use crate::sequence::{Found, Lane};
 
 const LARGEST_FRAME: usize = VNET_HEADER + 65_535;
@@ -23,6 +24,8 @@ pub struct Job {
     mtus: Arc<[usize]>,
     outbox: Outbox,
     handing: Vec<(Range<usize>, HandingOver)>,
+    /// What senders of packets that were too long are told.
+    told: Vec<Vec<u8>>,
 }
 
 impl Default for Job {
@@ -33,6 +36,7 @@ impl Default for Job {
             mtus: Arc::default(),
             outbox: Outbox::new(),
             handing: Vec::new(),
+            told: Vec::new(),
         }
     }
 }
@@ -75,6 +79,7 @@ impl Job {
             self.planned.push((range, planned));
         }
         self.mtus = engine.mtus.clone();
+        self.told = engine.fitting.take_told();
         let more = count == FRAMES || bytes >= ENOUGH;
         Found::Some { bytes, more }
     }
@@ -84,10 +89,12 @@ impl Job {
         for (range, planned) in self.planned.drain(..) {
             match planned {
                 Planned::Seal(sealing) => {
-                    let room = self.outbox.room(sealing.total());
-                    let unsealed = sealing.split(&self.frames[range], room, &self.mtus);
-                    self.outbox
-                        .push(unsealed.expect("it was planned with this frame"));
+                    self.outbox.put(sealing, &self.frames[range], &self.mtus);
+                }
+                Planned::Fitted(pieces) => {
+                    for (frame, sealing) in pieces {
+                        self.outbox.put(sealing, &frame, &self.mtus);
+                    }
                 }
                 Planned::HandOver(handing) => self.handing.push((range, handing)),
                 Planned::Dropped => {}
@@ -128,12 +135,22 @@ impl Lane for WayOut<'_> {
         let Some(tun) = self.tun else {
             return Found::Nothing;
         };
-        job.fill(self.table, self.now, |room| {
+        let found = job.fill(self.table, self.now, |room| {
             tun.read(room).unwrap_or_else(|_| {
                 (self.gone)();
                 None
             })
-        })
+        });
+        let plain = VnetHeader::PLAIN.to_bytes();
+        for packet in job.told.drain(..) {
+            let parts = [IoSlice::new(&plain), IoSlice::new(&packet)];
+            match tun.write(&parts) {
+                Ok(()) => {}
+                Err(libc::EBADFD) => (self.gone)(),
+                Err(error) => self.table.step().counters.refuse("tun", error, 1),
+            }
+        }
+        found
     }
 
     fn work(&self, job: &mut Job) {

@@ -7,6 +7,8 @@ use super::headers::{self, Headers};
 
 /// Options with this bit are in all fragments.
 const COPIED: u8 = 0x80;
+/// Offsets count so many bytes.
+pub const UNIT: usize = ipv4::OFFSET_UNIT;
 const END: u8 = 0;
 const NOP: u8 = 1;
 /// The flag that has no meaning stays as it was.
@@ -36,7 +38,7 @@ pub fn for_each_fragment(
         each(packet);
         return Ok(());
     }
-    if limit < read.upper + ipv4::OFFSET_UNIT {
+    if limit < read.upper + UNIT {
         return Err(Refused::NoRoom);
     }
     let later = later(&packet[..read.upper]);
@@ -45,7 +47,7 @@ pub fn for_each_fragment(
     while at < read.length {
         let (room, left) = (limit - header.len(), read.length - at);
         let last = left <= room;
-        let size = if last { left } else { room & !7 };
+        let size = if last { left } else { room / UNIT * UNIT };
         scratch.clear();
         scratch.extend_from_slice(header);
         scratch.extend_from_slice(&packet[at..at + size]);
@@ -64,7 +66,7 @@ fn complete(piece: &mut [u8], header: usize, read: &Headers, before: usize, last
     } else {
         0
     };
-    let offset = ((read.fragment + before) / ipv4::OFFSET_UNIT) as u16 & ipv4::OFFSET;
+    let offset = ((read.fragment + before) / UNIT) as u16 & ipv4::OFFSET;
     let reserved = read_u16(piece, ipv4::FRAGMENT) & RESERVED;
     write_u16(piece, ipv4::TOTAL_LENGTH, piece.len() as u16);
     write_u16(piece, ipv4::FRAGMENT, reserved | more | offset);

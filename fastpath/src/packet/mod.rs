@@ -12,6 +12,7 @@ pub mod headers;
 mod icmp;
 pub mod inner;
 pub mod nested;
+pub mod padding;
 #[cfg(test)]
 mod samples;
 pub mod split;

@@ -2,6 +2,7 @@
 
 use super::checksum::{fold, store, sum};
 use super::fields::{IPV4_HEADER, IPV6_HEADER, may_be_fragmented, udp, version};
+use super::padding::Bounds;
 use super::train::{TrainHeader, transmitted};
 use super::vnet::{Gso, VNET_HEADER, VnetHeader};
 use crate::message::{HEADER, OVERHEAD, PADDING_MULTIPLE, write_header};
@@ -10,13 +11,12 @@ use crate::message::{HEADER, OVERHEAD, PADDING_MULTIPLE, write_header};
 const LONGEST_IPV4: usize = 0xffff;
 const LONGEST_IPV6: usize = 0xffff + IPV6_HEADER;
 
-/// What is written into message headers. `counter` is of the first message and counts up. Padding ends at the
-/// smallest of `mtus`, ascending, that the packet fits in.
+/// What is written into message headers. `counter` is of the first message and counts up.
 #[derive(Clone, Copy, Debug)]
 pub struct Template<'a> {
     pub receiver: u32,
     pub counter: u64,
-    pub mtus: &'a [usize],
+    pub bounds: Bounds<'a>,
 }
 
 /// Consecutive messages, `stride` bytes each but for the last.
@@ -54,27 +54,10 @@ pub fn split(frame: &[u8], out: &mut [u8], template: &Template<'_>) -> Result<Tr
 pub fn for_each_packet(
     frame: &[u8],
     scratch: &mut Vec<u8>,
-    mut each: impl FnMut(&[u8]),
+    each: impl FnMut(&[u8]),
 ) -> Result<(), SplitError> {
-    let plan = Plan::new(frame, &Aim::ANY)?;
-    for index in 0..plan.packets {
-        scratch.resize(plan.length(index), 0);
-        plan.write(index, scratch);
-        each(scratch);
-    }
+    Plan::new(frame, &Aim::ANY)?.for_each_packet(scratch, each);
     Ok(())
-}
-
-/// Bytes of the plaintext of a packet: a multiple of 16, but not above the MTU (wp 5.4.6); a packet that is itself
-/// above the MTU stays as it is.
-#[inline]
-fn padded(length: usize, mtus: &[usize]) -> usize {
-    let end = mtus
-        .iter()
-        .copied()
-        .find(|mtu| length <= *mtu)
-        .unwrap_or(length);
-    length.next_multiple_of(PADDING_MULTIPLE).min(end)
 }
 
 /// How long the messages of a train had better be.
@@ -82,15 +65,14 @@ fn padded(length: usize, mtus: &[usize]) -> usize {
 pub struct Aim<'a> {
     /// Bytes of a message.
     pub longest: usize,
-    /// As in `Template`: where padding ends.
-    pub mtus: &'a [usize],
+    pub bounds: Bounds<'a>,
 }
 
 impl Aim<'_> {
     /// As they come.
     pub const ANY: Aim<'static> = Aim {
         longest: usize::MAX,
-        mtus: &[],
+        bounds: Bounds::of(&[]),
     };
 
     /// Bytes of payload in each packet with `headers` bytes of headers: `wanted` where such messages are short enough,
@@ -98,10 +80,14 @@ impl Aim<'_> {
     #[inline]
     fn segment(&self, wanted: usize, headers: usize) -> usize {
         let room = self.longest.saturating_sub(OVERHEAD);
-        if padded(headers + wanted, self.mtus) <= room {
+        if self.bounds.padded(headers + wanted) <= room {
             return wanted;
         }
-        let packet = room / PADDING_MULTIPLE * PADDING_MULTIPLE;
+        let packet = if self.bounds.padded(room) == room {
+            room
+        } else {
+            room / PADDING_MULTIPLE * PADDING_MULTIPLE
+        };
         let fitting = packet.checked_sub(headers).filter(|payload| *payload > 0);
         fitting.unwrap_or(wanted)
     }
@@ -148,8 +134,8 @@ impl<'a> Plan<'a> {
 
     /// What `split` makes.
     #[inline]
-    pub fn train(&self, mtus: &[usize]) -> Train {
-        let size = |packet: usize| padded(packet, mtus) + OVERHEAD;
+    pub fn train(&self, bounds: &Bounds<'_>) -> Train {
+        let size = |packet: usize| bounds.padded(packet) + OVERHEAD;
         let last = size(self.length(self.packets - 1));
         let stride = if self.packets == 1 {
             last
@@ -163,11 +149,26 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Bytes of the longest of its packets.
+    #[inline]
+    pub fn longest(&self) -> usize {
+        self.length(0)
+    }
+
+    /// Calls `each` with every packet, in order. `scratch` is overwritten.
+    pub fn for_each_packet(&self, scratch: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
+        for index in 0..self.packets {
+            scratch.resize(self.length(index), 0);
+            self.write(index, scratch);
+            each(scratch);
+        }
+    }
+
     /// Writes the messages: header, padded plaintext and room for the tag each, still to be sealed. Checksums are
     /// complete.
     #[inline]
     pub fn split(&self, out: &mut [u8], template: &Template<'_>) -> Result<Train, SplitError> {
-        let train = self.train(template.mtus);
+        let train = self.train(&template.bounds);
         let room = out.get_mut(..train.total()).ok_or(SplitError::TooLong)?;
         for (index, message) in room.chunks_mut(train.stride).enumerate() {
             let (header, rest) = message.split_at_mut(HEADER);

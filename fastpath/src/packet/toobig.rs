@@ -10,8 +10,8 @@ use super::inner::{self, Address};
 const MOST_IPV4: usize = 576;
 const MOST_IPV6: usize = 1280;
 /// What no host goes below (RFC 791, RFC 8200): a smaller path's packets have to be fragmented outside.
-pub const SMALLEST_IPV4: usize = 68;
-pub const SMALLEST_IPV6: usize = 1280;
+const SMALLEST_IPV4: usize = 68;
+const SMALLEST_IPV6: usize = 1280;
 /// RFC 1812 section 4.3.2.5.
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 
@@ -21,6 +21,15 @@ const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 const ECHO_AND_QUERIES6: u8 = 128;
 const REDIRECT6: u8 = 137;
 
+/// Bytes of inner packet that every host must be able to send as they are.
+pub fn smallest(version: u8) -> usize {
+    if version == 4 {
+        SMALLEST_IPV4
+    } else {
+        SMALLEST_IPV6
+    }
+}
+
 /// The error for a packet of our side that is longer than `limit` inner bytes, from our address `source`.
 ///
 /// None where nobody may be told (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4(e); and nothing about multicast), where
@@ -28,12 +37,7 @@ const REDIRECT6: u8 = 137;
 /// and for a `source` of the other version.
 pub fn too_big(packet: &[u8], limit: usize, source: Address) -> Option<Vec<u8>> {
     let read = headers::read(packet)?;
-    let smallest = if read.version == 4 {
-        SMALLEST_IPV4
-    } else {
-        SMALLEST_IPV6
-    };
-    let said = limit.max(smallest);
+    let said = limit.max(smallest(read.version));
     if read.length <= said || !read.dont || read.fragment > 0 || is_error(packet, &read) {
         return None;
     }

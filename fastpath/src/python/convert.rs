@@ -38,6 +38,10 @@ pub fn route(bytes: &[u8]) -> PyResult<Address> {
     }
 }
 
+pub fn pair((one, other): (Vec<u8>, Vec<u8>)) -> PyResult<(Address, Address)> {
+    Ok((route(&one)?, route(&other)?))
+}
+
 pub fn to_network(address: &[u8], length: u8) -> PyResult<Network> {
     Network::new(route(address)?, length)
         .ok_or_else(|| PyValueError::new_err(format!("a prefix of {length} bits")))

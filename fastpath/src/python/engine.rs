@@ -7,16 +7,17 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::convert::{key, os_error, route, to_network};
-use super::moving::{happened, not_open, sealed};
-use super::records::{Activity, Events, Handed, Message, Network, Place, Refusal, destination};
+use super::convert::{key, os_error, pair, route, to_network};
+use super::moving::{batch, check_threads, happened, not_open, opened, sealed};
+use super::records::{
+    Activity, Echo, Events, Handed, Message, Network, Place, Refusal, all, destination,
+};
 use super::session::PySession;
-use crate::engine::{Batch, Engine, Outgoing};
+use crate::engine::fitting::Limit;
+use crate::engine::{Engine, Outgoing};
 use crate::io::{Sockets, Tun};
 use crate::packet::coalesce::Offloads;
 use crate::runner::{Runner, Shared};
-
-const MOST_THREADS: usize = 64;
 
 #[pyclass(frozen, name = "Engine")]
 #[derive(Default)]
@@ -32,6 +33,11 @@ impl PyEngine {
 
     fn runner(&self) -> MutexGuard<'_, Option<Runner>> {
         self.runner.lock().expect("no holder panics")
+    }
+
+    /// ValueError before `start`.
+    fn running<T>(&self, what: impl FnOnce(&Runner) -> PyResult<T>) -> PyResult<T> {
+        what(self.runner().as_ref().ok_or_else(not_open)?)
     }
 
     fn check_no_thread(&self) -> PyResult<()> {
@@ -122,8 +128,7 @@ impl PyEngine {
 
     /// In the order added.
     fn routes(&self, peer: u64) -> Vec<Network> {
-        let networks = self.engine().routes(peer.into());
-        networks.into_iter().map(Network::from).collect()
+        all(self.engine().routes(peer.into()))
     }
 
     fn route_count(&self) -> usize {
@@ -135,13 +140,43 @@ impl PyEngine {
         Ok(self.engine().lookup(address).map(u64::from))
     }
 
+    /// How large packets to the peer may be, and what of their messages is one datagram, in bytes of inner packet; None:
+    /// as they come.
+    fn set_limit(&self, peer: u64, limit: Option<(usize, usize)>) {
+        let limit = limit.map_or(Limit::NONE, |(inner, whole)| Limit { inner, whole });
+        self.engine().set_limit(peer.into(), limit);
+    }
+
+    /// Tunnel addresses, ours and the peer's: echo replies from that to this one are for `echoes`. None: there are none.
+    fn set_echo(&self, peer: u64, addresses: Option<(Vec<u8>, Vec<u8>)>) -> PyResult<()> {
+        self.engine()
+            .set_echo(peer.into(), addresses.map(pair).transpose()?);
+        Ok(())
+    }
+
+    /// Since the last time.
+    fn echoes(&self) -> Vec<Echo> {
+        all(self.engine().fitting.take_echoes())
+    }
+
+    /// What senders of packets that were too long are told, where no thread moves packets; once.
+    fn told(&self) -> Vec<Vec<u8>> {
+        self.engine().fitting.take_told()
+    }
+
+    /// What was done about sizes, in packets, by the protocol's names.
+    fn fitted(&self) -> BTreeMap<&'static str, u64> {
+        self.engine().fitting.fitted().collect()
+    }
+
     /// One inner packet without I/O; None when it was handed over (see `handed`).
     fn send(&self, frame: &[u8], now: f64) -> Option<Vec<Message>> {
         let mut out = vec![0; 1 << 20];
         match self.engine().send(frame, &mut out, now) {
             Outgoing::HandedOver => None,
             Outgoing::Dropped => Some(vec![]),
-            Outgoing::Unsealed(unsealed) => Some(sealed(&unsealed, &mut out)),
+            Outgoing::Unsealed(unsealed) => Some(sealed([unsealed], &mut out)),
+            Outgoing::Fitted(pieces) => Some(sealed(pieces, &mut out)),
         }
     }
 
@@ -156,22 +191,9 @@ impl PyEngine {
         segment: Option<usize>,
         ecn: u8,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let from = at.endpoint()?;
-        let mut buffer = data.to_vec();
-        let batch = Batch {
-            start: 0,
-            length: data.len(),
-            segment: segment.unwrap_or(data.len()),
-            from,
-            ecn,
-            congested: false,
-        };
-        let mut packets = vec![];
-        self.engine()
-            .receive(&mut buffer, batch, now, |buffer, offset, length| {
-                packets.push(PyBytes::new(py, &buffer[offset..offset + length]));
-            });
-        Ok(packets)
+        let (from, segment) = (at.endpoint()?, segment.unwrap_or(data.len()));
+        let batch = batch(data.len(), segment, from, ecn);
+        Ok(opened(py, &mut self.engine(), data, batch, now))
     }
 
     /// What the protocol has to handle: some of it, oldest first. Where a thread moves packets ask for `events`.
@@ -179,13 +201,12 @@ impl PyEngine {
         let mut engine = self.engine();
         let handed = engine.take_handed();
         engine.settle();
-        handed.into_iter().map(Handed::from).collect()
+        all(handed)
     }
 
     /// Of each peer that did something.
     fn activity(&self) -> Vec<Activity> {
-        let report = self.engine().take_activity();
-        report.into_iter().map(Activity::from).collect()
+        all(self.engine().take_activity())
     }
 
     /// How much was dropped, by the protocol's names of why.
@@ -194,13 +215,8 @@ impl PyEngine {
     }
 
     fn refused(&self) -> Vec<Refusal> {
-        let refusal = |(whose, errno, packets)| Refusal {
-            whose,
-            errno,
-            packets,
-        };
         let engine = self.engine();
-        engine.counters.refused().map(refusal).collect()
+        engine.counters.refused().map(Refusal::from).collect()
     }
 
     /// Datagrams whose control messages were cut off.
@@ -217,19 +233,14 @@ impl PyEngine {
     #[pyo3(signature = (threads=1))]
     fn start(&self, threads: usize) -> PyResult<i32> {
         self.check_no_thread()?;
-        if !(1..=MOST_THREADS).contains(&threads) {
-            return Err(PyValueError::new_err(format!(
-                "{threads} threads: 1 to {MOST_THREADS} can move packets"
-            )));
-        }
+        check_threads(threads)?;
         let started = Runner::start(self.shared.clone(), threads)?;
         Ok(self.runner().insert(started).fd())
     }
 
     /// All that has happened since. To be followed by `settle` once that is dealt with. ValueError before `start`.
     fn events(&self, py: Python<'_>) -> PyResult<Events> {
-        let runner = self.runner();
-        happened(py, runner.as_ref().ok_or_else(not_open)?, &self.shared)
+        self.running(|runner| happened(py, runner, &self.shared))
     }
 
     /// What the last `events` handed over is dealt with: what came of it is sent and delivered. Until then what comes of
@@ -270,17 +281,20 @@ impl PyEngine {
             uso,
         };
         let tun = fd.map(|fd| Tun { fd, vnet_header });
-        let runner = self.runner();
-        let runner = runner.as_ref().ok_or_else(not_open)?;
-        runner.set_tun(tun, offloads).map_err(os_error)
+        self.running(|runner| runner.set_tun(tun, offloads).map_err(os_error))
     }
 
-    /// The sockets to move datagrams of. OSError.
-    fn set_sockets(&self, v4: Option<i32>, v6: Option<i32>, gso: bool) -> PyResult<()> {
-        let runner = self.runner();
-        let runner = runner.as_ref().ok_or_else(not_open)?;
-        runner
-            .set_sockets(Sockets { v4, v6, gso })
-            .map_err(os_error)
+    /// The sockets to move datagrams of, and those of IPv4 and IPv6 for messages that may be fragmented, where these are
+    /// others. OSError.
+    #[pyo3(signature = (v4, v6, gso, fragmenting=(None, None)))]
+    fn set_sockets(
+        &self,
+        v4: Option<i32>,
+        v6: Option<i32>,
+        gso: bool,
+        fragmenting: (Option<i32>, Option<i32>),
+    ) -> PyResult<()> {
+        let sockets = Sockets::new((v4, v6), fragmenting, gso);
+        self.running(|runner| runner.set_sockets(sockets).map_err(os_error))
     }
 }

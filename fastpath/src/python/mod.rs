@@ -13,7 +13,9 @@ mod wgnode_fastpath {
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]
-    use super::records::{Activity, Events, Handed, Message, Network, Place, Refusal};
+    use super::records::{
+        Activity, Echo, Events, Handed, Message, Network, Place, Refusal, TooLong,
+    };
     #[pymodule_export]
     use super::session::{PySession, PySuite, choose_crypto};
 }

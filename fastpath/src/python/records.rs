@@ -6,6 +6,7 @@ use pyo3::{PyClass, PyClassInitializer};
 
 use super::convert::{ip, ip_bytes};
 use crate::engine::endpoint::{Destination, Endpoint};
+use crate::engine::fitting;
 use crate::engine::handover;
 use crate::engine::peer::PeerId;
 use crate::packet::inner::Address;
@@ -84,6 +85,8 @@ pub fn destination(
 pub struct Activity {
     peer: u64,
     tx_bytes: u64,
+    /// Bytes of the largest message sent, 0 for none.
+    longest: usize,
     rx_bytes: u64,
     sent_at: Option<f64>,
     received_at: Option<f64>,
@@ -101,6 +104,7 @@ impl From<(PeerId, engine::activity::Activity, Option<Endpoint>)> for Activity {
         Activity {
             peer: peer.into(),
             tx_bytes: did.tx_bytes,
+            longest: did.longest,
             rx_bytes: did.rx_bytes,
             sent_at: did.sent_at,
             received_at: did.received_at,
@@ -136,6 +140,42 @@ impl From<handover::Handed> for Handed {
 pub struct Message {
     pub peer: u64,
     pub data: Vec<u8>,
+    /// By the sockets whose datagrams may be fragmented.
+    pub long: bool,
+}
+
+/// A message of so many bytes was too long for the link to there.
+#[pyclass(frozen, get_all)]
+pub struct TooLong {
+    place: Place,
+    message: usize,
+}
+
+impl From<(Endpoint, usize)> for TooLong {
+    fn from((to, message): (Endpoint, usize)) -> TooLong {
+        TooLong {
+            place: to.into(),
+            message,
+        }
+    }
+}
+
+/// A reply that may be a probe's, and how many bytes its message had.
+#[pyclass(frozen, get_all)]
+pub struct Echo {
+    peer: u64,
+    packet: Vec<u8>,
+    message: usize,
+}
+
+impl From<fitting::Echo> for Echo {
+    fn from(echo: fitting::Echo) -> Echo {
+        Echo {
+            peer: echo.peer.into(),
+            packet: echo.packet,
+            message: echo.message,
+        }
+    }
 }
 
 /// What a network is: its address and its prefix's bits.
@@ -166,6 +206,16 @@ pub struct Refusal {
     pub packets: u64,
 }
 
+impl From<(&'static str, i32, u64)> for Refusal {
+    fn from((whose, errno, packets): (&'static str, i32, u64)) -> Refusal {
+        Refusal {
+            whose,
+            errno,
+            packets,
+        }
+    }
+}
+
 /// What the threads that move packets have to tell.
 #[pyclass(frozen, get_all)]
 pub struct Events {
@@ -173,10 +223,19 @@ pub struct Events {
     pub handed: Py<PyList>,
     /// Of `Activity`.
     pub activity: Py<PyList>,
+    /// Of `Echo`.
+    pub echoes: Py<PyList>,
+    /// Of `TooLong`.
+    pub too_long: Py<PyList>,
     /// The TUN was deleted.
     pub tun_gone: bool,
     /// Why they have ended by themselves; None while they run.
     pub died: Option<String>,
+}
+
+/// What the engine tells, one by one.
+pub fn all<T, R: From<T>>(told: Vec<T>) -> Vec<R> {
+    told.into_iter().map(R::from).collect()
 }
 
 /// A list of what the engine tells.

@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.dataplane.worlds import HOMES, World, inner_packet
 from wgnode.dataplane.choose import FAST, PYTHON, choose
-from wgnode.dataplane.fast import FastPlane, to_place
+from wgnode.dataplane.fast import FastPlane
+from wgnode.dataplane.places import to_place
 
 FROM = HOMES["a"]._replace(source=HOMES["b"].address)
 

@@ -5,10 +5,18 @@ use std::ops::Range;
 use super::run::{Run, Verdict};
 use crate::engine::counters::Drop;
 use crate::engine::endpoint::{Destination, Endpoint};
+use crate::engine::fitting::Watched;
 use crate::engine::peer::PeerId;
 use crate::engine::{Engine, Entry};
 use crate::message::{HEADER, OVERHEAD, REJECT_AFTER_MESSAGES, TAG, counter, receiver};
 use crate::packet::{ecn, inner};
+
+/// Whom messages are from, and the ECN bits of the outer packet of each.
+struct Sender {
+    peer: PeerId,
+    outer: u8,
+    watched: Option<Watched>,
+}
 
 impl Engine {
     /// Of a run that was opened here, `deliver(buffer, offset, length)` gets each inner packet that is to go to the TUN.
@@ -28,10 +36,15 @@ impl Engine {
         else {
             return;
         };
-        if self.peers.get(*peer).is_none() {
+        let Some(known) = self.peers.get(*peer) else {
             let lost = run.messages.count(); // removed while they were opened
             return self.counters.drop_many(Drop::UnknownIndex, lost);
-        }
+        };
+        let mut sender = Sender {
+            peer: *peer,
+            outer: ecn::NOT_ECT,
+            watched: known.watched(),
+        };
         let mut window = session.window();
         let (mut bytes, mut messages, mut data) = (0, 0, 0);
         let mut last_source = None;
@@ -47,8 +60,8 @@ impl Engine {
                 bytes += range.len();
                 messages += 1;
                 data += usize::from(range.len() > OVERHEAD);
-                let outer = run.messages.ecn_of(number);
-                self.pass_on(buffer, range, *peer, outer, &mut last_source, deliver);
+                sender.outer = run.messages.ecn_of(number);
+                self.pass_on(buffer, range, &sender, &mut last_source, deliver);
                 continue;
             };
             self.counters.drop(why);
@@ -64,8 +77,7 @@ impl Engine {
         &mut self,
         buffer: &mut [u8],
         range: Range<usize>,
-        peer: PeerId,
-        outer: u8,
+        from: &Sender,
         last_source: &mut Option<inner::Address>,
         deliver: &mut impl FnMut(&[u8], usize, usize),
     ) {
@@ -73,13 +85,19 @@ impl Engine {
             return;
         }
         let plain = range.start + HEADER..range.end - TAG;
-        let Some(packet) = self.check_inner(&buffer[plain.clone()], peer, last_source) else {
+        let Some(length) = self.check_inner(&buffer[plain.clone()], from.peer, last_source) else {
             return;
         };
-        if !ecn::decapsulate(&mut buffer[plain.start..plain.start + packet], outer) {
+        let packet = &mut buffer[plain.start..plain.start + length];
+        if !ecn::decapsulate(packet, from.outer) {
             return self.counters.drop(Drop::NotEcnCapable);
         }
-        deliver(buffer, plain.start, packet);
+        if let Some(watched) = &from.watched
+            && !self.fitting.pass(packet, watched, (from.peer, range.len()))
+        {
+            return;
+        }
+        deliver(buffer, plain.start, length);
     }
 
     /// The length of the inner packet, without padding, if it is one that this peer may send.

@@ -7,6 +7,8 @@ use crate::message::{REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME, counter};
 use crate::packet::inner::Address;
 use crate::routes::Network;
 
+mod limits;
+
 const NOW: f64 = 100.0;
 const HOME: Endpoint = Endpoint {
     address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),

@@ -3,9 +3,13 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::crypto::Suite;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::peer::PeerId;
+use crate::engine::session::Session;
 use crate::packet::split::Train as Messages;
 
 const STRIDE: usize = 64;
@@ -29,16 +33,13 @@ fn pair() -> (UdpSocket, UdpSocket) {
 }
 
 fn sockets(near: &UdpSocket) -> Sockets {
-    Sockets {
-        v4: Some(near.as_raw_fd()),
-        v6: None,
-        gso: true,
-    }
+    Sockets::new((Some(near.as_raw_fd()), None), (None, None), true)
 }
 
 /// A train of three messages.
 fn unsealed(to: SocketAddr, source: Option<&str>) -> Unsealed {
     Unsealed {
+        long: false,
         session: Arc::new(Session::new((1, 2), (&[1; 32], &[2; 32]), 0.0, Suite::Ring)),
         to: Endpoint {
             address: to.ip(),

@@ -67,11 +67,7 @@ fn side(threads: usize, number: u8, socket: UdpSocket, other: &UdpSocket) -> Sid
         vnet_header: false,
     };
     runner.set_tun(Some(tun_end), Offloads::default()).unwrap();
-    let sockets = Sockets {
-        v4: Some(socket.as_raw_fd()),
-        v6: None,
-        gso: true,
-    };
+    let sockets = Sockets::new((Some(socket.as_raw_fd()), None), (None, None), true);
     runner.set_sockets(sockets).unwrap();
     Side {
         shared,

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const TEMPLATE: Template<'static> = Template {
     receiver: 0x0403_0201,
     counter: 7,
-    mtus: &[1420],
+    bounds: Bounds::of(&[1420]),
 };
 
 /// Plaintexts with their padding, the headers checked and the tags' room left out.
@@ -63,7 +63,8 @@ proptest! {
     fn a_train_is_split_as_if_each_packet_were_built_alone(
         sample in samples(4000), segment in prop_oneof![20u16..1500, 1u16..=u16::MAX], mtu in 0usize..1600,
     ) {
-        let template = Template { mtus: &[mtu], ..TEMPLATE };
+        let bounds = Bounds::of(std::slice::from_ref(&mtu));
+        let template = Template { bounds, ..TEMPLATE };
         let expected: Vec<_> =
             sample.train(segment).into_iter().map(|packet| with_padding(packet, mtu)).collect();
         prop_assert_eq!(split_whole(&sample.frame(Some(segment)), &template), Ok(expected));
@@ -71,7 +72,8 @@ proptest! {
 
     #[test]
     fn a_single_packet_gets_its_checksum(sample in samples(1500), mtu in 0usize..1600) {
-        let template = Template { mtus: &[mtu], ..TEMPLATE };
+        let bounds = Bounds::of(std::slice::from_ref(&mtu));
+        let template = Template { bounds, ..TEMPLATE };
         let expected = vec![with_padding(sample.packet(), mtu)];
         prop_assert_eq!(split_whole(&sample.frame(None), &template), Ok(expected));
     }
@@ -148,11 +150,11 @@ fn padding_ends_at_the_mtu_and_a_longer_packet_has_none() {
         (1420, 1420, 1420),
         (1421, 1420, 1421),
     ];
-    assert_eq!(padded(1297, &[1299, 1420]), 1299);
-    assert_eq!(padded(1300, &[1299, 1420]), 1312);
-    assert_eq!(padded(1290, &[1299, 1420]), 1296);
+    assert_eq!(Bounds::of(&[1299, 1420]).padded(1297), 1299);
+    assert_eq!(Bounds::of(&[1299, 1420]).padded(1300), 1312);
+    assert_eq!(Bounds::of(&[1299, 1420]).padded(1290), 1296);
     for (length, mtu, expected) in sizes {
-        assert_eq!(padded(length, &[mtu]), expected, "{length}");
+        assert_eq!(Bounds::of(&[mtu]).padded(length), expected, "{length}");
     }
 }
 

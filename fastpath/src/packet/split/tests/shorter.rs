@@ -18,8 +18,8 @@ fn stream(packets: &[Vec<u8>], headers: usize) -> (Vec<u8>, bool) {
 /// The packets of a train that a path takes messages of `longest` bytes of.
 fn shortened(frame: &[u8], longest: usize) -> (Train, Vec<Vec<u8>>) {
     let mut out = vec![0; 1 << 20];
-    let mtus = TEMPLATE.mtus;
-    let plan = Plan::new(frame, &Aim { longest, mtus }).unwrap();
+    let bounds = TEMPLATE.bounds;
+    let plan = Plan::new(frame, &Aim { longest, bounds }).unwrap();
     let train = plan.split(&mut out, &TEMPLATE).unwrap();
     assert_eq!(train.messages, plan.messages());
     let plaintexts = plaintexts(&out, &train, &TEMPLATE);

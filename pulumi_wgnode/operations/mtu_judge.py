@@ -54,6 +54,8 @@ class Way:
     own: str | None
     state: str | None
     history: tuple[Former, ...] = ()
+    unmeasured: str | None = None
+    """Why nothing is searched."""
 
     @property
     def proven(self) -> bool:
@@ -116,7 +118,17 @@ def way(raw: Mapping[str, Any] | None, now: float) -> Way | None:
     family = raw.get("family")
     former = tuple(Former(each["size"], each["evidence"], _age(each, now)) for each in raw.get("history", ()))
     inner = inner_of(raw["size"], family) if family in (4, 6) else None
-    return Way(raw["size"], inner, raw["evidence"], _age(raw, now), family, raw.get("own"), raw.get("state"), former)
+    return Way(
+        raw["size"],
+        inner,
+        raw["evidence"],
+        _age(raw, now),
+        family,
+        raw.get("own"),
+        raw.get("state"),
+        former,
+        raw.get("unmeasured"),
+    )
 
 
 def _pair(
@@ -128,6 +140,8 @@ def _pair(
     sends, receives = way(raw.get("path_mtu"), now), way((told or {}).get("path_mtu"), now)
     here, there = one.carrier, other.carrier if other else None
     notes = [
+        *_unsearched(f"to {name}", sends),
+        *_unsearched(f"from {name}", receives),
         *_against(f"to {name}", sends, _said(here, "up"), _said(there, "down")),
         *_against(f"from {name}", receives, _said(here, "down"), _said(there, "up")),
     ]
@@ -156,6 +170,11 @@ def _silence(name: str, other: Asked | None, told: Mapping[str, Any] | None) -> 
     if other.problem:
         return f"{name} can't be asked, so its way here is not known: {other.problem}"
     return "" if told else f"{name} does not know this site, so its way here is not known"
+
+
+def _unsearched(where: str, way: Way | None) -> Iterator[str]:
+    if way and way.unmeasured:
+        yield f"{where} nothing is searched: {way.unmeasured}"
 
 
 Profile = tuple[str, int]

@@ -111,6 +111,13 @@ def test_what_was_not_tried_contradicts_nothing(evidence: str) -> None:
     assert one.notes == ()
 
 
+def test_why_nothing_is_searched_is_said_of_each_way() -> None:
+    asked = [site("berlin", cabin=path(1280, "unknown", unmeasured="no session")), site("cabin", berlin=path(1280))]
+    one, two = pairs(asked, NOW)
+    assert one.notes == ("to cabin nothing is searched: no session",)
+    assert two.notes == ("from berlin nothing is searched: no session",)
+
+
 def test_the_table_has_both_ways_notes_and_the_history_where_it_is_asked_for() -> None:
     former = [{"size": 1280, "evidence": "unknown", "since": NOW - 7200}]
     asked = [site("berlin", HERE, cabin=path(1440, history=former)), site("cabin", berlin=path(1280))]

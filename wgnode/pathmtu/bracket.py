@@ -82,8 +82,6 @@ class Bracket:
         rungs = list(ladder.between(self.low, self.high))
         if self.high > self._largest not in rungs:
             rungs.append(self._largest)
-        if self.low >= ETHERNET:
-            return rungs[:1]
         few = ladder.spread([rung for rung in rungs if rung <= ETHERNET] or rungs[:1], RUNGS_AT_ONCE)
         return few + ([self.high] if few and self._doubtful(BASE) else [])
 

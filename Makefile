@@ -71,10 +71,10 @@ fuzz-rust: setup ## fuzz receiving, splitting, joining and header parsing under 
 		$(UNSTABLE) fuzz run $$target -- -max_total_time=$(or $(SECONDS),60) || exit; done
 
 # The package's range in pyproject.toml, from its lower end to the newest that the registry has.
-PULUMI ?= $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/==\1.0/p' pyproject.toml) <4
+OLDEST = $(shell sed -n 's/^ *"pulumi>=\([0-9.]*\),.*/\1.0/p' pyproject.toml)
 .PHONY: test-pulumi
-test-pulumi: setup ## the Pulumi package with the oldest and the newest SDK of its range (PULUMI="==3.220.0 <4")
-	@for version in $(PULUMI); do \
+test-pulumi: setup ## the Pulumi package with the oldest and the newest SDK of its range
+	@for version in "==$(OLDEST)" "<4"; do \
 		rm -rf build/pulumi-sdk && $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps \
 			--target build/pulumi-sdk "pulumi$$version" && ls build/pulumi-sdk | grep dist-info && \
 		PYTHONPATH=build/pulumi-sdk $(PYTHON) -m pytest -q -n 2 tests/unit/infra tests/unit/pulumi_wgnode/provider \

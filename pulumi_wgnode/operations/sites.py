@@ -54,7 +54,9 @@ def _in_stack(folder: Path, stack: str, states: bool) -> list[Known]:
         return [Known(stack, site, ())]
     (state,) = stacks.each([stack], lambda name: recorded.read(folder, name))
     if isinstance(site, NoSite) and not isinstance(state, ExplainedError):
-        return [Known(stack, one, _of(one, state)) for one in _recorded(stack, state)] or [Known(stack, site, state)]
+        return [Known(stack, one, _of(one, state)) for one in _recorded(stack, state)] or [
+            Known(stack, NoSite(f"{site}, and its state has no gateway"), state)
+        ]
     return [Known(stack, site, state)]
 
 

@@ -71,6 +71,8 @@ def test_a_stack_without_sites_is_told_where_it_was_named_and_passed_over_else(s
     ]
     (only,) = sites.know(shop.root, ["dns"])
     assert isinstance(only.site, NoSite)
+    assert "stack 'dns' has no wgmesh:site" in str(only.site)
+    assert str(only.site).endswith("and its state has no gateway")
 
 
 def test_status_works_on_it(shop: Folder) -> None:

@@ -56,10 +56,10 @@ def check(folder: Path, wanted: str | None, against: str | None) -> Report:
     if against is None:
         return report
     then = files.of_revision(folder, against, wanted)
-    return _compared(replace(report, against=then.commit), environment.read(then), after)
+    return compared(replace(report, against=then.commit), environment.read(then), after)
 
 
-def _compared(report: Report, before: Environment, after: Environment) -> Report:
+def compared(report: Report, before: Environment, after: Environment) -> Report:
     meshes: dict[str, MeshChange] = {}
     then = (report.against or "")[:12]
     notes = [_unread(then, files) for files in [sorted({one.file for one in before.problems})] if files]

@@ -97,8 +97,8 @@ def _mesh(values: Mapping[str, Any], written: list[Problem]) -> StackFile:
 def _site(values: Mapping[str, Any], written: list[Problem]) -> StackFile:
     raw = values["site"] if isinstance(values["site"], dict) else {}
     opaque = dict(_sealed(raw, ""))
-    shown = _without_secrets(raw)
-    site, problems = _shaped(OfflineSite, shown if values["site"] is not None else None, f"{PROJECT}:site")
+    shown = _without_secrets(raw) if raw.keys() != {"secure"} else {}
+    site, problems = _shaped(OfflineSite, shown if raw else values["site"], f"{PROJECT}:site")
     problems += [Problem(f"{PROJECT}:site{one.path}", one.message) for one in together.problems(shown)]
     problems += [Problem(f"{PROJECT}:site.{path}", _CLEAR.format(path=path)) for path in SECRETS if _clear(raw, path)]
     kept = [one for one in problems if not any(one.path.startswith(f"{PROJECT}:site{path}") for path in opaque)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -12,13 +13,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pulumi_wgnode.cli.check import command
-from pulumi_wgnode.operations.checking import render
-from pulumi_wgnode.operations.checking.files import FilesError
-from pulumi_wgnode.operations.checking.report import check
+from pulumi_wgnode.operations.checking import environment, render
+from pulumi_wgnode.operations.checking.environment import Found
+from pulumi_wgnode.operations.checking.files import Files, FilesError
+from pulumi_wgnode.operations.checking.report import Report, check, compared
 from pulumi_wgnode.operations.sections import COMMENT
 from tests.many_sites import Project
+from wgnode import yamlfile
 
 Change = Callable[[Project], Any]
 
@@ -360,10 +365,65 @@ def test_markdown_is_one_comment_that_nobody_can_break_out_of(project: Project) 
     assert "\x1b" not in render.text(report)
 
 
-def test_a_change_of_a_thousand_lines_fits_and_says_that_it_does_not_show_all(project: Project) -> None:
-    for port in range(1000, 1450):
-        project.own["site0"]["firewall"]["allow"].append({"protocol": "tcp", "port": port})
-    project.write("site0")
-    shown = render.markdown(check(project.root, "prod", "HEAD"))
-    assert 50_000 < len(shown) <= COMMENT
+def test_a_report_of_thousands_of_lines_fits_and_says_that_it_does_not_show_all() -> None:
+    many = tuple(Found(f"stacks/Pulumi.prod-site{number}.yaml", "wgmesh:site", "x" * 80) for number in range(2000))
+    shown = render.markdown(Report("prod", 2000, many))
+    assert 60_000 < len(shown) <= COMMENT
     assert shown.rstrip().endswith("has all of it")
+
+
+JUNK = (
+    None,
+    True,
+    -1,
+    1.5,
+    "",
+    "no",
+    "10.0.0.0/8",
+    [],
+    {},
+    [1],
+    ["a"],
+    {"a": 1},
+    {"secure": "v1"},
+    [[]],
+    [None],
+    "10%",
+)
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    value[path[0]] = put(value[path[0]], path[1:], new)
+    return value
+
+
+def paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [before, *(path for key, one in inner for path in paths(one, (*before, key)))]
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of files that have no problems."""
+    project = Project(tmp_path_factory.mktemp("contents"), 3)
+    rollout(project, canary=1, waves=[1, "50%", "rest"], maxUnavailable="10%", limits={"loss": 1})
+    folder = project.root / "stacks"
+    return {f"stacks/{file.name}": yamlfile.parse(file.read_text()) for file in folder.iterdir()}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_stands_in_a_file_is_a_problem_and_no_traceback(contents: dict[str, Any], data: st.DataObject) -> None:
+    broken = copy.deepcopy(contents)
+    for _ in range(data.draw(st.integers(1, 2))):
+        file = data.draw(st.sampled_from(sorted(broken)))
+        path = data.draw(st.sampled_from(paths(broken[file])))
+        broken[file] = put(broken[file], path, copy.deepcopy(data.draw(st.sampled_from(JUNK))))
+    before, after = (environment.read(Files({k: json.dumps(v) for k, v in of.items()})) for of in (contents, broken))
+    for one, other in ((before, after), (after, before)):
+        report = compared(Report("prod", 3, other.problems, "a" * 40), one, other)
+        assert render.text(report)
+        assert len(render.markdown(report)) <= COMMENT
+        assert json.dumps(report.to_dict())

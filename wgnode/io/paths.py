@@ -11,7 +11,8 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from wgnode.io.way import Learned, Way, target_of
+from wgnode.io.way import Learned, Way
+from wgnode.io.way_limit import target_of
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess
 from wgnode.pathmtu.stagger import Stagger

@@ -11,11 +11,11 @@ import errno
 import itertools
 import socket
 from collections import Counter, deque
-from typing import NamedTuple
 
 from wgnode.io.cuts import Cuts
-from wgnode.io.sticky import ANCILLARY_SPACE, Ancillary, SourcePaths, from_address, local_address
+from wgnode.io.sticky import ANCILLARY_SPACE, SourcePaths, from_address, local_address
 from wgnode.io.udp_bind import bind_pair, forbid_fragments, mark
+from wgnode.io.udp_destination import Destination, SocketAddress, ipv6_address
 from wgnode.platform import SocketOptions
 from wgnode.protocol.endpoint import Endpoint
 
@@ -29,28 +29,10 @@ MOST_HEARD = 64
 BATCH = 64
 OUTER_IPV4, OUTER_IPV6 = 28, 48
 """Bytes of IP and UDP header."""
-SOURCE_GONE = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV)
-"""What sending from an address may bring that sending from any would not."""
 MSG_CTRUNC = int(socket.MSG_CTRUNC)
 """As a number: with the enumeration's flag, asking would cost more than all else that is done for a datagram here."""
 CUT_OFF = "control message cut off"
 """A counter's name, in both data planes."""
-
-SocketAddress = tuple[str, int] | tuple[str, int, int, int]
-
-
-class _Destination(NamedTuple):
-    """What sendmsg wants: of which socket, to where, and ancillary data with the source address, if any."""
-
-    socket: socket.socket
-    address: SocketAddress
-    ancillary: Ancillary
-    tunnel_mtu: int | None = None
-    """Of the other tunnel that it leaves by, if any."""
-    checked: bool = True
-    """Whether the kernel was asked about its path."""
-    fragmenting: socket.socket | None = None
-    """For what may be fragmented, where that is another one."""
 
 
 class UdpSockets:
@@ -82,7 +64,7 @@ class UdpSockets:
         self.refused: dict[Endpoint, int] = {}
         """Bytes of UDP payload that were too long for the link to an endpoint: hints, for whoever takes them out."""
         self._sources: dict[object, Endpoint] = {}
-        self._destinations: dict[Endpoint, _Destination] = {}
+        self._destinations: dict[Endpoint, Destination] = {}
         self._unjudged: set[Endpoint] = set()
         """Heard from before routing changed, and not since; the kernel was never asked about them."""
         self.heard: deque[Endpoint] = deque(maxlen=MOST_HEARD)
@@ -255,21 +237,12 @@ class UdpSockets:
                 self.refused[endpoint] = len(data)
         return True
 
-    def _hand_over(self, data: bytes, endpoint: Endpoint, to: _Destination, fragments: bool = False) -> None:
-        """To the kernel: from its source address, or, where that alone is why not, from any. Raises OSError."""
-        by = to.fragmenting if fragments and to.fragmenting is not None else to.socket
-        if not to.ancillary:
-            by.sendto(data, to.address)
-            return
-        try:
-            by.sendmsg((data,), to.ancillary, 0, to.address)
-        except OSError as error:
-            if error.errno not in SOURCE_GONE:
-                raise
-            by.sendto(data, to.address)
+    def _hand_over(self, data: bytes, endpoint: Endpoint, to: Destination, fragments: bool = False) -> None:
+        """Raises OSError."""
+        if not to.send(data, fragments):
             self._destinations[endpoint] = to._replace(ancillary=[])
 
-    def _prepare(self, endpoint: Endpoint, *, first: bool) -> _Destination:
+    def _prepare(self, endpoint: Endpoint, *, first: bool) -> Destination:
         """How to send to an endpoint, worked out once. Raises KeyError without a socket of its family, OSError.
 
         A first reply goes back the way that its datagram came without a question to the kernel: a flood from many
@@ -277,7 +250,7 @@ class UdpSockets:
         """
         address, port, source = endpoint
         if ":" in address:
-            family, destination = socket.AF_INET6, _ipv6_destination(address, port)
+            family, destination = socket.AF_INET6, ipv6_address(address, port)
         else:
             family, destination = socket.AF_INET, (address, port)
         checked = self.paths is not None and (source is None or not first or self.paths.knows(endpoint))
@@ -291,7 +264,7 @@ class UdpSockets:
         ancillary = [] if source is None else from_address(source)
         if len(self._destinations) >= KNOWN_SOURCES:
             self._destinations.clear()
-        made = _Destination(
+        made = Destination(
             self._sockets[family],
             destination,
             ancillary,
@@ -302,7 +275,7 @@ class UdpSockets:
         self._destinations[endpoint] = made
         return made
 
-    def _judged_without_source(self, endpoint: Endpoint) -> _Destination:
+    def _judged_without_source(self, endpoint: Endpoint) -> Destination:
         made = self._prepare(endpoint._replace(source=None), first=False)
         self._destinations[endpoint] = made
         return made
@@ -337,10 +310,3 @@ class UdpSockets:
         if written_to is not None:
             self.heard.append(endpoint)
         return endpoint
-
-
-def _ipv6_destination(address: str, port: int) -> SocketAddress:
-    if "%" not in address:
-        return (address, port)
-    host, _, scope = address.partition("%")
-    return (host, port, 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope))

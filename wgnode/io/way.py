@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+from wgnode.io.way_limit import CAREFUL, UNLIMITED, family_of, limit_of
 from wgnode.pathmtu import probe
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess, Known, Why
@@ -16,10 +17,6 @@ from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Activity, Limit
 from wgnode.protocol.schedule import NEVER, Schedule
-
-CAREFUL = {4: 576, 6: 1280}
-"""Wire bytes that every path carries (RFC 791 section 3.1, RFC 8200 section 5): what has DF while nothing is known."""
-UNLIMITED = 65535
 
 
 class Unmeasured(StrEnum):
@@ -56,29 +53,6 @@ class Report(NamedTuple):
     unmeasured: str | None
     spent: int
     """Bytes of all probes."""
-
-
-def limit_of(known: Known, family: int, *, vouched: bool) -> Limit:
-    """`vouched`: something once did for a size. Nobody is held to one that nothing ever did."""
-    inner, careful = inner_of(known.size, family), inner_of(CAREFUL[family], family)
-    if known.evidence is Evidence.PROBE:
-        return Limit(inner, inner)
-    return Limit(inner, min(careful, inner)) if vouched else Limit(UNLIMITED, careful)
-
-
-def family_of(endpoint: Endpoint) -> int:
-    return 6 if ":" in endpoint.address else 4
-
-
-def target_of(peer: Peer) -> bytes | None:
-    """The peer's tunnel address: as configured, or its only /32, or its only /128."""
-    if peer.probe is not None:
-        return peer.probe
-    hosts = [network.network_address.packed for network in peer.allowed_ips if network.num_addresses == 1]
-    for length in (4, 16):
-        if len(found := [host for host in hosts if len(host) == length]) == 1:
-            return found[0]
-    return None
 
 
 class Way:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wgnode.io import udp
+from wgnode.io import udp, udp_destination
 from wgnode.io.endpoints import parse_endpoint
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.udp import UdpSockets
@@ -235,7 +235,7 @@ class Unreachable:
         self._real.close()
 
 
-@pytest.mark.parametrize("number", udp.SOURCE_GONE)
+@pytest.mark.parametrize("number", udp_destination.SOURCE_GONE)
 def test_an_error_that_comes_without_the_source_too_does_not_cost_it(
     pair: tuple[UdpSockets, UdpSockets], number: int
 ) -> None:

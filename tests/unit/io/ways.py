@@ -10,7 +10,8 @@ from ipaddress import ip_address
 from tests.unit.protocol.pairs import A4, A6, B4, B6, ENDPOINT_A, ENDPOINT_B, KEY_A, KEY_B, Clock
 from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.paths import Paths
-from wgnode.io.way import Way, family_of
+from wgnode.io.way import Way
+from wgnode.io.way_limit import family_of
 from wgnode.pathmtu import headers, probe
 from wgnode.pathmtu.checksum import checksum, pseudo_header
 from wgnode.pathmtu.known import Known

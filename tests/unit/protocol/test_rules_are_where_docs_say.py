@@ -22,7 +22,7 @@ TWINS = [row[table[0].index(TWIN)] for table in TABLES if TWIN in table[0] for r
 
 def resolve(dotted: str) -> object:
     module, *path = dotted.split(".")
-    package = "dataplane" if module == "plain" else "protocol"
+    package = "dataplane" if module.startswith("plain") else "protocol"
     found: object = importlib.import_module(f"wgnode.{package}.{module}")
     for part in path:
         found = getattr(found, part)

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from infra.config_errors import ConfigurationError
 from infra.site_problems import PROJECT, site_problems
+from infra.ways_out import StackFiles
 from pulumi_wgnode.components.arguments import GatewayArgs, SiteArgs
 from pulumi_wgnode.components.together import IMAGE
 from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
@@ -42,6 +43,10 @@ class SiteConfig(SiteArgs):
         " `pulumi config set --secret --path wgmesh:site.recipientKey`"
     )
     gateway: GatewayConfig = GatewayConfig()
+
+    @property
+    def ways_out(self) -> StackFiles:
+        return StackFiles(self.name, self.mesh)
 
 
 Config = TypeVar("Config", bound=Model)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 
+from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.parts import AllowRule, Connection, ForwardRule, Transit
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
@@ -104,3 +105,8 @@ class SiteArgs(Model):
     gateway: GatewayArgs
     firewall: FirewallArgs = FirewallArgs()
     bootstrap: list[str] = Field(default=[])
+
+    @property
+    def ways_out(self) -> WaysOut:
+        """What errors about site and mesh tell to do."""
+        return WaysOut()

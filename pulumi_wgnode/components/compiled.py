@@ -84,25 +84,16 @@ def _opened(config: SiteArgs, mesh: Topology, bundle: str | None) -> Bundle:
         raise SiteError(f"site {config.name!r}, mesh stack {config.mesh!r}: {error}") from None
     except seal.SealError as error:
         raise SiteError(
-            f"site {config.name!r}: its bundle in mesh stack {config.mesh!r} is {error}.\n"
-            f"  The public half of this stack's recipientKey must be wgmesh:mesh.sites.{config.name}.recipient in"
-            f" stacks/Pulumi.{config.mesh}.yaml; `wgnode key public` prints it from the private half:\n"
-            f"    pulumi config get --path wgmesh:site.recipientKey | wgnode key public\n"
-            f"  Then run `pulumi up -s {config.mesh}`, and this stack again."
+            f"site {config.name!r}: its bundle in mesh stack {config.mesh!r} is {error}.\n{config.ways_out.recipient()}"
         ) from None
 
 
 def _explained(config: SiteArgs, mesh: Topology, problems: list[str]) -> str:
     if config.name not in mesh.sites:
         if renamed := next((name for name, one in mesh.sites.items() if one.renamed_from == config.name), None):
-            return (
-                f"site {config.name!r} is called {renamed!r} in mesh {mesh.mesh!r} now: `pulumi config set --path"
-                f" wgmesh:site.name {renamed}` in this stack, and run it again"
-            )
-        return (
-            f"{problems[0]}: add it under wgmesh:mesh.sites in stacks/Pulumi.{config.mesh}.yaml (`wgnode site new`"
-            f" prints the entry), run `pulumi up -s {config.mesh}`, and this stack again"
-        )
+            way_out = config.ways_out.renamed(renamed)
+            return f"site {config.name!r} is called {renamed!r} in mesh {mesh.mesh!r} now: {way_out}"
+        return f"{problems[0]}: {config.ways_out.missing()}"
     return f"the configuration does not fit mesh {mesh.mesh!r}:" + "".join(f"\n  {problem}" for problem in problems)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from infra.config import SiteConfig, parse_site
 from pulumi_wgnode import seal
+from pulumi_wgnode.components.arguments import SiteArgs
 from pulumi_wgnode.components.compiled import SiteError, compile_gateway
 from pulumi_wgnode.components.mesh_stack import MeshStackError, checked
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
@@ -94,6 +95,23 @@ def test_a_bundle_for_another_recipient_is_told_with_the_way_out_and_no_key(
     assert "its bundle in mesh stack 'dev-mesh' is sealed to recipient" in text
     assert "wgmesh:mesh.sites.cabin.recipient in stacks/Pulumi.dev-mesh.yaml" in text
     assert other.removeprefix(recipient.PRIVATE_PREFIX) not in text
+
+
+def test_a_program_of_another_kind_is_told_nothing_of_our_stack_files(mesh: dict[str, Any], tmp_path: Path) -> None:
+    def told(topology: dict[str, Any], **changed: Any) -> str:
+        own = config(tmp_path, **changed)
+        plain = SiteArgs(**{name: getattr(own, name) for name in SiteArgs.model_fields})
+        with pytest.raises(SiteError) as caught:
+            compile_gateway(plain, topology, None)
+        return str(caught.value)
+
+    renamed = copy.deepcopy(mesh["topology"])
+    renamed["sites"]["lodge"] = {**renamed["sites"].pop("cabin"), "renamedFrom": "cabin"}
+    said = told(mesh["topology"], name="farm"), told(mesh["topology"]), told(renamed)
+    assert not [text for text in said if "wgmesh" in text or "stacks/" in text]
+    assert "add it to the sites of the mesh's MeshTopology" in said[0]
+    assert "must be its `recipient` among the mesh's sites" in said[1]
+    assert "give the site the name 'lodge'" in said[2]
 
 
 def test_the_id_of_the_site_comes_along_whatever_its_name_is(mesh: dict[str, Any], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from pulumi_wgnode.hosts.judging import features
 from tests.lab.environment import CABIN, CABIN6, SITES, changed, reachable, unreachable
 from tests.lab.leaks import leaks
 from wgnode.image.machine import UDP_SEGMENTATION
+from wgnode.image.paths import PLAIN
 from wgnode.nodeconfig import encode_key
 
 pytestmark = pytest.mark.lab
@@ -55,6 +56,19 @@ def test_the_internet_sees_wireguard_datagrams_and_no_lan_address(lab: Lab, depl
             addresses |= {ip_address(packet.data[8:24]), ip_address(packet.data[24:40])}
     assert wireguard > 700, "the file did not pass as datagrams of the WireGuard port"
     assert not [address for address in addresses for lan in LANS if address in lan]
+
+
+def test_each_site_tells_what_passes_to_the_other_and_its_host_remembers_it(lab: Lab, deployed: Deployment) -> None:
+    assert lab.ping("berlin.client", CABIN, count=3, deadline=20)
+    done = deployed.wgnode(["mtu", "--json", "--probe"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    pairs = {pair["site"]: pair for pair in json.loads(done.stdout)["pairs"]}
+    for site, other in (("berlin", "cabin"), ("cabin", "berlin")):
+        sends = pairs[site]["sends"]
+        assert sends == pairs[other]["receives"] | {"age": sends["age"]}
+        assert (sends["evidence"], 1400 < sends["size"] <= 1500) == ("probe", True)
+        kept = json.loads(lab.host_ssh(site, f"cat {PLAIN.hostd_state}/path-mtu.json").stdout)
+        assert [[one["size"] for one in entries] for entries in kept["peers"].values()] == [[sends["size"]]]
 
 
 def test_each_gateway_has_of_udp_segmentation_what_its_hosts_qemu_has(lab: Lab, deployed: Deployment) -> None:

@@ -185,10 +185,15 @@ def test_wg_shows_a_gateway_to_five_clients_at_once(network: Network) -> None:
 
 
 def test_the_guest_has_the_hosts_time(network: Network) -> None:
-    slow = 5.0  # seconds that the message with the time may take on a busy machine; the next one comes after 60 s
-    before = time.time()
-    told = float(str(network.guests["a"].health()["time"]))
-    assert before - slow < told < time.time() + slow
+    """A message that was late on a busy machine is made up for as soon as a report shows it."""
+    deadline = time.monotonic() + 40
+    while True:
+        before = time.time()
+        told = float(str(network.guests["a"].health()["time"]))
+        if before - 1 < told < time.time() + 1:
+            return
+        assert time.monotonic() < deadline, f"the guest's clock is {told - before:+.1f} s off"
+        time.sleep(0.2)
 
 
 def test_secrets_are_nowhere_but_in_their_layer(network: Network) -> None:

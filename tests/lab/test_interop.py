@@ -190,9 +190,14 @@ def test_ours_renews_sessions_under_a_stream_without_loss(everybody: Everybody, 
 
 
 class OneWay:
-    """A numbered stream from theirs to ours, which never answers, past theirs' renewal."""
+    """A numbered stream from theirs to ours, which never answers, past theirs' renewal.
+
+    Where one message of a handshake is lost or late, on a busy machine, the next attempt comes REKEY_TIMEOUT later: the
+    stream begins anew then, and has to be renewed within that.
+    """
 
     COUNT, INTERVAL = IDLE_RENEWAL * 20, 0.05
+    STREAMS = 2
 
     def __init__(self, pair: Pairing) -> None:
         self.name = pair.other
@@ -204,25 +209,30 @@ class OneWay:
         with self.ours.namespace.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sink:
             sink.bind((self.ours.inner(4), 5002))
             sink.settimeout(3)
-            sender = threading.Thread(
-                target=self.theirs.send_datagrams, args=(self.ours, self.COUNT, self.INTERVAL), daemon=True
-            )
-            sender.start()
-            seen = self._receive(sink)
-            sender.join()
-        if missing := sorted(set(range(self.COUNT)) - seen):
-            return f"{self.name}: {len(missing)} of {self.COUNT} lost, the first is {missing[0]}"
-        later = self.ours.handshake() - self.first
-        return None if later > 5 else f"{self.name}: no renewal within {IDLE_RENEWAL} s"
+            for number in range(self.STREAMS):
+                if missing := sorted(set(range(self.COUNT)) - self._stream(sink, first=not number)):
+                    return f"{self.name}: {len(missing)} of {self.COUNT} lost, the first is {missing[0]}"
+                if self.ours.handshake() - self.first > 5:
+                    return None
+        return f"{self.name}: no renewal within {self.STREAMS * IDLE_RENEWAL} s"
 
-    def _receive(self, sink: socket.socket) -> set[int]:
+    def _stream(self, sink: socket.socket, *, first: bool) -> set[int]:
+        sender = threading.Thread(
+            target=self.theirs.send_datagrams, args=(self.ours, self.COUNT, self.INTERVAL), daemon=True
+        )
+        sender.start()
+        seen = self._receive(sink, first)
+        sender.join()
+        return seen
+
+    def _receive(self, sink: socket.socket, first: bool) -> set[int]:
         seen: set[int] = set()
         while len(seen) < self.COUNT:
             try:
                 (number,) = struct.unpack(">I", sink.recv(64))
             except TimeoutError:
                 break
-            if not seen:
+            if first and not seen:
                 self.first = self.ours.handshake()
             seen.add(number)
         return seen

@@ -186,12 +186,11 @@ class Hostd:
 
         def answered(answer: Content | None) -> None:
             if isinstance(answer, Health):
-                self._learn(answer)
                 return reply({**answer.report, **own, "error": answer.report.get("error")})
             why = answer.error if isinstance(answer, Failure) else "the guest does not answer"
             reply({**own, "status": "silent", "error": why})
 
-        self.guest.request({"type": "health"}, answered)
+        self._ask_health(answered)
 
     def _probe(self, peer: object, reply: Reply) -> None:
         """Search the path to a peer (its key), or to all, anew; what is found is in health as it comes."""
@@ -256,11 +255,23 @@ class Hostd:
         self.loop.call_later(POLL_INTERVAL, self._poll)
 
     def _poll_once(self) -> None:
-        self.guest.request({"type": "health"}, self._polled)
+        self._ask_health(_ignore)
 
-    def _polled(self, answer: Content | None) -> None:
-        if isinstance(answer, Health):
-            self._learn(answer)
+    def _ask_health(self, answered: Callable[[Content | None], None]) -> None:
+        asked = self.wall()
+
+        def judged(answer: Content | None) -> None:
+            if isinstance(answer, Health):
+                self._learn(answer)
+                self._check_clock(asked, answer.report.get("time"))
+            answered(answer)
+
+        self.guest.request({"type": "health"}, judged)
+
+    def _check_clock(self, asked: int, told: float | None) -> None:
+        """What was told between then and now. On a busy machine the message that set it may have come late."""
+        if told is not None and not asked - STEP <= told * 1e9 <= self.wall() + STEP:
+            self._set_guest_time()
 
     def _learn(self, health: Health) -> None:
         """Of the peers that the configuration has: what a guest says of others is passed on, and not kept."""

@@ -21,6 +21,8 @@ STEPS = 128
 """Of a slice: some 2 ms on a server, 20 ms where the processor is emulated."""
 MOST_STEPS = 1024
 """Of a slice that finds nowhere to rest: one peer may have any number of networks."""
+LONGEST_REST = 0.005
+"""Seconds: enough to wake and move what waits, where a slice takes longer."""
 
 
 def at_once(work: Work[Result]) -> Result:
@@ -35,8 +37,8 @@ def at_once(work: Work[Result]) -> Result:
 class Slices:
     """Does one work after the other, so that none meets what another has half done.
 
-    After each slice it rests as long as that took: the plane's thread, which stands still while its peers are changed,
-    may not even wake before the next one else.
+    After each slice it rests as long as that took, or LONGEST_REST: the plane's thread, which stands still while its
+    peers are changed, may not even wake before the next one else.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -72,7 +74,7 @@ class Slices:
             self._waiting.popleft()
             done(finished[0])
         if self._waiting and self._next is None:
-            self._next = self._loop.call_later(self._loop.now() - begin, self._slice)
+            self._next = self._loop.call_later(min(self._loop.now() - begin, LONGEST_REST), self._slice)
 
 
 def _advance(work: Work[Result]) -> tuple[Result] | None:

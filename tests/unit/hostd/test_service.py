@@ -114,6 +114,21 @@ def test_the_guest_gets_the_time_when_it_greets(loop: Loop, guest: FakeGuest, ho
     assert guest.of_type("resume") == [expected]
 
 
+@pytest.mark.parametrize(("told", "set_again"), [(998.0, 1), (999.5, 0), (1000.5, 0), (1002.0, 1), (None, 0)])
+def test_a_guest_whose_clock_was_set_late_gets_the_time_again(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, told: float | None, set_again: int
+) -> None:
+    """The host's clock shows 1000 s when it asks, and when it is answered."""
+    greet(loop, guest)
+    turn(loop, guest, lambda: guest.of_type("health"))
+    guest.send({"type": "reply", "id": guest.of_type("health")[0]["id"], "health": {**HEALTH, "time": told}})
+    hostd._ask_health(lambda _: hostd.guest.send({"type": "mark"}))
+    turn(loop, guest, lambda: len(guest.of_type("health")) == 2)
+    guest.send({"type": "reply", "id": guest.of_type("health")[1]["id"], "health": {**HEALTH, "time": 1000.0}})
+    turn(loop, guest, lambda: guest.of_type("mark"))
+    assert len(guest.of_type("time")) == set_again
+
+
 def test_health_is_the_guests_with_the_status_of_the_link(loop: Loop, guest: FakeGuest, hostd: Hostd) -> None:
     greet(loop, guest)
     code, answer = in_thread(loop, guest, lambda: client.health(hostd.places.run / "hostd.sock"))

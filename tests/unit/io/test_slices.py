@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fake_platform import FakePlatform, SilentTun
@@ -243,6 +243,7 @@ def a_configuration(owners: dict[str, int]) -> NodeConfig:
     )
 
 
+@settings(deadline=None)
 @given(OWNERS, OWNERS)
 def test_in_a_live_change_each_address_goes_at_once_from_whom_it_was_to_whom_it_will_be(
     before: dict[str, int], after: dict[str, int]

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod network;
+mod node;
 mod trie;
 
 use crate::packet::inner::Address;

@@ -5,9 +5,9 @@
 //! end in a node that has other prefixes as well. Levels with one child and no prefix are left out.
 
 use super::blocks::Blocks;
-use super::network::{Family, Network, prefix_mask};
+use super::network::{Family, Network};
+use super::node::{Node, STRIDE, chunk, covering, prefix_bit};
 
-const STRIDE: u8 = 4;
 /// Nodes from a root to the longest prefix.
 const DEEPEST: usize = 128 / STRIDE as usize;
 
@@ -17,81 +17,6 @@ pub struct Slot {
     pub owner: u32,
     /// The caller's.
     pub route: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Node {
-    /// Bits of the path to this node.
-    key: u128,
-    /// Which prefixes have a slot: those of one bit, two bits, three and four.
-    prefixes: u32,
-    /// Which of the next four bits have a child.
-    branches: u16,
-    /// Bits of the path.
-    depth: u8,
-    slots: u32,
-    children: u32,
-}
-
-/// The next four bits of `key`.
-#[inline(always)]
-fn chunk(key: u128, depth: u8) -> u32 {
-    // A half of the key is enough, as no four bits lie in both; a shift of all 128 takes several instructions.
-    let half = if depth < 64 { key >> 64 } else { key } as u64;
-    ((half << (depth & 63)) >> 60) as u32
-}
-
-/// The bit of a prefix of `length` bits, 1 to 4 more than `depth`.
-#[inline(always)]
-fn prefix_bit(key: u128, depth: u8, length: u8) -> u32 {
-    let more = u32::from(length - depth);
-    (1 << more) - 2 + (chunk(key, depth) >> (u32::from(STRIDE) - more))
-}
-
-/// The bits of all prefixes that hold these four bits.
-#[inline(always)]
-fn covering(chunk: u32) -> u32 {
-    1 << (chunk >> 3) | 1 << (2 + (chunk >> 2)) | 1 << (6 + (chunk >> 1)) | 1 << (14 + chunk)
-}
-
-impl Node {
-    fn new(key: u128, depth: u8) -> Node {
-        Node {
-            key: key & prefix_mask(depth),
-            prefixes: 0,
-            branches: 0,
-            depth,
-            slots: 0,
-            children: 0,
-        }
-    }
-
-    /// Where the slot of this bit is among the node's slots.
-    #[inline(always)]
-    fn place(&self, bit: u32) -> usize {
-        (self.prefixes & ((1 << bit) - 1)).count_ones() as usize
-    }
-
-    /// Where the child for these four bits is among the node's children.
-    #[inline(always)]
-    fn branch(&self, chunk: u32) -> usize {
-        (self.branches & ((1 << chunk) - 1)).count_ones() as usize
-    }
-
-    #[inline(always)]
-    fn child(&self, chunk: u32) -> Option<usize> {
-        (self.branches & 1 << chunk != 0).then(|| self.children as usize + self.branch(chunk))
-    }
-
-    #[inline(always)]
-    fn slot(&self, bit: u32) -> Option<usize> {
-        (self.prefixes & 1 << bit != 0).then(|| self.slots as usize + self.place(bit))
-    }
-
-    #[inline(always)]
-    fn holds(&self, key: u128) -> bool {
-        (key ^ self.key).leading_zeros() >= u32::from(self.depth)
-    }
 }
 
 /// Prefixes of both families.

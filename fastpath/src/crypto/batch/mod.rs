@@ -10,6 +10,7 @@ mod chacha;
 mod group;
 mod keys;
 mod lanes;
+mod limbs;
 mod poly;
 mod simd;
 #[cfg(test)]

@@ -11,10 +11,12 @@ from tests.unit.pathmtu.path import Path, world
 from wgnode.pathmtu import credit, keep, ladder, roundtrip, stagger
 from wgnode.pathmtu.batch import Batch, Send, Step
 from wgnode.pathmtu.bracket import MAX_PROBES, Bracket
+from wgnode.pathmtu.checksum import complete
 from wgnode.pathmtu.credit import Credit
 from wgnode.pathmtu.known import HISTORY, Evidence, Guess, History, Known, State
 from wgnode.pathmtu.roundtrip import INITIAL_TIMEOUT, MIN_GRACE, REORDERED, RoundTrip
 from wgnode.pathmtu.search import Search
+from wgnode.pathmtu.toobig import too_big
 from wgnode.pathmtu.value import Value
 
 WITNESS = 104
@@ -153,7 +155,7 @@ def test_what_our_own_link_refuses_is_never_tried_again() -> None:
     assert 1400 - ladder.RESOLUTION < made.known.size <= 1400
 
 
-def complete(truth: int = 1500) -> tuple[Search, float]:
+def finished(truth: int = 1500) -> tuple[Search, float]:
     """A search that is over, with credit to keep what it found, and the time."""
     run = world(Path([(0.0, truth)])).run(5)
     run.search.sent(run.now, 10**6, truth)
@@ -162,7 +164,7 @@ def complete(truth: int = 1500) -> tuple[Search, float]:
 
 
 def test_a_size_that_our_own_link_refuses_is_looked_below_at_once() -> None:
-    made, now = complete()
+    made, now = finished()
     (large, *_) = made.poll(now + keep.CONFIRM_INTERVAL)
     assert large.size == 1500
     made.refused(now + 1.0, large.id)
@@ -181,7 +183,7 @@ def lose(made: Search, now: float) -> float:
 
 
 def test_a_size_that_passes_after_all_is_kept_and_nothing_is_searched() -> None:
-    made, now = complete()
+    made, now = finished()
     now = lose(made, now + keep.CONFIRM_INTERVAL)
     sends = made.poll(now)
     searched = made.credit.convergences
@@ -312,3 +314,20 @@ def test_a_rest_saves_up_one_burst_and_no_more() -> None:
     assert starts == pytest.approx(
         [1000.0, 1000.0 + stagger.BURST / stagger.RATE, 1000.0 + 2 * stagger.BURST / stagger.RATE]
     )
+
+
+# Packets
+
+
+def test_nobody_is_told_about_icmp_whose_type_is_not_there() -> None:
+    """An IPv6 packet that is all extension header, and then says ICMPv6."""
+    ours, theirs = (bytes([0xFD, *bytes(14), last]) for last in (1, 2))
+    options = bytes([58, 179]) + bytes(1438)
+    packet = b"\x60\0\0\0" + len(options).to_bytes(2, "big") + bytes([60, 64]) + ours + theirs + options
+    assert too_big(packet, 1280, theirs) is None
+    udp = packet[:40] + bytes([17]) + packet[41:]
+    assert too_big(udp, 1280, theirs) is not None
+
+
+def test_a_checksum_of_nothing_is_written_as_all_ones() -> None:
+    assert complete(b"\xff\xff\0\0", 0, 2) == b"\xff\xff\xff\xff"

@@ -89,8 +89,8 @@ What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` 
     default=counting.AUTO,
     show_default=True,
     metavar="N|auto",
-    help="How many move packets, 1 to 64, of the compiled extension. auto: as many as help, but not more than "
-    "there are processors that this process may use (affinity, cpu.max).",
+    help="How many move packets, 1 to 64, of the compiled extension. auto: one less than there are "
+    "processors that this process may use (affinity, cpu.max), but at most 2: as many as have been seen to help.",
 )
 def command(name: str, foreground: bool, mtu: int, dataplane: str, threads: str) -> None:
     """Run a WireGuard node on the TUN interface NAME, made if it does not exist.

@@ -10,6 +10,9 @@ AUTO = "auto"
 MOST = 64
 HELPFUL = 2
 """More have not been seen to help (docs/decisions/engine-threads.md); who has more processors may ask for more."""
+SPARE = 1
+"""Processors for the rest: what the kernel does for each packet, the program whose packets they are, and the protocol.
+Of two, a second thread took from these what it gave to one flow."""
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -26,10 +29,10 @@ def parse(text: str) -> int | None:
 def helpful(processors: int, quota: float | None) -> int:
     """Of so many processors that this process may run on, where it may use `quota` of them on average, or all (None).
 
-    A thread more than the quota has whole processors would use it up early and stand still for the rest of each period.
+    What more threads than the quota has whole processors use is up early, and all stand still for the rest of a period.
     """
     whole = processors if quota is None else math.floor(quota)
-    return max(1, min(processors, whole, HELPFUL))
+    return max(1, min(min(processors, whole) - SPARE, HELPFUL))
 
 
 def here() -> int:

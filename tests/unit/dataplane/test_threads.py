@@ -13,9 +13,9 @@ from wgnode.dataplane.choose import AUTO, FAST, PYTHON, Unavailable, choose
 
 @pytest.mark.parametrize(
     ("processors", "quota", "expected"),
-    [(1, None, 1), (2, None, 2), (64, None, 2), (2, 1.99, 1), (2, 2.0, 2), (8, 0.1, 1), (1, 8.0, 1)],
+    [(1, None, 1), (2, None, 1), (3, None, 2), (64, None, 2), (8, 2.99, 1), (8, 3.0, 2), (8, 0.1, 1), (1, 8.0, 1)],
 )
-def test_as_many_as_there_are_whole_processors_for_and_no_more_than_help(
+def test_one_whole_processor_is_left_and_no_more_threads_than_help(
     processors: int, quota: float | None, expected: int
 ) -> None:
     assert threads.helpful(processors, quota) == expected
@@ -75,9 +75,13 @@ def test_without_the_extension_more_than_one_are_refused_and_as_many_as_help_are
         choose(AUTO, threads=3)
 
 
-def test_on_one_processor_one_thread_is_chosen_and_more_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("processors", "expected"), [({3}, 1), ({0, 1, 5}, 2)])
+def test_the_processors_that_it_may_use_decide_and_another_number_may_be_asked_for(
+    processors: set[int], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("wgnode_fastpath")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
-    assert [choose(FAST, threads=number).threads for number in (None, 1, 2)] == [1, 1, 2]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: processors)
+    monkeypatch.setattr(threads, "quota", lambda: None)
+    assert [choose(FAST, threads=number).threads for number in (None, 1, 2)] == [expected, 1, 2]
     with pytest.raises(ValueError, match="65 threads: 1 to 64 can move packets"):
         choose(FAST, threads=65)

@@ -11,9 +11,10 @@ from tests.unit.pathmtu.path import Path, world
 from wgnode.pathmtu import credit, keep, ladder, roundtrip, stagger
 from wgnode.pathmtu.batch import Batch, Send, Step
 from wgnode.pathmtu.bracket import MAX_PROBES, Bracket
-from wgnode.pathmtu.checksum import complete
+from wgnode.pathmtu.checksum import checksum, complete
 from wgnode.pathmtu.credit import Credit
 from wgnode.pathmtu.known import HISTORY, Evidence, Guess, History, Known, State
+from wgnode.pathmtu.probe import ip_header, recognise
 from wgnode.pathmtu.roundtrip import INITIAL_TIMEOUT, MIN_GRACE, REORDERED, RoundTrip
 from wgnode.pathmtu.search import Search
 from wgnode.pathmtu.toobig import too_big
@@ -331,3 +332,12 @@ def test_nobody_is_told_about_icmp_whose_type_is_not_there() -> None:
 
 def test_a_checksum_of_nothing_is_written_as_all_ones() -> None:
     assert complete(b"\xff\xff\0\0", 0, 2) == b"\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize(("code", "is_one"), [(0, True), (1, False)])
+def test_a_reply_with_a_code_is_none(code: int, is_one: bool) -> None:
+    ours, theirs = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
+    message = bytes([0, code, 0, 0]) + bytes(12)
+    message = message[:2] + checksum(message).to_bytes(2, "big") + message[4:]
+    packet = ip_header(theirs, ours, 1, len(message)) + message
+    assert (recognise(packet, ours, theirs) is not None) == is_one

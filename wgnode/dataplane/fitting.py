@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wgnode.pathmtu import fragment, headers
+from wgnode.pathmtu import fragment, headers, probe
 from wgnode.pathmtu.clamp import clamped
 from wgnode.pathmtu.headers import ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP
 from wgnode.pathmtu.toobig import SMALLEST, TooBigRate, too_big
@@ -78,17 +78,20 @@ class Fitting:
 
 
 def may_be_probes(packet: bytes, addresses: tuple[bytes, bytes]) -> bool:
-    """Is it an echo reply to the first address from the second? Whole, and without options, as every host answers."""
+    """Is it an echo reply to the first address from the second, as short as a probe's? Whole, and without options, as
+    every host answers. Longer ones, which people's pings are, go their way at once."""
     ours, theirs = addresses
     if len(ours) == 4:
         return (
-            packet[0] == 0x45
+            len(packet) == probe.SMALLEST[4]
+            and packet[0] == 0x45
             and packet[12:20] == theirs + ours
             and (packet[9], packet[IPV4_HEADER : IPV4_HEADER + 1]) == (ICMP, b"\0")
             and not int.from_bytes(packet[6:8], "big") & 0x3FFF
         )
     return (
-        packet[0] >> 4 == 6
+        len(packet) == probe.SMALLEST[6]
+        and packet[0] >> 4 == 6
         and packet[8:40] == theirs + ours
         and (packet[6], packet[IPV6_HEADER : IPV6_HEADER + 1]) == (ICMPV6, b"\x81")
     )

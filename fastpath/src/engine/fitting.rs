@@ -150,6 +150,8 @@ pub struct Fitting {
     /// For the TUN.
     told: Vec<Vec<u8>>,
     echoes: Vec<Echo>,
+    /// How many were added to these since `take_kept`.
+    kept: usize,
     /// Where to, and how many bytes: messages that were too long for the link.
     refused: Vec<(Endpoint, usize)>,
     scratch: Vec<u8>,
@@ -201,6 +203,7 @@ impl Fitting {
             && self.echoes.len() < ECHOES
         {
             let ((peer, message), packet) = (from, packet.to_vec());
+            self.kept += 1;
             self.echoes.push(Echo {
                 peer,
                 packet,
@@ -218,6 +221,12 @@ impl Fitting {
     #[inline]
     pub fn take_told(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.told)
+    }
+
+    /// How many replies were kept since the last time.
+    #[inline]
+    pub fn take_kept(&mut self) -> usize {
+        std::mem::take(&mut self.kept)
     }
 
     /// Once.

@@ -63,24 +63,39 @@ struct Handed {
     packets: usize,
 }
 
-impl Peer {
-    /// What is looked for in its packets; None: nothing.
+impl Handed {
+    /// How many more there may be in this second.
     #[inline]
-    pub fn watched(&self) -> Option<Watched> {
-        let (limit, echo) = (self.limit.inner, self.echo);
+    fn room(&self, now: f64) -> usize {
+        let used = if now - self.since >= 1.0 {
+            0
+        } else {
+            self.packets
+        };
+        HANDED_A_SECOND - used
+    }
+}
+
+impl Peer {
+    /// What is looked for in its packets; None: nothing. Replies only as long as the protocol may still be bothered.
+    #[inline]
+    pub fn watched(&self, now: f64) -> Option<Watched> {
+        let limit = self.limit.inner;
+        let echo = self.echo.filter(|_| self.handed.room(now) > 0);
         (self.limit != Limit::NONE || echo.is_some()).then_some(Watched { limit, echo })
     }
 
     /// With how many of so many packets that can't be sent the protocol should still be bothered. It keeps 128 of a peer,
     /// and a flood to a peer that does not answer must not take the time that the others need.
     pub fn may_hand_over(&mut self, packets: usize, now: f64) -> usize {
-        if now - self.handed.since >= 1.0 {
+        let room = self.handed.room(now);
+        if room == HANDED_A_SECOND {
             self.handed = Handed {
                 since: now,
                 packets: 0,
             };
         }
-        let packets = packets.min(HANDED_A_SECOND - self.handed.packets);
+        let packets = packets.min(room);
         self.handed.packets += packets;
         packets
     }
@@ -183,8 +198,9 @@ impl Peers {
         self.reports
     }
 
-    pub fn any_active(&self) -> bool {
-        !self.active.is_empty()
+    /// How many have something to report.
+    pub fn active_count(&self) -> usize {
+        self.active.len()
     }
 
     /// What each peer did since the last time, and where it is if it has roamed.

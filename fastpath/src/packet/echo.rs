@@ -5,11 +5,15 @@ use super::inner::{self, Address};
 
 const REPLY: u8 = 0;
 const REPLY6: u8 = 129;
+/// Type, code and checksum, and a probe's id.
+const MESSAGE: usize = 16;
+const SHORT: usize = IPV4_HEADER + MESSAGE;
+const SHORT6: usize = IPV6_HEADER + MESSAGE;
 const NO_OPTIONS: u8 = 0x45;
 const MORE_OR_OFFSET: u16 = ipv4::MORE_FRAGMENTS | ipv4::OFFSET;
 
-/// Whether a packet with a whole IP header is an echo reply to the first address from the second: in one piece, and
-/// without options, as every host answers.
+/// Whether a packet with a whole IP header is an echo reply to the first address from the second, as short as a probe's:
+/// in one piece, and without options, as every host answers. Longer ones, which people's pings are, go their way at once.
 #[inline]
 pub fn is_reply(packet: &[u8], ours: Address, theirs: Address) -> bool {
     looks_like_one(packet)
@@ -17,16 +21,19 @@ pub fn is_reply(packet: &[u8], ours: Address, theirs: Address) -> bool {
         && inner::destination(packet) == Some(ours)
 }
 
-/// For most packets a byte is looked at.
+/// Of most packets the length is looked at.
 #[inline]
 fn looks_like_one(packet: &[u8]) -> bool {
     if version(packet) == 4 {
-        packet[ipv4::PROTOCOL] == ICMP
+        packet.len() == SHORT
+            && packet[ipv4::PROTOCOL] == ICMP
             && packet[0] == NO_OPTIONS
             && packet.get(IPV4_HEADER) == Some(&REPLY)
             && read_u16(packet, ipv4::FRAGMENT) & MORE_OR_OFFSET == 0
     } else {
-        packet[ipv6::NEXT_HEADER] == ICMPV6 && packet.get(IPV6_HEADER) == Some(&REPLY6)
+        packet.len() == SHORT6
+            && packet[ipv6::NEXT_HEADER] == ICMPV6
+            && packet.get(IPV6_HEADER) == Some(&REPLY6)
     }
 }
 
@@ -45,7 +52,9 @@ mod tests {
 
     fn answer(six: bool, kind: u8) -> Vec<u8> {
         let (ours, theirs) = pair(six);
-        icmp::packet(theirs, ours, 0, &[kind, 0, 0, 0, 1, 2, 3, 4]).unwrap()
+        let mut message = [7; MESSAGE];
+        message[..4].copy_from_slice(&[kind, 0, 0, 0]);
+        icmp::packet(theirs, ours, 0, &message).unwrap()
     }
 
     #[test]
@@ -57,8 +66,9 @@ mod tests {
             assert!(!is_reply(&answer(six, reply), ours, ours));
             assert!(!is_reply(&answer(six, request), ours, theirs));
             assert!(!is_reply(&answer(six, reply), pair(!six).0, theirs));
-            let header = answer(six, reply).len() - 8;
-            assert!(!is_reply(&answer(six, reply)[..header], ours, theirs));
+            let whole = answer(six, reply);
+            assert!(!is_reply(&whole[..whole.len() - 1], ours, theirs));
+            assert!(!is_reply(&[&whole[..], &[0]].concat(), ours, theirs));
         }
     }
 

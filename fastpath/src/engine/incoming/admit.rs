@@ -43,7 +43,7 @@ impl Engine {
         let mut sender = Sender {
             peer: *peer,
             outer: ecn::NOT_ECT,
-            watched: known.watched(),
+            watched: known.watched(now),
         };
         let mut window = session.window();
         let (mut bytes, mut messages, mut data) = (0, 0, 0);
@@ -66,6 +66,7 @@ impl Engine {
             };
             self.counters.drop(why);
         }
+        self.count_echoes(*peer, now);
         if messages > 0 {
             self.note_received(*peer, (bytes, data), run.messages.from, now);
         }
@@ -120,6 +121,17 @@ impl Engine {
             *last = Some(source);
         }
         Some(length)
+    }
+
+    /// Replies that were kept of this run are among what the protocol may be bothered with.
+    #[inline]
+    fn count_echoes(&mut self, id: PeerId, now: f64) {
+        let kept = self.fitting.take_kept();
+        if kept > 0
+            && let Some(peer) = self.peers.get_mut(id)
+        {
+            peer.may_hand_over(kept, now);
+        }
     }
 
     /// `heard`: bytes of all messages, and how many of these are no keepalives.

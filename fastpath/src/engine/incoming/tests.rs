@@ -199,3 +199,37 @@ fn what_was_opened_for_a_peer_that_is_removed_meanwhile_is_dropped() {
     let dropped: Vec<_> = engine.counters.dropped().collect();
     assert_eq!(dropped, [("unknown_index", 1)]);
 }
+
+/// An echo reply from 10.0.0.1 to 10.0.0.2, as long as a probe's.
+fn reply() -> [u8; 36] {
+    let mut packet = [0; 36];
+    packet[..4].copy_from_slice(&[0x45, 0, 0, 36]);
+    packet[9] = 1;
+    packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+    packet
+}
+
+#[test]
+fn replies_are_kept_as_long_as_the_protocol_may_be_bothered_and_else_delivered() {
+    let (mut engine, far) = engine();
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    let addresses = [[10, 0, 0, 2], [10, 0, 0, 1]].map(Address::V4);
+    engine.set_echo(peer, Some(addresses.into()));
+    for second in [NOW, NOW + 1.0] {
+        let (mut kept, mut delivered) = (0, 0);
+        for _ in 0..1000 {
+            let mut message = far.seal(&reply()).unwrap();
+            let batch = Batch {
+                start: 0,
+                length: message.len(),
+                segment: message.len(),
+                from: FROM,
+                ecn: 0,
+                congested: false,
+            };
+            engine.receive(&mut message, batch, second, |_, _, _| delivered += 1);
+            kept += engine.fitting.take_echoes().len();
+        }
+        assert_eq!((kept, delivered), (256, 744));
+    }
+}

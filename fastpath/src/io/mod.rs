@@ -23,6 +23,9 @@ pub use tun::Tun;
 use way_in::{Delivery, WayIn};
 use way_out::WayOut;
 
+/// More of them at once bring more answers for the TUN, which are then sent together.
+const RECEIVES_A_TURN: usize = 4;
+
 /// Of the last system call in this thread.
 fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
@@ -186,6 +189,14 @@ impl Io {
     pub fn close(&self) {
         self.out.close();
         self.into.close();
+    }
+
+    /// How many times a descriptor is read, while it has more, before others are.
+    pub fn turns(&self, fd: i32) -> usize {
+        match *lock(&self.tun) {
+            Some(tun) if tun.fd == fd => 1,
+            _ => RECEIVES_A_TURN,
+        }
     }
 
     /// Moves what there is at a descriptor, for one turn; `read` as for `pass`. What is not ours (any more) is left alone.

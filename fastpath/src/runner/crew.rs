@@ -23,8 +23,6 @@ use crate::sequence::Found;
 const WORTH_WAKING: usize = 32 << 10;
 /// In tests the next one leads each time, so that small packets too are many threads' work.
 const ALWAYS_HAND_ON: bool = cfg!(test);
-/// Times that a socket which has more is read before others are looked at.
-const TURNS: usize = 4;
 
 type Errno = i32;
 
@@ -135,7 +133,7 @@ impl Crew {
             patience = patience.min(report::AFTER); // what the others do is to be told as well
         }
         let events = self.io.poller().wait(patience)?;
-        lead.extend(events.fds().map(|fd| (fd, TURNS)));
+        lead.extend(events.fds().map(|fd| (fd, self.io.turns(fd))));
         if events.is_empty() {
             self.tell(false, clock::now());
         }
@@ -159,7 +157,7 @@ fn hand_on(leading: &mut Option<Lead<'_>>, fd: RawFd, turns: usize, found: Found
         return;
     };
     if more && turns > 1 {
-        lead.push_back((fd, turns - 1));
+        lead.push_front((fd, turns - 1));
     }
     if bytes >= WORTH_WAKING && (more || !lead.is_empty()) || ALWAYS_HAND_ON {
         *leading = None;

@@ -151,7 +151,10 @@ CASES = {
         "host", "ip addr add 10.9.9.9/32 dev wgnode-wan", ('links["wgnode-wan"]',), "tap of wgnode, up, 10.9.9.9/32 *"
     ),
     "an address gone": Case(
-        "host", "ip addr del 172.31.255.253/30 dev wgnode-wan", ('links["wgnode-wan"]',), "tap of wgnode, up, fd77:*"
+        "host",
+        "ip addr del 172.31.255.253/30 dev wgnode-wan",
+        ('links["wgnode-wan"]',),
+        "without a route to 172.31.255.252/30, tap of wgnode, up, fd77:*",
     ),
     "a bridge port gone": Case("host", "ip link set lan0 nomaster", ("links.lan0",), "up"),
     "a bridge port more": Case(

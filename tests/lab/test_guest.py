@@ -156,7 +156,7 @@ def test_the_kernel_command_line_chooses_the_data_plane_and_both_understand_each
     guest.start_hostd()
     health = guest.wait_for_status()
     assert (health["dataplane"], health["offloads"]) == ("python", [])
-    assert "data plane: python (as asked for); interface: plain" in guest.console
+    assert "data plane: python (as asked for), threads: 1; interface: plain" in guest.console
     network.wait_for_path("b", "10.1.0.100")
     assert network.ping("a", "fd00:10:2::100")
     (peer,) = guest.health()["peers"]

@@ -7,8 +7,10 @@ Markdown every such word stands in a code block that it can't end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+from wgnode.rollout.grouping import Group, whose
 
 COMMENT = 65_536
 """Characters that GitHub takes as one comment (GitLab takes more)."""
@@ -19,6 +21,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 class Section:
     title: str
     lines: tuple[str, ...]
+
+
+def of_change(groups: Iterable[Group], outages: Mapping[str, str], lasting: tuple[str, ...]) -> Iterator[Section]:
+    """What happens to sites, as a check foresees it from files and a plan from states."""
+    for group in groups:
+        yield Section(f"At {whose(group.sites)}", group.lines)
+    if outages:
+        told = tuple(f"{name}: {why}" for name, why in outages.items())
+        yield Section("Without a tunnel for the time of a new guest", told)
+    if lasting:
+        yield Section("Can't be undone", lasting)
 
 
 def text(headline: str, sections: Iterable[Section]) -> str:

@@ -41,13 +41,7 @@ def _of_mesh(stack: str, change: MeshChange) -> Iterator[Section]:
     seen = change.outlook
     if seen.mesh:
         yield Section(f"Mesh {stack}", seen.mesh)
-    for group in seen.groups:
-        yield Section(f"At {whose(group.sites)}", group.lines)
-    if seen.outages:
-        told = tuple(f"{name}: {why}" for name, why in seen.outages.items())
-        yield Section("Without a tunnel for the time of a new guest", told)
-    if seen.lasting:
-        yield Section("Can't be undone", seen.lasting)
+    yield from sections.of_change(seen.groups, seen.outages, seen.lasting)
     if change.waves:
         yield Section(f"Waves of a rollout of {stack}", tuple(_waves(change.waves)))
 

@@ -31,13 +31,7 @@ def _sections(planned: Planned) -> Iterator[Section]:
     plan = planned.plan
     if planned.mesh or plan.course.mesh:
         yield Section(f"Mesh {plan.mesh}", planned.mesh or ("~ as its engine plan says",))
-    for group in plan.groups:
-        yield Section(f"At {whose(group.sites)}", group.lines)
-    if plan.outages:
-        told = tuple(f"{stack}: {why}" for stack, why in plan.outages.items())
-        yield Section("Without a tunnel for the time of a new guest", told)
-    if plan.lasting:
-        yield Section("Can't be undone", plan.lasting)
+    yield from sections.of_change(plan.groups, plan.outages, plan.lasting)
     if planned.away:
         yield Section("Away, or lets nobody in", tuple(f"{stack}: {why}" for stack, why in planned.away.items()))
     if plan.unknown:

@@ -21,7 +21,7 @@ from wgnode.dataplane.plain_io import PlainIO
 from wgnode.io.loop import Loop
 from wgnode.io.node import LiveDigest, from_config, new_device, reconfiguring
 from wgnode.io.shell import Shell
-from wgnode.io.slices import MOST_STEPS, STEPS, Slices, Work
+from wgnode.io.slices import LONGEST_REST, MOST_STEPS, STEPS, Slices, Work
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.protocol.device import MOST_AT_ONCE, Device
 from wgnode.protocol.endpoint import Endpoint
@@ -216,6 +216,29 @@ def test_works_are_done_one_after_the_other_and_the_loop_turns_between_their_sli
     slices.add(work("c", STEPS - 1, may_rest=True), told.append, within)
     assert told == ["a"] * 2 * STEPS + ["A"] + ["b"] * (MOST_STEPS + STEPS) + ["B"] + ["c"] * (STEPS - 1) + ["C"]
     assert turns == [STEPS - 1, STEPS, 1, MOST_STEPS - 1, STEPS + 1, STEPS - 1]
+    loop.close()
+
+
+def test_between_two_slices_packets_have_as_long_as_a_slice_took_but_not_longer_than_they_need() -> None:
+    now = 0.0
+    loop = Loop(lambda: now)
+    slices = Slices(loop)
+
+    def work(took: float) -> Work[None]:
+        nonlocal now
+        for step in range(2 * STEPS):
+            yield True
+            now += took if step == 0 else 0.0
+
+    rests = []
+    for took in (0.002, 1.0):
+        slices.add(work(took), lambda _: None)
+        assert slices._next is not None
+        rests.append(slices._next.deadline - now)
+        now += LONGEST_REST
+        while slices._waiting:
+            loop.run_once(0)
+    assert rests == pytest.approx([0.002, LONGEST_REST])
     loop.close()
 
 

@@ -102,6 +102,7 @@ impl Drop for Closed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
     use std::time::Duration;
@@ -121,9 +122,11 @@ mod tests {
                     }
                 });
             }
-            work(&gate, &inside);
+            // Also where it panics: then a test fails, instead of waiting for good for threads that nobody ends.
+            let done = catch_unwind(AssertUnwindSafe(|| work(&gate, &inside)));
             ending.store(true, Ordering::Relaxed);
             gate.end();
+            done.unwrap_or_else(|panic| resume_unwind(panic));
         });
     }
 

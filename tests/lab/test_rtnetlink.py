@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.lab.interop import Bench, Namespace, bench
+from tests.lab.interop import Bench, Namespace, bench, wait_for
 from wgnode.io.netlink import NetlinkError, Rtnetlink
 from wgnode.io.netlink.links import Link
 from wgnode.io.netlink.monitor import LinkMonitor
 from wgnode.io.netlink.routes import Route
 from wgnode.io.tun import Tun, TunGone, get_mtu
+from wgnode.platform.linux.announce import announce
 from wgnode.platform.linux.route_mtu import RouteMtus
 from wgnode.platform.linux.sysctl import read_sysctl, write_sysctl
 
@@ -245,3 +246,21 @@ def test_packets_pass_through_a_tun(space: Namespace, kernel: Rtnetlink) -> None
 def test_names_that_no_interface_can_have_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="interface name"):
         Tun(name)
+
+
+def test_neighbours_who_know_another_gateways_mac_learn_ours_from_an_announcement(
+    cable: Bench, space: Namespace
+) -> None:
+    neighbour, addresses = cable.spaces[1], ("192.0.2.77/24", "2001:db8::77/64")
+    for address in addresses:
+        entry = (address.split("/")[0], "lladdr", "02:00:00:00:00:09", "dev", "veth0")
+        neighbour.run("ip", "neigh", "replace", *entry, "nud", "stale")
+    (own,) = ip(space, "link", "show", "veth0")
+
+    def known() -> set[str]:
+        space.call(lambda: announce("veth0", own["address"], addresses))  # the namespace's IPv6 is not all up yet
+        return {each["lladdr"] for each in ip(neighbour, "neigh", "show") if each["dst"].endswith("77")}
+
+    wait_for(lambda: known() == {own["address"]}, "the neighbours' tables did not change")
+    with pytest.raises(OSError, match="No such device"):
+        space.call(lambda: announce("nonsense", own["address"], addresses))

@@ -25,7 +25,7 @@ from wgnode.io.shell import Shell
 from wgnode.io.slices import Work
 from wgnode.io.tun import Tun
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
-from wgnode.platform import Layers, Platform, open_tun, tunnel
+from wgnode.platform import Layers, Links, Platform, open_tun, tunnel
 from wgnode.protocol.device import Device
 
 DATA_PLANE = "WGNODE_DATAPLANE"
@@ -35,6 +35,8 @@ What the kernel does not know itself, such as this, WGNODE_CRYPTO and WGNODE_OFF
 """
 EIO_REPLY = "errno=-5\n\n"
 """UAPI's answer while no node runs."""
+ANNOUNCED_AGAIN = (1.0, 3.0)
+"""Seconds after the links are up."""
 
 
 class TunnelGone(Exception):
@@ -92,8 +94,16 @@ class Gateway:
         """Raises OSError."""
         if (links := self.platform.links) is not None:
             links.prepare(config)
+            for delay in ANNOUNCED_AGAIN:
+                self.loop.call_later(delay, lambda: self._announce(links, config))
         elif config.lan.masquerade:
             raise OSError(errno.EOPNOTSUPP, "lan.reach: this platform can't masquerade; choose host-route")
+
+    def _announce(self, links: Links, config: NodeConfig) -> None:
+        try:
+            links.announce(config)
+        except OSError as error:
+            self.log.warning(f"the links' addresses were not announced again: {error}")
 
     def _configure_tunnel(self, config: NodeConfig, name: str) -> None:
         """Raises OSError."""

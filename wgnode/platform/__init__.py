@@ -152,6 +152,9 @@ class Links(Protocol):
     def prepare(self, config: NodeConfig) -> None:
         """The cards, and masquerading where that is asked for: before there is a tunnel."""
 
+    def announce(self, config: NodeConfig) -> None:
+        """Tell the cards' neighbours whose these addresses are; another gateway may have had them a moment ago."""
+
     def configure_tunnel(self, config: NodeConfig, name: str) -> list[str]:
         """Addresses of the tunnel, and routes into it. Returns allowed IPs that got none: those of default routes."""
 

@@ -71,6 +71,10 @@ class Links:
     def prepare(self, config: NodeConfig) -> None:
         self.told.append(("prepare",))
 
+    def announce(self, config: NodeConfig) -> None:
+        self.told.append(("announce", config.lan.mac))
+        raise OSError("no buffer space")
+
     def configure_tunnel(self, config: NodeConfig, name: str) -> list[str]:
         self.told.append(("configure", name))
         return ["0.0.0.0/0"]
@@ -146,6 +150,18 @@ def test_links_are_told_the_interfaces_own_name(running: Any, tmp_path: Path) ->
     name = f"tun-for-{CONFIG.interface}"
     assert links.told == [("prepare",), ("configure", name), ("change", name, 1400)]
     assert "no route to 0.0.0.0/0" in (tmp_path / "console").read_text()
+
+
+def test_addresses_are_announced_twice_more_and_what_goes_wrong_there_is_only_told(
+    running: Any, loop: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    links, began = Links(), loop.now()
+    running(links=links)
+    for later, times in ((0.5, 0), (1.5, 1), (2.5, 1), (3.5, 2), (60.0, 2)):
+        monkeypatch.setattr(loop, "now", lambda at=began + later: at)
+        loop.run_once(0)
+        assert links.told.count(("announce", CARD.mac)) == times
+    assert "the links' addresses were not announced again: no buffer space" in (tmp_path / "console").read_text()
 
 
 @pytest.mark.parametrize(

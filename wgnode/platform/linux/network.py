@@ -8,6 +8,7 @@ from wgnode.io.netlink import Rtnetlink
 from wgnode.io.slices import Work
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 from wgnode.platform.linux import features
+from wgnode.platform.linux.announce import announce
 from wgnode.platform.linux.sysctl import write_sysctl
 from wgnode.platform.tunnel import DEFAULT_ROUTES, routes, without_route
 
@@ -34,6 +35,10 @@ class Network:
             kernel.set_link(kernel.link("lo").index, up=True)
             _configure(kernel, config.transit, WAN)
             _configure(kernel, config.lan, LAN)
+
+    def announce(self, config: NodeConfig) -> None:
+        for name, link in ((WAN, config.transit), (LAN, config.lan)):
+            announce(name, link.mac, link.addresses)
 
     def configure_tunnel(self, config: NodeConfig, name: str) -> list[str]:
         """Addresses of the TUN interface and routes to the peers. Returns allowed IPs that got no route."""

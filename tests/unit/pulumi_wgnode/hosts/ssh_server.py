@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -80,8 +80,24 @@ class Server(paramiko.ServerInterface):
         self._hang("exec")
         if self.record.refuse_exec:
             return False
-        threading.Thread(target=_execute, args=(self.record, channel, command.decode()), daemon=True).start()
+        channel.transport.when_answered(lambda: _execute(self.record, channel, command.decode()))
         return True
+
+
+class InOrder(paramiko.Transport):
+    """A command begins when its request is answered, as sshd's does; else a quick one's end could come before that."""
+
+    _begins: threading.Thread | None = None
+
+    def when_answered(self, run: Callable[[], None]) -> None:
+        """Asked in this transport's own thread, which answers next."""
+        self._begins = threading.Thread(target=run, daemon=True)
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)
+        if self._begins is not None and threading.current_thread() is self:
+            self._begins.start()
+            self._begins = None
 
 
 class DeafServer(Server):
@@ -150,7 +166,7 @@ def ssh_server(allowed: paramiko.PKey) -> Iterator[SshServer]:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                transport = paramiko.Transport(client)
+                transport = InOrder(client)
                 transport.add_server_key(record.host_key)
                 record.transports.append(transport)
                 with contextlib.suppress(Exception):

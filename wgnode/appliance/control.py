@@ -40,7 +40,7 @@ class Answers(Protocol):
 
     def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None: ...
 
-    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None]) -> None: ...
+    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None], fresh: bool) -> None: ...
 
 
 class Control:
@@ -90,7 +90,7 @@ class Control:
         elif isinstance(said, Configure):
             self.answers.configure(said.config, said.secrets, self._owe(said.id))
         elif isinstance(said, Probe):
-            self.answers.probe(said.peer, self._owe(said.id))
+            self.answers.probe(said.peer, self._owe(said.id), said.fresh)
         elif isinstance(said, Health):
             reply = self._owe(said.id)
             self.answers.health(lambda health: reply({"health": health}))

@@ -217,17 +217,29 @@ class Gateway:
             device.send_keepalive(peer, self.loop.now())
         yield from self._call(device)
 
-    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None]) -> None:
-        """Search path MTUs anew, to the peer of this public key or to all; answers as `health`, or `error`."""
+    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None], fresh: bool = False) -> None:
+        """Search path MTUs anew, to the peer of this public key or to all; answers as `health`, or `error`.
+
+        `fresh`: each of them is called too, whatever session there is, so that a handshake shows it to be there now.
+        """
         if self.shell is None or self.shell.paths is None:
             return reply({"error": self.error or "this node searches no path MTU"})
         try:
             key = None if peer is None else decode_key(peer)
         except ValueError as error:
             return reply({"error": str(error)})
-        if not self.shell.search_again(key):
+        found = self.shell.search_again(key)
+        if fresh:
+            self.shell.slices.add(self._renew(self.shell.device, key), _ignore, self.shell.flushing)
+        elif not found:
             return reply({"error": "no session with whom to probe, or nobody to ask: health says which (unmeasured)"})
         self.health(lambda health: reply({"health": health}))
+
+    def _renew(self, device: Device, key: bytes | None) -> Work[None]:
+        for peer in device.peers:
+            yield True
+            if key in (None, *peer.public_keys):
+                device.renew(peer, self.loop.now())
 
     def uapi(self, text: str, reply: Callable[[str], None]) -> None:
         if self.shell is None:

@@ -82,10 +82,11 @@ class Health:
 
 @dataclass(frozen=True)
 class Probe:
-    """Search anew to the peer of this public key, None for all."""
+    """Search anew to the peer of this public key, None for all; `fresh`: after a handshake of its own."""
 
     id: Any
     peer: str | None
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _probe(message: Mapping[str, Any]) -> Probe:
     peer = message.get("peer")
     if peer is not None and not _short(peer):
         raise Refused("a probe of no peer")
-    return Probe(_id(message), peer)
+    return Probe(_id(message), peer, message.get("fresh") is True)
 
 
 def _moment(value: Any) -> int:

@@ -46,10 +46,13 @@ def apply(path: Path) -> tuple[int, dict[str, Any]]:
     return (RUNNING if "applied" in answer else NOT_RUNNING), answer
 
 
-def probe(path: Path, peer: str | None) -> tuple[int, dict[str, Any]]:
-    """Search path MTUs anew, to one peer (its public key) or to all: 0 when the node is at it, else 1 with `error`."""
+def probe(path: Path, peer: str | None, fresh: bool = False) -> tuple[int, dict[str, Any]]:
+    """Search path MTUs anew, to one peer (its public key) or to all: 0 when the node is at it, else 1 with `error`.
+
+    `fresh`: after a handshake of its own.
+    """
     try:
-        answer = ask(path, {"type": "probe", "peer": peer})
+        answer = ask(path, {"type": "probe", "peer": peer, **({"fresh": True} if fresh else {})})
     except (OSError, ValueError) as error:
         return UNREACHABLE, {"error": f"{path}: {error}"}
     return (RUNNING if answer.get("probing") else NOT_RUNNING), answer

@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     apply_parser = commands.add_parser("apply", help="bring the baked layers to the running node; prints JSON")
     probe_parser = commands.add_parser("probe", help="search path MTUs anew; health tells what is found; prints JSON")
     probe_parser.add_argument("--peer", metavar="KEY", help="of one peer only, by its public key")
+    probe_parser.add_argument("--fresh", action="store_true", help="after a handshake of its own")
     wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
     wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
     wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "apply":
         code, answer = client.apply(socket)
     elif options.command == "probe":
-        code, answer = client.probe(socket, options.peer)
+        code, answer = client.probe(socket, options.peer, options.fresh)
     elif options.command == "wait":
         wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
         code, answer = client.wait(socket, wanted, options.patience)

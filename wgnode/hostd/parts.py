@@ -235,6 +235,9 @@ _PATH: Mapping[str, Judge] = {
     "inner": optional(between(0, 65575)),
     "unmeasured": optional(line),
     "spent": count,
+    "round_trip": optional(real),
+    "small_sent": count,
+    "small_answered": count,
     "history": each(former_size, 64),
 }
 _PEER: Mapping[str, Judge] = {

@@ -177,7 +177,7 @@ class Hostd:
                 self.guest, lambda answer: self._applied(answer, reply), self.places.config, self.places.secrets
             )
         if question.get("type") == "probe":
-            return self._probe(question.get("peer"), reply)
+            return self._probe(question.get("peer"), question.get("fresh") is True, reply)
         if question.get("type") != "health":
             return reply({"error": f"unknown question {question.get('type')!r}"})
         own = {"name": self.places.name, "status": self.guest.status, "error": None}
@@ -192,8 +192,9 @@ class Hostd:
 
         self._ask_health(answered)
 
-    def _probe(self, peer: object, reply: Reply) -> None:
-        """Search the path to a peer (its key), or to all, anew; what is found is in health as it comes."""
+    def _probe(self, peer: object, fresh: bool, reply: Reply) -> None:
+        """Search the path to a peer (its key), or to all, anew; what is found is in health as it comes. `fresh`: after
+        a handshake of its own."""
         if peer is not None and peer not in (self.layer.keys() or ()):
             return reply({"error": f"no peer of this gateway has the key {printable(str(peer), LONGEST_NAME)}"})
         if self.guest.status != "running" or self.guest.hello is None:
@@ -205,7 +206,7 @@ class Hostd:
             refused = answer.error if isinstance(answer, Failure) else "the guest does not answer"
             reply({"probing": True} if isinstance(answer, Health) else {"error": refused})
 
-        self.guest.request({"type": "probe", "peer": peer}, answered)
+        self.guest.request({"type": "probe", "peer": peer, **({"fresh": True} if fresh else {})}, answered)
 
     def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
         if "applied" in answer:

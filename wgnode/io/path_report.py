@@ -20,7 +20,8 @@ def path_mtu(paths: Paths | None, peer: Peer, now: float, wall: float) -> dict[s
     `since`, and those of `history` (oldest first): seconds since 1970; `family`: 4 or 6, outside; `own`: our outer
     address, None where the routing table chooses; `inner`: the largest packet that goes as one; `state`: RFC 8899's;
     `why`: what began the search anew (endpoint, family, route, key, asked); `unmeasured`: why nothing is searched;
-    `spent`: bytes of all probes.
+    `spent`: bytes of all probes; `round_trip`: seconds, smoothed, None before the first answer; `small_sent` and
+    `small_answered`: probes of the smallest size, which are lost for no reason of size.
     """
     way = None if paths is None else paths.way(peer)
     report = None if way is None else way.report()
@@ -56,6 +57,9 @@ def _told(report: Report, epoch: float) -> dict[str, Any]:
         "why": report.why,
         "unmeasured": report.unmeasured,
         "spent": report.spent,
+        "round_trip": None if report.round_trip is None else round(report.round_trip, 6),
+        "small_sent": report.small[0],
+        "small_answered": report.small[1],
         "history": [_known(former, epoch) for former in report.former],
     }
 

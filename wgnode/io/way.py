@@ -53,6 +53,10 @@ class Report(NamedTuple):
     unmeasured: str | None
     spent: int
     """Bytes of all probes."""
+    round_trip: float | None
+    """Seconds, smoothed; None before the first answer."""
+    small: tuple[int, int]
+    """Small probes: sent, and answered."""
 
 
 class Way:
@@ -196,6 +200,8 @@ class Way:
             None if why is None else why.value,
             None if unmeasured is None else unmeasured.value,
             search.credit.spent,
+            search.round_trip,
+            (search.small.sent, search.small.answered),
         )
 
     # The schedule's: see schedule.Scheduled

@@ -16,6 +16,7 @@ from wgnode.pathmtu.keep import Facts, Keep
 from wgnode.pathmtu.known import Guess, Known, State, Why
 from wgnode.pathmtu.roundtrip import RoundTrip
 from wgnode.pathmtu.silence import Silence
+from wgnode.pathmtu.small import Small
 from wgnode.pathmtu.stagger import Gate, at_once
 from wgnode.pathmtu.value import Value
 from wgnode.protocol.schedule import NEVER
@@ -55,6 +56,7 @@ class Search:
         self._silence = Silence()
         self._trip = RoundTrip()
         self._flight = Flight()
+        self.small = Small()
         self._batch: Batch | None = None
         self._fresh = True  # the first batch of a search is still to be judged
         self._lossy = False  # small ones were lost beside larger ones
@@ -68,6 +70,11 @@ class Search:
     def history(self) -> tuple[Known, ...]:
         """What was known before, oldest first."""
         return self._value.history.former()
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds, smoothed; None before the first answer."""
+        return self._trip.smoothed or None
 
     # What happens
 
@@ -94,6 +101,7 @@ class Search:
 
     def answered(self, now: float, probe: bytes) -> bool:
         """A reply to a probe; False where none with this id is under way, which then changes nothing."""
+        self.small.land(probe)
         flown = self._flight.land(probe, now)
         if flown is None:
             return False
@@ -113,12 +121,14 @@ class Search:
     def unsent(self, now: float, probe: bytes) -> None:
         """It could not be sent, for another reason than its size: it says nothing."""
         self._flight.land(probe, now)
+        self.small.drop(probe)
         if self._batch and self._batch.holds(probe):
             self._batch.forget(probe, now, refused=False)
 
     def refused(self, now: float, probe: bytes) -> None:
         """Our own kernel found it too long (EMSGSIZE): so it is, on this link."""
         flown = self._flight.land(probe, now)
+        self.small.drop(probe)
         if flown is None:
             return
         self._value.bracket.lost(flown.size, MAX_PROBES)
@@ -184,6 +194,8 @@ class Search:
         sends = batch.send(now, lambda: self._random(ID_LENGTH), self._trip)
         for send in sends:
             self._flight.start(send.id, send.size, now)
+            if send.size == self._witness:
+                self.small.start(send.id, now)
         return sends
 
     def _decide(self, now: float) -> Batch | None:
@@ -282,6 +294,7 @@ class Search:
         self.state, self._batch, self._fresh = State.BASE, None, True
         self._value.forget()
         self._flight.clear()
+        self.small.clear(now, self._trip.timeout())
         self._silence.begin(other_path=other_path)
         self._keep.begin()
         self._next = max(now, self._next + MIN_RESTART)

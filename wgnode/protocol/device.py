@@ -76,6 +76,12 @@ class Device(Configured):
         if self.running and peer.slots.current is None:
             handshake.want_handshake(self._core, peer, now)
 
+    def renew(self, peer: Peer, now: float) -> None:
+        """A handshake with a peer that has an endpoint, whatever session there is: for who wants to see one."""
+        self._now = now
+        if self.running:
+            handshake.want_handshake(self._core, peer, now)
+
     def send_keepalive(self, peer: Peer, now: float) -> None:
         """To a peer with a session, so that it learns from where we send now."""
         self._now = now

@@ -45,8 +45,8 @@ class Answers:
     def configure(self, config: str, secrets: str, reply: Callable[[dict[str, Any]], None]) -> None:
         reply({"applied": f"{config} with {secrets}"})
 
-    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None]) -> None:
-        reply({"error": f"no way to {peer}"})
+    def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None], fresh: bool) -> None:
+        reply({"error": f"no way to {peer}{' anew' if fresh else ''}"})
 
     def uapi(self, text: str, reply: Callable[[str], None]) -> None:
         reply(f"answer to {text}")
@@ -307,6 +307,8 @@ def test_a_search_is_asked_for_by_key_or_for_all(host: Host) -> None:
     for number, (asked, peer) in enumerate((({"peer": "abc"}, "abc"), ({"peer": None}, None), ({}, None))):
         host.end.sendall(encode({"type": "probe", "id": number, **asked}))
         assert host.wait_for("reply") == {"type": "reply", "id": number, "error": f"no way to {peer}"}
+    host.end.sendall(encode({"type": "probe", "id": 9, "fresh": True}))
+    assert host.wait_for("reply")["error"] == "no way to None anew"
 
 
 def test_the_hosts_time_is_taken(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

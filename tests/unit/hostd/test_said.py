@@ -209,6 +209,8 @@ ODD_PATHS: list[dict[str, Any]] = [
     {"state": "a b"},
     {"why": 7},
     {"back": 67},
+    *({"round_trip": odd} for odd in ("x", True, 1e300)),
+    *({name: odd} for name in ("small_sent", "small_answered") for odd in (-1, 1.5, None, 1 << 64)),
 ]
 
 

@@ -371,11 +371,12 @@ def test_a_search_is_asked_of_a_guest_that_knows_how_for_peers_that_there_are(
     greet(loop, guest, can=can)
     guest.send({"type": "heartbeat"})
     replies: list[dict[str, Any]] = []
-    hostd._asked({"type": "probe", "peer": peer}, replies.append)
+    fresh = {"fresh": True} if peer else {}
+    hostd._asked({"type": "probe", "peer": peer, **fresh}, replies.append)
     if answer:
         turn(loop, guest, lambda: guest.of_type("probe"))
         (question,) = guest.of_type("probe")
-        assert question["peer"] == peer
+        assert {name: question[name] for name in ("peer", "fresh") if name in question} == {"peer": peer, **fresh}
         guest.send({"type": "reply", "id": question["id"], **answer})
     turn(loop, guest, lambda: replies)
     assert replies == [replied]

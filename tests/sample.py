@@ -55,6 +55,7 @@ def _commit() -> str:
 class Sampled:
     """Keeps `n` (0: none) of the parameters of a test marked `@pytest.mark.sampled(n)`, and tells the seed at the end.
 
+    Marked `sampled(n, of="a name")`, tests of a file with the same name are one family, of which n are tried.
     A test that draws by itself (`choose`) is marked without a number, so that `make test-long` finds it.
     """
 
@@ -66,7 +67,9 @@ class Sampled:
         families: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
         for item in items:
             if (mark := item.get_closest_marker("sampled")) and mark.args:
-                families[item.nodeid.partition("[")[0], int(mark.args[0])].append(item)
+                test, of = item.nodeid.partition("[")[0], mark.kwargs.get("of")
+                family = f"{test.partition('::')[0]} {of}" if of else test
+                families[family, int(mark.args[0])].append(item)
         left_out: set[pytest.Item] = set()
         for (name, count), family in families.items():
             left_out |= set(family) - set(choose(family, count, name))

@@ -27,7 +27,7 @@ from tests.lab.environment import (
     up_all,
 )
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(3, of="the file")]
 
 ARP = 0x0806
 ROME, ROME_LAN = "192.0.2.99:51820", "10.3.0.0/24"
@@ -193,7 +193,7 @@ def test_a_peer_removed_by_hand_is_named_and_comes_back(lab: Lab, deployed: Depl
 FILES = "/var/lib/wgnode/gateway"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("harm", "name"),
     [

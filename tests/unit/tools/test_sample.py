@@ -45,6 +45,24 @@ def test_all_leaves_nothing_out(pytester: pytest.Pytester, monkeypatch: pytest.M
     assert "nothing left out" in said
 
 
+TOGETHER = "\n".join(
+    f"@pytest.mark.sampled(2, of={of!r})\ndef test_{of}{number}(): pass" for of in ("a", "b") for number in range(5)
+)
+
+
+@pytest.mark.parametrize(("seed", "of_each"), [("a", 2), ("b", 2), (sample.ALL, 5)])
+def test_of_tests_of_one_name_as_many_are_tried(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, seed: str, of_each: int
+) -> None:
+    monkeypatch.setenv(sample.VARIABLE, seed)
+    pytester.makepyfile(test_it="import pytest\n" + TOGETHER)
+    pytester.makeini("[pytest]\nmarkers = sampled(n)")
+    options = ("-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-v")
+    result = pytester.runpytest_inprocess(*options, plugins=[sample.Sampled()])
+    tests = [line for line in result.outlines if " PASSED" in line]
+    assert [sum(f"::test_{of}" in each for each in tests) for of in ("a", "b")] == [of_each, of_each]
+
+
 def test_one_that_is_asked_for_by_name_is_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sample.VARIABLE, "a")
     assert [tried(pytester, f"test_it.py::test_x[{number}]")[0] for number in range(9)] == [str(n) for n in range(9)]

@@ -85,7 +85,7 @@ def _address(text: str) -> str:
 
 
 def _private_key(text: str) -> str:
-    private_key.load(text)
+    private_key.check(text)
     return text
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import os
+import sys
 
-from pulumi_wgnode.provider import registry
-from pulumi_wgnode.provider.serve import serve
-from pulumi_wgnode.provider.servicer import Servicer
+from pulumi_wgnode.provider import light, spare
 
 
 def main() -> None:
-    serve(Servicer("wgnode", version("wgnode"), registry.kind, registry.schema))
+    engine = sys.argv[1] if len(sys.argv) > 1 else ""
+    if spare.possible(engine) and (code := spare.hand_over(engine)) is not None:
+        os._exit(code)
+    light.import_less()  # what takes long comes after that
+    from importlib.metadata import version
+
+    from pulumi_wgnode.provider import registry
+    from pulumi_wgnode.provider.serve import serve
+    from pulumi_wgnode.provider.servicer import Servicer
+
+    wanted = spare.offer(engine, registry.warm) if spare.possible(engine) else spare.while_child()
+    serve(Servicer("wgnode", version("wgnode"), registry.kind, registry.schema), wanted)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ def kind(token: str) -> Kind:
     return made if token in _ON_NO_HOST else OnHost(made)
 
 
+def warm() -> None:
+    """Load all kinds that are on hosts, as a site's stack has them."""
+    for token in MODULES.keys() - _ON_NO_HOST:
+        kind(token)
+
+
 def schema() -> str:
     """The package's schema as JSON."""
     from pulumi_wgnode.provider import schema as schemas  # only who asks for it needs all contracts

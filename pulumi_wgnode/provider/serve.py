@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -32,8 +33,8 @@ def start(servicer: Servicer, address: str = "127.0.0.1:0") -> tuple[grpc.Server
     return server, port
 
 
-def serve(servicer: Servicer) -> None:
-    """Serve until the engine sends SIGINT or is gone. Never returns.
+def serve(servicer: Servicer, wanted: Callable[[], bool]) -> None:
+    """Serve until the engine sends SIGINT or we are not `wanted` any more. Never returns.
 
     The plugin has its own process group, so Ctrl-C does not reach it: the engine calls Cancel, and at the end of
     every command sends SIGINT and waits 5 seconds. So we leave at once, by os._exit, because joining idle worker
@@ -44,10 +45,9 @@ def serve(servicer: Servicer) -> None:
         signal.signal(number, lambda *_: stop.set())
     if len(sys.argv) > 1:
         engine_log.connect(sys.argv[1])
-    parent = os.getppid()
     _, port = start(servicer)
     print(port, flush=True)
-    while not stop.wait(2) and os.getppid() == parent:
+    while not stop.wait(2) and wanted():
         pass
     servicer.drain(DRAIN)
     sys.stderr.flush()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
-import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_ssh_private_key,
 )
+
+if TYPE_CHECKING:
+    import paramiko
 
 SMALLEST_RSA = 1024  # bits; OpenSSH's own RequiredRSASize
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
@@ -34,8 +37,15 @@ class KeyProblem(ValueError):
     """Why this text cannot log in, and the way out; it never quotes the text."""
 
 
+def check(text: str) -> None:
+    """Raises KeyProblem for what `load` would not take."""
+    _judged(_parsed(_unindented(text)))
+
+
 def load(text: str) -> paramiko.PKey:
     """An Ed25519, ECDSA or RSA key as OpenSSH, PEM (PKCS#1, SEC 1) or PKCS#8 write it. Raises KeyProblem."""
+    import paramiko  # which takes long, and who only checks needs none of
+
     key = _judged(_parsed(_unindented(text)))
     openssh = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
     kind: type[paramiko.PKey] = paramiko.RSAKey

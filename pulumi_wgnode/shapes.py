@@ -59,16 +59,16 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
 def _model_at(annotation: Any, location: tuple[int | str, ...]) -> type[BaseModel] | None:
     """The model that holds what is at `location`, through lists, mappings and optional values."""
     for step in location:
-        if model := _model_in(annotation):
+        if model := model_in(annotation):
             annotation = next((f.annotation for n, f in model.model_fields.items() if step in (n, f.alias)), None)
         else:
             inner = [argument for argument in get_args(annotation) if argument is not type(None)]
             optional = len(inner) == 1 and not _is_container(annotation) and get_args(inner[0])
             annotation = get_args(inner[0])[-1] if optional else inner[-1] if inner else None
-    return _model_in(annotation)
+    return model_in(annotation)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = [argument for argument in get_args(annotation) if argument is not type(None)]

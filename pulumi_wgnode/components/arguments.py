@@ -6,7 +6,7 @@ reads them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, StrictBool
 
@@ -20,6 +20,7 @@ from pulumi_wgnode.values import (
     Interface,
     Port,
     RecipientKey,
+    Sha256,
     SiteName,
     SourceNetwork,
 )
@@ -36,6 +37,8 @@ class HostArgs(Connection):
 
 
 class LanArgs(Model):
+    """The site's LAN, and how its machines and the gateway meet there."""
+
     interface: Interface = Field(description="the host's interface into the LAN")
     gateway_addresses: list[Address] = Field(
         min_length=1, description="the gateway's own free addresses, one in each LAN of the site"
@@ -55,23 +58,25 @@ class GatewayArgs(Model):
     With `sha256` a file need not be there either, until a host needs it.
     """
 
-    memory: Count = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20)
-    cpus: Count = Field(default=1, ge=1, le=64)
+    memory: Count = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20, description="MiB")
+    cpus: Count = Field(default=1, ge=1, le=64, description="processors")
     accelerator: Literal["auto", "kvm", "tcg"] = Field(
         default="auto",
         description="what runs the virtual machine: kvm (the processor itself), tcg (software emulation, much slower)"
         " or auto (kvm where the host has it; a gateway that runs by kvm never becomes an emulated one by itself)",
     )
-    image: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    transit: Transit = Transit()
+    image: str = Field(description="path of the image's file, or a URL with its `sha256`")
+    sha256: Sha256 | None = Field(
+        default=None, description="the image file's digest, hex: with it a file need not be there until a host needs it"
+    )
+    transit: Transit = Field(default=Transit(), description="the link between host and gateway")
 
 
 class FirewallArgs(Model):
     """What else than the gateway's the uplink may reach: services of the host, and machines behind it."""
 
-    allow: list[AllowRule] = Field(default=[])
-    forward: list[ForwardRule] | None = None
+    allow: list[AllowRule] = Field(default=[], description="what else the uplink may reach of the host")
+    forward: list[ForwardRule] | None = Field(default=None, description="what the uplink may reach behind the host")
     keep: StrictBool | None = Field(
         default=None,
         description="true leaves alone what the host forwarded from the uplink before: ports that somebody on it"
@@ -102,9 +107,11 @@ class SiteArgs(Model):
         description="the network that the site is reached by, such as t-mobile-us: what is said of its MTU is where the"
         " search begins (`wgnode mtu --carriers` lists them)",
     )
-    gateway: GatewayArgs
-    firewall: FirewallArgs = FirewallArgs()
-    bootstrap: list[str] = Field(default=[])
+    gateway: GatewayArgs = Field(description="the virtual machine, and the image that it boots")
+    firewall: FirewallArgs = Field(default=FirewallArgs(), description="what else the uplink may reach")
+    bootstrap: list[str] = Field(
+        default=[], description="commands of one's own on the host, before anything of ours; by pulumi-command"
+    )
 
     @property
     def ways_out(self) -> WaysOut:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pulumi
 
 from pulumi_wgnode import seal
 from pulumi_wgnode.components.arguments import SiteArgs
+from pulumi_wgnode.components.ways_out import WaysOut
+from pulumi_wgnode.contracts.parts import Transit as Link
 from wgnode import endpoint
 from wgnode.carriersfile import shipped
 from wgnode.nodeconfig import CarrierConfig
 from wgnode.pathmtu.carriers import Direction
 from wgnode.topology.bundle import Bundle
-from wgnode.topology.compile import SiteFacts, compile_site, host_routes, site_problems
+from wgnode.topology.compile import Reach, SiteFacts, compile_site, host_routes, site_problems
 from wgnode.topology.model import NewerTopology, Topology, TopologyError
 from wgnode.topology.transit import Transit
 
@@ -24,7 +26,36 @@ class SiteError(pulumi.RunError):
     """Site and mesh don't fit together; the text has all that is wrong and the way out."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: a site by its name in the mesh, with what it says itself of its gateway.
+
+    `stack` is the mesh's, for messages; empty where there is none to speak of.
+    """
+
+    name: str
+    facts: SiteFacts
+    recipient_key: str = field(repr=False)
+    stack: str = ""
+    ways_out: WaysOut = WaysOut()  # noqa: RUF009 (it has no state)
+
+    @property
+    def mesh(self) -> str:
+        """The mesh, in a message."""
+        return f"mesh stack {self.stack!r}" if self.stack else "the mesh"
+
+
+def asked_of(config: SiteArgs) -> Asked:
+    key = config.recipient_key.get_secret_value()
+    return Asked(config.name, facts_of(config), key, config.mesh, config.ways_out)
+
+
 def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
+    """`compiled`, of a site's arguments."""
+    return compiled(asked_of(config), topology, bundle)
+
+
+def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
     """The site's id and mesh, config and secrets (canonical JSON), routes of the host and whose, listenPort, endpoint.
 
     `peers` are the addresses that other sites are called at, of those that have no name; `lan` is what the gateway has
@@ -32,25 +63,17 @@ def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str |
 
     Raises SiteError.
     """
-    facts = facts_of(config)
+    mesh, facts = _understood(asked, topology), asked.facts
+    if problems := site_problems(mesh, asked.name, facts):
+        raise SiteError(_explained(asked, mesh, problems))
     try:
-        mesh = Topology.from_dict(topology)
-    except NewerTopology as error:
-        raise SiteError(f"mesh stack {config.mesh!r}: {error}") from None
+        node, secrets = compile_site(mesh, asked.name, _opened(asked, mesh, bundle), facts)
     except TopologyError as error:
-        raise SiteError(
-            f"mesh stack {config.mesh!r}: {error}; run `pulumi up -s {config.mesh}` with this version"
-        ) from None
-    if problems := site_problems(mesh, config.name, facts):
-        raise SiteError(_explained(config, mesh, problems))
-    try:
-        node, secrets = compile_site(mesh, config.name, _opened(config, mesh, bundle), facts)
-    except TopologyError as error:
-        raise SiteError(_explained(config, mesh, [str(error)])) from None
-    routes = host_routes(mesh, config.name, facts.gateway_addresses) if facts.reach == "host-route" else []
+        raise SiteError(_explained(asked, mesh, [str(error)])) from None
+    routes = host_routes(mesh, asked.name, facts.gateway_addresses) if facts.reach == "host-route" else []
     owners = {lan: f"site {name!r}" for name, site in mesh.sites.items() for lan in site.lans}
     return {
-        "id": mesh.sites[config.name].id,
+        "id": mesh.sites[asked.name].id,
         "mesh": mesh.mesh,
         "config": node.to_json().decode(),
         "secrets": secrets.to_json().decode(),
@@ -59,13 +82,27 @@ def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str |
         "peers": _addresses(peer.endpoint for peer in node.peers),
         "lan": {"addresses": list(node.lan.addresses), "mac": node.lan.mac, "proxyArp": node.lan.proxy_arp},
         "listenPort": mesh.listen_port,
-        "endpoint": mesh.sites[config.name].endpoint,
+        "endpoint": mesh.sites[asked.name].endpoint,
     }
+
+
+def _understood(asked: Asked, topology: Mapping[str, Any]) -> Topology:
+    try:
+        return Topology.from_dict(topology)
+    except NewerTopology as error:
+        raise SiteError(f"{asked.mesh}: {error}") from None
+    except TopologyError as error:
+        again = f"run `pulumi up -s {asked.stack}` with this version" if asked.stack else "update it with this version"
+        raise SiteError(f"{asked.mesh}: {error}; {again}") from None
 
 
 def facts_of(config: SiteArgs) -> SiteFacts:
     """What a site's own arguments say of its gateway."""
-    return SiteFacts(tuple(config.lan.gateway_addresses), _transit(config), config.lan.reach, _carrier(config.carrier))
+    return site_facts(config.lan.gateway_addresses, config.gateway.transit, config.lan.reach, config.carrier)
+
+
+def site_facts(addresses: Sequence[str], link: Link, reach: Reach, carrier: str | None) -> SiteFacts:
+    return SiteFacts(tuple(addresses), Transit.of(link.v4, link.v6), reach, _carrier(carrier))
 
 
 def _addresses(endpoints: Iterable[str | None]) -> list[str]:
@@ -73,39 +110,35 @@ def _addresses(endpoints: Iterable[str | None]) -> list[str]:
     return sorted({str(host) for host in hosts if not isinstance(host, str)})
 
 
-def _opened(config: SiteArgs, mesh: Topology, bundle: str | None) -> Bundle:
+def _opened(asked: Asked, mesh: Topology, bundle: str | None) -> Bundle:
     try:
         if not bundle:
             raise seal.SealError("missing")
-        return seal.open_sealed(
-            bundle, config.recipient_key.get_secret_value(), mesh.mesh, config.name, mesh.sites[config.name].id
-        )
+        id = mesh.sites[asked.name].id
+        return seal.open_sealed(bundle, asked.recipient_key, mesh.mesh, asked.name, id)
     except (seal.NewerBundle, NewerTopology) as error:
-        raise SiteError(f"site {config.name!r}, mesh stack {config.mesh!r}: {error}") from None
+        raise SiteError(f"site {asked.name!r}, {asked.mesh}: {error}") from None
     except seal.SealError as error:
         raise SiteError(
-            f"site {config.name!r}: its bundle in mesh stack {config.mesh!r} is {error}.\n{config.ways_out.recipient()}"
+            f"site {asked.name!r}: its bundle in {asked.mesh} is {error}.\n{asked.ways_out.recipient()}"
         ) from None
 
 
-def _explained(config: SiteArgs, mesh: Topology, problems: list[str]) -> str:
-    if config.name not in mesh.sites:
-        if renamed := next((name for name, one in mesh.sites.items() if one.renamed_from == config.name), None):
-            way_out = config.ways_out.renamed(renamed)
-            return f"site {config.name!r} is called {renamed!r} in mesh {mesh.mesh!r} now: {way_out}"
-        return f"{problems[0]}: {config.ways_out.missing()}"
+def _explained(asked: Asked, mesh: Topology, problems: list[str]) -> str:
+    name = asked.name
+    if name not in mesh.sites:
+        if renamed := next((new for new, one in mesh.sites.items() if one.renamed_from == name), None):
+            return f"site {name!r} is called {renamed!r} in mesh {mesh.mesh!r} now: {asked.ways_out.renamed(renamed)}"
+        return f"{problems[0]}: {asked.ways_out.missing()}"
     return f"the configuration does not fit mesh {mesh.mesh!r}:" + "".join(f"\n  {problem}" for problem in problems)
 
 
 def _carrier(name: str | None) -> CarrierConfig | None:
     if name is None:
         return None
+    name = shipped().about(name)[0].name
     up, down = (
         guess.size if guess else None
         for guess in (shipped().guess(name, way) for way in (Direction.UP, Direction.DOWN))
     )
     return CarrierConfig(name, up, down)
-
-
-def _transit(config: SiteArgs) -> Transit:
-    return Transit.of(config.gateway.transit.v4, config.gateway.transit.v6)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +11,22 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 
 from pulumi_wgnode import sdk
-from pulumi_wgnode.components.arguments import GatewayArgs, SiteArgs
-from pulumi_wgnode.components.compiled import compile_gateway
+from pulumi_wgnode.call.kind import UNKNOWN
+from pulumi_wgnode.components import component
+from pulumi_wgnode.components.arguments import LanArgs, SiteArgs
+from pulumi_wgnode.components.bootstrap import bootstrapped
+from pulumi_wgnode.components.compiled import Asked, compiled, site_facts
+from pulumi_wgnode.components.given import BadArguments, filled, known, made_of, mapping, part, require
+from pulumi_wgnode.components.ways_out import WaysOut
+from pulumi_wgnode.contracts.parts import Connection, Transit
 from wgnode.topology import reached
-
-# In the order in which golang.org/x/crypto/ssh, which pulumi-command logs in with, asks a host for its keys.
-COMMAND_HOST_KEYS = (
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-    "ssh-ed25519",
-)
-
-
-class MissingCommands(pulumi.RunError):
-    """Commands of one's own without what runs them; shown by the engine as it is, without a traceback."""
 
 
 class Site(pulumi.ComponentResource):
     """`topology` and `bundle` are the mesh's: plain values read from its stack, or a `Mesh`'s outputs.
 
-    Plain values are judged before any resource is registered. `root` is where a relative image path starts.
+    `config` may be a mapping by the names of the wire, in which any value but `bootstrap` may be an Output. What is
+    plain is judged before any resource is registered. `root` is where a relative image path starts.
     """
 
     gateway: sdk.Gateway
@@ -44,30 +36,44 @@ class Site(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        config: SiteArgs,
+        config: SiteArgs | Mapping[str, Any],
         *,
         topology: Input[Mapping[str, Any]],
         bundle: Input[str | None],
         root: Path,
         opts: ResourceOptions | None = None,
     ) -> None:
-        compiled = _compiled(config, topology, bundle)
-        super().__init__("wgnode:index:Site", name, None, opts)
-        self._called, self._wanted, self._compiled = name, config, compiled
-        self._of: dict[str, Any] = {"connection": _connection(config), "site": _whose(config, compiled)}
+        given = _given(name, config)
+        compiled = _compiled(given, topology, bundle, config.ways_out if isinstance(config, SiteArgs) else WaysOut())
+        super().__init__(component.SITE.token, name, None, opts)
+        self._called, self._given, self._compiled, self._root = name, given, compiled, root
+        self._of: dict[str, Any] = {"connection": _connection(given), "site": _whose(given, compiled)}
         host = self._host()
         firewall = self._firewall(host)
-        image = _image(f"{name}-image", config.gateway, root, self._of, self._after(host))
+        image = self._image(self._after(host))
         self.gateway = self._gateway(bundle, host, image, firewall)
         self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")
-        Output.all(self.facts, self.endpoint, _plain(compiled, "listenPort")).apply(lambda of: self._warn(*of))
+        self._look_at_the_endpoint()
         self.register_outputs({})
 
-    def _warn(self, facts: Mapping[str, Any], endpoint: str | None, listen_port: int) -> None:
-        """Of a place at which the others will not reach the site for ever."""
-        addresses = facts.get("uplinkAddresses", {})
-        for said in reached.own_address(self._wanted.name, endpoint, listen_port, self._wanted.uplink, addresses):
-            pulumi.log.warn(said, self)
+    def outputs(self) -> dict[str, Output[Any]]:
+        """By their names on the wire."""
+        of_gateway = {"publicKey": self.gateway.public_key, "addresses": self.gateway.addresses}
+        return {"facts": self.facts, "endpoint": self.endpoint, **of_gateway}
+
+    def _part(self, *path: str) -> Input[Any]:
+        return part(self._given, *path)
+
+    def _look_at_the_endpoint(self) -> None:
+        """A warning of a place at which the others will not reach the site for ever."""
+
+        def look(name: str, uplink: str, facts: Mapping[str, Any], endpoint: str | None, listen_port: int) -> None:
+            addresses = facts.get("uplinkAddresses", {})
+            for said in reached.own_address(name, endpoint, listen_port, uplink, addresses):
+                pulumi.log.warn(said, self)
+
+        port = _plain(self._compiled, "listenPort")
+        made_of(look, self._part("name"), self._part("uplink"), self.facts, self.endpoint, port)
 
     def _host(self) -> sdk.HypervisorHost:
         return sdk.HypervisorHost(
@@ -75,31 +81,30 @@ class Site(pulumi.ComponentResource):
             **self._of,
             listen_port=_plain(self._compiled, "listenPort"),
             networks={
-                "uplink": self._wanted.uplink,
-                "lanInterface": self._wanted.lan.interface,
-                "transit": self._wanted.gateway.transit.to_dict(),
+                "uplink": self._part("uplink"),
+                "lanInterface": self._part("lan", "interface"),
+                "transit": self._part("gateway", "transit"),
                 "routes": _plain(self._compiled, "routes"),
                 "whose": _plain(self._compiled, "whose"),
                 "peers": _plain(self._compiled, "peers"),
                 "gateway": _plain(self._compiled, "lan"),
             },
-            opts=self._after(*self._bootstrap()),
+            opts=self._after(*bootstrapped(self, self._called, self._given)),
         )
 
     def _firewall(self, host: sdk.HypervisorHost) -> sdk.NatFirewall:
-        firewall = self._wanted.firewall.to_dict()
         return sdk.NatFirewall(
             f"{self._called}-firewall",
             **self._of,
             instance=host.instance,
-            uplink=self._wanted.uplink,
-            transit=self._wanted.gateway.transit.to_dict(),
+            uplink=self._part("uplink"),
+            transit=self._part("gateway", "transit"),
             listen_port=_plain(self._compiled, "listenPort"),
-            management_networks=self._wanted.management_networks,
-            ssh_port=self._wanted.host.ssh_port,
+            management_networks=self._part("managementNetworks"),
+            ssh_port=self._part("host", "sshPort"),
             forwarding=host.forwarding,
-            leave_alone=[self._wanted.lan.interface, *firewall.pop("leaveAlone", [])],
-            **firewall,
+            leave_alone=made_of(_all_of, self._part("lan", "interface"), self._part("firewall", "leaveAlone")),
+            **{name: self._part("firewall", name) for name in ("allow", "forward", "keep")},
             opts=self._after(host),
         )
 
@@ -110,67 +115,34 @@ class Site(pulumi.ComponentResource):
         image: sdk.ApplianceImage,
         firewall: sdk.NatFirewall,
     ) -> sdk.Gateway:
-        machine = self._wanted.gateway
+        machine = {name: self._part("gateway", name) for name in ("memory", "cpus", "accelerator")}
         return sdk.Gateway(
             f"{self._called}-gateway",
             **self._of,
             instance=host.instance,
-            lan_interface=self._wanted.lan.interface,
+            lan_interface=self._part("lan", "interface"),
             image={"directory": image.directory, "sha256": image.output("sha256")},
-            machine={"memory": machine.memory, "cpus": machine.cpus, **_accelerator(machine, host), **_cards(host)},
+            machine={**machine, "kvm": _kvm(machine["accelerator"], host), **_cards(host)},
             config=_plain(self._compiled, "config"),
             secrets=self._compiled["secrets"],
             bundle=bundle,
             opts=self._after(host, firewall, image),
         )
 
+    def _image(self, opts: ResourceOptions) -> sdk.ApplianceImage:
+        image, sha256 = self._part("gateway", "image"), self._part("gateway", "sha256")
+        return sdk.ApplianceImage(
+            f"{self._called}-image",
+            connection=self._of["connection"],
+            needed_by=self._of["site"],
+            source=made_of(lambda image: _source(image, self._root), image),
+            sha256=made_of(lambda image, sha256: sha256 or _sha256(self._root / image), image, sha256),
+            opts=opts,
+        )
+
     def _after(self, *others: pulumi.Resource) -> ResourceOptions:
         """Of a part of this site that needs `others` first."""
         return _after(ResourceOptions(parent=self), list(others))
-
-    def _bootstrap(self) -> list[pulumi.Resource]:
-        """The user's own commands, one after the other, before anything of ours; the last one, if there is any."""
-        name, config = self._called, self._wanted
-        if not config.bootstrap:
-            return []
-        remote = _remote()
-        last: list[pulumi.Resource] = []
-        for number, (told, command) in enumerate(named(config.bootstrap), 1):
-            opts = ResourceOptions(
-                parent=self,
-                aliases=[pulumi.Alias(name=f"{name}-bootstrap-{number}")],  # as they were called once
-                replace_on_changes=["connection.hostKey"],  # another host, or the same one installed anew
-            )
-            made = remote.Command(
-                f"{name}-bootstrap-{told}",
-                connection=_command_connection(config),
-                create=command,
-                update="true",  # else another SSH key or address would run the command again
-                opts=_after(opts, last),
-            )
-            last = [made]
-        return last
-
-
-def _remote() -> Any:
-    """pulumi-command's part for SSH: only who has commands of their own needs it. Raises MissingCommands."""
-    try:
-        from pulumi_command import remote
-    except ImportError:
-        raise MissingCommands(
-            "this site has `bootstrap` commands, which run by the provider pulumi-command, and that is not installed:"
-            f" `{sys.executable} -m pip install 'wgnode[bootstrap]'`, or take the commands away"
-        ) from None
-    return remote
-
-
-def named(commands: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each command with a name by its content, so that one that is inserted renames, hence runs, no other."""
-    seen: Counter[str] = Counter()
-    for command in commands:
-        digest = hashlib.sha256(command.encode()).hexdigest()[:12]
-        seen[digest] += 1
-        yield digest if seen[digest] == 1 else f"{digest}-{seen[digest]}", command
 
 
 def former_names(config: SiteArgs, topology: Mapping[str, Any]) -> list[str]:
@@ -179,14 +151,28 @@ def former_names(config: SiteArgs, topology: Mapping[str, Any]) -> list[str]:
     return [config.name, *([entry["renamedFrom"]] if entry.get("renamedFrom") else [])]
 
 
+def _given(name: str, config: SiteArgs | Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with their defaults. Raises BadArguments."""
+    if isinstance(config, SiteArgs):
+        return mapping(config)
+    require(SiteArgs, {"mesh": "-", **config}, f"site {name!r}")
+    if known(config.get("bootstrap")) is UNKNOWN:
+        raise BadArguments(f"site {name!r}: `bootstrap` must be known when the program runs: each is a resource")
+    return dict(filled(SiteArgs, config))
+
+
 def _compiled(
-    config: SiteArgs, topology: Input[Mapping[str, Any]], bundle: Input[str | None]
+    given: Mapping[str, Any], topology: Input[Mapping[str, Any]], bundle: Input[str | None], ways_out: WaysOut
 ) -> Output[dict[str, Any]]:
-    """A secret as a whole; raises SiteError at once where both are plain values."""
-    if isinstance(topology, Mapping) and (bundle is None or isinstance(bundle, str)):
-        return Output.secret(compile_gateway(config, topology, bundle))
-    both = Output.all(topology, bundle)
-    return Output.secret(both.apply(lambda values: compile_gateway(config, values[0], values[1])))
+    """A secret as a whole; raises SiteError at once where all of it is plain."""
+
+    def made(name: str, stack: str, key: str, lan: Any, link: Any, carrier: Any, *mesh: Any) -> dict[str, Any]:
+        here = LanArgs(**lan)
+        facts = site_facts(here.gateway_addresses, Transit(**link), here.reach, carrier)
+        return compiled(Asked(name, facts, key, stack or "", ways_out), *mesh)
+
+    names = (("name",), ("mesh",), ("recipientKey",), ("lan",), ("gateway", "transit"), ("carrier",))
+    return Output.secret(made_of(made, *(part(given, *path) for path in names), topology, bundle))
 
 
 def _plain(compiled: Output[dict[str, Any]], name: str) -> Output[Any]:
@@ -194,62 +180,39 @@ def _plain(compiled: Output[dict[str, Any]], name: str) -> Output[Any]:
     return Output.unsecret(compiled[name])
 
 
-def _whose(config: SiteArgs, compiled: Output[dict[str, Any]]) -> dict[str, Input[str]]:
-    return {"id": _plain(compiled, "id"), "mesh": _plain(compiled, "mesh"), "name": config.name}
+def _whose(given: Mapping[str, Any], compiled: Output[dict[str, Any]]) -> dict[str, Input[str]]:
+    return {"id": _plain(compiled, "id"), "mesh": _plain(compiled, "mesh"), "name": given["name"]}
 
 
-def _connection(config: SiteArgs) -> dict[str, Any]:
-    host = config.host
-    raw: dict[str, Any] = {
-        "address": host.address,
-        "port": host.port,
-        "user": host.user,
-        "agent": host.agent,
-        "hostKeys": host.host_keys,
+def _connection(given: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: part(given, "host", name) for name in Connection.wire_names()}
+    secrets = Connection.secret_names()
+    return {
+        name: Output.secret(value) if name in secrets else value for name, value in values.items() if value is not None
     }
-    if host.private_key:
-        raw["privateKey"] = Output.secret(host.private_key)
-    return raw
 
 
-def _command_connection(config: SiteArgs) -> Any:
-    """pulumi-command takes one host key: of those pinned, the one whose kind its SSH library asks for first.
-
-    Where the runner's agent listens it finds out itself (SSH_AUTH_SOCK); in the state that would be another path for
-    each person and login.
-    """
-    remote = _remote()
-    host = config.host
-    key = Output.secret(host.private_key) if host.private_key else None
-    return remote.ConnectionArgs(
-        host=host.address,
-        port=float(host.port),
-        user=host.user,
-        private_key=key,
-        host_key=min(host.host_keys, key=lambda pin: COMMAND_HOST_KEYS.index(pin.split()[0])),
-    )
-
-
-def _image(
-    name: str, gateway: GatewayArgs, root: Path, of: Mapping[str, Any], opts: ResourceOptions
-) -> sdk.ApplianceImage:
-    where = {"connection": of["connection"], "needed_by": of["site"]}
-    if "://" in gateway.image:
-        return sdk.ApplianceImage(name, **where, source=gateway.image, sha256=str(gateway.sha256), opts=opts)
-    path = root / gateway.image
-    sha256 = gateway.sha256 or _sha256(path)  # with a digest, a runner that has nothing to upload needs no file
-    return sdk.ApplianceImage(name, **where, source=str(path), sha256=sha256, opts=opts)
+def _source(image: str, root: Path) -> str:
+    return image if "://" in image else str(root / image)
 
 
 def _sha256(path: Path) -> str:
+    """With a digest given, a runner that has nothing to upload needs no file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _accelerator(gateway: GatewayArgs, host: sdk.HypervisorHost) -> dict[str, Any]:
-    """What is asked for, and what there is to choose by."""
-    kvm = host.facts.apply(lambda facts: {"usable": facts["kvm"], "reason": facts["kvmReason"]})
-    return {"accelerator": gateway.accelerator, **({} if gateway.accelerator == "tcg" else {"kvm": kvm})}
+def _all_of(interface: str, others: Sequence[str] | None) -> list[str]:
+    return [interface, *(others or ())]
+
+
+def _kvm(accelerator: Input[str], host: sdk.HypervisorHost) -> Input[Any]:
+    """What there is to choose by, of who may."""
+
+    def of(accelerator: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+        return None if accelerator == "tcg" else {"usable": facts["kvm"], "reason": facts["kvmReason"]}
+
+    return None if accelerator == "tcg" else made_of(of, accelerator, host.facts)
 
 
 def _cards(host: sdk.HypervisorHost) -> dict[str, Any]:

@@ -6,6 +6,7 @@ them (pulumi/pulumi, sdk/go/common/resource/sig). Source of the constants: pulum
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,3 +76,54 @@ def encode(value: Any) -> struct_pb2.Value:
 
 def encode_map(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     return struct_pb2.Struct(fields={name: encode(value) for name, value in properties.items()})
+
+
+def keep_secrets(made: struct_pb2.Struct, given: struct_pb2.Struct) -> struct_pb2.Struct:
+    """`made`, in which what is a secret in `given`, by the same name, is one too: kinds see plain values.
+
+    As the engine does it for providers that don't know secrets (annotateSecrets in sdk/go/common/resource/plugin).
+    """
+    for name, before in given.fields.items():
+        if name not in made.fields:
+            continue
+        now = made.fields[name]
+        if _is_object(now) and _is_object(before):
+            keep_secrets(now.struct_value, before.struct_value)
+        elif not _is_secret(now) and _has_secret(before):
+            secret = {SIGNATURE: struct_pb2.Value(string_value=SECRET_SIGNATURE), "value": now}
+            made.fields[name].CopyFrom(struct_pb2.Value(struct_value=struct_pb2.Struct(fields=secret)))
+    return made
+
+
+def _is_object(value: struct_pb2.Value) -> bool:
+    return value.HasField("struct_value") and SIGNATURE not in value.struct_value.fields
+
+
+def _is_secret(value: struct_pb2.Value) -> bool:
+    if not value.HasField("struct_value"):
+        return False
+    fields = value.struct_value.fields
+    signature = fields[SIGNATURE].string_value if SIGNATURE in fields else ""
+    output = signature == OUTPUT_SIGNATURE and "secret" in fields and fields["secret"].bool_value
+    return output or signature == SECRET_SIGNATURE
+
+
+def _has_secret(value: struct_pb2.Value) -> bool:
+    inner = [*value.struct_value.fields.values(), *value.list_value.values]
+    return _is_secret(value) or any(map(_has_secret, inner))
+
+
+def secret_at(given: struct_pb2.Struct, path: str) -> bool:
+    """Whether what stands there, or what it is in, is a secret or has one: "host.privateKey", "keys[0]"."""
+    value = struct_pb2.Value(struct_value=given)
+    for name, index in re.findall(r"([^.\[\]\"]+)(?=\.|\[|\"|$)|\[(\d+)\]", path):
+        if _is_secret(value):
+            return True
+        inner = value.list_value.values
+        if index or name.isdigit():
+            place = int(index or name)
+            value = inner[place] if place < len(inner) else struct_pb2.Value()
+        else:
+            fields = value.struct_value.fields
+            value = fields[name] if name in fields else struct_pb2.Value()
+    return _has_secret(value)

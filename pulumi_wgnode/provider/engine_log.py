@@ -20,14 +20,20 @@ _SEVERITIES = {
 }
 _lock = threading.Lock()
 _engine: engine_pb2_grpc.EngineStub | None = None
+_address = ""
 
 
 def connect(address: str) -> None:
     """Log to the engine at "127.0.0.1:port" from now on; an empty address changes nothing."""
-    global _engine
+    global _address, _engine
     if address:
         with _lock:
-            _engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+            _address, _engine = address, engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+
+
+def address() -> str:
+    """The engine's; empty before it is known."""
+    return _address
 
 
 @contextmanager

@@ -13,9 +13,19 @@ from pydantic import BaseModel
 
 from pulumi_wgnode import contracts
 from pulumi_wgnode.call.options import DESCRIPTIONS, ENVIRONMENT
+from pulumi_wgnode.components import component as components
+from pulumi_wgnode.components.component import Component
 from pulumi_wgnode.contracts.contract import PACKAGE, Contract
 
 ANY = {"$ref": "pulumi.json#/Any"}
+_NAMES = {
+    "Site": "SiteIdentity",
+    "HostArgs": "SiteHost",
+    "LanArgs": "SiteLan",
+    "GatewayArgs": "SiteGateway",
+    "FirewallArgs": "SiteFirewall",
+}
+"""Types that have another name here: a resource and what SDKs make for its arguments have these, or would."""
 _PLAIN = {"string", "integer", "number", "boolean"}
 
 
@@ -25,6 +35,9 @@ def package(version: str) -> dict[str, Any]:
     types: dict[str, Any] = {}
     for contract in contracts.ALL.values():
         resources[contract.token], used = resource(contract)
+        types |= used
+    for component in components.ALL.values():
+        resources[component.token], used = remote(component)
         types |= used
     return {
         "name": PACKAGE,
@@ -54,6 +67,24 @@ def resource(contract: Contract) -> tuple[dict[str, Any], dict[str, Any]]:
     return made, types | more
 
 
+def remote(component: Component) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the component's schema, the types that it uses by token)."""
+    inputs, types = _described(component.inputs)
+    outputs, more = _described(component.outputs)
+    for name in component.plain:
+        inputs["properties"][name] |= {"plain": True}
+        inputs["properties"][name]["items"] |= {"plain": True}
+    made = {
+        "isComponent": True,
+        "description": component.about,
+        "inputProperties": inputs["properties"],
+        "requiredInputs": inputs["required"],
+        "properties": outputs["properties"],
+        "required": outputs["required"],
+    }
+    return made, types | more
+
+
 def options() -> dict[str, Any]:
     """The provider's own options."""
     return {
@@ -79,7 +110,7 @@ def _property(value: dict[str, Any]) -> dict[str, Any]:
     made = {**_type(value), "description": value.get("description", "")}
     if isinstance(value.get("default"), str | int | bool):
         made["default"] = value["default"]
-    return {**made, "secret": True} if value.get("secret") else made
+    return {**made, "secret": True} if value.get("secret") or value.get("writeOnly") else made
 
 
 def _type(value: dict[str, Any]) -> dict[str, Any]:
@@ -100,4 +131,4 @@ def _type(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _token(name: str) -> str:
-    return f"{PACKAGE}:index:{name}"
+    return f"{PACKAGE}:index:{_NAMES.get(name, name)}"

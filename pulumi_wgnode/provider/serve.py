@@ -16,7 +16,9 @@ from pulumi_wgnode.provider import engine_log
 from pulumi_wgnode.provider.servicer import Servicer
 
 MESSAGE_LIMIT = 400 << 20  # bytes; the engine's own
-WORKERS = 64  # more than the engine's usual --parallel; most of them wait for SSH
+WORKERS = 1 << 14
+"""More than there can be calls at once, and each is only started when it is needed: most wait for SSH, and one that
+makes a component waits for other calls to this same process, so there must always be another."""
 DRAIN = 60.0  # seconds that a change which has begun gets to end, if the engine does not kill us before
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),

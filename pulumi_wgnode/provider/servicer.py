@@ -16,8 +16,9 @@ from typing import NoReturn, TypeAlias
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2
-from google.rpc import status_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import errors_pb2, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from pulumi_wgnode.call import deadline, options, told
 from pulumi_wgnode.call.kind import (
@@ -34,10 +35,11 @@ from pulumi_wgnode.call.kind import (
 from pulumi_wgnode.call.log import cancel
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.provider import engine_log
-from pulumi_wgnode.provider.codec import decode_map, encode_map
+from pulumi_wgnode.provider.codec import decode_map, encode_map, keep_secrets, secret_at
 
 Context: TypeAlias = grpc.ServicerContext
 Empty = empty_pb2.Empty
+NOTHING = Struct()
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -54,7 +56,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.ProviderHandshakeRequest, context: Context
     ) -> provider_pb2.ProviderHandshakeResponse:
         engine_log.connect(request.engine_address)
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=False, accept_resources=False)
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=False, accept_outputs=True)
 
     def GetPluginInfo(self, request: Empty, context: Context) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=self._version)
@@ -70,7 +72,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             options.parse(decode_map(request.news), os.environ)
         except CheckError as error:
-            return provider_pb2.CheckResponse(failures=_failures(error))
+            return provider_pb2.CheckResponse(failures=_failures(error, request.news))
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
@@ -84,7 +86,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             told.forget()
         except CheckError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True, acceptResources=False)
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=True
+        )
 
     def Cancel(self, request: Empty, context: Context) -> Empty:
         """Ctrl-C: the engine starts nothing new and waits for what runs; long waits may end early."""
@@ -99,8 +103,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             try:
                 inputs = kind.check(decode_map(request.news), decode_map(request.olds))
             except CheckError as error:
-                return provider_pb2.CheckResponse(failures=_failures(error))
-            return provider_pb2.CheckResponse(inputs=encode_map(inputs))
+                return provider_pb2.CheckResponse(failures=_failures(error, request.news))
+            return provider_pb2.CheckResponse(inputs=keep_secrets(encode_map(inputs), request.news))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         with self._call(request.urn, context):
@@ -109,7 +113,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
         with (
-            self._call(request.urn, context, changes=not request.preview),
+            self._call(request.urn, context, request.properties, changes=not request.preview),
             _in_time("create", request, request.preview),
         ):
             kind, inputs = self._kind(request.urn, context), decode_map(request.properties)
@@ -118,7 +122,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 id, state = "", inputs
             else:
                 id, state = kind.create(resource_name(request.urn), inputs, request.preview)
-            return provider_pb2.CreateResponse(id=id, properties=encode_map(state), refresh_before_update=True)
+            made = keep_secrets(encode_map(state), request.properties)
+            return provider_pb2.CreateResponse(id=id, properties=made, refresh_before_update=True)
 
     def Read(self, request: provider_pb2.ReadRequest, context: Context) -> provider_pb2.ReadResponse:
         with self._call(request.urn, context):
@@ -130,14 +135,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 found = Imported(request.id, *found)
             return provider_pb2.ReadResponse(
                 id=found.id,
-                properties=encode_map(found.state),
-                inputs=encode_map(found.inputs),
+                properties=keep_secrets(encode_map(found.state), request.properties),
+                inputs=keep_secrets(encode_map(found.inputs), request.inputs),
                 refresh_before_update=True,
             )
 
     def Update(self, request: provider_pb2.UpdateRequest, context: Context) -> provider_pb2.UpdateResponse:
         with (
-            self._call(request.urn, context, changes=not request.preview),
+            self._call(request.urn, context, request.news, changes=not request.preview),
             _in_time("update", request, request.preview),
         ):
             kind, inputs = self._kind(request.urn, context), decode_map(request.news)
@@ -147,12 +152,32 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 state = {**dict.fromkeys(old, UNKNOWN), **inputs}
             else:
                 state = kind.update(request.id, old, inputs, request.preview)
-            return provider_pb2.UpdateResponse(properties=encode_map(state), refresh_before_update=True)
+            made = keep_secrets(encode_map(state), request.news)
+            return provider_pb2.UpdateResponse(properties=made, refresh_before_update=True)
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: Context) -> Empty:
         with self._call(request.urn, context, changes=True), _in_time("delete", request):
             self._kind(request.urn, context).delete(request.id, decode_map(request.properties))
             return Empty()
+
+    # One component, whose resources come back as calls of their own.
+
+    def Construct(self, request: provider_pb2.ConstructRequest, context: Context) -> provider_pb2.ConstructResponse:
+        from pulumi_wgnode.provider import construct  # only who has components needs their imports
+
+        urn = f"urn:pulumi:{request.stack}::{request.project}::{request.type}::{request.name}"
+        with self._call(urn, context):
+            try:
+                failures = construct.failures(request.type, decode_map(request.inputs))
+            except KeyError:
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._name} has no component {request.type}")
+            if failures:
+                _abort_inputs(context, failures, request.inputs)
+            try:
+                return construct.construct(request, engine_log.address())
+            except construct.ConstructError as error:
+                context.abort(grpc.StatusCode.UNKNOWN, str(error))
+                raise AssertionError("abort raises") from None
 
     # What the calls share.
 
@@ -170,14 +195,17 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             raise AssertionError("abort raises") from None
 
     @contextmanager
-    def _call(self, urn: str, context: Context, *, changes: bool = False) -> Iterator[None]:
-        """Progress goes to this resource's line, errors to the engine in the form that it expects."""
+    def _call(self, urn: str, context: Context, given: Struct = NOTHING, *, changes: bool = False) -> Iterator[None]:
+        """Progress goes to this resource's line, errors to the engine in the form that it expects.
+
+        What is a secret in `given` is one in a half made state too.
+        """
         with engine_log.for_resource(urn), self._counted(changes):
             try:
                 yield
             except Partial as error:
                 origin = error.__cause__ if isinstance(error.__cause__, ExplainedError) else error
-                _abort_partial(context, error, told.text_of(origin, resource_name(urn)))
+                _abort_partial(context, error, given, told.text_of(origin, resource_name(urn)))
             except ExplainedError as error:
                 context.abort(grpc.StatusCode.UNKNOWN, told.text_of(error, resource_name(urn)))
             except Exception as error:
@@ -222,26 +250,48 @@ def resource_name(urn: str) -> str:
     return urn.split("::", 3)[3]
 
 
-def _failures(error: CheckError) -> list[provider_pb2.CheckFailure]:
-    return [provider_pb2.CheckFailure(property=path, reason=why) for path, why in error.failures]
+def _failures(error: CheckError, given: Struct) -> list[provider_pb2.CheckFailure]:
+    """The engine shows the value at each path, of secrets too: what is wrong with one has no path but in its text."""
+    return [
+        provider_pb2.CheckFailure(reason=f"{path}: {why}")
+        if secret_at(given, path)
+        else provider_pb2.CheckFailure(property=path, reason=why)
+        for path, why in error.failures
+    ]
 
 
-def _abort_partial(context: Context, error: Partial, reason: str) -> NoReturn:
+def _abort_partial(context: Context, error: Partial, given: Struct, reason: str) -> NoReturn:
     """The engine keeps the state of a resource that exists but isn't finished, if it is told so by this detail."""
-    detail = any_pb2.Any()
-    detail.Pack(
-        provider_pb2.ErrorResourceInitFailed(
-            id=error.id,
-            properties=encode_map(error.state),
-            inputs=encode_map(error.inputs),
-            reasons=[reason],
-            refresh_before_update=True,
-        )
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=error.id,
+        properties=keep_secrets(encode_map(error.state), given),
+        inputs=keep_secrets(encode_map(error.inputs), given),
+        reasons=[reason],
+        refresh_before_update=True,
     )
-    code: int = grpc.StatusCode.UNKNOWN.value[0]
-    status = status_pb2.Status(code=code, message=reason, details=[detail])
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(grpc.StatusCode.UNKNOWN, reason)
+    _abort_with(context, grpc.StatusCode.UNKNOWN, reason, detail)
+
+
+def _abort_inputs(context: Context, failures: list[tuple[str, str]], given: Struct) -> NoReturn:
+    """The engine names each by its path beside the component, with its value: what is wrong with a secret is only told,
+    and none is without a path, for which the engine shows all arguments."""
+    errors, said = errors_pb2.InputPropertiesError(), "these arguments can't be"
+    for failure in _failures(CheckError(failures), given):
+        if failure.property:
+            errors.errors.add(property_path=failure.property, reason=failure.reason)
+        else:
+            said += f"\n\t\t- {failure.reason}"
+    if not errors.errors:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, said)
+    _abort_with(context, grpc.StatusCode.INVALID_ARGUMENT, said, errors)
+
+
+def _abort_with(context: Context, status: grpc.StatusCode, text: str, detail: Message) -> NoReturn:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    whole = status_pb2.Status(code=status.value[0], message=text, details=[packed])
+    context.set_trailing_metadata((("grpc-status-details-bin", whole.SerializeToString()),))
+    context.abort(status, text)
     raise AssertionError("abort raises")
 
 

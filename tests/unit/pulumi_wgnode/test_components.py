@@ -16,8 +16,10 @@ from pulumi.runtime import mocks
 
 from infra.config import parse_mesh
 from pulumi_wgnode.components import Mesh, Site
+from pulumi_wgnode.components.bootstrap import COMMAND_HOST_KEYS, MissingCommands, command_connection
+from pulumi_wgnode.components.given import mapping
 from pulumi_wgnode.components.mesh_stack import MeshStackError, read_mesh
-from pulumi_wgnode.components.site import COMMAND_HOST_KEYS, MissingCommands, _command_connection, former_names
+from pulumi_wgnode.components.site import former_names
 from pulumi_wgnode.values import HOST_KEY_TYPES
 
 from .test_compiled import MESH, PIN, config, mesh
@@ -247,7 +249,7 @@ def test_of_several_pins_ones_own_commands_get_the_one_that_their_ssh_library_as
     ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAI"
     site = config(tmp_path)
     host = site.host.model_copy(update={"host_keys": [PIN, "ssh-rsa AAAAB3NzaC1yc2EA", ecdsa]})
-    assert _command_connection(site.model_copy(update={"host": host})).host_key == ecdsa
+    assert command_connection(mapping(site.model_copy(update={"host": host}))).host_key == ecdsa
     assert set(COMMAND_HOST_KEYS) == set(HOST_KEY_TYPES)
 
 
@@ -255,7 +257,7 @@ def test_where_a_runners_agent_listens_is_not_recorded(tmp_path: Path, monkeypat
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/user/1000/agent")
     site = config(tmp_path)
     host = site.host.model_copy(update={"agent": True, "private_key": None})
-    given = _command_connection(site.model_copy(update={"host": host}))
+    given = command_connection(mapping(site.model_copy(update={"host": host})))
     assert given.agent_socket_path is None, "the plugin looks for it itself"
 
 

@@ -27,7 +27,9 @@ def properties() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def test_every_kind_and_every_property_is_described() -> None:
-    assert set(SCHEMA["resources"]) == set(registry.MODULES) == set(contracts.ALL)
+    remote = {token for token, one in SCHEMA["resources"].items() if one.get("isComponent")}
+    assert set(SCHEMA["resources"]) - remote == set(registry.MODULES) == set(contracts.ALL)
+    assert remote == {"wgnode:index:Mesh", "wgnode:index:Site"}
     assert [token for token, one in SCHEMA["resources"].items() if len(one["description"]) < 40] == []
     assert len(list(properties())) > 150
     assert [name for name, value in properties() if len(value.get("description", "")) < 3] == []
@@ -72,7 +74,16 @@ def test_what_is_secret_is_secret_wherever_it_is() -> None:
     secret = {name for name, value in properties() if value.get("secret")}
     assert secret == {
         "wgnode:index:Connection.privateKey",
+        "wgnode:index:SiteHost.privateKey",
+        "wgnode:index:Site.recipientKey",
         "wgnode:index:Gateway.secrets",
         "wgnode:index:MeshTopology.privateKeys",
         "wgnode:index:MeshTopology.meshSecret",
     }
+
+
+def test_no_type_has_the_name_of_a_resource_or_of_what_an_sdk_makes_for_its_arguments() -> None:
+    """In Go all of them are types of one package."""
+    resources = {token.rpartition(":")[2] for token in SCHEMA["resources"]}
+    made = resources | {f"{name}Args" for name in resources}
+    assert made & {token.rpartition(":")[2] for token in SCHEMA["types"]} == set()

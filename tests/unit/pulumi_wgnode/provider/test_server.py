@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from google.protobuf import empty_pb2
-from google.rpc import status_pb2
-from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, status_pb2
 
 from pulumi_wgnode.call import log as provider_log
-from pulumi_wgnode.call.kind import UNKNOWN
-from pulumi_wgnode.provider.codec import SECRET_SIGNATURE, SIGNATURE, decode_map, encode_map
+from pulumi_wgnode.call.kind import UNKNOWN, Secret
+from pulumi_wgnode.provider.codec import SECRET_SIGNATURE, SIGNATURE, decode_map, encode, encode_map
 
 URN = "urn:pulumi:dev::wgmesh::wgnode:index:Site$toy:index:Toy::one::two"
 PropertyDiff = provider_pb2.PropertyDiff
@@ -23,11 +22,15 @@ def create(engine, *, preview=False, **inputs):
     return engine.Create(provider_pb2.CreateRequest(urn=URN, properties=encode_map(inputs), preview=preview))
 
 
-def test_handshake_and_configure_want_plain_values(engine):
-    assert not engine.Handshake(provider_pb2.ProviderHandshakeRequest()).accept_secrets
-    configured = engine.Configure(provider_pb2.ConfigureRequest())
-    assert configured.supportsPreview
-    assert not configured.acceptSecrets
+def test_handshake_and_configure_want_secrets_and_outputs_as_components_need_them(engine):
+    for told in (
+        engine.Handshake(provider_pb2.ProviderHandshakeRequest()),
+        engine.Configure(provider_pb2.ConfigureRequest()),
+    ):
+        words = {name.name.replace("_", "").lower() for name, value in told.ListFields() if value}
+        assert {"acceptsecrets", "acceptoutputs"} <= words
+        assert "acceptresources" not in words
+    assert engine.Configure(provider_pb2.ConfigureRequest()).supportsPreview
     assert engine.GetPluginInfo(empty_pb2.Empty()).version == "1.2.3"
     assert engine.GetSchema(provider_pb2.GetSchemaRequest()).schema == '{"name": "toy"}'
 
@@ -270,3 +273,53 @@ def test_cancel_is_seen_by_what_waits(engine, monkeypatch):
     assert not provider_log.cancelled()
     engine.Cancel(empty_pb2.Empty())
     assert provider_log.cancelled()
+
+
+SECRET_PLACE = Secret("a place that nobody may know")
+
+
+def test_a_kind_sees_no_secret_and_what_came_as_one_goes_back_as_one(engine, toy):
+    given = encode_map({"place": SECRET_PLACE, "parts": {"key": Secret("k"), "name": "n"}, "list": [1, Secret(2)]})
+    answers = [
+        engine.Check(provider_pb2.CheckRequest(urn=URN, news=given)).inputs,
+        engine.Create(provider_pb2.CreateRequest(urn=URN, properties=given)).properties,
+        engine.Update(provider_pb2.UpdateRequest(urn=URN, id="thing", news=given)).properties,
+        engine.Read(provider_pb2.ReadRequest(urn=URN, id="thing", properties=given, inputs=given)).properties,
+        engine.Read(provider_pb2.ReadRequest(urn=URN, id="thing", inputs=given)).inputs,
+    ]
+    for made in answers:
+        assert made.fields["place"] == encode(SECRET_PLACE)
+        assert made.fields["parts"] == encode({"key": Secret("k"), "name": "n"})
+        assert made.fields["list"] in (encode(Secret([1, 2])), encode(Secret((1, 2.5, True))))
+    assert toy.things["thing"]["place"] == SECRET_PLACE.value
+
+
+def test_a_half_made_resource_keeps_its_secrets(engine):
+    given = encode_map({"behave": "half", "place": SECRET_PLACE})
+    with pytest.raises(grpc.RpcError) as caught:
+        engine.Create(provider_pb2.CreateRequest(urn=URN, properties=given))
+    details = dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
+    (detail,) = status_pb2.Status.FromString(details).details
+    partial = provider_pb2.ErrorResourceInitFailed()
+    assert detail.Unpack(partial)
+    assert partial.properties.fields["place"] == partial.inputs.fields["place"] == encode(SECRET_PLACE)
+
+
+@pytest.mark.parametrize(
+    ("size", "parts", "properties"),
+    [
+        ("large", [{"name": "a"}], ["size", "parts[0].name"]),
+        (Secret("large"), [{"name": "a"}], ["", "parts[0].name"]),
+        ("large", [{"name": Secret("a")}], ["size", ""]),
+        ("large", Secret([{"name": "a"}]), ["size", ""]),
+        ("large", [Secret({"name": "a"})], ["size", ""]),
+    ],
+)
+def test_of_a_secret_that_can_not_be_the_engine_is_given_no_path_since_it_shows_what_is_there(
+    engine, size, parts, properties
+):
+    news = encode_map({"size": size, "parts": parts})
+    failures = engine.Check(provider_pb2.CheckRequest(urn=URN, news=news)).failures
+    assert [failure.property for failure in failures] == properties
+    for failure, path in zip(failures, ("size", "parts[0].name"), strict=True):
+        assert bool(failure.property) != failure.reason.startswith(f"{path}: ")

@@ -1,0 +1,92 @@
+"""The user's own commands on a site's host, by pulumi-command: before anything of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi import Output, ResourceOptions
+
+from pulumi_wgnode.components.given import made_of, part
+
+# In the order in which golang.org/x/crypto/ssh, which pulumi-command logs in with, asks a host for its keys.
+COMMAND_HOST_KEYS = (
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "ssh-ed25519",
+)
+
+
+class MissingCommands(pulumi.RunError):
+    """Commands of one's own without what runs them; shown by the engine as it is, without a traceback."""
+
+
+def bootstrapped(site: pulumi.Resource, name: str, given: Mapping[str, Any]) -> list[pulumi.Resource]:
+    """The commands of the site that is called so, one after the other; the last one, if there is any.
+
+    Raises MissingCommands.
+    """
+    last: list[pulumi.Resource] = []
+    for number, (told, command) in enumerate(named(given["bootstrap"]), 1):
+        opts = ResourceOptions(
+            parent=site,
+            depends_on=last,
+            aliases=[pulumi.Alias(name=f"{name}-bootstrap-{number}")],  # as they were called once
+            replace_on_changes=["connection.hostKey"],  # another host, or the same one installed anew
+        )
+        made = _remote().Command(
+            f"{name}-bootstrap-{told}",
+            connection=command_connection(given),
+            create=command,
+            update="true",  # else another SSH key or address would run the command again
+            opts=opts,
+        )
+        last = [made]
+    return last
+
+
+def named(commands: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each command with a name by its content, so that one that is inserted renames, hence runs, no other."""
+    seen: Counter[str] = Counter()
+    for command in commands:
+        digest = hashlib.sha256(command.encode()).hexdigest()[:12]
+        seen[digest] += 1
+        yield digest if seen[digest] == 1 else f"{digest}-{seen[digest]}", command
+
+
+def command_connection(given: Mapping[str, Any]) -> Any:
+    """pulumi-command takes one host key: of those pinned, the one whose kind its SSH library asks for first.
+
+    Where the runner's agent listens it finds out itself (SSH_AUTH_SOCK); in the state that would be another path for
+    each person and login.
+    """
+    key = part(given, "host", "privateKey")
+    return _remote().ConnectionArgs(
+        host=part(given, "host", "address"),
+        port=made_of(float, part(given, "host", "port")),
+        user=part(given, "host", "user"),
+        private_key=Output.secret(key) if key else None,
+        host_key=made_of(_asked_for_first, part(given, "host", "hostKeys")),
+    )
+
+
+def _asked_for_first(pins: Sequence[str]) -> str:
+    return min(pins, key=lambda pin: COMMAND_HOST_KEYS.index(pin.split()[0]))
+
+
+def _remote() -> Any:
+    """pulumi-command's part for SSH: only who has commands of their own needs it. Raises MissingCommands."""
+    try:
+        from pulumi_command import remote
+    except ImportError:
+        raise MissingCommands(
+            "this site has `bootstrap` commands, which run by the provider pulumi-command, and that is not installed:"
+            f" `{sys.executable} -m pip install 'wgnode[bootstrap]'`, or take the commands away"
+        ) from None
+    return remote

@@ -5,12 +5,15 @@ Who imports the provider into a program of their own gets all of everything.
 
 from __future__ import annotations
 
+import importlib
 import sys
+import threading
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
 _SDK = ("pulumi", "pulumi.runtime")
+_rest = threading.Lock()
 
 
 def import_less() -> None:
@@ -33,3 +36,14 @@ def messages_alone() -> None:
         sys.modules[name] = ModuleType(name)
         sys.modules[name].__path__ = [str(folder.joinpath(*name.split(".")[1:]))]
     import pulumi.runtime.proto  # noqa: F401
+
+
+def import_the_rest() -> None:
+    """The SDK after all, for components and what describes them; its messages stay those that are in use."""
+    with _rest:
+        if (standing_in := sys.modules.get("pulumi")) is None or standing_in.__spec__ is not None:
+            return
+        for name in _SDK:
+            del sys.modules[name]
+        importlib.import_module("pulumi")
+        sys.modules["pulumi.runtime"].proto = sys.modules["pulumi.runtime.proto"]  # type: ignore[attr-defined]

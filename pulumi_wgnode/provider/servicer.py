@@ -34,7 +34,7 @@ from pulumi_wgnode.call.kind import (
 )
 from pulumi_wgnode.call.log import cancel
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.provider import engine_log
+from pulumi_wgnode.provider import engine_log, light
 from pulumi_wgnode.provider.codec import decode_map, encode_map, keep_secrets, secret_at
 
 Context: TypeAlias = grpc.ServicerContext
@@ -62,6 +62,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=self._version)
 
     def GetSchema(self, request: provider_pb2.GetSchemaRequest, context: Context) -> provider_pb2.GetSchemaResponse:
+        light.import_the_rest()
         return provider_pb2.GetSchemaResponse(schema=self._schema())
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: Context) -> Empty:
@@ -163,7 +164,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # One component, whose resources come back as calls of their own.
 
     def Construct(self, request: provider_pb2.ConstructRequest, context: Context) -> provider_pb2.ConstructResponse:
-        from pulumi_wgnode.provider import construct  # only who has components needs their imports
+        light.import_the_rest()
+        from pulumi_wgnode.provider import construct
 
         urn = f"urn:pulumi:{request.stack}::{request.project}::{request.type}::{request.name}"
         with self._call(urn, context):

@@ -32,6 +32,17 @@ def test_a_process_imports_nothing_that_takes_long_and_that_it_does_not_need(cod
     assert not_needed & set(done.stdout.split()) == set()
 
 
+def test_where_a_component_is_made_the_sdk_is_there_after_all_with_the_same_messages() -> None:
+    code = (
+        f"{PLUGIN}\nlight.import_the_rest()\nlight.import_the_rest()\nimport pulumi, pulumi.provider.server\n"
+        "from pulumi_wgnode.provider import construct\n"
+        "assert construct.provider_pb2 is servicer.provider_pb2 is pulumi.runtime.proto.provider_pb2\n"
+        "assert pulumi.Output is construct.Site.__init__.__globals__['Output']\n"
+        "assert 'MeshTopology' in registry.schema()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_messages_that_the_plugin_has_are_those_of_the_sdk() -> None:
     code = f"{PLUGIN}\nfrom pulumi.runtime.proto import provider_pb2\nassert servicer.provider_pb2 is provider_pb2"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,7 +14,7 @@ from pulumi_wgnode.cli import options
 
 @click.group()
 def command() -> None:
-    """Plan a change of a whole environment, and follow it."""
+    """Take a change to all sites of an environment: plan, run, resume, undo, status."""
 
 
 @command.command(
@@ -95,3 +95,119 @@ def status(directory: Path, plan: Path, as_json: bool) -> None:
     text = json.dumps(found.to_dict(), indent=2) + "\n" if as_json else following.text(found)
     click.echo(text, nl=False)
     sys.exit(found.exit_code)
+
+
+CODES = """\b
+Exit codes: 0 it ended where it was asked to go; 1 it went back by itself; 2 refused, nothing was done, or wrong usage;
+3 paused: a person has to say resume or undo."""
+
+
+def _runs(order: str, help: str, examples: str) -> None:
+    """One of the commands that take a plan and do something with it."""
+
+    @command.command(order, help=help, epilog=f"{CODES}\nExamples:\n{examples}")
+    @options.choose_folder
+    @click.argument("plan", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+    @click.option(
+        "--lock-timeout",
+        type=click.IntRange(0),
+        default=600,
+        show_default=True,
+        metavar="SECONDS",
+        help="For how long a stack that somebody else has locked is waited for.",
+    )
+    @click.option("--approved", metavar="DIGEST", help="The plan's digest that was approved; another plan is refused.")
+    @click.option(
+        "--report",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write the report there too, as JSON, and as Markdown beside it (FILE.md).",
+    )
+    @click.option("--markdown", "form", flag_value="markdown", help="The report as a comment.")
+    @click.option("--json", "form", flag_value="json", help="The report for programs.")
+    def run(
+        directory: Path,
+        plan: Path,
+        lock_timeout: int,
+        approved: str | None,
+        report: Path | None,
+        form: str | None,
+        again: bool = False,
+    ) -> None:
+        _run(directory, plan, "again" if again else order, lock_timeout, approved, report, form)
+
+    if order == "run":
+        click.option("--again", is_flag=True, help="Also where this commit was undone before.")(run)
+
+
+_runs(
+    "run",
+    """Take the change of PLAN to all of its stacks.
+
+    The mesh first, then waves of sites, those of a wave side by side; behind each wave the gate (`wgnode health`). Each
+    site's engine plan is made after the mesh's `up`, and compared with what the plan has predicted: any difference
+    pauses. A failure in the canary's wave goes back by itself, a later one pauses; the mesh's file may say otherwise.
+
+    Before a stack is changed, that is written down with the stack itself. So a run that was killed goes on from any
+    machine that has the commit and the plan's files: `rollout resume`.
+    """,
+    "  wgnode rollout run prod.plan\n  wgnode rollout run prod.plan --report report.json\n",
+)
+_runs(
+    "resume",
+    """Go on with PLAN where it was paused or cut off, forward or back.
+
+    What is done is read from the stacks and their hosts; no site is applied twice without need.
+    """,
+    "  wgnode rollout resume prod.plan\n",
+)
+_runs(
+    "undo",
+    """Go back to the commit that was deployed before PLAN, at all stacks that it has touched.
+
+    The last wave first, the mesh last, and at the end a preview of each against that commit has to be clean. A site
+    that is away is owed its undo, and named. The same commit is not tried again by itself: `rollout run --again`.
+    """,
+    "  wgnode rollout undo prod.plan\n",
+)
+
+
+def _run(
+    directory: Path,
+    file: Path,
+    order: str,
+    patience: int,
+    approved: str | None,
+    report: Path | None,
+    form: str | None,
+) -> None:
+    from typing import cast
+
+    from pulumi_wgnode.errors import ExplainedError
+    from pulumi_wgnode.operations import stacks as stack_files
+    from pulumi_wgnode.operations.rolling import outcome, rollout
+    from pulumi_wgnode.operations.rolling.progress import Progress
+    from wgnode.rollout.plan import Plan, PlanError
+    from wgnode.rollout.steps import Order
+
+    engine = file.with_name(f"{file.name}.engine")
+    try:
+        plan = Plan.from_json(file.read_bytes())
+        if approved and approved != plan.digest:
+            raise click.UsageError(f"the plan's digest is {plan.digest}, not the approved {approved}")
+        progress = Progress(plan.course, sys.stderr, sys.stderr.isatty())
+        engine_plan = engine.read_bytes() if engine.exists() else None
+        folder = stack_files.project_folder(directory)
+        done = rollout.go(folder, plan, cast(Order, order), engine_plan, patience, progress)
+    except (ExplainedError, PlanError, OSError) as error:
+        raise click.UsageError(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("cut off; `wgnode rollout resume` goes on from where the stacks are", err=True)
+        sys.exit(outcome.PAUSED)
+    told = json.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    if report:
+        report.write_text(told)
+        report.with_name(f"{report.name}.md").write_text(outcome.markdown(done))
+    click.echo(
+        told if form == "json" else outcome.markdown(done) if form == "markdown" else outcome.text(done), nl=False
+    )
+    sys.exit(done.exit_code)

@@ -21,7 +21,7 @@ COMMANDS = {
     },
     "Look after one": {
         "status": "Show what each site's gateway runs, its peers, and what is wrong.",
-        "rollout": "Plan a change of a whole environment, and follow it.",
+        "rollout": "Take a change to all sites of an environment: plan, run, resume, undo, status.",
         "health": "Judge whether sites are healthy with their last change: pass, fail, or could not be measured.",
         "drift": "Show how hosts differ from what their stacks deployed.",
         "mtu": "Show the path MTU between SITE and PEER, or between all sites, each way for itself.",

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.operations import recorded, sections, stacks
+from pulumi_wgnode.operations import sections
 from pulumi_wgnode.operations.rolling import revision
-from pulumi_wgnode.operations.rolling.planning import MeshState, mesh_digests
-from pulumi_wgnode.operations.rolling.states import SiteState
+from pulumi_wgnode.operations.rolling.seeing import Eyes
+from pulumi_wgnode.operations.rolling.tags import Tags
 from pulumi_wgnode.operations.sections import Section, counted
 from wgnode.rollout.course import Facts
-from wgnode.rollout.facts import Bound, Seen, Where
-from wgnode.rollout.fingerprint import fingerprint
+from wgnode.rollout.facts import Where
 from wgnode.rollout.grouping import whose
-from wgnode.rollout.picture import Unknown
 from wgnode.rollout.plan import Plan
 from wgnode.rollout.refusal import facts, refusals
 
@@ -64,36 +62,9 @@ class Following:
 
 def follow(folder: Path, plan: Plan) -> Following:
     """Asks the engine for each state, and no host."""
-    names = list(plan.stacks)
-    answers = dict(zip(names, stacks.each(names, lambda name: recorded.export(folder, name)), strict=True))
-    unread = {name: str(said) for name, said in answers.items() if isinstance(said, ExplainedError)}
-    exports = {name: said for name, said in answers.items() if not isinstance(said, ExplainedError)}
-    seen: dict[str, Seen | None] = dict.fromkeys(names)
-    try:
-        mesh = MeshState.of(plan.mesh, exports[plan.mesh]) if plan.mesh in exports else None
-    except ExplainedError as error:
-        mesh, unread[plan.mesh] = None, str(error)
-    for name, deployment in exports.items():
-        if mesh is not None:
-            try:
-                seen[name] = _seen(plan, name, deployment, mesh)
-            except ExplainedError as error:
-                unread[name] = str(error)
-    return Following(plan, facts(plan, seen), unread, tuple(_against(folder, plan)))
-
-
-def _seen(plan: Plan, stack: str, deployment: Mapping[str, Any], mesh: MeshState) -> Seen:
-    state = fingerprint(deployment, mesh.key)
-    if stack == plan.mesh:
-        return Seen(mesh_digests(mesh.topology, mesh.inputs, plan.unknown), state)
-    return Seen(_digests(plan.stacks[stack], stack, deployment, plan.unknown), state)
-
-
-def _digests(bound: Bound, stack: str, deployment: Mapping[str, Any], unknown: Unknown) -> Mapping[str, str]:
-    """Those that the plan could predict."""
-    picture = SiteState.of(stack, deployment).picture
-    found = picture.digests(unknown) if picture else {}
-    return {part: digest for part, digest in found.items() if part in bound.after}
+    eyes = Eyes(folder, plan, Tags(folder), reach=False)
+    eyes.look(plan.stacks)
+    return Following(plan, facts(plan, eyes.seen), eyes.unread, tuple(_against(folder, plan)))
 
 
 def _against(folder: Path, plan: Plan) -> Iterator[str]:

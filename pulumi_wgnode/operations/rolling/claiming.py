@@ -1,0 +1,99 @@
+"""One rollout of an environment at a time: the claim is taken, renewed while the run lives, and given back."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from pulumi_wgnode.operations.rolling import process
+from pulumi_wgnode.operations.rolling.tags import CLAIM, Tags
+from pulumi_wgnode.operations.stacks import StackError
+from wgnode.rollout.claim import LEASE, RENEWED, Claim
+
+SETTLED = 1.0
+"""Seconds after which a claim of two that came at once has won: longer than a write of one takes to be read."""
+WATCHED = 5.0
+"""Seconds between two looks at another's claim."""
+Say = Callable[[str], object]
+
+
+class Taken(StackError):
+    """Another rollout of the environment runs."""
+
+
+@dataclass
+class Holder:
+    """`lost` is why the claim is not ours any more."""
+
+    tags: Tags
+    stack: str
+    claim: Claim
+    lost: str = ""
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raises Taken where somebody else has taken over meanwhile (we were asleep, or cut off from the backend)."""
+        now = Claim.parse(self.tags.all(self.stack).get(CLAIM, ""))
+        if now is None or now.run != self.claim.run:
+            raise Taken(f"this run is no longer the one that runs: {now or 'its claim is gone'}; see what that does")
+
+    def beat(self) -> None:
+        """Until the end."""
+        while not self._end.wait(RENEWED):
+            with suppress(StackError):  # a backend that is away for a moment; `check` tells before the next step
+                self.check()
+                self.claim = self.claim.renewed()
+                self.tags.set(self.stack, CLAIM, self.claim.to_text())
+
+    def release(self) -> None:
+        self._end.set()
+        with suppress(StackError):
+            self.check()
+            self.tags.remove(self.stack, CLAIM)
+
+
+@contextmanager
+def claimed(tags: Tags, stack: str, environment: str, commit: str, order: str, say: Say) -> Iterator[Holder]:
+    """Raises Taken, naming who runs what; StackError where the backend can't be asked."""
+    there = Claim.parse(tags.all(stack).get(CLAIM, ""))
+    if there is not None:
+        _see_that_it_is_dead(tags, stack, environment, there, say)
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    own = Claim(
+        secrets.token_hex(6), commit[:12], order, f"{getpass.getuser()}@{process.host()}", since, str(process.here())
+    )
+    tags.set(stack, CLAIM, own.to_text())
+    time.sleep(SETTLED)
+    holder = Holder(tags, stack, own)
+    holder.check()
+    threading.Thread(target=holder.beat, daemon=True).start()
+    try:
+        yield holder
+    finally:
+        holder.release()
+
+
+def _see_that_it_is_dead(tags: Tags, stack: str, environment: str, there: Claim, say: Say) -> None:
+    """Raises Taken where it is not."""
+    refusal = Taken(f"another rollout of {environment} runs: {there}; wait for its end, or end it where it runs")
+    writer, here = there.process, process.here()
+    if writer and writer.surely_gone(here, process.started(writer.pid)):
+        say(f"the run before is dead: {there}")
+        return
+    if writer and writer.same_place(here):
+        raise refusal
+    say(f"{there}: on another machine; watched for up to {LEASE:.0f} s whether it lives")
+    until = time.monotonic() + LEASE
+    while time.monotonic() < until:
+        time.sleep(WATCHED)
+        now = Claim.parse(tags.all(stack).get(CLAIM, ""))
+        if now is None:
+            return
+        if (now.run, now.beat) != (there.run, there.beat):
+            raise refusal
+    say(f"the run before has not been heard of for {LEASE:.0f} s, and is taken for dead: {there}")

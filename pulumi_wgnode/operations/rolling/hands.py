@@ -1,0 +1,119 @@
+"""What a rollout does to stacks, step by step: the engine's commands, side by side, and the gate."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from pulumi_wgnode.errors import ExplainedError
+from pulumi_wgnode.operations import recorded, stacks
+from pulumi_wgnode.operations.gating import judging
+from pulumi_wgnode.operations.rolling import checkout, previews
+from pulumi_wgnode.operations.rolling.engine import Engine
+from pulumi_wgnode.operations.rolling.tags import Tags
+from wgnode.rollout.facts import Told
+from wgnode.rollout.plan import Plan
+from wgnode.rollout.watch import Result
+
+Say = Callable[[str], object]
+PREVIEWS = 4
+"""Engine plans that are made at once: each is an engine and a plugin, of 300 MB together."""
+
+
+@dataclass
+class Hands:
+    """`mesh_plan` is the engine's own plan of the mesh's stack; `patience` (seconds) is for locks of others."""
+
+    folder: Path
+    plan: Plan
+    tags: Tags
+    scratch: Path
+    say: Say
+    patience: float
+    mesh_plan: Path | None = None
+    _base: Path | None = None
+    _exit: ExitStack = field(default_factory=ExitStack)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._exit.close()
+
+    def compare(self, names: Iterable[str]) -> dict[str, str]:
+        """By stack what the engine would do otherwise than planned, "" for nothing."""
+        return self._each(names, self._compared, PREVIEWS)
+
+    def apply(self, names: Iterable[str], attempt: int) -> dict[str, str]:
+        """By stack why it could not be applied; who could is not in it."""
+        return _failed(self._each(names, partial(self._applied, Told(self.plan.commit, False, attempt))))
+
+    def undo(self, names: Iterable[str], attempt: int) -> dict[str, str]:
+        """As `apply`, back to the last good commit."""
+        return _failed(self._each(names, partial(self._undone, Told(self.plan.commit, True, attempt))))
+
+    def verify(self, names: Iterable[str]) -> dict[str, str]:
+        """By stack what a preview against the last good commit would change, "" for nothing."""
+        return self._each(names, self._verified, PREVIEWS)
+
+    def gate(self, names: Iterable[str]) -> Mapping[str, Result]:
+        plan = self.plan
+        chosen = list(names)
+        judged = judging.judge(self.folder, chosen, plan.soak, plan.limits, plan, plan.environment, self.say)
+        return judged.results
+
+    @property
+    def base(self) -> Path:
+        """The project as the last good commit has it. Raises RevisionError."""
+        with self._lock:
+            if self._base is None:
+                self._base = self._exit.enter_context(checkout.of(self.folder, self.plan.base))
+            return self._base
+
+    def _compared(self, stack: str) -> str:
+        return previews.compared(self.folder, self.plan, stack, self._file(stack))
+
+    def _applied(self, line: Told, stack: str) -> str:
+        engine = Engine(self.folder, self.tags, self.say, self.patience)
+        file = self.mesh_plan if stack == self.plan.mesh else self._file(stack)
+        engine.up(stack, line, file if file and file.exists() else None)
+        self.say(f"{stack}: applied")
+        return ""
+
+    def _undone(self, line: Told, stack: str) -> str:
+        if self._is_new(stack):
+            Engine(self.folder, self.tags, self.say, self.patience).destroy(stack, line)
+        else:
+            Engine(self.base, self.tags, self.say, self.patience).up(stack, line)
+        self.say(f"{stack}: undone")
+        return ""
+
+    def _verified(self, stack: str) -> str:
+        if not self._is_new(stack):
+            return previews.expected_clean(self.base, stack)
+        left = recorded.export(self.folder, stack).get("resources") or ()
+        return f"{len(left)} resources are left" if left else ""
+
+    def _is_new(self, stack: str) -> bool:
+        """Of a site that had never run there is nothing to go back to but its absence."""
+        return not self.plan.stacks[stack].before
+
+    def _file(self, stack: str) -> Path:
+        return self.scratch / f"{stack.rsplit('/', 1)[-1]}.engine"
+
+    def _each(self, names: Iterable[str], do: Callable[[str], str], at_once: int = 0) -> dict[str, str]:
+        chosen = list(names)
+        said = stacks.each(chosen, do, at_once or len(chosen))
+        return {
+            name: str(one) if isinstance(one, ExplainedError) else one for name, one in zip(chosen, said, strict=True)
+        }
+
+
+def _failed(found: Mapping[str, str]) -> dict[str, str]:
+    return {name: why for name, why in found.items() if why}

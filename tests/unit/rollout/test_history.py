@@ -13,8 +13,11 @@ from wgnode.rollout.locks import is_locked, locks, own_and_dead, told
 
 COMMITS = [digit * 40 for digit in "0123456789"]
 HERE = Process("machine0", "boot0000", "4026531836", 4_194_304, 999_999_999)
-SAID = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock
-  file:///state/.pulumi/locks/organization/wgmesh/dev-cabin/d53bc171.json?no_tmp_dir=true: created by root@vm (pid 7111) at 2026-11-30T08:53:11Z"""
+FILE = "file:///state/.pulumi/locks/organization/wgmesh/dev-cabin/d53bc171.json?no_tmp_dir=true"
+SAID = (
+    "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock"
+    f" file with `pulumi cancel`.\n  {FILE}: created by root@vm (pid 7111) at 2026-11-30T08:53:11Z"
+)
 
 
 def test_a_line_comes_back_as_it_was_and_fits_into_any_backends_tag() -> None:

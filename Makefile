@@ -31,7 +31,7 @@ demo-down: ## remove all that the demo made
 test: setup-tests lint test-rust image ## all tests, of exhaustive ones a sample (WGNODE_SAMPLE=SEED); as root or with sudo
 	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadscope $(PYTEST)
 
-test-long: setup-tests image ## what `make test` draws a sample of, with nothing left out; takes hours
+test-long: setup-tests languages sdk image ## what `make test` draws a sample of, with nothing left out; takes hours
 	@$(AS_ROOT) env WGNODE_SAMPLE=all $(PYTHON) -m pytest -n 2 --dist loadscope -m sampled $(PYTEST)
 
 test-unit: setup ## the tests that need no root
@@ -83,6 +83,14 @@ test-pulumi: setup ## the Pulumi package with the oldest and the newest SDK of i
 .PHONY: dist
 dist: setup ## wheels and source for others, into dist/
 	@$(PYTHON) -m tools.dist dist
+
+.PHONY: languages
+languages: setup # language hosts for the examples that are not in Python
+	@$(PYTHON) -m tools.languages >/dev/null
+
+.PHONY: sdk
+sdk: setup ## SDKs for Python, TypeScript and Go, into build/sdk/
+	@$(PYTHON) -m tools.sdk
 
 .PHONY: docs
 docs: setup ## docs/reference/, out of the Pulumi package's contracts

@@ -58,10 +58,19 @@ def install_tool(module: Path, destination: Path, what: str, linker_flags: str =
 
     Without cgo, so that no C compiler is needed.
     """
+    return _install(module, "tool", destination, what, linker_flags)
+
+
+def install_program(module: Path, folder: str, destination: Path, what: str) -> Go:
+    """Build a program of our own, in a folder of `module`, as `install_tool` builds others' tools."""
+    return _install(module, f"./{folder}", destination, what, "-s -w")
+
+
+def _install(module: Path, package: str, destination: Path, what: str, linker_flags: str) -> Go:
     go = find_go(needed_version(module))
     say(f"building {what} from Go modules with {go.program}")
     run_with_progress(
-        ["nice", go.program, "install", "-v", "-trimpath", "-ldflags", linker_flags, "tool"],
+        ["nice", go.program, "install", "-v", "-trimpath", "-ldflags", linker_flags, package],
         what,
         unit="modules and packages done",
         cwd=module,

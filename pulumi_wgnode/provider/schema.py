@@ -17,6 +17,18 @@ from pulumi_wgnode.components import component as components
 from pulumi_wgnode.components.component import Component
 from pulumi_wgnode.contracts.contract import PACKAGE, Contract
 
+LANGUAGES = {
+    # `pulumi_wgnode` is the package that the plugin itself is in, and may stand in the same virtual environment.
+    "python": {"packageName": "pulumi_wgnode_sdk", "respectSchemaVersion": True, "pyproject": {"enabled": True}},
+    "nodejs": {"packageName": "pulumi-wgnode", "respectSchemaVersion": True},
+    "go": {
+        "importBasePath": "wgnode.invalid/sdk/wgnode",
+        "respectSchemaVersion": True,
+        "generateResourceContainerTypes": True,
+    },
+}
+"""How the SDKs are called. Nothing is published, so no address on the internet is claimed: a program names the folder
+that `make sdk` or `pulumi package add` made (docs/decisions/sdks.md)."""
 ANY = {"$ref": "pulumi.json#/Any"}
 _NAMES = {
     "Site": "SiteIdentity",
@@ -43,7 +55,7 @@ def package(version: str) -> dict[str, Any]:
         "name": PACKAGE,
         "version": version,
         "description": "A mesh of single-purpose WireGuard gateways on hosts reached over SSH",
-        "language": {"python": {"respectSchemaVersion": True, "pyproject": {"enabled": True}}},
+        "language": LANGUAGES,
         "config": {"variables": options()},
         "provider": {"inputProperties": options()},
         "resources": resources,

@@ -110,6 +110,11 @@ bench-flood: setup ## what a flood of 5,000 initiations a second costs a session
 bench-check: setup ## how long `wgnode check` takes for many sites (SITES=1000)
 	@$(PYTHON) -m tests.bench.check --sites $(or $(SITES),1000)
 
+.PHONY: bench-mesh
+bench-mesh: setup ## how long many sites take under the real engine, and how that grows (SITES=2,10,100 ROUNDS=3 DEPLOYED=4)
+	@$(PYTHON) -m tests.bench.mesh --sites $(or $(SITES),2,10,100) --rounds $(or $(ROUNDS),3) --deployed $(or $(DEPLOYED),4) \
+		$(if $(JSON),--json $(JSON))
+
 .PHONY: bench-host-path
 bench-host-path: setup ## what a gateway's datagrams cost its host's network, in trains and one by one (ROUNDS=7)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.host_path --rounds $(or $(ROUNDS),7)

@@ -13,7 +13,7 @@ from pulumi.runtime.config import get_config, is_config_secret
 from infra.config import MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
 from infra.site_problems import PROJECT, SECRETS
-from wgnode import yamlfile
+from wgnode import sitesfile, yamlfile
 from wgnode.topology.validate import Problem
 
 
@@ -26,11 +26,23 @@ def load() -> MeshConfig | SiteConfig:
     """The stack's configuration by its role. Raises ConfigurationError with everything that is wrong."""
     role = get_config(f"{PROJECT}:role")
     if role == "mesh":
-        return parse_mesh(_object("mesh"), stack_file(), _written_problems("mesh"))
+        return _mesh()
     if role == "site":
         return parse_site(_object("site"), stack_file(), root(), _clear_secrets(), _written_problems("site"))
     problem = "is missing: mesh or site" if role is None else f"{role!r} is neither mesh nor site"
     raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:role", problem)])
+
+
+def _mesh() -> MeshConfig:
+    try:
+        raw = sitesfile.with_sites(_object("mesh"), _beside)
+        return parse_mesh(raw, stack_file(), _written_problems("mesh"))
+    except (sitesfile.SitesFileError, OSError) as error:
+        raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:mesh", str(error))]) from None
+
+
+def _beside(name: str) -> str:
+    return yamlfile.read((root() / stack_file()).with_name(name))
 
 
 def root() -> Path:
@@ -62,7 +74,7 @@ def _written_problems(key: str) -> list[Problem]:
     file, start = root() / stack_file(), f".config.{PROJECT}:{key}"
     if not file.is_file():
         return []
-    found = yamlfile.ambiguous(yamlfile.read(file))
+    found = yamlfile.ambiguous(sitesfile.included(yamlfile.read(file), _beside))
     return [Problem(path.removeprefix(start), what) for path, what in found if path.startswith(start)]
 
 

@@ -20,14 +20,14 @@ ENVIRONMENT = {
 
 
 @functools.cache
-def public_key() -> str:
-    """One for all sites: nobody opens a bundle here."""
-    return recipient.generate()[1]
+def keys() -> tuple[str, str]:
+    """A recipient's private and public key: one pair for all sites."""
+    return recipient.generate()
 
 
 class Project:
     def __init__(self, root: Path, sites: int) -> None:
-        self.root, self.public = root, public_key()
+        self.root, self.public = root, keys()[1]
         self.sites: dict[str, dict[str, Any]] = {}
         self.mesh: dict[str, Any] = {
             "name": "prod",
@@ -35,6 +35,7 @@ class Project:
             "sites": self.sites,
         }
         self.rollout: dict[str, Any] | None = None
+        self.sites_file: str | None = None  # beside the mesh's, where they are more than the engine hands over
         self.own: dict[str, dict[str, Any]] = {}
         (root / "stacks").mkdir()
         (root / "Pulumi.yaml").write_text("name: wgmesh\nstackConfigDir: stacks\nruntime: python\n")
@@ -82,7 +83,11 @@ class Project:
 
     def write(self, *names: str) -> None:
         """The mesh's file, and those of sites that have changed."""
-        config = {"wgmesh:role": "mesh", "wgmesh:mesh": self.mesh}
+        mesh = self.mesh
+        if self.sites_file:
+            mesh = {**{key: value for key, value in mesh.items() if key != "sites"}, "sitesFile": self.sites_file}
+            (self.root / "stacks" / self.sites_file).write_text(yamlfile.block(self.sites))
+        config = {"wgmesh:role": "mesh", "wgmesh:mesh": mesh}
         self._stack("prod-mesh", config | ({"wgmesh:rollout": self.rollout} if self.rollout else {}))
         for name in names:
             self._stack(f"prod-{name}", {"wgmesh:role": "site", "wgmesh:site": self.own[name]})

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection
-from wgnode import yamlfile
+from wgnode import sitesfile, yamlfile
 
 PROJECT = "wgmesh"
 """The namespace of a site's and a mesh's configuration where a program has it as this package's first user does; of all
@@ -104,7 +104,12 @@ def read_site(folder: Path, stack: str) -> SiteStack:
 
 def read_mesh(folder: Path, stack: str) -> dict[str, Any]:
     """wgmesh:mesh of a mesh's stack, {} where its file is lost. Raises StackError."""
-    mesh = _configuration(folder, stack).get(f"{PROJECT}:mesh")
+    file = file_of(folder, stack)
+    try:
+        raw = _configuration(folder, stack).get(f"{PROJECT}:mesh")
+        mesh = sitesfile.with_sites(raw, lambda name: yamlfile.read(file.with_name(name)))
+    except (sitesfile.SitesFileError, OSError) as error:
+        raise StackError(f"stack {stack!r}: wgmesh:mesh: {error}") from None
     return mesh if isinstance(mesh, dict) else {}
 
 

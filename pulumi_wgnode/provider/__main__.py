@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from pulumi_wgnode.provider import light, spare
 
 
-def main() -> None:
+def main(prepare: Callable[[], None] | None = None) -> None:
+    """`prepare` is for tests: it comes before the kinds are imported."""
     engine = sys.argv[1] if len(sys.argv) > 1 else ""
     if spare.possible(engine) and (code := spare.hand_over(engine)) is not None:
         os._exit(code)
@@ -19,6 +21,8 @@ def main() -> None:
     from pulumi_wgnode.provider.serve import serve
     from pulumi_wgnode.provider.servicer import Servicer
 
+    if prepare:
+        prepare()
     wanted = spare.offer(engine, registry.warm) if spare.possible(engine) else spare.while_child()
     serve(Servicer("wgnode", version("wgnode"), registry.kind, registry.schema), wanted)
 

@@ -33,6 +33,8 @@ def main() -> None:
     for name, (sites, arguments) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             project = Project(Path(folder), sites or chosen.sites)
+            project.sites_file = "prod-sites.yaml"
+            project.write()
             project.commit()
             project.add("newcomer")
             project.open_port(0, 443)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from wgnode import yamlfile
+from wgnode import sitesfile, yamlfile
 from wgnode.cli.newsite import NewSite
 from wgnode.cli.stackfile import MESH, SITE, with_site
 from wgnode.topology.validate import Problem, mesh_problems
@@ -16,7 +16,8 @@ from wgnode.topology.validate import Problem, mesh_problems
 
 @dataclass(frozen=True)
 class MeshFile:
-    """The mesh's stack file as it is to become, what the mesh will say about it, and the sites that it had before."""
+    """The file of the mesh's sites, its own or one beside it, as it is to become; what the mesh will say of it;
+    and the sites that it had before."""
 
     path: Path
     text: str
@@ -26,12 +27,16 @@ class MeshFile:
 
 def mesh_with(path: Path, name: str, entry: Mapping[str, Any]) -> MeshFile:
     """Problems that it had before are its own and are left out. Raises ValueError, OSError."""
-    before = yamlfile.read(path)
+    text = yamlfile.read(path)
+    before = sitesfile.included(text, lambda name: yamlfile.read(path.with_name(name)))
     after = with_site(before, name, entry)
     known = {problem.message for problem in _mesh_problems(before, path)}
     fresh = [problem for problem in _mesh_problems(after, path) if problem.message not in known]
     mesh = _at(yamlfile.parse(before), MESH)
     sites = _mapping(mesh, "sites") if isinstance(mesh, Mapping) else {}
+    if other := sitesfile.named(_at(yamlfile.parse(text), MESH)):
+        path = path.with_name(other)
+        after = sitesfile.with_site(other, yamlfile.read(path), name, entry)
     return MeshFile(path, after, tuple(fresh), frozenset(map(str, sites)))
 
 

@@ -31,6 +31,14 @@ ELSEWHERE = (
 """What of a site's file the node's configuration and the rules tell already."""
 
 
+LONGEST = 120_000
+"""Characters of a stack file that the engine is sure to hand to the program: by a variable, of 128 KiB at most."""
+_TOO_LONG = (
+    "is too long for the engine, which hands it over in one variable of the environment; put the mesh's sites into a"
+    " file beside it, and `sitesFile: NAME.yaml` in the place of `sites:`"
+)
+
+
 @dataclass(frozen=True)
 class Found:
     """Something wrong: in which file, at which of its values ("" for all of it), what and what to do."""
@@ -66,6 +74,7 @@ def read(files: Files) -> Environment:
     """Problems leave out what they are of: a site that can't be read is in no `Mesh`."""
     read = {path: judge(text) for path, text in sorted(files.texts.items())}
     found = [Found(path, one.path, one.message) for path, file in read.items() for one in file.problems]
+    found += [Found(path, "", _TOO_LONG) for path, length in files.lengths.items() if length > LONGEST]
     by_stack = {stack_of(path): (path, file) for path, file in read.items()}
     meshes: dict[str, Mesh] = {}
     for stack, (path, file) in by_stack.items():

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pulumi_wgnode.errors import ExplainedError
-from wgnode import yamlfile
+from wgnode import sitesfile, yamlfile
 
 PROJECT_FILE = "Pulumi.yaml"
 GIT_TIMEOUT = 60.0
@@ -26,10 +26,14 @@ class FilesError(ExplainedError):
 
 @dataclass(frozen=True)
 class Files:
-    """`texts` by the path from the project's folder, as "stacks/Pulumi.dev-mesh.yaml"; `commit` is the revision's."""
+    """`texts` by the path from the project's folder, as "stacks/Pulumi.dev-mesh.yaml"; `commit` is the revision's.
+
+    Sites of a mesh are in its text, wherever they stand; `lengths` has the characters of each stack file itself.
+    """
 
     texts: Mapping[str, str]
     commit: str | None = None
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
 
 def of_folder(folder: Path, environment: str | None) -> Files:
@@ -38,7 +42,8 @@ def of_folder(folder: Path, environment: str | None) -> Files:
     if not stacks.resolve().is_relative_to(inside):
         raise FilesError(f"{folder / PROJECT_FILE}: stackConfigDir leads out of the project; keep it inside")
     found = sorted(stacks.glob(pattern(environment))) if stacks.is_dir() else []
-    return Files({str(PurePosixPath(file.relative_to(folder))): _text(inside, file) for file in found})
+    texts = {str(PurePosixPath(file.relative_to(folder))): _text(inside, file) for file in found}
+    return _whole(texts, lambda path: _text(inside, folder / path), None)
 
 
 def of_revision(folder: Path, revision: str, environment: str | None) -> Files:
@@ -53,7 +58,13 @@ def of_revision(folder: Path, revision: str, environment: str | None) -> Files:
     stacks = _stack_folder(project[PROJECT_FILE])
     listed = _blobs(folder, commit, [f"{stacks}/" if stacks != "." else "./"])
     wanted = {path: blob for path, blob in listed.items() if PurePosixPath(path).match(pattern(environment))}
-    return Files(_contents(folder, wanted), commit)
+
+    def read(path: str) -> str:
+        if not (blob := listed.get(path)):
+            raise FilesError(f"there is no file {path} in {revision}")
+        return _contents(folder, {path: blob})[path]
+
+    return _whole(_contents(folder, wanted), read, commit)
 
 
 def pattern(environment: str | None) -> str:
@@ -63,6 +74,19 @@ def pattern(environment: str | None) -> str:
 def stack_of(path: str) -> str:
     """ "dev-mesh" of "stacks/Pulumi.dev-mesh.yaml"."""
     return PurePosixPath(path).name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def _whole(texts: Mapping[str, str], read: Callable[[str], str], commit: str | None) -> Files:
+    """With the sites of meshes that have them in another file, which `read` gives by its path."""
+    lengths = {path: len(text) for path, text in texts.items()}
+    return Files({path: _with_sites(path, text, read) for path, text in texts.items()}, commit, lengths)
+
+
+def _with_sites(path: str, text: str, read: Callable[[str], str]) -> str:
+    try:
+        return sitesfile.included(text, lambda name: read(str(PurePosixPath(path).with_name(name))))
+    except sitesfile.SitesFileError as error:
+        raise FilesError(f"{path}: {error}") from None
 
 
 def _stack_folder(project: str) -> str:

@@ -1,0 +1,185 @@
+"""How long an environment of many sites takes, and how that grows: `make bench-mesh`.
+
+    python -m tests.bench.mesh --sites 2,10,100 --rounds 5
+
+The real engine, program and plugin; hosts are files in the place of SSH (tests/standins/hosts), so that what a network
+and a host take is not in the figures. The mesh has all the sites; a few of them (--deployed) are deployed, the others'
+stacks have never run. Processor seconds are of all processes but the engine's spare plugin; memory is the largest
+process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.standins.environment import MESH, Environment
+from wgnode import yamlfile
+
+GOALS = {"up of a site, nothing changed": 3.0, "up of a site, a peer added live": 4.0}
+"""Seconds, whatever the number of sites."""
+SITE = "prod-site0"
+
+
+@dataclass
+class Figure:
+    """Of one thing, in the order of rounds: seconds by the clock and of processors, and MB of the largest process."""
+
+    name: str
+    clock: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+
+    def row(self) -> str:
+        clock, memory = statistics.median(self.clock), max(self.memory)
+        goal = GOALS.get(self.name)
+        met = "" if goal is None else f"≤ {goal:g}{'' if clock <= goal else ' (missed)'}"
+        spread = f"{min(self.clock):.2f}–{max(self.clock):.2f}"
+        processor = statistics.median(self.processor)
+        return f"| {self.name} | {clock:.2f} | {spread} | {processor:.2f} | {memory:.0f} | {len(self.clock)} | {met} |"
+
+
+class Bench:
+    """Figures of one environment, in the order in which they were first measured."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.figures: dict[str, Figure] = {}
+
+    def measure(self, name: str, argv: Sequence[str], codes: Sequence[int] = (0,)) -> str:
+        """What the command says."""
+        variables = self.environment.variables() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        with tempfile.TemporaryFile("w+") as said:
+            start = time.monotonic()
+            with subprocess.Popen(
+                argv, cwd=self.environment.folder, env=variables, stdout=said, stderr=subprocess.STDOUT
+            ) as process:
+                _, status, used = os.wait4(process.pid, 0)
+                took = time.monotonic() - start
+                process.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            text = said.read()
+        if process.returncode not in codes:
+            raise SystemExit(f"{' '.join(argv)}: exit code {process.returncode}\n{text}")
+        self._note(name, took, used)
+        return text
+
+    def _note(self, name: str, took: float, used: resource.struct_rusage) -> None:
+        figure = self.figures.setdefault(name, Figure(name))
+        figure.clock.append(took)
+        figure.processor.append(used.ru_utime + used.ru_stime)
+        figure.memory.append(used.ru_maxrss / 1024)
+        print(f"  {name}: {took:.2f} s", file=sys.stderr, flush=True)
+
+    def up(self, name: str, stack: str) -> None:
+        shown = ["--yes", "--skip-preview", "--suppress-outputs", "--non-interactive"]
+        said = self.measure(name, ["pulumi", "up", *shown, "--stack", stack])
+        if "nothing changed" in name and " unchanged" not in said:
+            raise SystemExit(f"{name}: something did\n{said}")
+
+    def wgnode(self, name: str, *arguments: str, codes: Sequence[int] = (0,)) -> None:
+        self.measure(name, self.environment.command(*arguments), codes)
+
+
+def never_run(environment: Environment, names: Sequence[str]) -> None:
+    """Make their stacks as `pulumi stack init` does, of one that it made: 1,000 of them would take it ten minutes."""
+    first, *others = names
+    environment.pulumi("stack", "init", first)
+    folder = environment.folder / "state/.pulumi/stacks/wgmesh"
+    for name in others:
+        (folder / f"{name}.json").write_text((folder / f"{first}.json").read_text().replace(first, name))
+
+
+def run(folder: Path, sites: int, deployed: int, rounds: int) -> Bench:
+    environment = Environment(folder, sites)
+    bench = Bench(environment)
+    stacks = [f"prod-site{number}" for number in range(sites)]
+    deployed = min(deployed, sites)
+    environment.init(MESH, *stacks[:deployed])
+    if rest := stacks[deployed:]:
+        never_run(environment, rest)
+    environment.project.commit()
+    bench.up("up of the mesh, the first", MESH)
+    for stack in stacks[:deployed]:
+        bench.up("up of a site, the first", stack)
+    for _ in range(rounds):
+        bench.up("up of the mesh, nothing changed", MESH)
+        bench.up("up of a site, nothing changed", SITE)
+    for number in range(rounds):
+        _add_site(environment, f"new{number}", number)
+        bench.up("up of the mesh, a peer added", MESH)
+        bench.up("up of a site, a peer added live", SITE)
+    _without_new_sites(environment)
+    environment.project.commit()
+    bench.wgnode("wgnode check", "check", "-e", "prod", codes=(0, 1))
+    _add_site(environment, "newest", rounds)
+    bench.wgnode("wgnode check --against HEAD", "check", "-e", "prod", "--against", "HEAD", codes=(0, 1))
+    _without_new_sites(environment)
+    environment.project.commit()
+    bench.wgnode("wgnode rollout plan", "rollout", "plan", "-e", "prod")
+    return bench
+
+
+def _edit(environment: Environment, change: Callable[[dict[str, object]], None]) -> None:
+    """Of the mesh's sites, in its stack file, whose other lines are the engine's, or in their own."""
+    file = environment.folder / "stacks" / (environment.project.sites_file or f"Pulumi.{MESH}.yaml")
+    content = yamlfile.parse(yamlfile.read(file))
+    change(content if environment.project.sites_file else content["config"]["wgmesh:mesh"]["sites"])
+    file.write_text(yamlfile.block(content))
+
+
+def _add_site(environment: Environment, name: str, number: int) -> None:
+    address = {"lans": [f"10.200.{number}.0/24"], "endpoint": f"192.0.2.{100 + number}:51820"}
+    site = {**address, "recipient": environment.project.public}
+    _edit(environment, lambda sites: sites.update({name: site}))
+
+
+def _without_new_sites(environment: Environment) -> None:
+    def remove(sites: dict[str, object]) -> None:
+        for name in [name for name in sites if name.startswith("new")]:
+            del sites[name]
+
+    _edit(environment, remove)
+
+
+def heading(sites: int, deployed: int) -> Iterator[str]:
+    yield f"\n### {sites} sites, {min(deployed, sites)} of them deployed\n"
+    yield "| what | median, s | range | processor, s | MB | times | goal |"
+    yield "|---|---|---|---|---|---|---|"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sites", default="2,10,100", help="(%(default)s)")
+    parser.add_argument("--deployed", type=int, default=4, help="sites with a host (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all rounds there")
+    options = parser.parse_args(arguments)
+    measured = {}
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the beginning")
+    for sites in map(int, options.sites.split(",")):
+        print(f"{sites} sites", file=sys.stderr)
+        with tempfile.TemporaryDirectory(prefix="wgnode-bench-") as folder:
+            bench = run(Path(folder), sites, options.deployed, options.rounds)
+        print(
+            "\n".join([*heading(sites, options.deployed), *(one.row() for one in bench.figures.values())]), flush=True
+        )
+        measured[sites] = [asdict(figure) for figure in bench.figures.values()]
+    print(f"\nload {os.getloadavg()[0]:.1f} at the end")
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -64,8 +64,9 @@ def parse_mesh(raw: Any, where: str, written: Iterable[Problem] = ()) -> MeshCon
 def parse_site(
     raw: Any, where: str, root: Path, clear: Collection[str] = (), written: Iterable[Problem] = ()
 ) -> SiteConfig:
-    """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `clear` has those of
-    SECRETS that the stack file holds in clear text, `written` what is wrong with how its values are written."""
+    """Raises ConfigurationError with all problems. `root` is the project's, for relative paths; `clear` has the
+    paths of secrets that the stack file holds in clear text, `written` what is wrong with how its
+    values are written."""
     values = raw if isinstance(raw, Mapping) else {}
     return _parse(SiteConfig, "site", raw, where, [*written, *site_problems(values, root, clear)])
 

@@ -12,11 +12,10 @@ from wgnode.image.variants import Variant
 from wgnode.topology.validate import Problem
 
 PROJECT = "wgmesh"
-SECRETS = ("host.privateKey", "recipientKey")
 
 
 def site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) -> list[Problem]:
-    """`root` is the project's, for relative paths; `clear` has those of SECRETS that lie in clear text."""
+    """`root` is the project's, for relative paths; `clear` has the paths of secrets that lie in clear text."""
     problems, gateway = together.problems(raw), _mapping(raw, "gateway")
     image = gateway.get("image", IMAGE)
     if isinstance(image, str) and "://" not in image and not gateway.get("sha256") and not (root / image).is_file():
@@ -27,8 +26,7 @@ def site_problems(raw: Mapping[str, Any], root: Path, clear: Collection[str]) ->
             "lies in the stack file in clear text: make a new one and set it with `pulumi config set --secret --path"
             f" {PROJECT}:site.{secret}`",
         )
-        for secret in SECRETS
-        if secret in clear
+        for secret in clear
     ]
     return problems
 

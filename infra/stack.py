@@ -12,7 +12,8 @@ from pulumi.runtime.config import get_config, is_config_secret
 
 from infra.config import MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
-from infra.site_problems import PROJECT, SECRETS
+from infra.site_problems import PROJECT
+from pulumi_wgnode.components import together
 from wgnode import sitesfile, yamlfile
 from wgnode.topology.validate import Problem
 
@@ -86,10 +87,4 @@ def _clear_secrets() -> list[str]:
         site = (yamlfile.parse(yamlfile.read(file)).get("config") or {}).get(f"{PROJECT}:site")
     elif is_config_secret(f"{PROJECT}:site"):
         return []
-    return [secret for secret in SECRETS if isinstance(_at(site, secret), str)]
-
-
-def _at(raw: Any, path: str) -> Any:
-    for step in path.split("."):
-        raw = raw.get(step) if isinstance(raw, dict) else None
-    return raw
+    return together.clear_secrets(site)

@@ -6,15 +6,17 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from pulumi_wgnode.hosts.ssh import private_key
+from pulumi_wgnode.hosts.ssh import certificates, private_key
+from pulumi_wgnode.hosts.ssh.environment import PASSPHRASE
 from wgnode import endpoint, recipient
 from wgnode.carriersfile import shipped
 from wgnode.image.paths import INSTANCE
@@ -25,6 +27,7 @@ from wgnode.topology.validate import site_name_problem
 HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
 # As hosts have them that take theirs from a directory too: "jane.doe", "EXAMPLE\Jane", "jane@example.org".
+SSH_HOST = re.compile(r"[^\s*?!#,/%-][^\s*?!#,/%]*")
 USER = re.compile(r"[\w][\w.@\\+-]{0,254}\$?")
 
 
@@ -84,8 +87,32 @@ def _address(text: str) -> str:
     return str(networks.parse_address(text))
 
 
-def _private_key(text: str) -> str:
-    private_key.check(text)
+def _authority(text: str) -> str:
+    try:
+        return _host_key(text.strip().removeprefix("cert-authority "))
+    except ValueError:
+        raise ValueError(
+            f"{text[:40]!r} is not the public key of a certificate authority; it is the one line of its .pub file"
+        ) from None
+
+
+def _certificate(text: str) -> str:
+    certificates.load_users(text)
+    return " ".join(text.split()[:2])
+
+
+def _private_key(text: str, info: ValidationInfo) -> str:
+    """By the passphrase beside it, else the runner's; by one that isn't known yet, nobody can tell."""
+    if "passphrase" in info.data:
+        private_key.check(text, info.data["passphrase"] or os.environ.get(PASSPHRASE))
+    return text
+
+
+def _ssh_host(text: str) -> str:
+    if not SSH_HOST.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not the name of a host as `Host` in ~/.ssh/config has it: no blanks, no patterns"
+        )
     return text
 
 
@@ -136,7 +163,9 @@ def _number(value: Any) -> Any:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Authority = Annotated[str, AfterValidator(_authority)]
 AddressText = Annotated[str, _text_of(ip_address)]
+Certificate = Annotated[str, AfterValidator(_certificate)]
 Carrier = Annotated[str, AfterValidator(_carrier)]
 ConfigText = Annotated[str, AfterValidator(_config)]
 Count = Annotated[int, BeforeValidator(_number)]
@@ -158,6 +187,7 @@ SecretsText = Annotated[str, AfterValidator(_secrets)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SiteName = Annotated[str, AfterValidator(_site_name)]
 SourceNetwork = Annotated[str, AfterValidator(_source_network)]
+SshHost = Annotated[str, AfterValidator(_ssh_host)]
 TransitV4 = Annotated[str, _transit(4)]
 TransitV6 = Annotated[str, _transit(6)]
 User = Annotated[str, AfterValidator(_user)]

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field, StrictBool
 
 from pulumi_wgnode.components.ways_out import WaysOut
-from pulumi_wgnode.contracts.parts import AllowRule, Connection, ForwardRule, Transit
+from pulumi_wgnode.contracts.connection import Connection
+from pulumi_wgnode.contracts.parts import AllowRule, ForwardRule, Transit
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
     Address,

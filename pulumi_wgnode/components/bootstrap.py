@@ -11,7 +11,9 @@ from typing import Any
 import pulumi
 from pulumi import Output, ResourceOptions
 
-from pulumi_wgnode.components.given import made_of, part
+from pulumi_wgnode.call.kind import UNKNOWN
+from pulumi_wgnode.components.given import known, made_of, part
+from pulumi_wgnode.hosts.ssh.environment import ROOT, SSH_PORT
 
 # In the order in which golang.org/x/crypto/ssh, which pulumi-command logs in with, asks a host for its keys.
 COMMAND_HOST_KEYS = (
@@ -61,18 +63,52 @@ def named(commands: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def command_connection(given: Mapping[str, Any]) -> Any:
-    """pulumi-command takes one host key: of those pinned, the one whose kind its SSH library asks for first.
+    """Raises MissingCommands for ways in that pulumi-command hasn't, as far as they are known.
 
     Where the runner's agent listens it finds out itself (SSH_AUTH_SOCK); in the state that would be another path for
     each person and login.
     """
-    key = part(given, "host", "privateKey")
-    return _remote().ConnectionArgs(
-        host=part(given, "host", "address"),
-        port=made_of(float, part(given, "host", "port")),
-        user=part(given, "host", "user"),
-        private_key=Output.secret(key) if key else None,
-        host_key=made_of(_asked_for_first, part(given, "host", "hostKeys")),
+    host = given["host"]
+    jumps: Any = part(given, "host", "jumpHosts")
+    if known(jumps) is UNKNOWN:
+        raise _unable("has `jumpHosts` that only an update tells")
+    if len(jumps or ()) > 1:
+        raise _unable("leads through several jump hosts")
+    proxy = {}
+    if jumps:
+        (jump,) = jumps
+        login = jump if part(jump, "privateKey") or part(jump, "agent") else host
+        user = part(jump, "user") or part(host, "user")
+        proxy = {"proxy": _remote().ProxyConnectionArgs(**_way(jump, user, login))}
+    return _remote().ConnectionArgs(**_way(host, part(host, "user"), host), **proxy)
+
+
+def _way(to: Any, user: Any, login: Any) -> dict[str, Any]:
+    """It takes one host key: of those pinned, the one whose kind its SSH library asks for first."""
+    if part(to, "address") is None:
+        raise _unable("has its host from an SSH configuration file, without `address`")
+    if not part(to, "hostKeys"):
+        raise _unable("has no `hostKeys` of it")
+    if part(login, "certificate"):
+        raise _unable("logs in by a certificate")
+    return {
+        "host": part(to, "address"),
+        "port": made_of(lambda port: float(port or SSH_PORT), part(to, "port")),
+        "user": made_of(lambda user: user or ROOT, user),
+        "private_key": _sealed(part(login, "privateKey")),
+        "private_key_password": _sealed(part(login, "passphrase")),
+        "host_key": made_of(_asked_for_first, part(to, "hostKeys")),
+    }
+
+
+def _sealed(text: Any) -> Any:
+    return None if text is None else Output.secret(text)
+
+
+def _unable(what: str) -> MissingCommands:
+    return MissingCommands(
+        f"this site has `bootstrap` commands, which run by the provider pulumi-command, and its connection {what},"
+        " which that provider can't do: give what it needs, or run these commands in another way and take them away"
     )
 
 

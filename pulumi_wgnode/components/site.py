@@ -18,7 +18,8 @@ from pulumi_wgnode.components.bootstrap import bootstrapped
 from pulumi_wgnode.components.compiled import Asked, compiled, site_facts
 from pulumi_wgnode.components.given import BadArguments, filled, known, made_of, mapping, part, require
 from pulumi_wgnode.components.ways_out import WaysOut
-from pulumi_wgnode.contracts.parts import Connection, Transit
+from pulumi_wgnode.contracts.connection import Connection
+from pulumi_wgnode.contracts.parts import Transit
 from wgnode.topology import reached
 
 

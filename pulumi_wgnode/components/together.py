@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pulumi_wgnode.contracts.connection import Jump
 from wgnode.image.variants import Variant
 from wgnode.topology.validate import Problem
 
 IMAGE = f"build/image/{Variant.PINNED.file_name}"
 """The image of a site whose configuration names none, where the program knows no other."""
+
+
+SECRETS = ("host.privateKey", "host.passphrase", "recipientKey")
+"""Paths of a site's secrets; jump hosts have such too."""
+
+
+def clear_secrets(raw: Any) -> list[str]:
+    """Paths of those of a site's secrets that lie in clear text: an encrypted one is no text."""
+    host = _mapping(raw, "host") if isinstance(raw, Mapping) else {}
+    jumps = host.get("jumpHosts")
+    found = [path for path in SECRETS if isinstance(_at(raw, path), str)]
+    for number, jump in enumerate(jumps if isinstance(jumps, list) else ()):
+        names = [name for name in Jump.secret_names() if isinstance(_at(jump, name), str)]
+        found += [f"host.jumpHosts[{number}].{name}" for name in names]
+    return found
 
 
 def problems(raw: Mapping[str, Any]) -> list[Problem]:
@@ -23,19 +39,25 @@ def problems(raw: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-def _access_problems(host: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    if host and not host.get("privateKey") and not host.get("agent"):
-        problems.append(
-            Problem(
-                ".host",
-                "neither privateKey nor agent: run `pulumi config set --secret --path wgmesh:site.host.privateKey <"
-                " KEYFILE`, or use `agent: true`",
-            )
-        )
+def _access_problems(host: Mapping[str, Any], at: str = ".host") -> list[Problem]:
+    """Who gives neither a key nor `agent: true` leaves it to the environment of who runs it."""
+    found = []
     if host.get("privateKey") and host.get("agent") is True:
-        problems.append(Problem(".host", "both privateKey and agent; keep one of them"))
-    return problems
+        found.append(Problem(at, "both privateKey and agent; keep one of them"))
+    if host.get("passphrase") and not host.get("privateKey"):
+        found.append(
+            Problem(f"{at}.passphrase", "is of no privateKey; one of the environment's is WGNODE_SSH_PASSPHRASE")
+        )
+    jumps = host.get("jumpHosts")
+    for number, jump in enumerate(jumps if isinstance(jumps, list) else ()):
+        found += _access_problems(jump, f"{at}.jumpHosts[{number}]") if isinstance(jump, Mapping) else []
+    return found
+
+
+def _at(raw: Any, path: str) -> Any:
+    for step in path.split("."):
+        raw = raw.get(step) if isinstance(raw, Mapping) else None
+    return raw
 
 
 def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
-from pulumi_wgnode.contracts.parts import Connection, Site
+from pulumi_wgnode.contracts.parts import Site
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import Sha256
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictBool
 
+from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
-from pulumi_wgnode.contracts.parts import Connection, Owned, Site
+from pulumi_wgnode.contracts.parts import Owned, Site
 from pulumi_wgnode.model import Model, secret
 from pulumi_wgnode.values import ConfigText, Count, Directory, Instance, Interface, SecretsText, Sha256
 from wgnode.image.machine import SMALLEST_MEMORY

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
+from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
-from pulumi_wgnode.contracts.parts import Connection, Forwarding, Owned, Site, Transit
+from pulumi_wgnode.contracts.parts import Forwarding, Owned, Site, Transit
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import AddressText, Interface, InterfaceText, Mac, NetworkText, PackageName, Port
 from wgnode.topology.model import DEFAULT_LISTEN_PORT

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import Field, StrictBool
 
+from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
-from pulumi_wgnode.contracts.parts import AllowRule, Connection, Forwarding, ForwardRule, Owned, Site, Transit
+from pulumi_wgnode.contracts.parts import AllowRule, Forwarding, ForwardRule, Owned, Site, Transit
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import Instance, Interface, Port, SourceNetwork
 from wgnode.topology.model import DEFAULT_LISTEN_PORT

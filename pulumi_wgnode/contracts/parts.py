@@ -1,30 +1,14 @@
-"""What several kinds' contracts have in common: how a host is reached, whose a resource is, the transit link, rules."""
+"""What several kinds' contracts have in common, beside the connection: whose a resource is, the transit link, rules."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, model_validator
 
-from pulumi_wgnode.model import Model, secret
-from pulumi_wgnode.values import HostAddress, HostKey, Port, PrivateKey, SourceNetwork, TransitV4, TransitV6, User
+from pulumi_wgnode.model import Model
+from pulumi_wgnode.values import Port, SourceNetwork, TransitV4, TransitV6
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
-
-SSH_PORT = 22
-ROOT = "root"
-
-
-class Connection(Model):
-    """How a host is reached by SSH."""
-
-    address: HostAddress = Field(description="the host's address or name for SSH")
-    host_keys: list[HostKey] = Field(
-        min_length=1, description="pin the host's keys: `wgnode host scan ADDRESS` fetches them for review"
-    )
-    port: Port = Field(default=SSH_PORT, description="the TCP port that leads to the host's SSH server")
-    user: User = Field(default=ROOT, description="who logs in: root, or somebody with passwordless sudo")
-    private_key: PrivateKey | None = secret("the key to log in with, OpenSSH or PEM text, without a passphrase", None)
-    agent: StrictBool = Field(default=False, description="whether the runner's SSH agent has the key to log in with")
 
 
 class Site(Model):

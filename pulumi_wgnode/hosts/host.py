@@ -73,6 +73,24 @@ class HostKeyMismatch(NoEntry):
     what = "shows another host key than is pinned"
 
 
+class NotPinned(NoEntry):
+    """Nothing says which key the host must show; nothing was sent to it."""
+
+    what = "has no key that is pinned"
+
+
+class NoWay(NoEntry):
+    """What this machine says of the way to a host can't be used: a variable, a file, an SSH configuration."""
+
+    what = "cannot be reached as this machine is set up"
+
+
+class JumpRefused(NoEntry):
+    """A jump host in front of the host does not let us through, which says nothing of the host itself."""
+
+    what = "cannot be reached through its jump host"
+
+
 class NoShell(NoEntry):
     """The user's login shell does not run our commands as they are."""
 
@@ -97,13 +115,25 @@ class OutOfTime(HostError):
 
 @dataclass(frozen=True)
 class Connection:
-    """How to reach a host. `private_key` is OpenSSH or PEM text; None means the SSH agent."""
+    """How a host is reached, as it is described; what it leaves open, this machine says (ssh/way.py).
 
-    address: str
-    host_keys: tuple[str, ...]
-    port: int = 22
-    user: str = "root"
+    Keys are OpenSSH or PEM text, certificates and `authorities` lines as OpenSSH writes them. `ssh_host` is the name of
+    a host in an SSH configuration file. `jumps` are called one through the other, the last of them calls the host; None
+    leaves them open, () is none.
+    """
+
+    address: str | None
+    host_keys: tuple[str, ...] = ()
+    port: int | None = None
+    user: str | None = None
     private_key: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    certificate: str | None = None
+    agent: bool = False
+    authorities: tuple[str, ...] = ()
+    ssh_host: str | None = None
+    jumps: tuple[Connection, ...] | None = None
+    is_jump: bool = False
 
 
 @dataclass(frozen=True)

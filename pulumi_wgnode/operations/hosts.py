@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import HostError, HostUnreachable
-from pulumi_wgnode.hosts.ssh.login import name_of
+from pulumi_wgnode.hosts.ssh.way import name_of
 from pulumi_wgnode.operations.stacks import Found, SiteStack, each
 
 WAIT = 10.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import HostError, HostHangs, HostUnreachable, OutOfTime
 from pulumi_wgnode.hosts.ssh import pool
-from pulumi_wgnode.hosts.ssh.login import name_of
+from pulumi_wgnode.hosts.ssh.way import name_of
 from pulumi_wgnode.operations import sites, stacks
 from pulumi_wgnode.operations.hosts import AT_ONCE, bounded
 from pulumi_wgnode.operations.site_parts import Part, read_all

@@ -12,7 +12,7 @@ from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Host, HostError, OutOfTime
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.hosts.ssh import pool
-from pulumi_wgnode.hosts.ssh.login import name_of
+from pulumi_wgnode.hosts.ssh.way import name_of
 from pulumi_wgnode.operations import site_status, sites, stacks
 from pulumi_wgnode.operations.hosts import bounded
 from pulumi_wgnode.operations.mtu_judge import Asked

@@ -107,14 +107,21 @@ def _said(told: Sequence[tuple[str, Severity]], severity: Severity) -> tuple[str
 
 
 def _as_inputs(connection: Connection) -> Properties:
+    """As the contract has it, for the resources to read by."""
     given = {
         "address": connection.address,
+        "sshHost": connection.ssh_host,
         "hostKeys": list(connection.host_keys),
+        "hostAuthorities": list(connection.authorities) or None,
         "port": connection.port,
         "user": connection.user,
-        "agent": connection.private_key is None,
+        "agent": connection.agent,
+        "privateKey": connection.private_key,
+        "passphrase": connection.passphrase,
+        "certificate": connection.certificate,
+        "jumpHosts": None if connection.jumps is None else [_as_inputs(jump) for jump in connection.jumps],
     }
-    return given if connection.private_key is None else {**given, "privateKey": connection.private_key}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _steps(path: str) -> tuple[str, ...]:

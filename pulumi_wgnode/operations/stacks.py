@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection
+from pulumi_wgnode.hosts.ssh.environment import KNOWN_HOSTS
+from pulumi_wgnode.resources.inputs import described
 from wgnode import sitesfile, yamlfile
 
 PROJECT = "wgmesh"
@@ -94,12 +96,17 @@ def read_site(folder: Path, stack: str) -> SiteStack:
         raise NoSite(f"stack {stack!r} has no wgmesh:site, so it is no site's stack")
     host = site.get("host")
     missing = [name for name in ("name", "mesh") if not isinstance(site.get(name), str)]
-    if missing or not isinstance(host, dict) or not host.get("address") or not host.get("hostKeys"):
+    if missing or not isinstance(host, dict) or not _leads_somewhere(host):
         what = ", ".join(missing or ["host.address and host.hostKeys"])
         raise StackError(
             f"stack {stack!r}: wgmesh:site lacks {what}; `pulumi preview -s {stack}` tells all that it lacks"
         )
-    return SiteStack(stack, site["name"], site["mesh"], _connection(host), site.get("recipientKey"))
+    return SiteStack(stack, site["name"], site["mesh"], described(host), site.get("recipientKey"))
+
+
+def _leads_somewhere(host: Mapping[str, Any]) -> bool:
+    pins = host.get("hostKeys") or host.get("hostAuthorities") or os.environ.get(KNOWN_HOSTS)
+    return bool(host.get("sshHost") or (host.get("address") and pins))
 
 
 def read_mesh(folder: Path, stack: str) -> dict[str, Any]:
@@ -189,13 +196,3 @@ _WAYS_OUT = {
     "passphrase must be set": "that is where it looks for the stack's passphrase",
     "PULUMI_ACCESS_TOKEN": "log in to your backend first: `pulumi login`",
 }
-
-
-def _connection(host: dict[str, Any]) -> Connection:
-    return Connection(
-        address=str(host["address"]),
-        host_keys=tuple(str(key) for key in host["hostKeys"]),
-        port=int(host.get("port", 22)),
-        user=str(host.get("user", "root")),
-        private_key=host.get("privateKey"),
-    )

@@ -18,7 +18,7 @@ _rest = threading.Lock()
 
 def import_less() -> None:
     """To be called first, where nothing but the plugin will run."""
-    # paramiko takes it for `Match exec` of OpenSSH's configuration files, which are not read, and does without.
+    # paramiko takes it for `Match exec` of OpenSSH's configuration files, which is refused (hosts/ssh/ssh_config.py).
     sys.modules["invoke"] = None  # type: ignore[assignment]
     messages_alone()
 

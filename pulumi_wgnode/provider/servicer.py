@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import errors_pb2, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
+from pulumi_wgnode import contracts
 from pulumi_wgnode.call import deadline, options, told
 from pulumi_wgnode.call.kind import (
     UNKNOWN,
@@ -105,6 +106,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 inputs = kind.check(decode_map(request.news), decode_map(request.olds))
             except CheckError as error:
                 return provider_pb2.CheckResponse(failures=_failures(error, request.news))
+            if contract := contracts.ALL.get(resource_token(request.urn)):
+                inputs = contract.sealed(inputs)
             return provider_pb2.CheckResponse(inputs=keep_secrets(encode_map(inputs), request.news))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:

@@ -18,6 +18,7 @@ from pulumi_wgnode.hosts.judging import firewalls
 from pulumi_wgnode.hosts.networks import outside, routing, uplink
 from pulumi_wgnode.hosts.networks.outside import Surroundings
 from pulumi_wgnode.hosts.query import Query, ask
+from pulumi_wgnode.hosts.ssh.environment import SSH_PORT
 from pulumi_wgnode.resources import closing, forwarding, host_checks
 from pulumi_wgnode.resources.compare import drift
 from wgnode.firewall import meanwhile, nft
@@ -178,7 +179,8 @@ def paths_of(properties: Properties) -> Paths:
 
 
 def ssh_port(inputs: Properties) -> int:
-    return int(inputs.get("sshPort") or inputs["connection"]["port"])
+    """As the program says it: what the runner's files and environment say is not the same everywhere."""
+    return int(inputs.get("sshPort") or inputs["connection"].get("port") or SSH_PORT)
 
 
 def _outputs(table: nft.Table) -> Properties:

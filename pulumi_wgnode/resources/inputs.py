@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Properties, has_unknown
-from pulumi_wgnode.contracts.parts import ROOT, SSH_PORT
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.words import wanted
@@ -15,12 +15,31 @@ from pulumi_wgnode.words import wanted
 
 def connection(properties: Properties) -> Connection:
     """The connection in a resource's inputs or state. Raises ExplainedError, which quotes none of it."""
-    raw = properties["connection"]
     try:
-        keys, port = tuple(raw["hostKeys"]), int(raw.get("port", SSH_PORT))
-        return Connection(raw["address"], keys, port, raw.get("user", ROOT), raw.get("privateKey"))
+        return described(properties["connection"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ExplainedError("the connection that is recorded of this resource can't be read by this version") from None
+
+
+def described(raw: Mapping[str, Any], is_jump: bool = False) -> Connection:
+    """As the contract has it (contracts/connection.py), also of what an older version took."""
+    port, jumps = raw.get("port"), raw.get("jumpHosts")
+    if raw.get("address") is None and raw.get("sshHost") is None:
+        raise KeyError("address")
+    return Connection(
+        address=raw.get("address"),
+        host_keys=tuple(raw.get("hostKeys") or ()),
+        port=None if port is None else int(port),
+        user=raw.get("user"),
+        private_key=raw.get("privateKey"),
+        passphrase=raw.get("passphrase"),
+        certificate=raw.get("certificate"),
+        agent=raw.get("agent") is True,
+        authorities=tuple(raw.get("hostAuthorities") or ()),
+        ssh_host=raw.get("sshHost"),
+        jumps=None if jumps is None else tuple(described(jump, is_jump=True) for jump in jumps),
+        is_jump=is_jump,
+    )
 
 
 def validated(model: type[BaseModel], news: Properties) -> Properties:

@@ -202,4 +202,10 @@ def wanted(inputs: Properties) -> Wanted:
 
 def moved(state: Properties, inputs: Properties) -> bool:
     """Whether it is to be reached at another address."""
-    return bool(state) and bool(state["connection"]["address"] != inputs["connection"]["address"])
+    return bool(state) and _address(state) != _address(inputs)
+
+
+def _address(properties: Properties) -> tuple[str | None, str | None]:
+    """What leads to the host, whoever asks from wherever."""
+    connection = properties["connection"]
+    return connection.get("address"), None if connection.get("address") else connection.get("sshHost")

@@ -27,7 +27,7 @@ from pulumi_wgnode.call.log import Severity, warn
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection, Host, HostError, HostKeyMismatch, HostUnreachable, NoEntry, ShutOut
 from pulumi_wgnode.hosts.ssh import pool
-from pulumi_wgnode.resources import foresee, ownership, successor
+from pulumi_wgnode.resources import foresee, ownership, successor, way_in
 from pulumi_wgnode.resources.inputs import connection
 
 UNREAD = "unread"
@@ -50,6 +50,7 @@ class OnHost:
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         state, old_inputs = self._read_after_all(state, old_inputs)
+        old_inputs = way_in.as_said(old_inputs, news)
         diff = self._kind.diff(_without_marks(state), old_inputs, news)
         if any(change.replace for change in diff.changes):
             self._judge_replacement(state)

@@ -119,5 +119,6 @@ def _access(site: NewSite) -> str:
         "      # The SSH key, a secret of this stack:\n"
         f"      #   pulumi config set --secret --path wgmesh:site.host.privateKey --stack {site.stack} < KEYFILE\n"
         "      # or the running SSH agent:\n"
-        "      #   agent: true"
+        "      #   agent: true\n"
+        "      # or neither: WGNODE_SSH_PRIVATE_KEY_FILE in the environment of who deploys."
     )

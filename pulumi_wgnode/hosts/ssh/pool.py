@@ -31,9 +31,11 @@ from pulumi_wgnode.hosts.host import (
     NoShell,
     OutOfTime,
 )
+from pulumi_wgnode.hosts.ssh import jumping
 from pulumi_wgnode.hosts.ssh.exchange import Shell
-from pulumi_wgnode.hosts.ssh.login import RECONNECT_TIMEOUT, name_of, open_transport
+from pulumi_wgnode.hosts.ssh.login import RECONNECT_TIMEOUT, open_transport
 from pulumi_wgnode.hosts.ssh.ssh_host import SshHost
+from pulumi_wgnode.hosts.ssh.way import Way, find, name_of
 
 CHANNELS = 8
 CHANNEL_TIMEOUT = 15.0  # seconds
@@ -117,7 +119,8 @@ class _Line:
                 raise type(self._failed[1])(str(self._failed[1]))
             try:
                 broke = time.monotonic() - self._broke < REMEMBER
-                self._transport = transport = open_transport(self._connection, RECONNECT_TIMEOUT if broke else None)
+                patience = RECONNECT_TIMEOUT if broke else None
+                self._transport = transport = open_transport(self._connection, patience, _through)
             except HostUnreachable as error:
                 _require_time(self._connection)  # which says nothing of the host
                 self._failed = (time.monotonic(), error)
@@ -128,6 +131,14 @@ class _Line:
             return transport
         finally:
             self._opening.release()
+
+    def forward(self, way: Way, seconds: float) -> paramiko.Channel:
+        """To what `way` leads to, through this host. Raises HostError, by the name of what it leads to."""
+        try:
+            transport = self.open()
+        except HostError as error:
+            raise jumping.not_let_in(way, error) from None
+        return jumping.channel(transport, way, seconds)
 
     def close(self) -> None:
         with self._opening:
@@ -169,10 +180,24 @@ _lock = threading.Lock()
 
 def connect(connection: Connection) -> Host:
     """The host behind this connection; raises HostUnreachable, HostKeyMismatch or HostError (no login)."""
-    with _lock:
-        line = _lines.setdefault(connection, _Line(connection))
+    line = _line(connection)
     line.open()
-    return SshHost(connection, line.channel, line.shell)
+    return _host(connection, line)
+
+
+def _line(connection: Connection) -> _Line:
+    with _lock:
+        return _lines.setdefault(connection, _Line(connection))
+
+
+def _host(connection: Connection, line: _Line) -> Host:
+    way = find(connection)
+    return SshHost(way.name, way.user, line.channel, line.shell)
+
+
+def _through(jump: Connection, way: Way, seconds: float) -> paramiko.Channel:
+    """By the one connection to the jump host, which all hosts behind it share."""
+    return _line(jump).forward(way, seconds)
 
 
 @contextmanager
@@ -181,7 +206,7 @@ def new_connection(connection: Connection) -> Iterator[Host]:
     line = _Line(connection)
     try:
         line.open()
-        yield SshHost(connection, line.channel, line.shell)
+        yield _host(connection, line)
     finally:
         line.close()
 
@@ -198,7 +223,7 @@ def forget(connection: Connection) -> None:
 
 def _login(connection: Connection) -> Connection:
     """What a refused login depends on: other pins make no other login."""
-    return replace(connection, host_keys=())
+    return replace(connection, host_keys=(), authorities=())
 
 
 def _remember(connection: Connection, error: LoginRefused | HostKeyMismatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 SMALLEST_RSA = 1024  # bits; OpenSSH's own RequiredRSASize
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 Loaded = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+_PATH = (
+    "this is not an SSH private key but the path of a file; set what is in it, or the path as"
+    " WGNODE_SSH_PRIVATE_KEY_FILE"
+)
 # The beginning of what people have in the key's place, and what to do about it.
 _OTHERS = {
     "PuTTY-User-Key-File": "this is a key in PuTTY's format; `puttygen KEYFILE -O private-openssh` converts it",
@@ -29,6 +34,8 @@ _OTHERS = {
     "ecdsa-": "this is the public half of an SSH key; set the private one (the file without .pub)",
     "sk-": "this is the public half of a key in a security token; use `agent: true`, with the token in the agent",
     "-----BEGIN CERTIFICATE": "this is a certificate; set the private key that it belongs to",
+    "/": _PATH,
+    "~/": _PATH,
     "-----BEGIN PUBLIC KEY": "this is the public half of a key; set the private one",
 }
 
@@ -37,16 +44,19 @@ class KeyProblem(ValueError):
     """Why this text cannot log in, and the way out; it never quotes the text."""
 
 
-def check(text: str) -> None:
+def check(text: str, passphrase: str | None = None) -> None:
     """Raises KeyProblem for what `load` would not take."""
-    _judged(_parsed(_unindented(text)))
+    _judged(_parsed(_unindented(text), passphrase))
 
 
-def load(text: str) -> paramiko.PKey:
-    """An Ed25519, ECDSA or RSA key as OpenSSH, PEM (PKCS#1, SEC 1) or PKCS#8 write it. Raises KeyProblem."""
+def load(text: str, passphrase: str | None = None) -> paramiko.PKey:
+    """An Ed25519, ECDSA or RSA key as OpenSSH, PEM (PKCS#1, SEC 1) or PKCS#8 write it. Raises KeyProblem.
+
+    `passphrase` is asked for only where the key has one.
+    """
     import paramiko  # which takes long, and who only checks needs none of
 
-    key = _judged(_parsed(_unindented(text)))
+    key = _judged(_parsed(_unindented(text), passphrase))
     openssh = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
     kind: type[paramiko.PKey] = paramiko.RSAKey
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -56,7 +66,7 @@ def load(text: str) -> paramiko.PKey:
     return kind.from_private_key(io.StringIO(openssh))
 
 
-def _parsed(text: str) -> object:
+def _parsed(text: str, passphrase: str | None) -> object:
     for beginning, remedy in _OTHERS.items():
         if text.startswith(beginning):
             raise KeyProblem(remedy)
@@ -64,11 +74,25 @@ def _parsed(text: str) -> object:
     try:
         return read(text.encode(), password=None)
     except TypeError:
-        raise KeyProblem(_LOCKED) from None
+        return _unlocked(read, text, passphrase)
     except UnsupportedAlgorithm:
         raise KeyProblem(f"this kind of SSH key is not supported; {_KINDS}") from None
     except ValueError:
         raise KeyProblem("this is not an SSH private key (its text is not shown); set it again, in full") from None
+
+
+def _unlocked(read: Callable[..., object], text: str, passphrase: str | None) -> object:
+    if not passphrase:
+        raise KeyProblem(_LOCKED)
+    try:
+        return read(text.encode(), password=passphrase.encode())
+    except UnsupportedAlgorithm:
+        raise KeyProblem(f"this kind of SSH key, or of its protection, is not supported; {_KINDS}") from None
+    except (ValueError, TypeError):
+        raise KeyProblem(
+            "this private key is protected by another passphrase than the one that is given; `ssh-keygen -y -f KEYFILE`"
+            " asks for it and tells whether it is right"
+        ) from None
 
 
 def _judged(key: object) -> Loaded:
@@ -92,5 +116,8 @@ def _unindented(text: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-_LOCKED = "this private key is protected by a passphrase; use `agent: true`, or a key without"
+_LOCKED = (
+    "this private key is protected by a passphrase: give it too (`passphrase`, a secret, or WGNODE_SSH_PASSPHRASE), use"
+    " `agent: true`, or a key without"
+)
 _KINDS = "take an Ed25519 key (`ssh-keygen -t ed25519`), an ECDSA or an RSA key"

@@ -15,11 +15,10 @@ import paramiko
 
 from pulumi_wgnode.call import deadline
 from pulumi_wgnode.hosts import files, query
-from pulumi_wgnode.hosts.host import Connection, File, HostError, HostHangs, HostUnreachable, NoShell, OutOfTime, Result
+from pulumi_wgnode.hosts.host import File, HostError, HostHangs, HostUnreachable, NoShell, OutOfTime, Result
 from pulumi_wgnode.hosts.ssh import refusals
 from pulumi_wgnode.hosts.ssh.exchange import CHUNK, EXEC_TIMEOUT, START_TIMEOUT, Outcome, Shell, exchange
 from pulumi_wgnode.hosts.ssh.frame import EATEN, LONGEST, Frame
-from pulumi_wgnode.hosts.ssh.login import name_of
 
 UPLOAD_RATE = 64 << 10  # bytes a second below which an upload is given up
 _FULL = "No space left on device"
@@ -64,12 +63,11 @@ OpenChannel = Callable[[], AbstractContextManager[paramiko.Channel]]
 class SshHost:
     """Implements `Host`. `open_channel` gives a session of the host's one connection (see pool.py)."""
 
-    def __init__(self, connection: Connection, open_channel: OpenChannel, shell: Shell | None = None) -> None:
-        self.connection = connection
-        self.name = name_of(connection)
+    def __init__(self, name: str, user: str, open_channel: OpenChannel, shell: Shell | None = None) -> None:
+        self.name, self._user = name, user
         self._open_channel = open_channel
         self._shell = shell or Shell()
-        self._sudo = connection.user != "root"
+        self._sudo = user != "root"
 
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", check: bool = True, timeout: float = 60, secret: bool = False
@@ -175,7 +173,7 @@ class SshHost:
 
     def _judged(self, argv: Sequence[str], frame: Frame, outcome: Outcome, limit: float) -> tuple[int, bytes, bytes]:
         """Raises HostError unless the command has said its exit code itself."""
-        out, err, user = outcome.out, outcome.err, self.connection.user
+        out, err, user = outcome.out, outcome.err, self._user
         if not out.began or (not err.began and frame.number.encode() in out.own):
             raise refusals.explain(self.name, user, self._sudo, frame, outcome)
         if out.code in (EATEN, *_CANNOT_START) and (problem := refusals.no_program(self.name, user, err.own)):
@@ -198,7 +196,7 @@ class SshHost:
     def _silence(self, argv: Sequence[str], outcome: Outcome, limit: float) -> HostError:
         if outcome.late == "refused":
             return NoShell(
-                f"host {self.name}: lets {self.connection.user} in, but to run no command; see its sshd_config and what"
+                f"host {self.name}: lets {self._user} in, but to run no command; see its sshd_config and what"
                 " precedes the key in authorized_keys"
             )
         if outcome.late == "exec":
@@ -207,7 +205,7 @@ class SshHost:
                 " look at the load of the host, and restart its sshd"
             )
         if outcome.late == "start":
-            return HostHangs(refusals.slow(self.name, self.connection.user, outcome, START_TIMEOUT))
+            return HostHangs(refusals.slow(self.name, self._user, outcome, START_TIMEOUT))
         return HostUnreachable(
             f"host {self.name}: `{argv[0]}` did not end within {limit:.0f} s, and the host does not end it either"
         )

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pulumi_wgnode.components import together
 from pulumi_wgnode.components.compiled import facts_of
 from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 from pulumi_wgnode.operations.checking.files import Files, stack_of
-from pulumi_wgnode.operations.checking.stackfile import SECRETS, OfflineSite, StackFile, judge
+from pulumi_wgnode.operations.checking.stackfile import OfflineSite, StackFile, judge
 from pulumi_wgnode.operations.stacks import PROJECT
 from pulumi_wgnode.resources import firewall_state
 from wgnode.rollout.foresee import foresee
@@ -221,5 +222,8 @@ def _settings(raw: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any
             continue
         if isinstance(value, Mapping):
             yield from _settings(value, f"{inner}.")
-        elif value != "" or inner not in SECRETS:
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            for number, one in enumerate(value):
+                yield from _settings(one, f"{inner}[{number}].")
+        elif value != "" or inner not in together.SECRETS:
             yield inner, ", ".join(map(str, value)) if isinstance(value, list) else value

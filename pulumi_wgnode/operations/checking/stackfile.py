@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pulumi_wgnode.components import together
 from pulumi_wgnode.components.arguments import GatewayArgs, HostArgs, SiteArgs
+from pulumi_wgnode.contracts.connection import Jump
 from pulumi_wgnode.contracts.mesh_topology import MeshTopologyInputs
 from pulumi_wgnode.operations.checking.rollout_config import RolloutConfig
 from pulumi_wgnode.operations.stacks import PROJECT
@@ -22,12 +23,18 @@ from pulumi_wgnode.shapes import shape_problems
 from wgnode import yamlfile
 from wgnode.topology.validate import Problem
 
-SECRETS = ("host.privateKey", "recipientKey")
 KEYS = ("role", "mesh", "site", "rollout")
+
+
+class OfflineJump(Jump):
+    private_key: Any = None
+    passphrase: Any = None
 
 
 class OfflineHost(HostArgs):
     private_key: Any = None
+    passphrase: Any = None
+    jump_hosts: list[OfflineJump] | None = None  # type: ignore[assignment]  # lists can't be narrowed
 
 
 class OfflineGateway(GatewayArgs):
@@ -100,7 +107,7 @@ def _site(values: Mapping[str, Any], written: list[Problem]) -> StackFile:
     shown = _without_secrets(raw) if raw.keys() != {"secure"} else {}
     site, problems = _shaped(OfflineSite, shown if raw else values["site"], f"{PROJECT}:site")
     problems += [Problem(f"{PROJECT}:site{one.path}", one.message) for one in together.problems(shown)]
-    problems += [Problem(f"{PROJECT}:site.{path}", _CLEAR.format(path=path)) for path in SECRETS if _clear(raw, path)]
+    problems += [Problem(f"{PROJECT}:site.{path}", _CLEAR.format(path=path)) for path in together.clear_secrets(raw)]
     kept = [one for one in problems if not any(one.path.startswith(f"{PROJECT}:site{path}") for path in opaque)]
     return StackFile("site", {**values, "site": shown}, site if not kept else None, None, (*written, *kept))
 
@@ -132,12 +139,6 @@ def _without_secrets(value: Any) -> Any:
             return next(shown for _, shown in _sealed(value, ""))
         return {key: _without_secrets(inner) for key, inner in value.items()}
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _clear(raw: Any, path: str) -> bool:
-    for step in path.split("."):
-        raw = raw.get(step) if isinstance(raw, dict) else None
-    return isinstance(raw, str)
 
 
 _CLEAR = (

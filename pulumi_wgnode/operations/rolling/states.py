@@ -11,6 +11,7 @@ from typing import Any
 from pulumi_wgnode.components.compiled import facts_of
 from pulumi_wgnode.components.together import IMAGE
 from pulumi_wgnode.hosts.networks.outside import Surroundings
+from pulumi_wgnode.hosts.ssh.environment import ROOT, SSH_PORT
 from pulumi_wgnode.operations import recorded
 from pulumi_wgnode.operations.checking.environment import firewall_inputs
 from pulumi_wgnode.operations.checking.stackfile import OfflineSite
@@ -61,10 +62,7 @@ class SiteState:
         connection, networks = self.parts["host"].inputs["connection"], self.parts["host"].inputs["networks"]
         machine = self.parts["gateway"].inputs["machine"]
         return {
-            "host.address": connection["address"],
-            "host.port": connection.get("port", 22),
-            "host.user": connection.get("user", "root"),
-            "host.hostKeys": sorted(connection["hostKeys"]),
+            **_way_in(connection),
             "uplink": networks["uplink"],
             "lan.interface": networks["lanInterface"],
             "bootstrap": list(self.commands),
@@ -89,10 +87,7 @@ class SiteState:
         ran_by = (gateway.get("machine") or {}).get("accelerator")
         asked = model.gateway.accelerator
         return {
-            "host.address": model.host.address,
-            "host.port": model.host.port,
-            "host.user": model.host.user,
-            "host.hostKeys": sorted(model.host.host_keys),
+            **_way_in(model.host.to_dict()),
             "uplink": model.uplink,
             "lan.interface": model.lan.interface,
             "bootstrap": sorted(model.bootstrap),
@@ -101,6 +96,25 @@ class SiteState:
             "gateway.accelerator": (ran_by or asked) if asked == "auto" else asked,
             "gateway.image": image(self.stack, model, root),
         }
+
+
+def _way_in(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """How the host is reached, without secrets; what older versions recorded of their defaults is no difference."""
+    jumps = [_way_in(jump) for jump in connection.get("jumpHosts") or ()]
+    return {
+        "host.address": connection.get("address") or connection.get("sshHost"),
+        "host.port": connection.get("port") or SSH_PORT,
+        "host.user": connection.get("user") or ROOT,
+        "host.hostKeys": sorted(connection.get("hostKeys") or ()),
+        **(
+            {"host.hostAuthorities": sorted(connection["hostAuthorities"])} if connection.get("hostAuthorities") else {}
+        ),
+        **(
+            {"host.jumpHosts": [f"{one['host.user']}@{one['host.address']}:{one['host.port']}" for one in jumps]}
+            if jumps
+            else {}
+        ),
+    }
 
 
 def image(stack: str, model: OfflineSite, root: Path) -> str:

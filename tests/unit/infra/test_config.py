@@ -77,7 +77,7 @@ def test_a_mesh_needs_little() -> None:
 def test_a_site_needs_little_and_hides_its_secrets(root: Path) -> None:
     config = parse_site(SITE, "stacks/Pulumi.dev-berlin.yaml", root)
     assert isinstance(config, SiteConfig)
-    assert (config.lan.reach, config.gateway.memory, config.host.user) == ("host-route", 128, "root")
+    assert (config.lan.reach, config.gateway.memory, config.host.user) == ("host-route", 128, None)
     for secret in (SSH_KEY, PRIVATE):
         assert secret not in repr(config)
 
@@ -150,7 +150,6 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("host.hostKeys", [], ".host.hostKeys: is empty: pin the host's keys: `wgnode host scan ADDRESS` fetches them"),
         ("host.hostKeys", MISSING, ".host.hostKeys: is missing: pin the host's keys: `wgnode host scan ADDRESS`"),
         ("host.hostKeys", ["ssh-ed25519 AAAA"], ".host.hostKeys[0]: 'ssh-ed25519 AAAA' is not an SSH host key"),
-        ("host.privateKey", MISSING, ".host: neither privateKey nor agent"),
         ("host.agent", True, ".host: both privateKey and agent"),
         pytest.param(
             "host.privateKey",
@@ -169,7 +168,12 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("host.port", "ssh", ".host.port: must be a whole number, not 'ssh'"),
         ("host.port", True, ".host.port: must be a whole number, not true"),
         ("host.port", 22.5, ".host.port: must be a whole number, not 22.5"),
-        ("host.port", None, ".host.port: must be a whole number, not nothing"),
+        ("host.address", MISSING, ".host.address: is missing: the host's address or name for SSH; or `sshHost`"),
+        ("host.sshHost", "two words", ".host.sshHost: 'two words' is not the name of a host"),
+        ("host.certificate", "ssh-ed25519 AAAA", ".host.certificate: this is not an OpenSSH certificate"),
+        ("host.hostAuthorities", ["AAAA"], ".host.hostAuthorities[0]: 'AAAA' is not the public key of a certificate"),
+        ("host.jumpHosts", [{"address": "192.0.2.1"}], ".host.jumpHosts[0].hostKeys: is missing: pin the host's keys"),
+        ("host.jumpHosts", [{"hostKeys": [HOST_KEY]}], ".host.jumpHosts[0].address: is missing"),
         ("host.hostKeys", "x", ".host.hostKeys: must be a list (`[a, b]`, or a line with `- ` each), not 'x'"),
         (
             "bootstrap",

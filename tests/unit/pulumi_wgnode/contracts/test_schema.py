@@ -70,11 +70,13 @@ def test_all_that_is_recorded_of_a_mesh_is_in_it_and_its_secrets_are_marked() ->
     assert sealed == {name for name, value in described["properties"].items() if value.get("secret")}
 
 
+REACHED = ("Connection", "Jump", "SiteHost")
+
+
 def test_what_is_secret_is_secret_wherever_it_is() -> None:
     secret = {name for name, value in properties() if value.get("secret")}
     assert secret == {
-        "wgnode:index:Connection.privateKey",
-        "wgnode:index:SiteHost.privateKey",
+        *(f"wgnode:index:{kind}.{name}" for kind in REACHED for name in ("privateKey", "passphrase")),
         "wgnode:index:Site.recipientKey",
         "wgnode:index:Gateway.secrets",
         "wgnode:index:MeshTopology.privateKeys",

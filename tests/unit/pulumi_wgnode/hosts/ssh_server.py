@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import os
 import socket
 import subprocess
@@ -14,13 +16,17 @@ from dataclasses import dataclass, field
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_public_identity,
+)
 
 
 def new_key() -> tuple[str, paramiko.PKey]:
     """(OpenSSH private key text, the same as paramiko has it)."""
-    import io
-
     raw = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     return raw.decode(), paramiko.Ed25519Key.from_private_key(io.StringIO(raw.decode()))
 
@@ -32,7 +38,9 @@ class SshServer:
     port: int
     host_key: paramiko.PKey
     allowed: paramiko.PKey
+    host_text: str = ""
     logins: list[str] = field(default_factory=list)
+    offered: list[str] = field(default_factory=list)  # kinds of keys, certificates among them
     commands: list[str] = field(default_factory=list)
     transports: list[paramiko.Transport] = field(default_factory=list)
     sessions: int = 0
@@ -43,6 +51,10 @@ class SshServer:
     environment: dict[str, str] = field(default_factory=dict)  # of the login shell, beside ours
     hang: str = ""  # where it does nothing more: "auth", "session", "exec", "output" or "status"
     released: threading.Event = field(default_factory=threading.Event)  # ends that
+    authority: str = ""  # whose certificates for a user let them in, "TYPE BASE64"
+    certificate: str = ""  # of the host key, shown in its place
+    through: list[tuple[str, int]] = field(default_factory=list)  # where people asked to be let through to
+    lets_through: int = paramiko.OPEN_SUCCEEDED
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -50,15 +62,51 @@ class SshServer:
         return f"{self.host_key.get_name()} {self.host_key.get_base64()}"
 
 
+class Certified(paramiko.Ed25519Key):
+    """A host key that is shown as its certificate."""
+
+    certificate = ""
+
+    def asbytes(self) -> bytes:
+        return base64.b64decode(self.certificate.split()[1]) if self.certificate else super().asbytes()
+
+    def get_name(self) -> str:
+        return self.certificate.split()[0] if self.certificate else super().get_name()
+
+
 class Server(paramiko.ServerInterface):
-    def __init__(self, record: SshServer) -> None:
-        self.record = record
+    def __init__(self, record: SshServer, transport: paramiko.Transport) -> None:
+        self.record, self.transport = record, transport
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         self.record.logins.append(username)
         self._hang("auth")
-        good = key.asbytes() == self.record.allowed.asbytes()
+        good = (
+            key.asbytes() == self.record.allowed.asbytes()
+            if key.public_blob is None
+            else self._certified(username, key)
+        )
+        self.record.offered.append(key.public_blob.key_type if key.public_blob else key.get_name())
         return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+
+    def _certified(self, username: str, key: paramiko.PKey) -> bool:
+        """As sshd does with TrustedUserCAKeys."""
+        line = f"{key.public_blob.key_type} {base64.b64encode(key.public_blob.key_blob).decode()}"
+        found = load_ssh_public_identity(line.encode())
+        signer = found.signature_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        timely = found.valid_after <= time.time() < found.valid_before
+        return signer == self.record.authority and timely and username.encode() in found.valid_principals
+
+    def check_channel_direct_tcpip_request(self, chanid: int, origin: tuple[str, int], to: tuple[str, int]) -> int:
+        self.record.through.append(to)
+        if self.record.lets_through != paramiko.OPEN_SUCCEEDED:
+            return self.record.lets_through
+        try:
+            far = socket.create_connection(to, timeout=5)
+        except OSError:
+            return paramiko.OPEN_FAILED_CONNECT_FAILED
+        threading.Thread(target=_relay, args=(self.transport, chanid, far), daemon=True).start()
+        return paramiko.OPEN_SUCCEEDED
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
@@ -157,20 +205,45 @@ def _execute(record: SshServer, channel: paramiko.Channel, command: str) -> None
         channel.close()
 
 
+def _shown(record: SshServer) -> Iterator[paramiko.PKey]:
+    yield record.host_key
+    if record.certificate:
+        key = Certified(file_obj=io.StringIO(record.host_text))
+        key.certificate = record.certificate
+        yield key
+
+
+def _relay(transport: paramiko.Transport, chanid: int, far: socket.socket) -> None:
+    while (channel := transport._channels.get(chanid)) is None:
+        time.sleep(0.01)
+
+    def pump(source, sink) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while data := source.recv(1 << 15):
+                sink.sendall(data)
+        with contextlib.suppress(OSError, EOFError):
+            sink.close()
+
+    threading.Thread(target=pump, args=(channel, far), daemon=True).start()
+    pump(far, channel)
+
+
 @contextmanager
 def ssh_server(allowed: paramiko.PKey) -> Iterator[SshServer]:
     listener = socket.create_server(("127.0.0.1", 0))
-    record = SshServer(listener.getsockname()[1], new_key()[1], allowed)
+    text, key = new_key()
+    record = SshServer(listener.getsockname()[1], key, allowed, text)
 
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
                 transport = InOrder(client)
-                transport.add_server_key(record.host_key)
+                for key in _shown(record):
+                    transport.add_server_key(key)
                 record.transports.append(transport)
                 with contextlib.suppress(Exception):
-                    transport.start_server(server=Server(record), event=threading.Event())
+                    transport.start_server(server=Server(record, transport), event=threading.Event())
 
     threading.Thread(target=accept, daemon=True).start()
     try:

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.hosts.ssh import pool, private_key
-from pulumi_wgnode.values import _private_key
+from pulumi_wgnode.model import Model
+from pulumi_wgnode.values import PrivateKey
 from tests.unit.pulumi_wgnode.hosts.ssh_server import ssh_server
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -36,6 +37,13 @@ FORMATS = {
     "pkcs8": PrivateFormat.PKCS8,
     "traditional": PrivateFormat.TraditionalOpenSSL,
 }
+
+
+class Configured(Model):
+    """A key as configuration has it, beside its passphrase."""
+
+    passphrase: str | None = None
+    private_key: PrivateKey
 
 
 def text_of(key: Any, form: PrivateFormat = PrivateFormat.PKCS8, passphrase: bytes | None = None) -> str:
@@ -57,7 +65,7 @@ def test_every_form_that_programs_write_is_taken_by_configuration_and_login(kind
         form = "pkcs8"  # there is no other for it
     text = text_of(KEYS[kind], FORMATS[form])
     assert private_key.load(text).asbytes() == blob_of(KEYS[kind])
-    assert _private_key(text) == text
+    assert Configured(private_key=text).private_key == text
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -120,7 +128,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_log_in_is_refused_by_name_and_not_shown(case: str) -> None:
     text, says = BAD[case]
-    for judge in (lambda: private_key.load(text), lambda: _private_key(text)):
+    for judge in (lambda: private_key.load(text), lambda: Configured(private_key=text)):
         with pytest.raises(ValueError, match=r".") as caught:
             judge()
         assert says in str(caught.value)

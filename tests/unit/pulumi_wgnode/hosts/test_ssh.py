@@ -109,7 +109,7 @@ def test_a_new_connection_is_another_one(connection, host, server):
 def test_a_host_whose_connection_broke_gets_less_time_to_connect_again(connection, host, server, monkeypatch):
     patience = []
     opened = login.open_transport
-    monkeypatch.setattr(pool, "open_transport", lambda to, given: patience.append(given) or opened(to, given))
+    monkeypatch.setattr(pool, "open_transport", lambda to, given, through: patience.append(given) or opened(to, given))
     with pytest.raises(HostUnreachable, match="the connection broke in the middle of `sh`"):
         _cut(host, server)
     assert host.run(["echo", "back"]).stdout == "back\n"

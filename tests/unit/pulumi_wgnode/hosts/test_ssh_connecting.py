@@ -22,6 +22,7 @@ from pulumi_wgnode.hosts.host import (
     ShutOut,
 )
 from pulumi_wgnode.hosts.ssh import login, pool
+from pulumi_wgnode.hosts.ssh.credentials import Offer
 from tests.unit.pulumi_wgnode.hosts import ssh_server
 from tests.unit.pulumi_wgnode.hosts.ssh_server import new_key
 
@@ -49,8 +50,9 @@ def test_a_refused_key_is_named_with_the_way_out(connection, server):
 
 
 def test_a_host_that_ends_the_connection_over_an_agents_many_keys_says_so(connection, monkeypatch):
-    monkeypatch.setattr(login, "_load_key", lambda _: [new_key()[1] for _ in range(12)])  # this server takes 10
-    with pytest.raises(LoginRefused, match=r"the agent's 12 keys \(its MaxAuthTries\)"):
+    many = [Offer(new_key()[1], "the agent's") for _ in range(12)]  # this server takes 10
+    monkeypatch.setattr(login, "offers", lambda _: many)
+    with pytest.raises(LoginRefused, match=r"of 12 keys \(its MaxAuthTries\): the key SHA256:.* \(the agent's\)"):
         pool.connect(connection)
 
 

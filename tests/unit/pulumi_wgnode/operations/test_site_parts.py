@@ -14,6 +14,7 @@ from pulumi_wgnode.hosts.host import Connection, NoRoot
 from pulumi_wgnode.operations import part_words, site_parts
 from pulumi_wgnode.operations.recorded import Recorded
 from pulumi_wgnode.operations.site_parts import Difference, Part
+from pulumi_wgnode.resources.inputs import described
 from tests.unit.pulumi_wgnode.fake_host import link, ways
 from tests.unit.pulumi_wgnode.keys import PIN
 from tests.unit.pulumi_wgnode.resources.whole_site import SiteHost, WholeSite
@@ -292,15 +293,13 @@ def test_the_connection_is_that_of_the_stack_file(whole: WholeSite, monkeypatch:
     monkeypatch.setattr(kind, "read", read)
     moved = replace(CONNECTION, address="198.51.100.9", private_key=None)
     site_parts.read(Recorded("wgnode:index:NatFirewall", *whole.recorded["wgnode:index:NatFirewall"]), moved, kind)
-    assert seen == [
-        {
-            "address": "198.51.100.9",
-            "hostKeys": [PIN],
-            "port": 22,
-            "user": "root",
-            "agent": True,
-        }
-    ]
+    assert seen == [{"address": "198.51.100.9", "hostKeys": [PIN], "agent": False}]
+    jump = {"address": "192.0.2.1", "hostKeys": [PIN], "user": "ops", "agent": True}
+    far = {"sshHost": "far", "hostAuthorities": [PIN], "port": 2222, "passphrase": "x", "jumpHosts": [jump]}
+    site_parts.read(
+        Recorded("wgnode:index:NatFirewall", *whole.recorded["wgnode:index:NatFirewall"]), described(far), kind
+    )
+    assert described(seen[1]) == described(far), "none of it is lost"
 
 
 def test_words_for_what_no_one_has_words_for_and_for_many() -> None:

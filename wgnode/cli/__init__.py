@@ -23,6 +23,7 @@ COMMANDS = {
         "status": "Show what each site's gateway runs, its peers, and what is wrong.",
         "rollout": "Take a change to all sites of an environment: plan, run, resume, undo, status.",
         "health": "Judge whether sites are healthy with their last change: pass, fail, or could not be measured.",
+        "pipeline": "Write a forge's pipeline for an environment, and tell there what its jobs find.",
         "drift": "Show how hosts differ from what their stacks deployed.",
         "mtu": "Show the path MTU between SITE and PEER, or between all sites, each way for itself.",
         "mesh": "Recover a mesh whose state is lost.",

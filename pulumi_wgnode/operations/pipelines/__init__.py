@@ -1,0 +1,1 @@
+"""Pipelines of forges: the files that make one, and what its jobs tell on the forge."""

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -162,6 +162,11 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _switch(value: Any) -> Any:
+    """`off` is false to some readers of YAML."""
+    return {True: "auto", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Authority = Annotated[str, AfterValidator(_authority)]
 AddressText = Annotated[str, _text_of(ip_address)]
@@ -180,6 +185,7 @@ InterfaceText = Annotated[str, _text_of(ip_interface)]
 Mac = Annotated[str, Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 NetworkText = Annotated[str, _text_of(ip_network)]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?$")]
+PathMtu = Annotated[Literal["auto", "off"], BeforeValidator(_switch)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
 PrivateKey = Annotated[str, AfterValidator(_private_key)]
 RecipientKey = Annotated[SecretStr, AfterValidator(_recipient_key)]

@@ -19,8 +19,9 @@ from wgnode import endpoint
 
 FORMAT = 1
 KEY_LENGTH = 32
-FIXED = ("mesh", "interface", "transit", "lan")
-"""What of a configuration a running node can't change: which mesh it is of, and its network cards."""
+FIXED = ("mesh", "interface", "transit", "lan", "path_mtu")
+"""What of a configuration a running node can't change: which mesh it is of, its network cards, and whether it searches
+path MTUs, since its sockets are made for that."""
 
 
 class ConfigError(ValueError):
@@ -90,6 +91,8 @@ class NodeConfig:
     interface: str = "wg0"
     mtu: int = 1420
     carrier: CarrierConfig | None = None
+    path_mtu: bool = True
+    """Whether it searches, for each peer, how large packets may be, and acts on that."""
 
     def to_json(self) -> bytes:
         """Canonical bytes: peers by name, sorted keys, no white space."""
@@ -119,6 +122,7 @@ class NodeConfig:
                 "mtu": self.mtu,
                 # Left out where it isn't set: sites from before it was there stay what they are.
                 **({"carrier": _carrier_to_dict(self.carrier)} if self.carrier else {}),
+                **({} if self.path_mtu else {"pathMtu": "off"}),
             }
         )
 
@@ -139,6 +143,7 @@ class NodeConfig:
                 interface=str(raw["interface"]),
                 mtu=int(raw["mtu"]),
                 carrier=_carrier_from_dict(raw["carrier"]) if "carrier" in raw else None,
+                path_mtu="pathMtu" not in raw,
             )
             written = config.to_json()
         except (KeyError, TypeError, AttributeError, ValueError) as error:

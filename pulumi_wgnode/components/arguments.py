@@ -19,6 +19,7 @@ from pulumi_wgnode.values import (
     Carrier,
     Count,
     Interface,
+    PathMtu,
     Port,
     RecipientKey,
     Sha256,
@@ -107,6 +108,11 @@ class SiteArgs(Model):
         default=None,
         description="the network that the site is reached by, such as t-mobile-us: what is said of its MTU is where the"
         " search begins (`wgnode mtu --carriers` lists them)",
+    )
+    path_mtu: PathMtu = Field(
+        default="auto",
+        description="off, and the site's gateway searches no path MTU and acts on none: what does not fit is fragmented"
+        " on its way, as it can be. A change restarts the gateway",
     )
     gateway: GatewayArgs = Field(description="the virtual machine, and the image that it boots")
     firewall: FirewallArgs = Field(default=FirewallArgs(), description="what else the uplink may reach")

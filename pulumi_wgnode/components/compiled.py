@@ -98,11 +98,15 @@ def _understood(asked: Asked, topology: Mapping[str, Any]) -> Topology:
 
 def facts_of(config: SiteArgs) -> SiteFacts:
     """What a site's own arguments say of its gateway."""
-    return site_facts(config.lan.gateway_addresses, config.gateway.transit, config.lan.reach, config.carrier)
+    lan, link = config.lan, config.gateway.transit
+    return site_facts(lan.gateway_addresses, link, lan.reach, config.carrier, path_mtu=config.path_mtu)
 
 
-def site_facts(addresses: Sequence[str], link: Link, reach: Reach, carrier: str | None) -> SiteFacts:
-    return SiteFacts(tuple(addresses), Transit.of(link.v4, link.v6), reach, _carrier(carrier))
+def site_facts(
+    addresses: Sequence[str], link: Link, reach: Reach, carrier: str | None, *, path_mtu: str | bool = "auto"
+) -> SiteFacts:
+    transit = Transit.of(link.v4, link.v6)
+    return SiteFacts(tuple(addresses), transit, reach, _carrier(carrier), path_mtu=path_mtu not in ("off", False))
 
 
 def _addresses(endpoints: Iterable[str | None]) -> list[str]:

@@ -167,12 +167,12 @@ def _compiled(
 ) -> Output[dict[str, Any]]:
     """A secret as a whole; raises SiteError at once where all of it is plain."""
 
-    def made(name: str, stack: str, key: str, lan: Any, link: Any, carrier: Any, *mesh: Any) -> dict[str, Any]:
-        here = LanArgs(**lan)
-        facts = site_facts(here.gateway_addresses, Transit(**link), here.reach, carrier)
+    def made(name: str, stack: str, key: str, lan: Any, link: Any, *more: Any) -> dict[str, Any]:
+        (carrier, path_mtu, *mesh), here = more, LanArgs(**lan)
+        facts = site_facts(here.gateway_addresses, Transit(**link), here.reach, carrier, path_mtu=path_mtu)
         return compiled(Asked(name, facts, key, stack or "", ways_out), *mesh)
 
-    names = (("name",), ("mesh",), ("recipientKey",), ("lan",), ("gateway", "transit"), ("carrier",))
+    names = (("name",), ("mesh",), ("recipientKey",), ("lan",), ("gateway", "transit"), ("carrier",), ("pathMtu",))
     return Output.secret(made_of(made, *(part(given, *path) for path in names), topology, bundle))
 
 

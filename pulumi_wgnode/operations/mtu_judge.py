@@ -31,6 +31,8 @@ class Asked:
     problem: str = ""
     health: Mapping[str, Any] = field(default_factory=dict)
     carrier: CarrierConfig | None = None
+    searches: bool = True
+    """Whether its configuration lets it."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ def _pair(
     sends, receives = way(raw.get("path_mtu"), now), way((told or {}).get("path_mtu"), now)
     here, there = one.carrier, other.carrier if other else None
     notes = [
+        *_switched_off(f"to {name}", one),
+        *_switched_off(f"from {name}", other),
         *_unsearched(f"to {name}", sends),
         *_unsearched(f"from {name}", receives),
         *_against(f"to {name}", sends, _said(here, "up"), _said(there, "down")),
@@ -170,6 +174,11 @@ def _silence(name: str, other: Asked | None, told: Mapping[str, Any] | None) -> 
     if other.problem:
         return f"{name} can't be asked, so its way here is not known: {other.problem}"
     return "" if told else f"{name} does not know this site, so its way here is not known"
+
+
+def _switched_off(where: str, sender: Asked | None) -> Iterator[str]:
+    if sender is not None and not sender.searches:
+        yield f"{where} nothing is searched: pathMtu is off in the stack file of {sender.site}"
 
 
 def _unsearched(where: str, way: Way | None) -> Iterator[str]:

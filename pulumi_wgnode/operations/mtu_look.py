@@ -58,8 +58,8 @@ class Sites:
             return Asked(stack, site.site, host, status, str(error))
         status = str(told.health.get("status") or "none")
         problem = "" if status == "running" else next(site_status.gateway_problems(status, told.health))
-        carrier = told.config.carrier if told.config else None
-        return Asked(stack, site.site, host, status, problem, told.health, carrier)
+        carrier, searches = (told.config.carrier, told.config.path_mtu) if told.config else (None, True)
+        return Asked(stack, site.site, host, status, problem, told.health, carrier, searches)
 
 
 def _answer(site: SiteStack) -> site_status.Answer:

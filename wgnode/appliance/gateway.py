@@ -84,7 +84,7 @@ class Gateway:
                 packet_io=plane.packet_io,
                 on_gone=_tunnel_gone,
                 log=self.log.warning,
-                path_mtu=paths.wanted(os.environ),
+                path_mtu=self.config.path_mtu and paths.wanted(os.environ),
             )
             guesses.tell_profile(self.shell.paths, self.config)
         except Exception as error:

@@ -32,6 +32,7 @@ class SiteFacts:
     transit: Transit = field(default_factory=Transit.of)
     reach: Reach = "host-route"
     carrier: CarrierConfig | None = None
+    path_mtu: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
         peers=tuple(_peer(peer, there, site) for peer, there in peers.items()),
         mtu=site.mtu,
         carrier=facts.carrier,
+        path_mtu=facts.path_mtu,
     )
 
 

@@ -25,6 +25,7 @@ ELSEWHERE = (
     "lan.gatewayAddresses",
     "lan.reach",
     "carrier",
+    "pathMtu",
     "managementNetworks",
     "firewall",
     "gateway.transit",

@@ -145,6 +145,8 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("mesh", "", ".mesh: must be a text that is not empty"),
         ("carrier", "T-Mobile US", ".carrier: carrier 'T-Mobile US' is not known: give one of t-mobile-us"),
         ("carrier", 7, ".carrier: must be a text"),
+        ("pathMtu", "no", ".pathMtu: "),
+        ("pathMtu", 0, ".pathMtu: "),
         ("host.address", "198.51.100.2:22", ".host.address: '198.51.100.2:22' is neither an address nor a host name"),
         ("host.port", 0, ".host.port: must be at least 1, not 0"),
         ("host.hostKeys", [], ".host.hostKeys: is empty: pin the host's keys: `wgnode host scan ADDRESS` fetches them"),

@@ -181,3 +181,14 @@ def test_a_carrier_is_compiled_as_what_is_said_of_each_way(mesh: dict[str, Any],
         compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])["config"].encode()
     )
     assert node.carrier is None
+
+
+@pytest.mark.parametrize(("said", "searches"), [("off", False), (False, False), ("auto", True), (True, True)])
+def test_a_site_that_wants_no_path_mtus_searched_says_so_to_its_node(
+    mesh: dict[str, Any], tmp_path: Path, said: Any, searches: bool
+) -> None:
+    """To some readers of YAML `off` is false."""
+    told = config(tmp_path, pathMtu=said)
+    text = compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"]
+    assert NodeConfig.from_json(text.encode()).path_mtu is searches
+    assert ("pathMtu" in text) is not searches, "a site that never said a word of it stays what it is"

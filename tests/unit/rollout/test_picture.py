@@ -206,6 +206,7 @@ def other_node(one: Picture, data: st.DataObject) -> Picture:
         "interface": "wg1",
         "mtu": 1280,
         "carrier": CarrierConfig("t-mobile-us", 1400),
+        "path_mtu": False,
     }
     assert fields.keys() == {field.name for field in dataclasses.fields(node)}
     chosen = data.draw(st.sets(st.sampled_from(sorted(fields)), min_size=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,6 +117,13 @@ def test_why_nothing_is_searched_is_said_of_each_way() -> None:
     one, two = pairs(asked, NOW)
     assert one.notes == ("to cabin nothing is searched: no session",)
     assert two.notes == ("from berlin nothing is searched: no session",)
+
+
+def test_a_site_that_wants_nothing_searched_is_named() -> None:
+    off = replace(site("berlin", cabin=None), searches=False)
+    one, two = pairs([off, site("cabin", berlin=path(1280))], NOW)
+    assert one.notes == ("to cabin nothing is searched: pathMtu is off in the stack file of berlin",)
+    assert two.notes == ("from berlin nothing is searched: pathMtu is off in the stack file of berlin",)
 
 
 def test_the_table_has_both_ways_notes_and_the_history_where_it_is_asked_for() -> None:

@@ -15,6 +15,7 @@ from wgnode.io.way import Learned, Way
 from wgnode.io.way_limit import target_of
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess
+from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.stagger import Stagger
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
@@ -157,6 +158,13 @@ class Paths:
             if endpoint is not None and endpoint[:2] in at:
                 way.refused(at[endpoint[:2]])
                 self._touched[way.number] = way
+
+    def too_big(self, said: Iterable[Said]) -> None:
+        """ICMP about datagrams of ours: a reason to look, where it cites one that was sent to that peer of late."""
+        for each in said:
+            for way in self._ways.values():
+                if way.too_big(each):
+                    self._touched[way.number] = way
 
     # What the device tells: see PeerEvents
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from wgnode.io.ground import ShellGround
+from wgnode.io.hints import Hints
 from wgnode.io.loop import Loop, Timer
 from wgnode.io.paced import Paced
 from wgnode.io.packet_io import PacketIO
@@ -19,6 +20,7 @@ from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import answer
 from wgnode.io.udp import UdpSockets
 from wgnode.io.udp_bind import refuse_mark
+from wgnode.pathmtu.said import Said
 from wgnode.platform import Platform
 from wgnode.protocol.device import Device
 from wgnode.protocol.schedule import NEVER
@@ -63,6 +65,7 @@ class Shell:
         self._watch = None if platform.routing is None else platform.routing()
         self._routing = None if self._watch is None else Paced(loop, self._watch.fd, self._routing_changed)
         self.paths = self._new_paths() if path_mtu else None
+        self._hints = Hints(loop, None if self.paths is None else platform.sockets, self._told)
         self._packets = packet_io(self)
         self.slices = Slices(loop)
         """Whoever asks for the device's configuration or changes it does that here, one after the other."""
@@ -213,6 +216,7 @@ class Shell:
         self._packets.sockets_changed()
         if self.paths is not None:
             self.paths.sockets_changed()
+        self._hints.listen(fresh.port)
 
     def _new_paths(self) -> Paths | None:
         """None where the plane keeps to no limits, or nothing says which of our addresses a peer is asked from."""
@@ -220,6 +224,13 @@ class Shell:
             return None
         ground = ShellGround(lambda: self.udp, self._watch, lambda: self.tun.name)
         return Paths(self.device, ground, os.urandom)
+
+    def _told(self, said: list[Said]) -> None:
+        """Somebody on the way to peers found datagrams too long."""
+        if self.paths is not None:
+            self.device.carry_over(self.loop.now())
+            self.paths.too_big(said)
+            self.flush()
 
     def _source_paths(self) -> SourcePaths | None:
         if self._watch is None:
@@ -233,6 +244,7 @@ class Shell:
         if self.udp is None:
             return
         old, self.udp = self.udp, None
+        self._hints.close()
         self._packets.sockets_changed()
         old.close()
 

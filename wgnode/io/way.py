@@ -10,6 +10,7 @@ from wgnode.io.way_limit import CAREFUL, UNLIMITED, family_of, limit_of
 from wgnode.pathmtu import probe
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess, Known, Why
+from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.search import Search
 from wgnode.pathmtu.sizes import OVERHEAD, inner_of, wire_of_message
 from wgnode.pathmtu.stagger import Gate
@@ -17,6 +18,9 @@ from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Activity, Limit
 from wgnode.protocol.schedule import NEVER, Schedule
+
+LATELY = 1 << 20
+"""Messages of a session that somebody may still speak of: a second of them at a million a second."""
 
 
 class Unmeasured(StrEnum):
@@ -84,7 +88,8 @@ class Way:
         self._endpoint: Endpoint | None = None
         self._link: int | None = None
         self._largest = self._version = 0
-        self._tx = self._longest = self._refused = 0
+        self._tx = self._longest = 0
+        self._too_long: tuple[int, int] | None = None  # what is said to pass, and what did not: wire bytes
         self._heard = self._vouched = self._waiting = False
         self.feed_at = NEVER
         """When the search is told of what has passed."""
@@ -104,7 +109,19 @@ class Way:
 
     def refused(self, message: int) -> None:
         """The kernel found a message of so many bytes too long for the link."""
-        self._refused = message
+        wire = wire_of_message(message, self.family)
+        self._too_long = (wire - 1, wire)
+
+    def too_big(self, said: Said) -> bool:
+        """Somebody on the way says so; False where it is no message that we have sent to this peer of late."""
+        endpoint = self.peer.endpoint
+        if endpoint is None or (endpoint.address.partition("%")[0], endpoint.port) != (said.address, said.port):
+            return False
+        sessions = (each for each in self.peer.slots.all() if each.remote_index == said.receiver)
+        if not any(each.has_sent(said.counter, LATELY) for each in sessions):
+            return False
+        self._too_long = (said.size, said.length)
+        return True
 
     def busy(self) -> bool:
         """Was something sent since the last time?"""
@@ -135,8 +152,8 @@ class Way:
         """An echo reply; False where it is no probe's of ours."""
         if self.search is None or self.ours is None or self.theirs is None:
             return False
-        reply = probe.recognise(packet, self.ours, self.theirs)
-        if reply is None or not self.search.answered(now, reply.id):
+        known = probe.recognise(packet, self.ours, self.theirs)
+        if known is None or not self.search.answered(now, known):
             return False
         self._keep()
         return True
@@ -264,10 +281,10 @@ class Way:
             search.sent(now, self._tx, wire_of_message(self._longest, self.family))
         if self._heard and not self._waiting:
             search.heard(now)
-        if self._refused:
-            search.hint(now, wire_of_message(self._refused, self.family) - 1)
-        self._tx = self._longest = self._refused = 0
-        self._heard = False
+        if self._too_long is not None:
+            search.hint(now, *self._too_long)
+        self._tx = self._longest = 0
+        self._heard, self._too_long = False, None
 
     def _keep(self) -> None:
         """What has become known meanwhile."""

@@ -3,21 +3,17 @@
 Every WireGuard trims a message to the inner packet's own length, so the echo comes back small, and only our own
 direction has to carry the size. Which sizes can be had: wgnode/pathmtu/sizes.py. The id is the echo's identifier, its
 sequence number and its first 8 bytes of data, all random, which a reply repeats.
-
-A peer's way back is bounded by echoes that are large both ways: they prove it only where the reply comes as one inner
-packet and one message; Linux answers without DF, so a reply may come as inner fragments, which prove nothing.
 """
 
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
 from wgnode.pathmtu import headers
 from wgnode.pathmtu.checksum import checksum, pseudo_header
 from wgnode.pathmtu.flight import ID_LENGTH
 from wgnode.pathmtu.headers import ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, Headers
-from wgnode.pathmtu.sizes import inner_of, wire_of, wire_of_message
+from wgnode.pathmtu.sizes import inner_of, wire_of
 from wgnode.protocol.constants import PADDING_MULTIPLE
 
 ECHO_HEADER = 4
@@ -25,7 +21,6 @@ ECHO_HEADER = 4
 SMALLEST = {4: IPV4_HEADER + ECHO_HEADER + ID_LENGTH, 6: IPV6_HEADER + ECHO_HEADER + ID_LENGTH}
 """Inner bytes of the echo alone, by the tunnel address's version."""
 HOPS = 64
-LARGEST_INNER = {4: 65535, 6: 65535 + IPV6_HEADER}
 
 _REQUEST = {4: 8, 6: 128}
 _REPLY = {4: 0, 6: 129}
@@ -33,13 +28,6 @@ _PROTOCOL = {4: ICMP, 6: ICMPV6}
 _IPV4 = Struct(">BBHHHBBH4s4s")
 _IPV6 = Struct(">IHBB16s16s")
 _DONT_FRAGMENT = 0x4000
-
-
-class Reply(NamedTuple):
-    """An echo's answer: which probe's, and how long its inner packet is."""
-
-    id: bytes
-    length: int
 
 
 def smallest(version: int, family: int) -> int:
@@ -52,25 +40,15 @@ def one_way(probe: bytes, source: bytes, destination: bytes, wire: int, family: 
 
     `source` and `destination` are tunnel addresses of 4 or 16 bytes, `family` the outer version. Raises ValueError.
     """
-    echo = _echo(probe, source, destination, 0)
+    echo = _echo(probe, source, destination)
     room = inner_of(wire, family)
     if room < len(echo):
         raise ValueError(f"a probe of {wire} bytes over IPv{family}: give at least {wire_of(len(echo), family)}")
     return echo.ljust(room, b"\0")
 
 
-def both_ways(probe: bytes, source: bytes, destination: bytes, wire: int, family: int) -> bytes:
-    """An echo that itself has the wanted size, so that its reply has it too. Raises ValueError."""
-    version = _version(source, destination)
-    room = inner_of(wire, family)
-    if not SMALLEST[version] <= room <= LARGEST_INNER[version]:
-        least, most = (wire_of(size[version], family) for size in (SMALLEST, LARGEST_INNER))
-        raise ValueError(f"an echo of {wire} bytes over IPv{family}: give {least} to {most}")
-    return _echo(probe, source, destination, room - SMALLEST[version])
-
-
-def recognise(inner: bytes, ours: bytes, theirs: bytes) -> Reply | None:
-    """A reply from that tunnel address to ours, right in every bit that matters; None for anything else.
+def recognise(inner: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """The id of a reply from that tunnel address to ours, right in every bit that matters; None for anything else.
 
     Whether a probe with this id was sent is for Search.answered to say: where it wasn't, the packet is somebody else's,
     such as a user's ping, and goes its way.
@@ -83,16 +61,7 @@ def recognise(inner: bytes, ours: bytes, theirs: bytes) -> Reply | None:
         return None
     if checksum(message, _sum_of_addresses(read.version, read.source, read.destination, len(message))):
         return None
-    return Reply(message[ECHO_HEADER : ECHO_HEADER + ID_LENGTH], read.length)
-
-
-def proven_back(reply: Reply, asked: int, message: int, family: int) -> int:
-    """Wire bytes that the peer's way back has carried, or 0 where it has shown nothing.
-
-    `asked` is the wire size of the large echo, `message` the bytes of the WireGuard message that the reply came in,
-    which the caller knows to be no reassembled datagram. The peer pads, so it may be up to 15 more than asked for.
-    """
-    return wire_of_message(message, family) if reply.length == inner_of(asked, family) else 0
+    return message[ECHO_HEADER : ECHO_HEADER + ID_LENGTH]
 
 
 def _answers(read: Headers, ours: bytes, theirs: bytes) -> bool:
@@ -107,15 +76,14 @@ def _version(source: bytes, destination: bytes) -> int:
     return version
 
 
-def _echo(probe: bytes, source: bytes, destination: bytes, more: int) -> bytes:
+def _echo(probe: bytes, source: bytes, destination: bytes) -> bytes:
     if len(probe) != ID_LENGTH:
         raise ValueError(f"a probe's id of {len(probe)} bytes: give {ID_LENGTH}")
     version = _version(source, destination)
-    body = probe + bytes(more)
-    length = ECHO_HEADER + len(body)
+    length = ECHO_HEADER + len(probe)
     start = _sum_of_addresses(version, source, destination, length)
     head = bytes((_REQUEST[version], 0))
-    message = head + checksum(head + b"\0\0" + body, start).to_bytes(2, "big") + body
+    message = head + checksum(head + b"\0\0" + probe, start).to_bytes(2, "big") + probe
     return ip_header(source, destination, _PROTOCOL[version], length) + message
 
 

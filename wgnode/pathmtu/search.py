@@ -153,13 +153,14 @@ class Search:
         if self._batch and self._batch.sent:
             self._batch.alive = True
 
-    def hint(self, now: float, size: int) -> None:
+    def hint(self, now: float, size: int, cited: int = 0) -> None:
         """Somebody (ICMP, or EMSGSIZE for data) says that packets have to be no longer than `size`: a reason to look.
 
-        Ignored unless something longer was sent since the last look. Whoever forges it wins a few of our own bytes of
-        credit, and over a peer that answers no probes a size between BASE and what is known.
+        `cited`: wire bytes of what was too long, where the caller knows that we have sent it. Else ignored unless
+        something longer was sent since the last look. Whoever forges it wins a few of our own bytes of credit, and over
+        a peer that answers no probes a size between BASE and what is known.
         """
-        if not self._witness <= size < self.known.size or not self._keep.plausible(size):
+        if not self._witness <= size < self.known.size or not (size < cited or self._keep.plausible(size)):
             return
         if self.state is State.COMPLETE:
             self._keep.hinted(size)

@@ -16,6 +16,7 @@ from wgnode.io.slices import Work
 from wgnode.io.sticky import Tunnels
 from wgnode.io.tun import Tun, TunOffloads
 from wgnode.nodeconfig import NodeConfig, NodeSecrets
+from wgnode.pathmtu.said import Said
 from wgnode.protocol.endpoint import Endpoint
 
 Warn = Callable[[str], None]
@@ -102,15 +103,31 @@ class SocketOptions(Protocol):
         """For the search of path MTUs: from now on what `made`, which is bound, sends is not fragmented by anybody, and
         may be as long as its link takes, whatever ICMP or routes say (ip(7) IP_PMTUDISC_PROBE).
 
-        A second socket on its port that only sends, for what may be fragmented as before; the caller closes it before
-        `made`. None, with `made` as it was, where the system has no such thing. Raises OSError.
+        A second socket on its port that only sends, for what may be fragmented as before. None, with `made` as it was,
+        where the system has no such thing. Raises OSError.
         """
 
     def fragmenter(self, fwmark: int) -> Fragmenter | None:
         """For datagrams over IPv6 in fragments of a given size. Raises OSError (EPERM). None: there is no such."""
 
+    def too_bigs(self, port: int) -> TooBigs | None:
+        """What is said to us about datagrams from a port that were too long. Raises OSError (EPERM). None: there is no
+        such thing."""
+
     def mark(self, made: socket.socket, fwmark: int) -> None:
         """For policy routing, 0 for none (socket(7) SO_MARK). Raises OSError, also where it would have no effect."""
+
+
+class TooBigs(Protocol):
+    """Descriptors that are readable when something was said, what it was, and whether there may be more of it."""
+
+    @property
+    def fds(self) -> list[int]: ...
+
+    def read(self, most: int) -> tuple[list[Said], bool]:
+        """Of `most` of each family those that may be believed: see wgnode.pathmtu.said."""
+
+    def close(self) -> None: ...
 
 
 class Fragmenter(Protocol):
@@ -121,6 +138,12 @@ class Fragmenter(Protocol):
 
         Raises OSError.
         """
+
+    def fileno(self) -> int:
+        """Of a socket that puts IPv6 headers before fragments, for a plane that cuts itself."""
+
+    def mark(self, fwmark: int) -> None:
+        """As SocketOptions.mark. Raises OSError."""
 
     def close(self) -> None: ...
 

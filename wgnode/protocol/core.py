@@ -66,7 +66,7 @@ class Core:
         What an initiator gets is confirmed: the response was.
         """
         held = self.plane.add_session(remote.peer, indices, keys, now, confirmed=is_initiator)
-        keypair = Keypair(remote, identity.public_key, indices[0], held, now, is_initiator=is_initiator)
+        keypair = Keypair(remote, identity.public_key, indices, held, now, is_initiator=is_initiator)
         self.indices[keypair.local_index] = keypair
         return keypair
 

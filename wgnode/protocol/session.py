@@ -15,15 +15,18 @@ from wgnode.protocol.statics import RemoteStatic
 
 
 class Keypair:
-    """One session of a device with a peer: who the two are, how old it is, and its keys, which the plane holds."""
+    """One session of a device with a peer: who the two are, how old it is, and its keys, which the plane holds.
 
-    __slots__ = ("created", "identity_key", "is_initiator", "keys", "local_index", "remote")
+    `indices` are ours and the peer's.
+    """
+
+    __slots__ = ("created", "identity_key", "is_initiator", "keys", "local_index", "remote", "remote_index")
 
     def __init__(
         self,
         remote: RemoteStatic,
         identity_key: bytes,
-        local_index: int,
+        indices: tuple[int, int],
         keys: SessionKeys,
         now: float,
         *,
@@ -31,7 +34,7 @@ class Keypair:
     ) -> None:
         self.remote = remote
         self.identity_key = identity_key
-        self.local_index = local_index
+        self.local_index, self.remote_index = indices
         self.keys = keys
         self.created = now
         self.is_initiator = is_initiator
@@ -39,6 +42,10 @@ class Keypair:
     def may_send(self, now: float) -> bool:
         """Neither REJECT_AFTER_TIME nor REJECT_AFTER_MESSAGES is reached."""
         return now - self.created < REJECT_AFTER_TIME and self.keys.send_counter < REJECT_AFTER_MESSAGES
+
+    def has_sent(self, counter: int, last: int) -> bool:
+        """Is it one of the `last` messages that were sent?"""
+        return self.keys.send_counter - last <= counter < self.keys.send_counter
 
     def wants_renewal(self, now: float) -> bool:
         """After sending: the initiator by age, either role by the number of messages (wp 6.2)."""

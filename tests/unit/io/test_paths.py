@@ -6,8 +6,10 @@ import pytest
 
 from tests.unit.io.ways import Node, World
 from tests.unit.protocol.pairs import A4, A6, B4, B6, packet
+from wgnode.io import way
 from wgnode.io.way import Learned, Unmeasured
 from wgnode.pathmtu.known import Evidence, Guess
+from wgnode.pathmtu.said import Said
 from wgnode.protocol import Endpoint
 from wgnode.protocol.plane import Fit, Limit
 
@@ -272,3 +274,68 @@ def test_what_is_kept_of_a_way_outlives_its_session_but_is_not_trusted() -> None
     hello(world.a)
     world.run(1.0)
     assert world.a.way.limit == Limit(1340, 1340)
+
+
+def cited(node: Node, size: int, **other: int) -> Said:
+    """What a router would say that has seen the last message of a node."""
+    session = node.device.peers[0].slots.current
+    to = node.device.peers[0].endpoint
+    assert session is not None
+    assert to is not None
+    true = {"receiver": session.remote_index, "counter": session.keys.send_counter - 1, "length": 1480}
+    return Said(to.address, to.port, size, **true | other)
+
+
+def test_packet_too_big_about_a_message_that_was_sent_counts_where_nobody_answers_probes() -> None:
+    world = World(a_to_b=1400)
+    world.b.answers = False
+    hello(world.a)
+    world.run(8.0)
+    assert world.a.known.evidence is Evidence.UNKNOWN
+    world.a.paths.offer([Learned(world.b.device.public_keys[0], 4, "", 1480, 0.0)])
+    world.a.device.set_endpoint(world.a.device.peers[0], Endpoint("2001:db8::9", 9))
+    hello(world.a)
+    world.a.device.set_endpoint(world.a.device.peers[0], world.b.at)
+    hello(world.a)
+    assert (world.a.known.size, world.a.known.evidence) == (1480, Evidence.MEMORY)
+    hello(world.a)
+    world.a.paths.too_big([cited(world.a, 1400)])
+    world.a.flush()
+    assert (world.a.known.size, world.a.known.evidence) == (1400, Evidence.HINT)
+
+
+def test_packet_too_big_is_no_more_than_a_reason_to_look() -> None:
+    """Of an honest word about nothing, and of a thousand of them a second."""
+    world = World(a_to_b=1480)
+    hello(world.a)
+    world.run(5.0)
+    spent = sum(world.a.probes)
+
+    def word() -> None:
+        full(world.a)
+        world.a.paths.too_big([cited(world.a, size) for size in range(600, 1400, 80)])
+        world.a.flush()
+
+    world.run(10.0, word)
+    assert (world.a.known.size, world.a.known.evidence) == (1480, Evidence.PROBE)
+    assert sum(world.a.probes) - spent < 15 * 1600, "a confirmation a second, as under any traffic"
+
+
+@pytest.mark.parametrize("lie", [{"receiver": 1}, {"counter": 1 << 40}, {"counter": 3}])
+def test_who_cites_what_was_never_sent_or_long_ago_is_not_heard(
+    lie: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way, "LATELY", 4)
+    world = World(a_to_b=1480)
+    hello(world.a)
+    world.run(5.0)
+    for _ in range(10):
+        full(world.a)
+    world.run(0.6)
+    before = len(world.a.probes)
+    world.a.mtu = 1400
+    world.a.paths.too_big([cited(world.a, 1400, **lie)])
+    world.a.paths.too_big([cited(world.a, 1400)._replace(port=9)])
+    world.a.flush()
+    world.run(0.2)
+    assert len(world.a.probes) == before

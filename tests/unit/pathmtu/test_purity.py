@@ -7,7 +7,18 @@ from pathlib import Path
 
 from wgnode import pathmtu
 
-ALLOWED = {"__future__", "bisect", "collections", "dataclasses", "difflib", "enum", "struct", "tomllib", "typing"}
+ALLOWED = {
+    "__future__",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "difflib",
+    "enum",
+    "ipaddress",
+    "struct",
+    "tomllib",
+    "typing",
+}
 
 
 def test_only_pure_modules_are_imported() -> None:

@@ -8,6 +8,7 @@ import socket
 from wgnode.io.sticky import ask_for_local_address
 from wgnode.platform.linux import send_only
 from wgnode.platform.linux.fragments6 import Fragments6
+from wgnode.platform.linux.icmp import TooBigs
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER = 1 << 20
@@ -65,6 +66,9 @@ class Options:
 
     def fragmenter(self, fwmark: int) -> Fragments6:
         return Fragments6(fwmark)
+
+    def too_bigs(self, port: int) -> TooBigs:
+        return TooBigs(port)
 
     def mark(self, made: socket.socket, fwmark: int) -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)

@@ -80,7 +80,11 @@ class Node:
 
     @property
     def way(self) -> Way:
-        way = self.paths.way(self.device.peers[0])
+        return self.way_to(0)
+
+    def way_to(self, number: int) -> Way:
+        """To the so many-th peer."""
+        way = self.paths.way(self.device.peers[number])
         assert way is not None
         return way
 
@@ -133,6 +137,7 @@ class World:
         self.clock = Clock()
         self.a = Node(self.clock, ENDPOINT_A, KEY_A, (A4, A6), a_to_b)
         self.b = Node(self.clock, ENDPOINT_B, KEY_B, (B4, B6), b_to_a)
+        self.nodes = [self.a, self.b]
         self.lose: Callable[[Node, bytes], bool] = lambda sender, data: False
         self._flying: list[tuple[float, int, Node, bytes, Endpoint]] = []
         self._sent = 0
@@ -157,13 +162,13 @@ class World:
         end, tick = self.clock.now + seconds, self.clock.now if each else float("inf")
         while True:
             arrival = min((flying[0] for flying in self._flying), default=float("inf"))
-            now = min(arrival, self.a.due(), self.b.due(), tick, end)
+            now = min(arrival, *(node.due() for node in self.nodes), tick, end)
             self.clock.now = max(self.clock.now, now)
             landed = sorted(flying for flying in self._flying if flying[0] <= self.clock.now)
             self._flying = [flying for flying in self._flying if flying[0] > self.clock.now]
             for _, _, node, data, source in landed:
                 node.receive(data, source)
-            for node in (self.a, self.b):
+            for node in self.nodes:
                 if node.due() <= self.clock.now:
                     node.wake()
             if each and tick <= self.clock.now:

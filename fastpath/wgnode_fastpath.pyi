@@ -129,6 +129,8 @@ class Engine:
     def echoes(self) -> list[Echo]: ...
     def told(self) -> list[bytes]:
         """Packets for the TUN that say to their senders what was too long: where no thread writes them."""
+    def may_tell(self, sender: bytes, now: float) -> bool:
+        """Whether this sender may be told once more of a packet that was too long, now."""
     def fitted(self) -> dict[str, int]:
         """Packets by wgnode.protocol.plane.Fit."""
     def send(self, frame: bytes, now: float) -> list[Message] | None: ...
@@ -149,8 +151,10 @@ class Engine:
         v6: int | None,
         gso: bool,
         fragmenting: tuple[int | None, int | None] = (None, None),
+        cutting: tuple[int, int] | None = None,
     ) -> None:
-        """`fragmenting`: of both families, for messages that may be fragmented, where those are others."""
+        """`fragmenting`: of both families, for messages that may be fragmented, where those are others; `cutting`: a
+        raw one for fragments of our own over IPv6, and the port that they are from."""
     def start(self, threads: int = 1) -> int:
         """Threads of the engine's move packets from now on, of the TUN and the sockets that are set after this.
 

@@ -1,6 +1,6 @@
 //! Nanoseconds a message through the engine in memory, both ways, minima and medians of many runs.
 //! `cargo run --release --no-default-features --example engine_bench`; with `limited` the peer has a limit, which all of
-//! the packets keep to.
+//! the packets keep to. `count RUNS WAY SIZE` only runs, so that instructions can be counted (tests/bench/pathmtu).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,11 +20,37 @@ const NOW: f64 = 100.0;
 const PEERS: u32 = 1000;
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(at) = words.iter().position(|word| word == "count") {
+        let (runs, way, size) = (&words[at + 1], &words[at + 2], &words[at + 3]);
+        return count(runs.parse().unwrap(), way, size.parse().unwrap());
+    }
     for suite in [Suite::Ring, Suite::Batch] {
         for (count, size) in [(45, 1420), (45, 128), (4, 1420), (1, 1420), (1, 128)] {
-            receive(suite, count, size);
-            send(suite, count, size);
+            report(
+                "receive",
+                suite,
+                count,
+                size,
+                receive(suite, count, size, RUNS),
+            );
+            report(
+                "send   ",
+                suite,
+                count,
+                size,
+                send(suite, count, size, RUNS),
+            );
         }
+    }
+}
+
+/// Single packets.
+fn count(runs: usize, way: &str, size: usize) {
+    match way {
+        "send" => drop(send(Suite::Ring, 1, size, runs)),
+        "receive" => drop(receive(Suite::Ring, 1, size, runs)),
+        other => panic!("{other}: there are send and receive"),
     }
 }
 
@@ -66,6 +92,8 @@ fn limit(engine: &mut Engine) {
     let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
     let (inner, whole) = (1420, 1420);
     engine.set_limit(peer, Limit { inner, whole });
+    let addresses = [[10, 9, 0, 1], [10, 9, 0, 2]].map(Address::V4);
+    engine.set_echo(peer, Some(addresses.into()));
 }
 
 /// Of TCP, in the middle of a connection.
@@ -86,7 +114,7 @@ fn report(what: &str, suite: Suite, count: usize, size: usize, mut times: Vec<f6
     );
 }
 
-fn receive(suite: Suite, count: usize, size: usize) {
+fn receive(suite: Suite, count: usize, size: usize, runs: usize) -> Vec<f64> {
     let (mut engine, far) = engine(suite);
     let packet = packet(size);
     let run = |_| {
@@ -107,10 +135,10 @@ fn receive(suite: Suite, count: usize, size: usize) {
         assert_eq!(delivered, count);
         each
     };
-    report("receive", suite, count, size, (0..RUNS).map(run).collect());
+    (0..runs).map(run).collect()
 }
 
-fn send(suite: Suite, count: usize, size: usize) {
+fn send(suite: Suite, count: usize, size: usize, runs: usize) -> Vec<f64> {
     let (mut engine, _) = engine(suite);
     let mut frame = vec![0; VNET_HEADER];
     frame.extend(packet(size));
@@ -128,5 +156,5 @@ fn send(suite: Suite, count: usize, size: usize) {
         session.send.seal_train(&mut out, size + OVERHEAD);
         start.elapsed().as_nanos() as f64 / count as f64
     };
-    report("send   ", suite, count, size, (0..RUNS).map(run).collect());
+    (0..runs).map(run).collect()
 }

@@ -9,6 +9,7 @@ In each test one end is ours and the other is not; `first` begins the handshake,
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -314,3 +316,33 @@ def test_endpoint_follows_ours_from_ipv4_to_ipv6_and_back(pair: Pairing) -> None
         ours.set("peer", theirs.public_key, "endpoint", theirs.endpoint(outer))
         wait_for(lambda: ours.ping(theirs), f"no answer over IPv{outer}", 20)
         assert theirs.show("endpoints") == ours.endpoint(outer)
+
+
+def learned(node: Node) -> dict[str, Any]:
+    """What our node has found of the way to its only peer."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.connect(f"/var/run/wgnode/{node.interface}.sock")
+        asked.sendall(b"path-mtu\n")
+        answer = json.loads(asked.makefile().readline())
+    return dict(answer["peers"][0]["path_mtu"] or {})
+
+
+def nothing_longer(node: Node, size: int) -> None:
+    """From now on: longer packets are lost before they reach it, and nobody says so."""
+    drop = f"chain c {{ type filter hook ingress device veth0 priority 0; meta length > {size} drop; }};"
+    node.namespace.run("ethtool", "-K", "veth0", "gro", "off", check=False)
+    node.namespace.run("nft", "-f", "-", text=f"table netdev t {{ {drop} }}")
+
+
+@pytest.mark.sampled(0)  # some seconds each; in make test-long
+def test_our_way_is_found_whatever_wireguard_the_peer_runs(pair: Pairing) -> None:
+    """Each answers a small echo in a long message; one has receive buffers of 4,096 bytes, which a LAN never fills."""
+    one, two = pair.nodes("ours")
+    introduce(one, two)
+    nothing_longer(two, 1403)
+    assert one.ping(two)
+    wait_for(lambda: learned(one).get("state") == "search_complete", "the search does not end", 20)
+    found = learned(one)
+    assert found["evidence"] == "probe", found
+    assert 1400 <= found["size"] <= 1403, found
+    assert two.pings(one, 4, 2, 0.2) == 2, "its own way is its own affair"

@@ -69,6 +69,16 @@ class FastPeer:
         self.echo: tuple[bytes, bytes] | None = None
 
 
+class EnginesRate:
+    """See fitting.Rate: the same for what the engine tells itself, and for what was left to the protocol."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def allow(self, destination: bytes, now: float) -> bool:
+        return self._engine.may_tell(destination, now)
+
+
 class FastPlane:
     """See plane.Plane. Which session sends, and where to, the engine is told by `sync`: after what the protocol had to
     send itself has been sent, so that nothing overtakes that.
@@ -87,7 +97,7 @@ class FastPlane:
         self.resolve: Resolve = lambda endpoint: (endpoint, False)
         self.mtu = 0
         self._route_mtus: tuple[int, ...] = ()
-        self._fitting = Fitting()
+        self._fitting = Fitting(EnginesRate(self.engine))
         self._suite = suite
         self._peers: dict[int, FastPeer] = {}
         self._changed: dict[int, None] = {}

@@ -69,6 +69,7 @@ class FastIO:
             fds.get(socket.AF_INET6),
             gso,
             (second.get(socket.AF_INET), second.get(socket.AF_INET6)),
+            None if udp.cuts.descriptor is None else (udp.cuts.descriptor, udp.port),
         )
 
     def routing_changed(self) -> None:

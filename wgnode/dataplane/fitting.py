@@ -4,6 +4,7 @@ protocol. Read it beside plane.Limit."""
 from __future__ import annotations
 
 from collections import Counter
+from typing import Protocol
 
 from wgnode.pathmtu import fragment, headers, probe
 from wgnode.pathmtu.clamp import clamped
@@ -30,12 +31,18 @@ def is_long(message: int, limit: Limit | None) -> bool:
     return limit is not None and message > limit.whole + OVERHEAD
 
 
+class Rate(Protocol):
+    """How often senders are told, all that a node tells together: see TooBigRate."""
+
+    def allow(self, destination: bytes, now: float) -> bool: ...
+
+
 class Fitting:
     """Of one plane: packets that its TUN is to get because of others, and what was done (`fitted`, see plane.Fit)."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: Rate | None = None) -> None:
         self.fitted: Counter[str] = Counter()
-        self._rate = TooBigRate()
+        self._rate = rate or TooBigRate()
 
     def fit(self, packet: bytes, limit: Limit, told: list[bytes], now: float) -> list[bytes]:
         """What goes of an inner packet to a peer; what its sender is told is put into `told`."""

@@ -216,7 +216,7 @@ class Shell:
         self._packets.sockets_changed()
         if self.paths is not None:
             self.paths.sockets_changed()
-        self._hints.listen(fresh.port)
+            self._hints.listen(fresh.port)
 
     def _new_paths(self) -> Paths | None:
         """None where the plane keeps to no limits, or nothing says which of our addresses a peer is asked from."""
@@ -228,9 +228,8 @@ class Shell:
     def _told(self, said: list[Said]) -> None:
         """Somebody on the way to peers found datagrams too long."""
         if self.paths is not None:
-            self.device.carry_over(self.loop.now())
             self.paths.too_big(said)
-            self.flush()
+            self.catch_up()
 
     def _source_paths(self) -> SourcePaths | None:
         if self._watch is None:

@@ -60,7 +60,7 @@ class UdpSockets:
         self._fragmenting = forbid_fragments(self._sockets, fwmark, options) if whole else {}
         self.port = int(self._sockets[socket.AF_INET].getsockname()[1])
         self._backlog: deque[tuple[bytes, Endpoint, bool]] = deque()
-        self.cuts = Cuts(self.port, options if whole else None)
+        self.cuts = Cuts(self.port, options if socket.AF_INET6 in self._fragmenting else None, fwmark)
         self.refused: dict[Endpoint, int] = {}
         """Bytes of UDP payload that were too long for the link to an endpoint: hints, for whoever takes them out."""
         self._sources: dict[object, Endpoint] = {}
@@ -74,7 +74,7 @@ class UdpSockets:
 
     def close(self) -> None:
         """The caller has stopped watching `descriptors` by now."""
-        self.cuts.forget_socket()
+        self.cuts.close()
         for each in (*self._fragmenting.values(), *self._sockets.values()):
             each.close()
         self._sockets, self._fragmenting = {}, {}
@@ -85,8 +85,8 @@ class UdpSockets:
         """Mark of every datagram sent, for policy routing; 0 for none. Raises OSError."""
         for each in (*self._fragmenting.values(), *self._sockets.values()):
             mark(each, fwmark, self._options)
+        self.cuts.mark(fwmark)
         self.fwmark = fwmark
-        self.cuts.forget_socket()
         self.routing_changed()
 
     def routing_changed(self) -> int:
@@ -225,7 +225,7 @@ class UdpSockets:
             to = self._destinations.get(endpoint)
             if to is None or not to.checked:
                 to = self._prepare(endpoint, first=to is None)
-            if not (fragments and self.cuts.send(data, endpoint, bool(to.ancillary), to.address, self.fwmark)):
+            if not (fragments and self.cuts.send(data, endpoint, bool(to.ancillary), to.address)):
                 self._hand_over(data, endpoint, to, fragments)
         except BlockingIOError:
             return False

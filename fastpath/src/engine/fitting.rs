@@ -185,8 +185,13 @@ impl Fitting {
         }
     }
 
+    /// Whether one more may go to this address, whoever sends it: there is one rate for all that the node tells.
+    pub fn may_tell(&mut self, sender: Address, now: f64) -> bool {
+        self.rate.allow(sender, now)
+    }
+
     fn tell(&mut self, sender: Address, error: Vec<u8>, now: f64) {
-        if self.rate.allow(sender, now) {
+        if self.may_tell(sender, now) {
             self.told.push(error);
             self.count(Fit::Told);
         } else {

@@ -25,7 +25,7 @@ use endpoint::{Destination, Endpoint};
 use fitting::{Fitting, Limit};
 use handover::{Handed, Handover, Way};
 pub use incoming::{Batch, Run};
-pub use outgoing::{HandingOver, Outgoing, Planned, Sealing, Unsealed};
+pub use outgoing::{By, HandingOver, Outgoing, Planned, Sealing, Unsealed};
 use paths::Paths;
 use peer::{PeerId, Peers};
 use session::Session;
@@ -73,6 +73,8 @@ pub struct Engine {
     pub counters: Counters,
     pub handover: Handover,
     pub fitting: Fitting,
+    /// There is a socket for fragments of our own.
+    pub cutting: bool,
     /// Somebody has moved, and the protocol should know soon.
     pub roamed: bool,
     scratch: Vec<u8>,

@@ -15,12 +15,24 @@ use super::Engine;
 use super::counters::Drop;
 use super::endpoint::{Destination, Endpoint};
 use super::fitting::Limit;
+use super::paths::IPV6_AND_UDP;
 use super::peer::PeerId;
 use super::session::Session;
 use crate::packet::nested::is_tunnel_datagram;
 use crate::packet::split::{Aim, Plan, SplitError, Template, Train, for_each_packet};
 use crate::packet::vnet::VNET_HEADER;
 use crate::packet::{ecn, inner};
+
+/// Which sockets messages go by (docs/decisions/outer-fragments.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Nobody fragments their datagrams.
+    Whole,
+    /// Kernel and routers may.
+    Fragmenting,
+    /// We do, to IP packets of so many bytes: of what was found over IPv6 nobody else knows.
+    Cutting(usize),
+}
 
 /// Messages that lie unsealed in the caller's buffer.
 pub struct Unsealed {
@@ -30,8 +42,7 @@ pub struct Unsealed {
     pub train: Train,
     /// ECN bits of the inner packet, which the outer one takes over (RFC 6040, 4.1).
     pub ecn: u8,
-    /// Longer than what goes in one datagram for sure: by the sockets whose datagrams may be fragmented.
-    pub long: bool,
+    pub by: By,
 }
 
 pub enum Outgoing {
@@ -76,6 +87,25 @@ impl Way {
         Aim {
             longest: self.longest,
             bounds: self.limit.bounds(mtus),
+        }
+    }
+}
+
+impl Way {
+    /// Bytes of IP packet that were found, where only the sender fragments.
+    fn cut_to(&self) -> Option<usize> {
+        let only_we_know = self.to.address.is_ipv6() && self.limit.is_found();
+        only_we_know.then(|| self.limit.message() + IPV6_AND_UDP)
+    }
+
+    #[inline]
+    fn by(&self, message: usize, cutting: bool) -> By {
+        if !self.limit.is_long(message) {
+            By::Whole
+        } else if cutting && let Some(wire) = self.cut_to() {
+            By::Cutting(wire)
+        } else {
+            By::Fragmenting
         }
     }
 }
@@ -214,7 +244,7 @@ impl Engine {
                 peer: way.peer,
                 train,
                 ecn: ecn::encapsulate(packet),
-                long: way.limit.is_long(train.stride),
+                by: way.by(train.stride, self.cutting),
             },
             first,
             longest: way.longest,

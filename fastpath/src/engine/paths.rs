@@ -13,7 +13,7 @@ const MTUS: [usize; 20] = [
     1280, 1220, 1006, 576,
 ];
 const IPV4_AND_UDP: usize = 28;
-const IPV6_AND_UDP: usize = 48;
+pub const IPV6_AND_UDP: usize = 48;
 
 #[derive(Default)]
 pub struct Paths {

@@ -3,6 +3,7 @@
 mod address;
 mod codel;
 mod control;
+mod cutting;
 mod inbox;
 mod outbox;
 mod poller;
@@ -13,6 +14,7 @@ pub mod way_out;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::engine::By;
 use crate::engine::table::Table;
 use crate::packet::coalesce::Offloads;
 use crate::sequence::{Found, Lane, Sequence, pass};
@@ -31,14 +33,21 @@ fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
+/// Sockets that only send, where the others' datagrams are not fragmented.
+#[derive(Clone, Copy, Default)]
+pub struct Sending {
+    pub fragmenting_v4: Option<i32>,
+    pub fragmenting_v6: Option<i32>,
+    /// A raw one for fragments of our own over IPv6, and the port that they say they are from.
+    pub cutting: Option<(i32, u16)>,
+}
+
 /// The outer sockets' descriptors, not owned.
 #[derive(Clone, Copy, Default)]
 pub struct Sockets {
     v4: Option<i32>,
     v6: Option<i32>,
-    /// For messages that may be fragmented, where the others' are not: these only send.
-    fragmenting_v4: Option<i32>,
-    fragmenting_v6: Option<i32>,
+    sending: Sending,
     /// UDP_SEGMENT works as far as we know.
     gso: bool,
     /// It took no more.
@@ -47,37 +56,25 @@ pub struct Sockets {
 
 impl Sockets {
     /// Of IPv4 and of IPv6, each.
-    pub fn new(
-        (v4, v6): (Option<i32>, Option<i32>),
-        (fragmenting_v4, fragmenting_v6): (Option<i32>, Option<i32>),
-        gso: bool,
-    ) -> Sockets {
+    pub fn new((v4, v6): (Option<i32>, Option<i32>), sending: Sending, gso: bool) -> Sockets {
         Sockets {
             v4,
             v6,
-            fragmenting_v4,
-            fragmenting_v6,
+            sending,
             gso,
             full: None,
         }
     }
 
-    /// The one for messages of a family; `long`: they may be fragmented.
-    fn of(&self, v6: bool, long: bool) -> Option<i32> {
-        let whole = if v6 { self.v6 } else { self.v4 };
-        if long {
-            self.fragmenting(v6).or(whole)
-        } else {
-            whole
-        }
-    }
-
-    fn fragmenting(&self, v6: bool) -> Option<i32> {
-        if v6 {
-            self.fragmenting_v6
-        } else {
-            self.fragmenting_v4
-        }
+    /// The one for messages of a family.
+    fn of(&self, v6: bool, by: By) -> Option<i32> {
+        let own = match by {
+            By::Whole => None,
+            By::Cutting(_) => self.sending.cutting.map(|(fd, _)| fd),
+            By::Fragmenting if v6 => self.sending.fragmenting_v6,
+            By::Fragmenting => self.sending.fragmenting_v4,
+        };
+        own.or(if v6 { self.v6 } else { self.v4 })
     }
 
     /// Those that receive.

@@ -3,13 +3,15 @@
 mod train;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use super::address::SocketAddress;
 use super::control::Control;
+use super::cutting::{Flow, Pieces, identification};
 use super::{Sockets, errno};
 use crate::engine::paths::Paths;
 use crate::engine::table::Table;
-use crate::engine::{Sealing, Unsealed};
+use crate::engine::{By, Sealing, Unsealed};
 use train::{LARGEST_DATAGRAM, MOST_SEGMENTS, Train};
 
 /// Bytes that a frame may become: a TCP super-packet of the smallest segments that Linux makes.
@@ -34,6 +36,7 @@ pub struct Outbox {
     used: usize,
     sealed: usize,
     trains: VecDeque<Train>,
+    pieces: Pieces,
 }
 
 impl Outbox {
@@ -43,6 +46,7 @@ impl Outbox {
             used: 0,
             sealed: 0,
             trains: VecDeque::new(),
+            pieces: Pieces::default(),
         }
     }
 
@@ -85,7 +89,7 @@ impl Outbox {
                 length: most.min(total - at),
                 stride,
                 ecn: new.ecn,
-                long: new.long,
+                by: new.by,
                 closed: new.train.messages > 1,
                 apart: false,
                 refused: false,
@@ -137,18 +141,27 @@ impl Outbox {
     /// Trains that nobody would take as one.
     fn part(&mut self, sockets: &Sockets, paths: &Paths, now: f64) {
         for train in &mut self.trains {
-            let takes = sockets.gso && train.stride <= paths.longest(train.to.address, now);
+            let takes = sockets.gso
+                && !matches!(train.by, By::Cutting(_)) // nobody cuts trains
+                && train.stride <= paths.longest(train.to.address, now);
             train.apart |= train.messages() > 1 && !takes;
         }
     }
 
     /// One system call. False when the socket takes no more for now.
     fn send_some(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
-        let way = self.trains[0].way();
+        let first = &mut self.trains[0];
+        if matches!(first.by, By::Cutting(_)) && first.to.source.is_none() {
+            first.by = By::Fragmenting; // what we cut has our address in its checksum
+        }
+        let way = first.way();
         let Some(fd) = sockets.of(way.0, way.1) else {
             return self.refused(libc::EAFNOSUPPORT, table);
         };
-        let sent = self.send_at_once(fd, way);
+        let sent = match (way.1, sockets.sending.cutting) {
+            (By::Cutting(wire), Some((_, port))) => self.send_cut(fd, port, wire),
+            _ => self.send_at_once(fd, way),
+        };
         let first = &mut self.trains[0];
         if sent > 0 {
             if std::mem::take(&mut first.refused) {
@@ -177,10 +190,12 @@ impl Outbox {
                 true
             }
             // Longer than the link takes: what was known of the way is wrong, which is no reason to lose it.
-            libc::EMSGSIZE if !first.long && sockets.fragmenting(way.0).is_some() => {
+            libc::EMSGSIZE
+                if first.by == By::Whole && sockets.of(way.0, By::Fragmenting) != Some(fd) =>
+            {
                 let mut engine = table.step();
                 engine.fitting.refused(&first.to, first.stride);
-                (first.long, first.apart, first.refused) = (true, false, false);
+                (first.by, first.apart, first.refused) = (By::Fragmenting, false, false);
                 self.part(sockets, &engine.paths, now);
                 true
             }
@@ -194,7 +209,7 @@ impl Outbox {
     }
 
     /// What sendmmsg says of the first trains, of one socket, and of the messages of those that go apart.
-    fn send_at_once(&mut self, fd: i32, way: (bool, bool)) -> i32 {
+    fn send_at_once(&mut self, fd: i32, way: (bool, By)) -> i32 {
         let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
         let mut controls = [Control::EMPTY; AT_ONCE];
         let mut parts = [libc::iovec {
@@ -232,6 +247,28 @@ impl Outbox {
         }
         // SAFETY: the first `count` headers point into `addresses`, `controls`, `parts` and the buffer, all alive here.
         unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count as u32, 0) }
+    }
+
+    /// The same of messages of the first train, which go apart, in pieces of IP packets of so many bytes.
+    fn send_cut(&mut self, fd: i32, port: u16, wire: usize) -> i32 {
+        let first = &self.trains[0];
+        let Some(IpAddr::V6(source)) = first.to.source else {
+            return 0;
+        };
+        let (to, ecn) = (first.to, first.ecn);
+        let flow = Flow {
+            port,
+            source,
+            to,
+            wire,
+            ecn,
+        };
+        self.pieces.clear();
+        for (_, range) in first.sendings().take(flow.at_once(first.stride)) {
+            self.pieces
+                .add(&self.buffer[range], &flow, identification());
+        }
+        self.pieces.send(fd, &flow)
     }
 
     fn refused(&mut self, error: i32, table: &Table) -> bool {

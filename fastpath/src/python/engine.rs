@@ -15,7 +15,7 @@ use super::records::{
 use super::session::PySession;
 use crate::engine::fitting::Limit;
 use crate::engine::{Engine, Outgoing};
-use crate::io::{Sockets, Tun};
+use crate::io::{Sending, Sockets, Tun};
 use crate::packet::coalesce::Offloads;
 use crate::runner::{Runner, Shared};
 
@@ -164,6 +164,12 @@ impl PyEngine {
         self.engine().fitting.take_told()
     }
 
+    /// Whether this sender may be told once more of a packet that was too long, now.
+    fn may_tell(&self, sender: &[u8], now: f64) -> PyResult<bool> {
+        let sender = route(sender)?;
+        Ok(self.engine().fitting.may_tell(sender, now))
+    }
+
     /// What was done about sizes, in packets, by the protocol's names.
     fn fitted(&self) -> BTreeMap<&'static str, u64> {
         self.engine().fitting.fitted().collect()
@@ -285,16 +291,24 @@ impl PyEngine {
     }
 
     /// The sockets to move datagrams of, and those of IPv4 and IPv6 for messages that may be fragmented, where these are
-    /// others. OSError.
-    #[pyo3(signature = (v4, v6, gso, fragmenting=(None, None)))]
+    /// others; `cutting`: a raw one for fragments of our own over IPv6, and the port that they are from. OSError.
+    #[pyo3(signature = (v4, v6, gso, fragmenting=(None, None), cutting=None))]
     fn set_sockets(
         &self,
         v4: Option<i32>,
         v6: Option<i32>,
         gso: bool,
         fragmenting: (Option<i32>, Option<i32>),
+        cutting: Option<(i32, u16)>,
     ) -> PyResult<()> {
-        let sockets = Sockets::new((v4, v6), fragmenting, gso);
+        let (fragmenting_v4, fragmenting_v6) = fragmenting;
+        let sending = Sending {
+            fragmenting_v4,
+            fragmenting_v6,
+            cutting,
+        };
+        let sockets = Sockets::new((v4, v6), sending, gso);
+        self.engine().cutting = cutting.is_some();
         self.running(|runner| runner.set_sockets(sockets).map_err(os_error))
     }
 }

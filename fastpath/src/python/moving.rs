@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 
 use super::records::{Activity, Echo, Events, Handed, Message, TooLong, told};
 use crate::engine::endpoint::Endpoint;
-use crate::engine::{Batch, Engine, Unsealed};
+use crate::engine::{Batch, By, Engine, Unsealed};
 use crate::runner::{Runner, Shared};
 
 const MOST_THREADS: usize = 64;
@@ -55,7 +55,7 @@ pub fn sealed(trains: impl IntoIterator<Item = Unsealed>, out: &mut [u8]) -> Vec
         messages.extend(train.chunks(stride).map(|data| Message {
             peer: unsealed.peer.into(),
             data: data.to_vec(),
-            long: unsealed.long,
+            long: unsealed.by != By::Whole,
         }));
         rest = after;
     }

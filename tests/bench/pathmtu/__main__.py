@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench.pathmtu import chart, report, runs
+from tests.bench.pathmtu import chart, instructions, report, runs
 from tests.bench.pathmtu.contenders import CONTENDERS
 from tests.bench.pathmtu.report import Results
 from wgnode.pathmtu.ladder import RUNGS
@@ -23,7 +23,7 @@ from wgnode.pathmtu.ladder import RUNGS
 FLOORS = 1280, 1440
 BETWEEN = 1293, 1371, 1467
 LADDER = [rung for rung in RUNGS if 1280 <= rung <= 1500]
-PARTS = ("goodput", "converge", "change", "loss", "cost")
+PARTS = ("goodput", "converge", "change", "loss", "cost", "instructions")
 
 
 def run(rounds: int, seconds: float, minutes: float, plane: str, parts: set[str]) -> Results:
@@ -42,6 +42,8 @@ def run(rounds: int, seconds: float, minutes: float, plane: str, parts: set[str]
             for searches in (True, False) if number % 2 == 0 else (False, True):
                 results.cost[searches].append(runs.cost(plane, searches=searches, seconds=seconds))
         print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    if "instructions" in parts:
+        results.instructions = instructions.measure()
     if "loss" in parts:
         results.kept.append(runs.kept(plane, 1440, 60 * minutes))
     return results

@@ -24,6 +24,7 @@ class Results:
     changes: list[Change] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     cost: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
+    instructions: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def medians(self) -> dict[str, tuple[float, float]]:
         """Mbit/s up and down by contender."""
@@ -53,6 +54,7 @@ def goals(results: Results) -> Iterator[Goal]:
     yield _lossy(results.kept)
     yield _share(results.kept)
     yield _cost(results.cost)
+    yield _instructions(results.instructions)
 
 
 def _found(words: str, runs: list[Found | None], what: str, limit: float) -> Goal:
@@ -109,6 +111,14 @@ def _cost(cost: Mapping[bool, list[float]]) -> Goal:
         return Goal(words, "not measured", None)
     ratio = median(cost[True]) / median(cost[False])
     return Goal(words, f"{ratio:.3f}", ratio >= COST)
+
+
+def _instructions(counted: Mapping[str, tuple[float, float]]) -> Goal:
+    words = f"instructions for a lone packet: at most {SHARE:.0%} more than without a search"
+    if not counted:
+        return Goal(words, "not measured", None)
+    said = ", ".join(f"{name} B {limited:.0f}/{free:.0f}" for name, (limited, free) in counted.items())
+    return Goal(words, said, all(limited <= (1 + SHARE) * free for limited, free in counted.values()))
 
 
 def text(results: Results) -> str:

@@ -127,7 +127,30 @@ def test_ipv6_inside_passes_a_path_of_1280_in_outer_fragments(world: World) -> N
     wait_for(lambda: told(two.space, "10.9.0.1") == 1200, "b does not find 1280", SOON)
     wait_for(lambda: ping(one.space, "fd09::2", "-s", "1232", tries=1), "1280 bytes of IPv6 do not pass", SOON)
     assert told(one.space, "fd09::2", 1300) == 1280
+    assert arrived(one.space, two.space, "fd09::2", count=3000, seconds=1.0) > 2900, "as QUIC has them: a stream of it"
     tcp(one.space, two.space, "fd09::2")
+
+
+def arrived(one: Namespace, two: Namespace, target: str, count: int, seconds: float) -> int:
+    """How many of so many datagrams of 1,280 bytes of IPv6, sent evenly in that time."""
+    with two.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as far:
+        far.bind((target, 9))
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+        far.setblocking(False)
+        with one.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as near:
+            began, number = time.monotonic(), 0
+            for sent in range(count):
+                near.sendto(bytes(1232), (target, 9))
+                time.sleep(max(0.0, began + sent * seconds / count - time.monotonic()))
+        until = time.monotonic() + SOON
+        while number < count and time.monotonic() < until:
+            try:
+                far.recv(2000)
+                number += 1
+            except BlockingIOError:
+                time.sleep(0.05)
+                until = min(until, time.monotonic() + 2.0)
+        return number
 
 
 def test_a_black_hole_that_opens_in_the_middle_costs_seconds_and_no_connection(world: World) -> None:
@@ -188,3 +211,24 @@ def forged_replies(space: Namespace, source: str, destination: str) -> None:
 
 def packed(address: str) -> bytes:
     return socket.inet_aton(address)
+
+
+@pytest.mark.sampled(0)  # in make test-long
+def test_a_jumbo_path_carries_jumbo_packets_where_the_interface_lets_them_in(world: World) -> None:
+    """As wg-quick sets it on a link of 9,000: 8,920. Beyond, the path carries 8,500."""
+    a, b = world.space("a"), world.space("b")
+    name = world.cable(a, b, ["192.0.2.1/24"], ["192.0.2.2/24"], mtu=9000)
+    drop = f"chain c {{ type filter hook ingress device {name} priority 0; meta length > 8500 drop; }};"
+    for space in (a, b):
+        space.run("ip", "link", "set", name, "gso_max_segs", "1")
+        space.run("nft", "-f", "-", text=f"table netdev t {{ {drop} }}")
+    one, two = world.all_devices([(a, ["10.9.0.1/24"]), (b, ["10.9.0.2/24"])], mtu=8920)
+    two.peer(one, "10.9.0.1/32")
+    one.peer(two, "10.9.0.2/32", "192.0.2.2:51820")
+    assert ping(one.space, "10.9.0.2")
+    wait_for(lambda: told(one.space, "10.9.0.2", 8900) == 8440, "8500 is not found", SOON)
+    assert ping(one.space, "10.9.0.2", "-s", str(8440 - 28), "-M", "do")
+    with connected(one.space, two.space, "10.9.0.2") as (near, far):
+        sizes = [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for each in (near, far)]
+    assert min(sizes) > 8000
+    tcp(one.space, two.space, "10.9.0.2")

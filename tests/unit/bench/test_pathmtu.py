@@ -8,6 +8,7 @@ import pytest
 
 from tests.bench.pathmtu import chart, report
 from tests.bench.pathmtu.ask import Found, _found
+from tests.bench.pathmtu.instructions import references
 from tests.bench.pathmtu.report import Results
 from tests.bench.pathmtu.runs import Change, Goodput, Kept
 
@@ -25,6 +26,7 @@ def measured(**changes: object) -> Results:
         changes=[Change(3.0, 1340)],
         kept=[Kept(2.0, 0.01, 0)],
         cost={True: [0.99], False: [1.0]},
+        instructions={"send 64": (1010.0, 1000.0), "receive 64": (900.0, 1000.0)},
     )
     for name, value in changes.items():
         setattr(results, name, value)
@@ -54,6 +56,10 @@ def test_all_goals_are_met_at_their_limits_and_none_by_what_was_not_measured() -
         ({"kept": [Kept(0.0, 0.011, 0)]}, "to keep it"),
         ({"kept": [Kept(0.0, 0.0, 1)]}, "to keep it"),
         ({"cost": {True: [0.98], False: [1.0]}}, "throughput by processor time"),
+        (
+            {"instructions": {"send 64": (1000.0, 1000.0), "receive 64": (1011.0, 1000.0)}},
+            "instructions for a lone packet",
+        ),
     ],
 )
 def test_a_goal_is_missed_beyond_its_limit(changes: dict[str, object], goal: str) -> None:
@@ -95,3 +101,9 @@ def test_when_a_size_was_found_is_when_it_came_to_stay(sizes: list[int], near: f
     told = {"last_handshake": 100.0, "path_mtu": {**steps[-1], "history": steps[:-1], "spent": 7}}
     found = _found(told, 1440, 1431)
     assert (round(found.near, 3), round(found.exact, 3), found.spent) == (near, exact, 7)
+
+
+def test_instructions_are_read_of_what_callgrind_writes() -> None:
+    assert references("==4249== \n==4249== I   refs:      5,910,290\n") == 5_910_290
+    with pytest.raises(ValueError, match="callgrind counts nothing: valgrind: no program"):
+        references("valgrind: no program")

@@ -442,6 +442,18 @@ def test_both_sockets_send_from_one_port_and_only_one_leaves_fragmenting_to_othe
     assert ways == [3, 1 if family == socket.AF_INET6 else 0]
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_the_sockets_that_only_send_share_nothing_with_anybody(whole: UdpSockets, family: int) -> None:
+    """Not the port's datagrams, which the kernel finds a receiver for as if there were no others, nor the port."""
+    for each in (whole.sockets[family], whole.fragmenting[family]):
+        assert each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+        assert each.getsockname()[1] == whole.port
+    with socket.socket(family, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("", whole.port))
+
+
 def test_a_port_that_another_has_is_refused_with_two_sockets_too_and_is_free_after_them(whole: UdpSockets) -> None:
     for other in (True, False):
         with pytest.raises(OSError, match="in use"):

@@ -6,18 +6,16 @@ routers are silent. We know: a size was proven. A raw socket puts the IPv6 heade
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import struct
 
 from wgnode.io.sticky import IN6_PKTINFO
 from wgnode.pathmtu.checksum import checksum, pseudo_header
+from wgnode.platform.linux.send_only import take_nothing
 
 IPPROTO_FRAGMENT = 44
-SO_ATTACH_FILTER = 26
 IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE = 23, 3
-BPF_RETURN, NOTHING = 0x06, 0
 IPV6_HEADER, FRAGMENT_HEADER, UDP_HEADER = 40, 8, 8
 UNIT = 8
 """Offsets count 8 bytes."""
@@ -31,10 +29,15 @@ class Fragments6:
             socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, IPPROTO_FRAGMENT
         )
         self._raw.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+        take_nothing(self._raw)
         if fwmark:
-            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
-        code = ctypes.create_string_buffer(struct.pack("=HBBI", BPF_RETURN, 0, 0, NOTHING))
-        self._raw.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(code)))
+            self.mark(fwmark)
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def mark(self, fwmark: int) -> None:
+        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)
 
     def send(self, data: bytes, ports: tuple[int, int], source: bytes, to: tuple[str, int], size: int) -> None:
         """A UDP payload in IP packets of at most `size` bytes. `ports` are ours and theirs, `to` has their address and

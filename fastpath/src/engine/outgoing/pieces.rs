@@ -8,8 +8,8 @@ use crate::packet::split::Plan;
 use crate::packet::vnet::VNET_HEADER;
 
 impl Engine {
-    /// Of packets that are too long for the way: what goes of them (see `Fitting`), whoever is told. Over IPv6 nobody but
-    /// us fragments by a size that was found, and the kernel has nothing for that: such messages are the protocol's.
+    /// Of packets that are too long for the way: what goes of them (see `Fitting`), whoever is told. What only we
+    /// could cut is the protocol's where we have no socket for it, or don't know from which address it would leave.
     #[cold]
     pub(super) fn plan_pieces(
         &mut self,
@@ -21,7 +21,7 @@ impl Engine {
         let aim = way.aim(&self.mtus);
         let plan = Plan::new(frame, &aim).map_err(|_| Drop::BadOutgoing)?;
         let (mut frames, mut packet) = (vec![], vec![]);
-        if way.to.address.is_ipv6() && way.limit.is_found() {
+        if way.cut_to().is_some() && !(self.cutting && way.to.source.is_some()) {
             let mut outside = false;
             plan.for_each_packet(&mut packet, |packet| {
                 outside |= goes_outside(packet, way.limit.inner);

@@ -10,6 +10,7 @@ use crate::crypto::Suite;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::peer::PeerId;
 use crate::engine::session::Session;
+use crate::io::Sending;
 use crate::packet::split::Train as Messages;
 
 const STRIDE: usize = 64;
@@ -33,13 +34,13 @@ fn pair() -> (UdpSocket, UdpSocket) {
 }
 
 fn sockets(near: &UdpSocket) -> Sockets {
-    Sockets::new((Some(near.as_raw_fd()), None), (None, None), true)
+    Sockets::new((Some(near.as_raw_fd()), None), Sending::default(), true)
 }
 
 /// A train of three messages.
 fn unsealed(to: SocketAddr, source: Option<&str>) -> Unsealed {
     Unsealed {
-        long: false,
+        by: By::Whole,
         session: Arc::new(Session::new((1, 2), (&[1; 32], &[2; 32]), 0.0, Suite::Ring)),
         to: Endpoint {
             address: to.ip(),

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::Unsealed;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::session::Session;
+use crate::engine::{By, Unsealed};
 
 /// Limits of UDP_SEGMENT (UDP_MAX_SEGMENTS of older kernels; the length field of UDP).
 pub const MOST_SEGMENTS: usize = 64;
@@ -19,8 +19,7 @@ pub struct Train {
     pub length: usize,
     pub stride: usize,
     pub ecn: u8,
-    /// By the sockets whose datagrams may be fragmented.
-    pub long: bool,
+    pub by: By,
     /// Nothing can be appended: the last message is shorter, or the limits are reached.
     pub closed: bool,
     /// Its messages go one by one.
@@ -43,9 +42,9 @@ impl Train {
             .map(move |at| (self, at..end.min(at + step)))
     }
 
-    /// What its socket is for: IPv6, and messages that may be fragmented.
-    pub fn way(&self) -> (bool, bool) {
-        (self.to.address.is_ipv6(), self.long)
+    /// Which socket it goes by: of IPv6, and for what.
+    pub fn way(&self) -> (bool, By) {
+        (self.to.address.is_ipv6(), self.by)
     }
 
     pub fn takes(&self, more: &Unsealed) -> bool {
@@ -55,7 +54,7 @@ impl Train {
             && self.messages() < MOST_SEGMENTS
             && self.length + total <= LARGEST_DATAGRAM
             && self.ecn == more.ecn
-            && self.long == more.long
+            && self.by == more.by
             && self.to == more.to
             && Arc::ptr_eq(&self.session, &more.session)
     }

@@ -11,7 +11,7 @@ use crate::crypto::Suite;
 use crate::engine::endpoint::{Destination, Endpoint};
 use crate::engine::peer::PeerId;
 use crate::engine::session::Session;
-use crate::io::Poller;
+use crate::io::{Poller, Sending};
 use crate::packet::inner::Address;
 use crate::routes::Network;
 
@@ -67,7 +67,7 @@ fn side(threads: usize, number: u8, socket: UdpSocket, other: &UdpSocket) -> Sid
         vnet_header: false,
     };
     runner.set_tun(Some(tun_end), Offloads::default()).unwrap();
-    let sockets = Sockets::new((Some(socket.as_raw_fd()), None), (None, None), true);
+    let sockets = Sockets::new((Some(socket.as_raw_fd()), None), Sending::default(), true);
     runner.set_sockets(sockets).unwrap();
     Side {
         shared,

@@ -37,7 +37,7 @@ fn sent(engine: &mut Engine, frame: &[u8]) -> Vec<(Vec<u8>, bool)> {
         packets.extend(
             train
                 .chunks(each.train.stride)
-                .map(|message| (padded(message), each.long)),
+                .map(|message| (padded(message), each.by != By::Whole)),
         );
         rest = after;
     }
@@ -146,6 +146,24 @@ fn what_is_longer_than_one_datagram_carries_may_be_fragmented() {
     assert!(long(&mut engine, 461));
 }
 
+/// One with a limit of so many bytes, whose peer has IPv6 addresses.
+fn six_inside(limit: usize) -> (Engine, PeerId) {
+    let (mut engine, peer) = limited(limit, limit);
+    let mut network = [0; 16];
+    network[0] = 0xfd;
+    engine.add_route(Network::new(Address::V6(network), 8).unwrap(), peer);
+    (engine, peer)
+}
+
+fn six_outside(engine: &mut Engine, peer: PeerId) {
+    let to = Endpoint {
+        address: std::net::Ipv6Addr::LOCALHOST.into(),
+        ..HOME
+    };
+    let resolved = Destination::Resolved { to, nested: false };
+    engine.set_endpoint(peer, Some(to), resolved);
+}
+
 /// A datagram of IPv6 with so many bytes altogether, to fd00::2.
 fn six(length: usize) -> Vec<u8> {
     let mut frame = vec![0; VNET_HEADER + length];
@@ -158,20 +176,12 @@ fn six(length: usize) -> Vec<u8> {
 
 #[test]
 fn what_only_we_could_cut_to_a_size_that_was_found_is_the_protocols() {
-    let (mut engine, peer) = limited(1200, 1200);
-    let mut network = [0; 16];
-    network[0] = 0xfd;
-    engine.add_route(Network::new(Address::V6(network), 8).unwrap(), peer);
+    let (mut engine, peer) = six_inside(1200);
     assert_eq!(
         sent(&mut engine, &six(1280)),
         [(six(1280)[VNET_HEADER..].to_vec(), true)]
     );
-    let to = Endpoint {
-        address: std::net::Ipv6Addr::LOCALHOST.into(),
-        ..HOME
-    };
-    let resolved = Destination::Resolved { to, nested: false };
-    engine.set_endpoint(peer, Some(to), resolved);
+    six_outside(&mut engine, peer);
     let mut out = vec![0; 4096];
     assert!(matches!(
         engine.send(&six(1200), &mut out, NOW),
@@ -194,8 +204,38 @@ fn what_only_we_could_cut_to_a_size_that_was_found_is_the_protocols() {
     let (inner, whole) = (1420, 1200);
     engine.set_limit(peer, Limit { inner, whole });
     assert!(
-        matches!(engine.send(&six(1280), &mut out, NOW), Outgoing::Unsealed(unsealed) if unsealed.long)
+        matches!(engine.send(&six(1280), &mut out, NOW), Outgoing::Unsealed(unsealed) if unsealed.by == By::Fragmenting)
     );
+}
+
+#[test]
+fn where_we_cut_and_know_our_address_it_goes_by_that_socket() {
+    let (mut engine, peer) = six_inside(1200);
+    six_outside(&mut engine, peer);
+    let to = Endpoint {
+        source: Some(std::net::Ipv6Addr::LOCALHOST.into()),
+        address: std::net::Ipv6Addr::LOCALHOST.into(),
+        ..HOME
+    };
+    engine.set_endpoint(peer, Some(to), Destination::Resolved { to, nested: false });
+    engine.cutting = true;
+    let mut out = vec![0; 4096];
+    for length in [1201, 1280] {
+        let Outgoing::Fitted(sent) = engine.send(&six(length), &mut out, NOW) else {
+            panic!("not sent")
+        };
+        assert_eq!((sent.len(), sent[0].by), (1, By::Cutting(1280)));
+        assert_eq!(sent[0].train.stride, length.next_multiple_of(16) + OVERHEAD);
+    }
+    assert!(
+        matches!(engine.send(&six(1200), &mut out, NOW), Outgoing::Unsealed(whole) if whole.by == By::Whole)
+    );
+    assert_eq!(fitted(&engine), [("fragmented_outside", 2)]);
+    six_outside(&mut engine, peer); // from whatever address the routes say
+    assert!(matches!(
+        engine.send(&six(1201), &mut out, NOW),
+        Outgoing::HandedOver
+    ));
 }
 
 #[test]

@@ -93,8 +93,9 @@ sdk: setup ## SDKs for Python, TypeScript and Go, into build/sdk/
 	@$(PYTHON) -m tools.sdk
 
 .PHONY: docs
-docs: setup ## docs/reference/, out of the Pulumi package's contracts
-	@$(PYTHON) -m tools.reference
+docs: setup ## reference, manual and completion anew; docs/ as a site in build/docs/, links checked
+	@$(PYTHON) -m tools.generated
+	@$(PYTHON) -m tools.site
 
 .PHONY: setup-tests
 setup-tests:
@@ -176,6 +177,7 @@ lab-shell: ## a shell on a host of the lab (HOST=berlin)
 lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 takes newer versions
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) tools/golang/requirements.in -o tools/golang/requirements.lock
+	$(LOCK) tools/docs/requirements.in -o tools/docs/requirements.lock
 	$(LOCK) -c requirements.lock tools/mutate/requirements.in -o tools/mutate/requirements.lock
 
 clean: ## remove what was built in this clone; caches shared with other clones stay

@@ -1,17 +1,13 @@
-"""docs/reference/: a page for each resource of the Pulumi package, out of its schema.
-
-`python -m tools.reference` writes them anew (`make docs`); a test holds them to the contracts.
-"""
+"""docs/reference/: a page for each resource of the Pulumi package, out of its schema, and for each command."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pulumi_wgnode.provider import registry
-from tools import ROOT
+from tools import ROOT, command_pages
 
 FOLDER = ROOT / "docs" / "reference"
 _TYPES = "#/types/"
@@ -22,20 +18,7 @@ def pages() -> dict[str, str]:
     """By file name, each page's text."""
     schema = json.loads(registry.schema())
     made = {f"{_short(token)}.md": _page(token, one, schema["types"]) for token, one in schema["resources"].items()}
-    return {"README.md": _index(schema), **made}
-
-
-def main() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        (FOLDER / name).write_text(text)
-
-
-def stale(folder: Path = FOLDER) -> list[str]:
-    """The pages that are not what the contracts say, and those that nothing says any more."""
-    wanted = pages()
-    there = {path.name: path.read_text() for path in folder.glob("*.md")}
-    return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+    return {"README.md": _index(schema), **made, **command_pages.pages()}
 
 
 def _index(schema: Mapping[str, Any]) -> str:
@@ -117,7 +100,3 @@ def _short(token: str) -> str:
 
 def _first(text: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
-
-
-if __name__ == "__main__":
-    main()

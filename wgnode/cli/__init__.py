@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoints, entry_points
 
 import click
+from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "Prepare a mesh": {
@@ -49,6 +50,14 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"subcommand {cmd_name} is no click command")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Without importing every command, as people wait for it at a key."""
+        about = {name: text for section in COMMANDS.values() for name, text in section.items()}
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=about.get(name)) for name in names] + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = self.list_commands(ctx)

@@ -13,7 +13,8 @@ import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from tests.installed import install
-from tools import dist
+from tools import completion, dist
+from tools.completion import VARIABLE
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,9 @@ def test_the_wheel_has_two_packages_and_nothing_else_at_the_top(made: Path) -> N
     (wheel,) = made.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"wgnode", "pulumi_wgnode", wheel.name.rsplit("-", 3)[0] + ".dist-info"}
+    release = wheel.name.rsplit("-", 3)[0]
+    assert tops == {"wgnode", "pulumi_wgnode", f"{release}.dist-info", f"{release}.data"}
+    assert {name.split("/")[2] for name in names if name.startswith(f"{release}.data/")} == {"share"}
     assert {"pulumi_wgnode/hosts/networks/network.sh", "wgnode/pathmtu/carriers.toml"} <= set(names)
     assert not [name for name in names if "__pycache__" in name]
 
@@ -94,6 +97,17 @@ def test_its_commands_are_there(installed: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert {"status", "device", "image"} <= {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert "no Pulumi.yaml in" in run(installed / "wgnode", "status", folder=tmp_path).stderr
+
+
+def test_manual_and_completion_are_where_they_are_looked_for(installed: Path, tmp_path: Path) -> None:
+    found = subprocess.run(
+        ["manpath", "--quiet"], env={"PATH": f"{installed}:/usr/bin"}, capture_output=True, text=True, check=True
+    ).stdout
+    share = installed.parent / "share"
+    assert str(share / "man") in found.strip().split(":")
+    assert (share / "man" / "man1" / "wgnode-rollout-run.1").is_file()
+    for place in completion.PLACES:
+        assert VARIABLE in (share / place).read_text()
 
 
 def test_its_plugin_answers_with_the_schema(installed: Path, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from pulumi_wgnode.hosts.ssh.environment import PASSPHRASE
 from wgnode import endpoint, recipient
 from wgnode.carriersfile import shipped
 from wgnode.image.paths import INSTANCE
-from wgnode.nodeconfig import NodeConfig, NodeSecrets
 from wgnode.topology import networks, transit
 from wgnode.topology.validate import site_name_problem
 
@@ -145,16 +144,6 @@ def _text_of(parse: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _config(text: str) -> str:
-    NodeConfig.from_json(text.encode())  # raises ConfigError, which is a ValueError, with the reason
-    return text
-
-
-def _secrets(text: str) -> str:
-    NodeSecrets.from_json(text.encode())  # its ConfigError does not quote the text
-    return text
-
-
 def _number(value: Any) -> Any:
     """`true` is no 1."""
     if isinstance(value, bool):
@@ -172,7 +161,6 @@ Authority = Annotated[str, AfterValidator(_authority)]
 AddressText = Annotated[str, _text_of(ip_address)]
 Certificate = Annotated[str, AfterValidator(_certificate)]
 Carrier = Annotated[str, AfterValidator(_carrier)]
-ConfigText = Annotated[str, AfterValidator(_config)]
 Count = Annotated[int, BeforeValidator(_number)]
 Directory = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.+-]+)+$")]
 """A path on a host that needs quoting nowhere: in units, in QEMU's options."""
@@ -189,7 +177,6 @@ PathMtu = Annotated[Literal["auto", "off"], BeforeValidator(_switch)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
 PrivateKey = Annotated[str, AfterValidator(_private_key)]
 RecipientKey = Annotated[SecretStr, AfterValidator(_recipient_key)]
-SecretsText = Annotated[str, AfterValidator(_secrets)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SiteName = Annotated[str, AfterValidator(_site_name)]
 SourceNetwork = Annotated[str, AfterValidator(_source_network)]

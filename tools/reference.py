@@ -17,13 +17,19 @@ _ABSENT = object()
 def pages() -> dict[str, str]:
     """By file name, each page's text."""
     schema = json.loads(registry.schema())
-    made = {f"{_short(token)}.md": _page(token, one, schema["types"]) for token, one in schema["resources"].items()}
+    described = schema["resources"] | {token: _as_resource(one) for token, one in schema["functions"].items()}
+    made = {f"{_short(token)}.md": _page(token, one, schema["types"]) for token, one in described.items()}
     return {"README.md": _index(schema), **made, **command_pages.pages()}
 
 
+def _as_resource(function: Mapping[str, Any]) -> dict[str, Any]:
+    inputs, outputs = function["inputs"], function["outputs"]
+    made = {"inputProperties": inputs["properties"], "requiredInputs": inputs["required"]}
+    return {**made, "description": function["description"], "properties": outputs["properties"], "isFunction": True}
+
+
 def _index(schema: Mapping[str, Any]) -> str:
-    resources = schema["resources"].items()
-    lines = [f"| [{_short(token)}]({_short(token)}.md) | {_first(one['description'])} |" for token, one in resources]
+    lines, functions = _listed(schema["resources"]), _listed(schema["functions"])
     options = [_row(name, value, False) for name, value in schema["provider"]["inputProperties"].items()]
     return "\n".join(
         [
@@ -32,6 +38,7 @@ def _index(schema: Mapping[str, Any]) -> str:
             "Written by `make docs` out of `pulumi_wgnode/contracts/`, which the provider checks by; do not edit.",
             "",
             *_table("resource", lines, "| | |"),
+            *_table("function", functions, "| | |"),
             "## Options of the provider",
             "",
             *_table("option", options),
@@ -39,16 +46,22 @@ def _index(schema: Mapping[str, Any]) -> str:
     )
 
 
+def _listed(described: Mapping[str, Any]) -> list[str]:
+    entries = ((_short(token), _first(one["description"])) for token, one in described.items())
+    return [f"| [{name}]({name}.md) | {about} |" for name, about in entries]
+
+
 def _page(token: str, one: Mapping[str, Any], types: Mapping[str, Any]) -> str:
     inputs, required = one["inputProperties"], one["requiredInputs"]
-    outputs = {name: value for name, value in one["properties"].items() if name not in inputs}
+    alone = one.get("isFunction") or one.get("isComponent")
+    outputs = {name: value for name, value in one["properties"].items() if alone or name not in inputs}
     parts = ["# " + _short(token), "", f"`{token}`", "", one["description"], ""]
     parts += [
         "## Inputs",
         "",
         *_table("input", [_row(name, value, name in required) for name, value in inputs.items()]),
     ]
-    parts += ["## Outputs", "", "Beside the inputs:", ""]
+    parts += ["## Outputs", "", *([] if alone else ["Beside the inputs:", ""])]
     parts += _table("output", [_row(name, value, False) for name, value in outputs.items()])
     for name in sorted(set(_used([*inputs.values(), *outputs.values()], types))):
         rows = [_row(key, value, key in types[name]["required"]) for key, value in types[name]["properties"].items()]

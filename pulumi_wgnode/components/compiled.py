@@ -11,6 +11,7 @@ import pulumi
 from pulumi_wgnode import seal
 from pulumi_wgnode.components.arguments import SiteArgs
 from pulumi_wgnode.components.ways_out import WaysOut
+from pulumi_wgnode.contracts.node import described, keys_described
 from pulumi_wgnode.contracts.parts import Transit as Link
 from wgnode import endpoint
 from wgnode.carriersfile import shipped
@@ -56,7 +57,7 @@ def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str |
 
 
 def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
-    """The site's id and mesh, config and secrets (canonical JSON), routes of the host and whose, listenPort, endpoint.
+    """The site's id and mesh, config and secrets, routes of the host and whose, listenPort, endpoint.
 
     `peers` are the addresses that other sites are called at, of those that have no name; `lan` is what the gateway has
     there.
@@ -75,8 +76,8 @@ def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> d
     return {
         "id": mesh.sites[asked.name].id,
         "mesh": mesh.mesh,
-        "config": node.to_json().decode(),
-        "secrets": secrets.to_json().decode(),
+        "config": described(node),
+        "secrets": keys_described(secrets),
         "routes": [asdict(route) for route in routes],
         "whose": {route.to: owners.get(route.to, "the tunnel") for route in routes},
         "peers": _addresses(peer.endpoint for peer in node.peers),

@@ -8,9 +8,10 @@ from pydantic import Field, StrictBool
 
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
+from pulumi_wgnode.contracts.node import Configuration, Keys
 from pulumi_wgnode.contracts.parts import Owned, Site
 from pulumi_wgnode.model import Model, secret
-from pulumi_wgnode.values import ConfigText, Count, Directory, Instance, Interface, SecretsText, Sha256
+from pulumi_wgnode.values import Count, Directory, Instance, Interface, Sha256
 from wgnode.image.machine import SMALLEST_MEMORY
 
 Asked = Literal["auto", "kvm", "tcg"]
@@ -60,8 +61,8 @@ class GatewayInputs(Model):
     instance: Instance = Field(default="", description="which of its host's gateways, as HypervisorHost says")
     image: Image = Field(description="the image that it boots")
     machine: Machine = Field(description="the virtual machine")
-    config: ConfigText = Field(description="the node's configuration, canonical JSON")
-    secrets: SecretsText = secret("its private and pre-shared keys, canonical JSON")
+    config: Configuration = Field(description="the node's configuration")
+    secrets: Keys = secret("its private and pre-shared keys")
     lan_interface: Interface | None = Field(
         default=None, description="the host's interface into its LAN, where that is asked for the node's addresses"
     )

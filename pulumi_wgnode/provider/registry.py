@@ -15,7 +15,7 @@ from typing import cast
 from pulumi_wgnode.call.kind import Kind
 from pulumi_wgnode.resources.unread import OnHost
 from pulumi_wgnode.resources.unrecorded import Unrecorded
-from pulumi_wgnode.resources.versioned import Versioned
+from pulumi_wgnode.resources.versioned import FORMAT, Versioned
 
 MODULES = {
     "wgnode:index:MeshTopology": "pulumi_wgnode.resources.mesh_topology",
@@ -34,7 +34,8 @@ _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
 def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
     module = importlib.import_module(MODULES[token])
-    made: Kind = Versioned(cast(Kind, getattr(module, token.rsplit(":", 1)[1])()))
+    of_its_own = getattr(module, token.rsplit(":", 1)[1])()
+    made: Kind = Versioned(cast(Kind, of_its_own), getattr(of_its_own, "FORMAT", FORMAT))
     if token in _UNRECORDED:
         made = Unrecorded(made, *_UNRECORDED[token])
     return made if token in _ON_NO_HOST else OnHost(made)

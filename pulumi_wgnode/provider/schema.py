@@ -15,6 +15,7 @@ from pulumi_wgnode import contracts
 from pulumi_wgnode.call.options import DESCRIPTIONS, ENVIRONMENT
 from pulumi_wgnode.components import component as components
 from pulumi_wgnode.components.component import Component
+from pulumi_wgnode.components.site_configuration import FUNCTION, Function
 from pulumi_wgnode.contracts.contract import PACKAGE, Contract
 
 LANGUAGES = {
@@ -51,6 +52,10 @@ def package(version: str) -> dict[str, Any]:
     for component in components.ALL.values():
         resources[component.token], used = remote(component)
         types |= used
+    functions = {}
+    for one in (FUNCTION,):
+        functions[one.token], used = function(one)
+        types |= used
     return {
         "name": PACKAGE,
         "version": version,
@@ -59,6 +64,7 @@ def package(version: str) -> dict[str, Any]:
         "config": {"variables": options()},
         "provider": {"inputProperties": options()},
         "resources": resources,
+        "functions": functions,
         "types": types,
     }
 
@@ -94,6 +100,14 @@ def remote(component: Component) -> tuple[dict[str, Any], dict[str, Any]]:
         "properties": outputs["properties"],
         "required": outputs["required"],
     }
+    return made, types | more
+
+
+def function(one: Function) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the function's schema, the types that it uses by token)."""
+    inputs, types = _described(one.inputs)
+    outputs, more = _described(one.outputs)
+    made = {"description": one.about, "inputs": inputs, "outputs": outputs}
     return made, types | more
 
 

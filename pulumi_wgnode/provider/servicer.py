@@ -184,6 +184,23 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 context.abort(grpc.StatusCode.UNKNOWN, str(error))
                 raise AssertionError("abort raises") from None
 
+    # A function of the package.
+
+    def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:
+        light.import_the_rest()
+        from pulumi_wgnode.components.site_configuration import FUNCTION, site_configuration
+
+        if request.tok != FUNCTION.token:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._name} has no function {request.tok}")
+        with self._call("", context):
+            try:
+                made = encode_map(site_configuration(decode_map(request.args)))
+            except CheckError as error:
+                return provider_pb2.InvokeResponse(failures=_failures(error, request.args))
+            response = provider_pb2.InvokeResponse()
+            getattr(response, "return").CopyFrom(made)
+            return response
+
     # What the calls share.
 
     def drain(self, timeout: float) -> bool:

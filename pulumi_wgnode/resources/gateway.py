@@ -12,9 +12,10 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 
-from pulumi_wgnode.call.kind import CheckError, Diff, Partial, Properties, has_unknown
+from pulumi_wgnode.call.kind import CheckError, Diff, Partial, Properties, PropertyChange, has_unknown
 from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.contracts.gateway import CONTRACT
+from pulumi_wgnode.contracts.node import config_of, described, keys_described, secrets_of, upgraded
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
@@ -29,22 +30,29 @@ from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
 from wgnode import formats
 from wgnode.image.paths import Paths
-from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, encode_key
+from wgnode.nodeconfig import FORMAT, ConfigError, encode_key
 
-_COMPARED = tuple(name for name in CONTRACT.inputs.wire_names() if name != "lanInterface")  # for questions alone
+_COMPARED = tuple(
+    name for name in CONTRACT.inputs.wire_names() if name not in ("lanInterface", "secrets")
+)  # the first for questions alone
 
 
 class Gateway:
+    FORMAT = 2  # 1: `config` and `secrets` were JSON as text
+
     def __init__(self, connect: Callable[[Connection], Host] = pool.connect) -> None:
         self._connect = connect
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
-        checked = self._chosen(validated(CONTRACT.inputs, news), olds)
+        checked = _in_one_way(self._chosen(validated(CONTRACT.inputs, news), olds))
         return checked if has_unknown(checked) else {**checked, **_planned(checked)}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
+        state, old_inputs = upgraded(state), upgraded(old_inputs)
         changes = changed_inputs(old_inputs, news, _COMPARED, replace=ownership.replaced(old_inputs, news))
+        if old_inputs.get("secrets") != news.get("secrets"):  # as a whole: its paths have keys in them
+            changes.append(PropertyChange("secrets"))
         if not has_unknown(news):
             changes += differences(desired(news).properties(), state)
             changes += ownership.differences(state, news, "gateway")
@@ -59,6 +67,7 @@ class Gateway:
         return id, self._apply(id, inputs, Known(), {})
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | None:
+        inputs = upgraded(inputs)
         host = self._connect(connection(inputs))
         records = answer(host, owners.QUERY)
         owner = ownership.found(host, records, "gateway", inputs, inputs.get("instance", ""))
@@ -143,9 +152,19 @@ class Gateway:
             raise Partial(id, state, inputs, str(error)) from error
 
 
+def _in_one_way(checked: Properties) -> Properties:
+    """Configuration and keys with all defaults, however they were given; what is unknown stays."""
+    made = dict(checked)
+    if not has_unknown(made["config"]):
+        made["config"] = described(config_of(made["config"]))
+    if not has_unknown(made["secrets"]):
+        made["secrets"] = keys_described(secrets_of(made["secrets"]))
+    return made
+
+
 def _require_known_format(config: str) -> None:
-    """Raises ExplainedError for a configuration of a newer version."""
-    with contextlib.suppress(ValueError, AttributeError):
+    """Raises ExplainedError for a configuration of a newer version, from when it was text."""
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
         if why := formats.newer("the gateway's configuration", json.loads(config).get("format"), FORMAT):
             raise ExplainedError(why)
 
@@ -168,7 +187,7 @@ def _accelerator(inputs: Properties) -> str | None:
 
 def _planned(inputs: Properties) -> Properties:
     """What the host and the node will say once they are as the inputs want them."""
-    config = NodeConfig.from_json(inputs["config"].encode())
+    config = config_of(inputs["config"])
     return {
         **desired(inputs).properties(),
         "publicKey": encode_key(config.public_keys[0]),

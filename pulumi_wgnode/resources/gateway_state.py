@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties, PropertyChange
+from pulumi_wgnode.contracts.node import config_of, secrets_of
 from pulumi_wgnode.hosts import files, system
 from pulumi_wgnode.hosts import units as services
 from pulumi_wgnode.hosts.host import Host, Result
@@ -80,8 +81,7 @@ class Desired:
 
 def desired(inputs: Properties) -> Desired:
     """Everything that should be on the host, from the inputs alone."""
-    config = NodeConfig.from_json(inputs["config"].encode())
-    secrets = NodeSecrets.from_json(inputs["secrets"].encode())
+    config, secrets = config_of(inputs["config"]), secrets_of(inputs["secrets"])
     paths, name = Paths(inputs.get("instance", "")), config.name
     hostd = bundle.build()
     hostd_path = paths.hostd_bundle(hashlib.sha256(hostd).hexdigest())

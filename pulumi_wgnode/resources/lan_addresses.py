@@ -9,11 +9,12 @@ from ipaddress import ip_interface
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties, has_unknown
+from pulumi_wgnode.contracts.node import config_of
 from pulumi_wgnode.hosts.host import Host, HostError
 from pulumi_wgnode.hosts.networks import probe
 from pulumi_wgnode.resources import host_checks
 from wgnode.image.paths import Paths
-from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig
+from wgnode.nodeconfig import ConfigError, LinkConfig
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def foretold(inputs: Properties, paths: Paths) -> Wanted | None:
 
 
 def lan_of(inputs: Properties) -> LinkConfig:
-    return NodeConfig.from_json(inputs["config"].encode()).lan
+    return config_of(inputs["config"]).lan
 
 
 def held(state: Properties, inputs: Properties) -> bool:

@@ -212,7 +212,7 @@ def secrets_of(deployment: Deployment) -> set[bytes]:
                 outputs = {name: plain(resource["outputs"][name]) for name in ("privateKeys", "meshSecret")}
                 found |= set(re.findall(r"[A-Za-z0-9+/]{43}=", json.dumps(outputs)))
             if resource["type"] == "wgnode:index:Gateway":
-                keys = json.loads(plain(resource["outputs"]["secrets"]))
+                keys = plain(resource["outputs"]["secrets"])
                 found |= {*keys["privateKeys"], *(key for pair in keys["presharedKeys"].values() for key in pair)}
     for site in SITES:
         found.add((deployment.folder / "keys" / f"{site}.recipient").read_text().strip().rpartition(":")[2])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pulumi_wgnode.contracts.node import config_of
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.operations import recorded
 from pulumi_wgnode.operations.rolling.states import SiteState
@@ -34,7 +35,7 @@ def of(stack: str, deployment: Mapping[str, Any]) -> Expected:
     if found is None:
         raise StackError(f"stack {stack!r} has no gateway yet: `pulumi up -s {stack}` makes it")
     try:
-        config = NodeConfig.from_json(str(found.inputs["config"]).encode())
+        config = config_of(found.inputs["config"])
         wanted = Wanted(
             image=found.inputs["image"]["sha256"],
             applied=found.outputs["applied"],

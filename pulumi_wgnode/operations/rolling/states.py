@@ -10,6 +10,7 @@ from typing import Any
 
 from pulumi_wgnode.components.compiled import facts_of
 from pulumi_wgnode.components.together import IMAGE
+from pulumi_wgnode.contracts.node import config_of
 from pulumi_wgnode.hosts.networks.outside import Surroundings
 from pulumi_wgnode.hosts.ssh.environment import ROOT, SSH_PORT
 from pulumi_wgnode.operations import recorded
@@ -18,7 +19,7 @@ from pulumi_wgnode.operations.checking.stackfile import OfflineSite
 from pulumi_wgnode.operations.recorded import Recorded, opened
 from pulumi_wgnode.operations.stacks import StackError
 from pulumi_wgnode.resources import firewall_state
-from wgnode.nodeconfig import ConfigError, NodeConfig
+from wgnode.nodeconfig import ConfigError
 from wgnode.rollout.picture import Picture, described, draw
 from wgnode.topology.compile import Route
 from wgnode.topology.model import Topology
@@ -48,7 +49,7 @@ class SiteState:
             return None
         host, firewall, gateway = (self.parts[name] for name in ("host", "firewall", "gateway"))
         try:
-            node = NodeConfig.from_json(str(gateway.inputs["config"]).encode())
+            node = config_of(gateway.inputs["config"])
         except (ConfigError, KeyError) as error:
             raise StackError(
                 f"stack {self.stack!r}: its gateway was deployed by another version ({error}); run `pulumi up -s"

@@ -14,9 +14,10 @@ from pulumi_wgnode import seal
 from pulumi_wgnode.components.arguments import SiteArgs
 from pulumi_wgnode.components.compiled import SiteError, compile_gateway
 from pulumi_wgnode.components.mesh_stack import MeshStackError, checked
+from pulumi_wgnode.contracts.node import config_of, secrets_of
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
 from wgnode import recipient
-from wgnode.nodeconfig import CarrierConfig, NodeConfig, NodeSecrets
+from wgnode.nodeconfig import CarrierConfig
 
 PRIVATE, PUBLIC = recipient.generate()
 PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -53,8 +54,8 @@ def config(tmp_path: Path, name: str = "cabin", reach: str = "host-route", **mor
 
 def test_a_site_compiles_its_own_configuration_secrets_and_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
     compiled = compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])
-    node = NodeConfig.from_json(compiled["config"].encode())
-    secrets = NodeSecrets.from_json(compiled["secrets"].encode())
+    node = config_of(compiled["config"])
+    secrets = secrets_of(compiled["secrets"])
     assert (node.name, [peer.name for peer in node.peers]) == ("cabin", ["berlin"])
     assert set(secrets.preshared_keys) == {node.peers[0].public_keys[0]}
     assert compiled["routes"] == [{"to": "10.1.0.0/24", "via": "10.2.0.2"}, {"to": "10.99.0.0/24", "via": "10.2.0.2"}]
@@ -66,14 +67,14 @@ def test_a_site_compiles_its_own_configuration_secrets_and_routes(mesh: dict[str
 def test_with_proxy_arp_the_gateway_answers_and_the_host_needs_no_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
     compiled = compile_gateway(config(tmp_path, reach="proxy-arp"), mesh["topology"], mesh["bundles"]["cabin"])
     assert compiled["routes"] == []
-    lan = NodeConfig.from_json(compiled["config"].encode()).lan
+    lan = config_of(compiled["config"]).lan
     assert (lan.proxy_arp, lan.masquerade) == (True, False)
 
 
 def test_with_masquerade_the_gateway_translates_and_nobody_needs_routes(mesh: dict[str, Any], tmp_path: Path) -> None:
     compiled = compile_gateway(config(tmp_path, reach="masquerade"), mesh["topology"], mesh["bundles"]["cabin"])
     assert compiled["routes"] == []
-    node = NodeConfig.from_json(compiled["config"].encode())
+    node = config_of(compiled["config"])
     assert (node.lan.proxy_arp, node.lan.masquerade, node.transit.masquerade) == (False, True, False)
 
 
@@ -175,11 +176,9 @@ def test_errors_across_stacks_are_shown_without_a_traceback() -> None:
 
 def test_a_carrier_is_compiled_as_what_is_said_of_each_way(mesh: dict[str, Any], tmp_path: Path) -> None:
     told = config(tmp_path, carrier="t-mobile-us")
-    node = NodeConfig.from_json(compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"].encode())
+    node = config_of(compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"])
     assert node.carrier == CarrierConfig("t-mobile-us", 1440, 1440)
-    node = NodeConfig.from_json(
-        compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])["config"].encode()
-    )
+    node = config_of(compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])["config"])
     assert node.carrier is None
 
 

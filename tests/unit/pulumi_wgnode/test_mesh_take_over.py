@@ -14,11 +14,11 @@ import pytest
 
 from pulumi_wgnode import seal
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError
+from pulumi_wgnode.contracts.node import config_of, secrets_of
 from pulumi_wgnode.resources import mesh_topology
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
 from tests.unit.pulumi_wgnode.test_mesh_topology import over_the_wire
 from wgnode import recipient
-from wgnode.nodeconfig import NodeSecrets
 from wgnode.topology import identity, presharedkey
 from wgnode.topology.compile import SiteFacts, compile_site
 from wgnode.topology.model import Topology
@@ -70,8 +70,8 @@ def test_no_node_is_changed_but_by_a_second_pre_shared_key(after: dict[str, Any]
         site, private = topology.sites[name], FIXTURE["recipientKeys"][name]
         bundle = seal.open_sealed(after["bundles"][name], private, "dev", name, site.id)
         config, secrets = compile_site(topology, name, bundle, SiteFacts((was["gatewayAddress"],)))
-        assert config.to_json().decode() == was["config"], "its MAC address too"
-        old = NodeSecrets.from_json(was["secrets"].encode())
+        assert config == config_of(was["config"]), "its MAC address too"
+        old = secrets_of(was["secrets"])
         assert secrets.private_keys == old.private_keys
         for peer in topology.sites.values():
             if peer is not site:

@@ -120,7 +120,7 @@ def test_what_is_written_is_marked_and_what_is_read_keeps_its_mark_until_it_is_i
 @pytest.mark.parametrize("token", registry.MODULES)
 def test_every_kind_refuses_it(token: str) -> None:
     kind = registry.kind(token)
-    newer = {MARK: {"format": 2, "by": "0.9.0"}, "connection": {}}
+    newer = {MARK: {"format": 9, "by": "0.9.0"}, "connection": {}}
     with pytest.raises(ExplainedError, match=NEWER):
         kind.read("id", newer, {"connection": {}})
     with pytest.raises(ExplainedError, match=NEWER):
@@ -253,7 +253,7 @@ def test_a_configuration_of_a_newer_version_is_no_drift() -> None:
     host = GatewayHost()
     kind = Gateway(connect=lambda _: host)
     inputs, id, state = gateway_case.created(kind)
-    newer = {**inputs, "config": inputs["config"].replace('"format":1', '"format":2')}
+    newer = {**inputs, "config": gateway_case.NEWS["config"].replace('"format":1', '"format":2')}
     with pytest.raises(ExplainedError, match=r"the gateway's configuration has format 2.*" + NEWER):
         kind.read(id, state, newer)
     older = {**inputs, "config": "{}"}

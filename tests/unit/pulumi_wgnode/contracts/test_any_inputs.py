@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError
+from pulumi_wgnode.components.site_configuration import site_configuration
 from pulumi_wgnode.hosts.host import Connection, Host, HostUnreachable
 from pulumi_wgnode.provider import construct, registry
 from pulumi_wgnode.resources.appliance_image import ApplianceImage
@@ -123,6 +124,30 @@ def test_so_do_the_arguments_of_components(name: str, data: st.DataObject) -> No
         container[step] = data.draw(of_type(one))
     for path, reason in construct.failures(name, given):
         assert path.replace("[", ".").split(".")[0] in described, (path, reason)
+        assert reason
+
+
+ASKED = {
+    "name": "cabin",
+    "topology": {},
+    "bundle": "",
+    "recipientKey": PRIVATE,
+    "gatewayAddresses": ["10.2.0.2"],
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_so_do_those_of_a_function(data: st.DataObject) -> None:
+    described = SCHEMA["functions"]["wgnode:index:siteConfiguration"]["inputs"]["properties"]
+    given = copy.deepcopy(ASKED)
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, step, one = data.draw(st.sampled_from(list(places(given, described))))
+        container[step] = data.draw(of_type(one))
+    with pytest.raises(CheckError) as refused:  # there is no mesh that is empty
+        site_configuration(given)
+    for path, reason in refused.value.failures:
+        assert path.replace("[", ".").split(".")[0] in {"", *described}, (path, reason)
         assert reason
 
 

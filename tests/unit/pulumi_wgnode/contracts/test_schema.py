@@ -24,6 +24,10 @@ def properties() -> Iterator[tuple[str, Mapping[str, Any]]]:
         for kind in ("inputProperties", "properties"):
             for name, value in one.get(kind, {}).items():
                 yield f"{token}.{name}", value
+    for token, one in SCHEMA["functions"].items():
+        for kind in ("inputs", "outputs"):
+            for name, value in one[kind]["properties"].items():
+                yield f"{token}.{name}", value
 
 
 def test_every_kind_and_every_property_is_described() -> None:
@@ -78,6 +82,8 @@ def test_what_is_secret_is_secret_wherever_it_is() -> None:
     assert secret == {
         *(f"wgnode:index:{kind}.{name}" for kind in REACHED for name in ("privateKey", "passphrase")),
         "wgnode:index:Site.recipientKey",
+        "wgnode:index:siteConfiguration.recipientKey",
+        "wgnode:index:siteConfiguration.secrets",
         "wgnode:index:Gateway.secrets",
         "wgnode:index:MeshTopology.privateKeys",
         "wgnode:index:MeshTopology.meshSecret",

@@ -9,6 +9,7 @@ import pytest
 from pulumi_wgnode.call import log
 from pulumi_wgnode.call.kind import UNKNOWN
 from pulumi_wgnode.call.log import Severity
+from pulumi_wgnode.contracts.node import config_of
 from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import HostKeyMismatch, HostUnreachable
 from pulumi_wgnode.hosts.owners import Owner, Record
@@ -21,7 +22,6 @@ from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from tests.unit.pulumi_wgnode.resources import gateway_case
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.image import paths
-from wgnode.nodeconfig import NodeConfig
 
 CONNECTION = {"address": "198.51.100.2", "hostKeys": [PIN], "privateKey": KEY}
 NETWORKS = {"uplink": "wan0", "lanInterface": "lan0", "routes": [{"to": "10.2.0.0/24", "via": "10.1.0.2"}]}
@@ -325,7 +325,7 @@ def test_fixed_differences_are_those_of_what_lies_on_the_host(told):
     """As after a live change, which the recorded inputs know nothing of."""
     host = GatewayHost()
     news, state = gateway(host)
-    config = NodeConfig.from_json(news["config"].encode())
+    config = config_of(news["config"])
     lan = replace(config.lan, addresses=("10.1.0.7/24",))
     preview(Gateway, host, {**news, "config": replace(config, lan=lan).to_json().decode()}, state)
     assert "lan can't be changed while it runs" in one(told)

@@ -161,7 +161,7 @@ def test_another_configuration_is_a_change_of_input_and_of_what_should_be(kind):
     news = kind.check({**NEWS, **MOVED}, inputs)
     changes = kind.diff(state, inputs, news).changes
     assert [(change.path, change.drift) for change in changes] == [
-        ("config", False),
+        ("config.addresses[0]", False),
         ("files.config", True),
         ("applied", True),
     ]
@@ -200,7 +200,7 @@ def test_a_new_key_to_log_in_with_touches_nothing_on_the_host(kind, host):
 
 def test_a_gateway_deployed_by_another_version_is_read_as_drift_and_brought_up_to_date(kind, host):
     inputs, id, state = created(kind)
-    older = {**inputs, "config": inputs["config"].replace('"format":1', '"format":0')}
+    older = {**inputs, "config": NEWS["config"].replace('"format":1', '"format":0')}
     assert older != inputs
     state, real = kind.read(id, {**state, "config": older["config"]}, older)
     assert {"config", "applied", "live"} <= {change.path for change in kind.diff(state, real, inputs).changes}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import dataclasses
 import hashlib
 import json
 from dataclasses import replace
@@ -11,6 +13,17 @@ import pytest
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError
 from pulumi_wgnode.call.log import send_to
+from pulumi_wgnode.contracts.node import (
+    NodeCarrier,
+    NodeConfiguration,
+    NodeKeys,
+    NodeLink,
+    NodePeer,
+    config_of,
+    described,
+    keys_described,
+    secrets_of,
+)
 from pulumi_wgnode.resources.gateway import desired
 from tests.unit.pulumi_wgnode.keys import UNSHOWN
 from tests.unit.pulumi_wgnode.resources.gateway_case import (
@@ -29,7 +42,7 @@ from tests.unit.pulumi_wgnode.resources.gateway_case import (
     kind,
 )
 from wgnode.image import layers, paths
-from wgnode.nodeconfig import NodeSecrets, expected_live_digest
+from wgnode.nodeconfig import CarrierConfig, LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
 
 __all__ = ["clock", "host", "kind"]
 
@@ -222,3 +235,82 @@ def test_the_refusal_of_secrets_never_quotes_them(kind):
         kind.check({**NEWS, "secrets": broken, "machine": {"memory": 1}}, {})
     assert {where for where, _ in error.value.failures} == {"secrets", "machine.memory"}
     assert not [text for text in (base64.b64encode(PRIVATE).decode(), UNSHOWN, "farmat") if text in str(error.value)]
+
+
+# Configuration and keys are structures; as text, states of before have them
+
+
+def test_structure_and_text_are_the_same_inputs(kind):
+    structured = {**NEWS, "config": described(CONFIG), "secrets": keys_described(SECRETS)}
+    sparse = copy.deepcopy(structured)
+    for link in (sparse["config"]["transit"], sparse["config"]["lan"]):
+        del link["proxyArp"], link["masquerade"]
+    del sparse["config"]["interface"], sparse["config"]["mtu"], sparse["config"]["lan"]["gateways"]
+    assert kind.check(NEWS, {}) == kind.check(structured, {}) == kind.check(sparse, {})
+    assert config_of(structured["config"]) == config_of(NEWS["config"]) == CONFIG
+    assert secrets_of(structured["secrets"]) == secrets_of(NEWS["secrets"]) == SECRETS
+
+
+def test_a_state_of_before_structures_is_no_difference_and_is_read_as_one_of_now(kind):
+    inputs, id, state = created(kind)
+    text = {name: NEWS[name] for name in ("config", "secrets")}
+    before = ({**state, **text}, {**inputs, **text})
+    assert kind.diff(*before, inputs).changes == ()
+    found, real = kind.read(id, *before)
+    assert (found["config"], real) == (inputs["config"], inputs)
+    assert kind.diff(found, real, inputs).changes == ()
+    kind.delete(id, before[0])
+
+
+def test_another_key_is_told_without_any_path_in_it(kind):
+    inputs, _, state = created(kind)
+    other = NodeSecrets((PRIVATE,), {PEER: (PRIVATE,)}).to_json().decode()
+    paths = [change.path for change in kind.diff(state, inputs, kind.check({**NEWS, "secrets": other}, inputs)).changes]
+    assert [path for path in paths if path.startswith("secrets")] == ["secrets"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        (("config", "addresses"), ["10.99.0.1/33"], "config.addresses[0]"),
+        (("config", "peers", "cabin", "publicKeys"), ["x"], "config"),
+        (("config", "peers", "cabin", "endpoint"), "nowhere", "config"),
+        (("config", "lan", "mac"), "1", "config.lan.mac"),
+        (("config", "format"), 1, "config.format"),
+        (("secrets", "privateKeys"), [UNSHOWN], "secrets"),
+    ],
+)
+def test_what_a_node_would_refuse_is_refused_at_its_path(kind, path, value, where):
+    news = {**NEWS, "config": described(CONFIG), "secrets": keys_described(SECRETS)}
+    inner = news
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    with pytest.raises(CheckError) as error:
+        kind.check(news, {})
+    assert [found for found, _ in error.value.failures] == [where]
+    assert UNSHOWN not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "of_node"),
+    [
+        (NodeConfiguration, NodeConfig),
+        (NodePeer, PeerConfig),
+        (NodeLink, LinkConfig),
+        (NodeCarrier, CarrierConfig),
+        (NodeKeys, NodeSecrets),
+    ],
+)
+def test_the_structures_have_all_that_a_node_s_configuration_has(model, of_node):
+    fields = {field.name for field in dataclasses.fields(of_node)} - ({"name"} if of_node is PeerConfig else set())
+    assert set(model.model_fields) == fields
+
+
+def test_all_that_a_configuration_can_have_comes_through(kind):
+    peer = PeerConfig("cabin", (PEER, PUBLIC), ("10.2.0.0/24", "fd00::/64"), "a.example:1", 25, 1300, "fd00::1")
+    lan = LinkConfig("52:54:00:aa:bb:cc", ("10.1.0.2/24",), ("10.1.0.1",), True, True)
+    carrier = CarrierConfig("x", 1400, 1380)
+    full = replace(CONFIG, peers=(peer,), lan=lan, interface="wg7", mtu=1380, carrier=carrier, path_mtu=False)
+    for given in (described(full), full.to_json().decode()):
+        assert config_of(kind.check({**NEWS, "config": given}, {})["config"]) == full

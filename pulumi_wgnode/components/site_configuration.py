@@ -1,0 +1,89 @@
+"""The function `siteConfiguration`: what `Site` compiles, for programs that wire the resources themselves."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from pulumi_wgnode.call.kind import CheckError, Properties, Secret, has_unknown
+from pulumi_wgnode.components.compiled import Asked, SiteError, compiled, site_facts
+from pulumi_wgnode.contracts.contract import PACKAGE
+from pulumi_wgnode.contracts.hypervisor_host import GatewayLan, Route
+from pulumi_wgnode.contracts.node import NodeConfiguration, NodeKeys
+from pulumi_wgnode.contracts.parts import Site, Transit
+from pulumi_wgnode.model import Model, secret
+from pulumi_wgnode.resources.inputs import validated
+from pulumi_wgnode.values import Address, Carrier, PathMtu, Port, RecipientKey, SiteName
+from wgnode.topology.compile import Reach
+
+
+class SiteConfigurationInputs(Model):
+    """A site's configuration, secrets, routes and port, from the mesh's topology, its bundle and its recipient key.
+
+    It is what `Site` makes of them for its HypervisorHost, NatFirewall and Gateway.
+    """
+
+    name: SiteName = Field(description="the site's name in the mesh")
+    topology: dict[str, Any] = Field(description="the mesh's output `topology`")
+    bundle: str = Field(description="the site's own among the mesh's output `bundles`")
+    recipient_key: RecipientKey = Field(description="the site's private recipient key")
+    gateway_addresses: list[Address] = Field(
+        min_length=1, description="the gateway's own free addresses, one in each LAN of the site"
+    )
+    reach: Reach = Field(default="host-route", description="how the LAN's machines find the other sites, as for `Site`")
+    transit: Transit = Field(default=Transit(), description="the link between host and gateway")
+    carrier: Carrier | None = Field(default=None, description="the network that the site is reached by")
+    path_mtu: PathMtu = Field(default="auto", description="off, and its gateway searches no path MTU, as for `Site`")
+    mesh_stack: str = Field(default="", description="the mesh's stack, to be named in errors")
+
+
+class SiteConfigurationOutputs(Model):
+    site: Site = Field(description="whose resources they are to be: the input `site`")
+    config: NodeConfiguration = Field(description="for Gateway")
+    secrets: NodeKeys = secret("for Gateway")
+    routes: list[Route] = Field(description="for `networks` of HypervisorHost")
+    whose: dict[str, str] = Field(description="for `networks` of HypervisorHost: of the routes, for messages")
+    peers: list[str] = Field(description="for `networks` of HypervisorHost: where the other sites are called")
+    gateway: GatewayLan = Field(description="for `networks` of HypervisorHost: what it will have in the LAN")
+    listen_port: Port = Field(description="for HypervisorHost and NatFirewall")
+    endpoint: str | None = Field(default=None, description="where the others call the site, if they can")
+
+
+@dataclass(frozen=True)
+class Function:
+    name: str
+    inputs: type[Model]
+    outputs: type[Model]
+
+    @property
+    def token(self) -> str:
+        return f"{PACKAGE}:index:{self.name}"
+
+    @property
+    def about(self) -> str:
+        return inspect.getdoc(self.inputs) or ""
+
+
+FUNCTION = Function("siteConfiguration", SiteConfigurationInputs, SiteConfigurationOutputs)
+
+
+def site_configuration(given: Properties) -> Properties:
+    """Raises CheckError; what doesn't fit together has no path."""
+    if has_unknown(given):
+        raise CheckError([("", "its arguments must be known: call it of their outputs")])
+    validated(SiteConfigurationInputs, given)
+    known = {name: value for name, value in given.items() if value is not None}
+    asked = SiteConfigurationInputs.model_validate(known)
+    addresses, carrier = asked.gateway_addresses, asked.carrier
+    facts = site_facts(addresses, asked.transit, asked.reach, carrier, path_mtu=asked.path_mtu)
+    key = asked.recipient_key.get_secret_value()
+    try:
+        made = compiled(Asked(asked.name, facts, key, asked.mesh_stack), asked.topology, asked.bundle)
+    except SiteError as error:
+        raise CheckError([("", str(error))]) from None
+    whose = {"id": made.pop("id"), "mesh": made.pop("mesh"), "name": asked.name}
+    told = {**made, "site": whose, "gateway": made.pop("lan"), "secrets": Secret(made["secrets"])}
+    return {name: value for name, value in told.items() if value is not None and name != "lan"}

@@ -186,11 +186,16 @@ def _whose(given: Mapping[str, Any], compiled: Output[dict[str, Any]]) -> dict[s
 
 
 def _connection(given: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name: part(given, "host", name) for name in Connection.wire_names()}
-    secrets = Connection.secret_names()
-    return {
-        name: Output.secret(value) if name in secrets else value for name, value in values.items() if value is not None
-    }
+    """Its secrets, and those of the hosts that lead there, are no program's to remember to mark."""
+    way = _sealed({name: part(given, "host", name) for name in Connection.wire_names()})
+    if isinstance(jumps := way.get("jumpHosts"), list):
+        way["jumpHosts"] = [_sealed(jump) if isinstance(jump, Mapping) else jump for jump in jumps]
+    return way
+
+
+def _sealed(way: Mapping[str, Any]) -> dict[str, Any]:
+    there = {name: value for name, value in way.items() if value is not None}
+    return {name: Output.secret(value) if name in Connection.secret_names() else value for name, value in there.items()}
 
 
 def _source(image: str, root: Path) -> str:

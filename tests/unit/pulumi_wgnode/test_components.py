@@ -21,6 +21,7 @@ from pulumi_wgnode.components.given import mapping
 from pulumi_wgnode.components.mesh_stack import MeshStackError, read_mesh
 from pulumi_wgnode.components.site import former_names
 from pulumi_wgnode.values import HOST_KEY_TYPES
+from tests.unit.pulumi_wgnode.keys import KEY
 
 from .test_compiled import MESH, PIN, config, mesh
 
@@ -173,6 +174,19 @@ def test_a_gateways_secrets_are_secret_and_its_configuration_is_not(
 
     pulumi.runtime.test(program)()
     assert seen == {"config": False, "secrets": True}
+
+
+@pytest.mark.parametrize("whose", ["host", "jump"])
+def test_keys_of_a_host_and_of_those_that_lead_there_are_secret(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path, whose: str
+) -> None:
+    way, key = {"address": "203.0.113.2", "hostKeys": [PIN]}, {"privateKey": KEY}
+    host = {**way, **(key if whose == "host" else {}), "jumpHosts": [{**way, **(key if whose == "jump" else {})}]}
+    given = {**mapping(config(tmp_path)), "host": host}
+    run(lambda: Site("cabin", given, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    for kind in HOST_RESOURCES:
+        connection = engine.inputs(kind)["connection"]
+        assert connection["value"]["jumpHosts"][0]["hostKeys"] == [PIN], "the SDK makes a secret of what has one in it"
 
 
 def test_a_site_takes_a_meshs_outputs_of_the_same_program(engine: Engine, tmp_path: Path) -> None:

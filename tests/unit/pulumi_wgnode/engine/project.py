@@ -95,8 +95,9 @@ class Project:
         }
 
     def program(self, text: str) -> None:
-        """It finds in `GIVEN` the arguments of `mesh` and, by name, of `sites`."""
-        given = {"mesh": self.mesh(), "sites": {name: self.site(name) for name in self.names}}
+        """It finds in `GIVEN` the arguments of `mesh` and, by name, of `sites`; and the image's `digest`."""
+        sites = {name: self.site(name) for name in self.names}
+        given = {"mesh": self.mesh(), "sites": sites, "digest": self.digest}
         (self.folder / "given.json").write_text(json.dumps(given))
         begin = "import json, pathlib\nGIVEN = json.loads(pathlib.Path('given.json').read_text())\n"
         (self.folder / "__main__.py").write_text(begin + text)

@@ -188,6 +188,6 @@ def test_a_site_that_wants_no_path_mtus_searched_says_so_to_its_node(
 ) -> None:
     """To some readers of YAML `off` is false."""
     told = config(tmp_path, pathMtu=said)
-    text = compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"]
-    assert NodeConfig.from_json(text.encode()).path_mtu is searches
-    assert ("pathMtu" in text) is not searches, "a site that never said a word of it stays what it is"
+    node = config_of(compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"])
+    assert node.path_mtu is searches
+    assert (b"pathMtu" in node.to_json()) is not searches, "a site that never said a word of it stays what it is"

@@ -82,7 +82,7 @@ class Deployment:
 
     def _fill_in(self, stack: str) -> None:
         file = self.folder / "stacks" / f"Pulumi.{stack}.yaml"
-        shutil.copyfile(ROOT / "stacks" / file.name, file)
+        shutil.copyfile(self.template(file.name), file)
         self.pulumi(["stack", "select", "--create", "--stack", stack])
         if stack == MESH_STACK:
             public = {site: recipient.public_of(self._recipient_key(site)) for site in self.sites}
@@ -104,6 +104,10 @@ class Deployment:
             self.set_secret(stack, "site.host.privateKey", Path(self.lab.inventory["ssh_key"]).read_text())
             self.set_secret(stack, "site.recipientKey", self._recipient_key(site))
         file.with_name(f"{file.name}.ready").touch()
+
+    def template(self, name: str) -> Path:
+        """What a stack's file begins as."""
+        return ROOT / "stacks" / name
 
     # Pulumi
 

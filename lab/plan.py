@@ -6,6 +6,7 @@
 
 berlin is Debian 12, cabin Debian 13. Inner names and addresses are the same in every lab; only the names of the
 network namespaces carry the lab's name.
+Where a program asks for more, farm and oslo are beside them, as berlin is.
 Public addresses are those set aside for documentation (RFC 5737, RFC 3849).
 """
 
@@ -46,7 +47,7 @@ class Site:
         return f"{self.name}.client"
 
 
-SITES = (
+EVERY = (
     Site(
         name="berlin",
         public=("198.51.100.2/24", "2001:db8:1::2/64"),
@@ -69,7 +70,23 @@ SITES = (
         nftables_at_boot=True,
         suite="trixie",
     ),
+    *(
+        Site(
+            name=name,
+            public=(f"198.18.{number}.2/24", f"2001:db8:{number}::2/64"),
+            router=(f"198.18.{number}.1/24", f"2001:db8:{number}::1/64"),
+            lan=(f"10.{number}.0.1/24", f"fd00:10:{number}::1/64"),
+            client=(f"10.{number}.0.100/24", f"fd00:10:{number}::100/64"),
+            gateway=(f"10.{number}.0.2", f"fd00:10:{number}::2"),
+            user="root",
+            nftables_at_boot=False,
+            suite="bookworm",
+        )
+        for number, name in ((3, "farm"), (4, "oslo"))
+    ),
 )
+SITES = EVERY[:2]
+"""Those that a lab has; a program that wants more sets them before it makes one."""
 RUNNER_ADDRESSES = ("192.0.2.10/24", "2001:db8::10/64")
 RUNNER_ROUTER = ("192.0.2.1/24", "2001:db8::1/64")
 
@@ -126,7 +143,7 @@ def namespace(lab: str, role: str) -> str:
 
 
 def site(name: str) -> Site:
-    for each in SITES:
+    for each in EVERY:
         if each.name == name:
             return each
     raise LabError(f"no host {name!r} in the lab; there are {', '.join(s.name for s in SITES)}")

@@ -13,7 +13,7 @@ from types import TracebackType
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.operations import recorded, stacks
 from pulumi_wgnode.operations.gating import judging
-from pulumi_wgnode.operations.rolling import checkout, previews
+from pulumi_wgnode.operations.rolling import checkout, previews, way_back
 from pulumi_wgnode.operations.rolling.engine import Engine
 from pulumi_wgnode.operations.rolling.tags import Tags
 from wgnode.rollout.facts import Told
@@ -67,6 +67,13 @@ class Hands:
         chosen = list(names)
         judged = judging.judge(self.folder, chosen, plan.soak, plan.limits, plan, plan.environment, self.say)
         return judged.results
+
+    def way_back(self) -> list[str]:
+        """Why an undo would not lead to what is deployed now, of a rollout that has changed nothing yet."""
+        try:
+            return list(way_back.problems(self.folder, self.base, self.plan))
+        except ExplainedError as error:
+            return [str(error)]
 
     @property
     def base(self) -> Path:

@@ -46,6 +46,9 @@ class Run:
         self.eyes.look(self.plan.stacks)
         if against := "; ".join(self._against()):
             return Paused(f"not as the plan was made for: {against}; make a new plan")
+        if self._begins():
+            for line in self.hands.way_back():
+                self.say(f"no whole way back: {line}")
         while True:
             now = facts(self.plan, self.eyes.seen)
             self.at("looked")
@@ -68,12 +71,16 @@ class Run:
 
     def _against(self) -> Iterator[str]:
         """Of a rollout that has not begun: what somebody changed since the plan, also where nothing was to happen."""
-        now = facts(self.plan, self.eyes.seen)
-        if now.attempt and self.order != "again":
+        if not self._begins():
             return
+        now = facts(self.plan, self.eyes.seen)
         for stack, why in moved(self.plan, self.eyes.seen).items():
             if now.places.get(stack) not in (Where.NEW, Where.OLD):
                 yield f"stack {stack}: {why}"
+
+    def _begins(self) -> bool:
+        now = facts(self.plan, self.eyes.seen)
+        return self.order == "again" or (self.order == "run" and not now.attempt)
 
     def _do(self, step: Step, number: int) -> Memory:
         memory, hands = self.memory, self.hands

@@ -202,6 +202,15 @@ def test_another_plan_than_the_approved_one_is_refused(world: World) -> None:
     assert world.applied == []
 
 
+def test_a_commit_before_that_makes_something_else_by_now_is_told_before_anything_is_changed(world: World) -> None:
+    """An image that was rebuilt under the same path: of both commits it is the new one."""
+    (world.root / "build/image/appliance.tar").write_bytes(b"another image")
+    told = report(world.run("run"), 0)
+    lines = [one["line"] for one in told["events"]]
+    assert lines[0] == "no whole way back: prod-site0: settings would not be what is deployed now"
+    assert len([line for line in lines if "way back" in line]) == len(SITES)
+
+
 def test_an_undo_does_not_care_what_is_checked_out(world: World) -> None:
     report(world.run(), 0)
     world.commit()

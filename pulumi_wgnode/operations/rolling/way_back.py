@@ -1,0 +1,50 @@
+"""Whether the commit that an undo goes back to still makes what is deployed now: told before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pulumi_wgnode.errors import ExplainedError
+from pulumi_wgnode.operations import recorded
+from pulumi_wgnode.operations.checking import environment, files
+from pulumi_wgnode.operations.checking.stackfile import OfflineSite
+from pulumi_wgnode.operations.rolling.planning import MeshState
+from pulumi_wgnode.operations.rolling.states import SiteState
+from wgnode.rollout.plan import Plan
+from wgnode.topology.model import Topology
+
+
+def problems(folder: Path, base: Path, plan: Plan) -> Iterator[str]:
+    """Lines for a person. `base` is the project as the former commit has it; the mesh has not been changed yet.
+
+    Most often it is an image that was rebuilt under the path of the former one.
+    """
+    try:
+        read = environment.read(files.of_folder(base, plan.environment))
+        topology = MeshState.of(plan.mesh, recorded.export(folder, plan.mesh)).topology
+    except ExplainedError as error:
+        yield str(error)
+        return
+    models = {stack: mesh.models[name] for mesh in read.meshes.values() for name, stack in mesh.stacks.items()}
+    for stack in plan.course.sites:
+        if not plan.stacks[stack].before:
+            continue
+        try:
+            why = _differs(folder, base, plan, stack, models.get(stack), topology)
+        except ExplainedError as error:
+            why = str(error)
+        if why:
+            yield f"{stack}: {why}"
+
+
+def _differs(
+    folder: Path, base: Path, plan: Plan, stack: str, model: OfflineSite | None, topology: Topology
+) -> str | None:
+    """Raises StackError."""
+    if model is None:
+        return "that commit has no file of it"
+    picture = SiteState.of(stack, recorded.export(folder, stack)).foreseen(model, topology, base)
+    found, before = picture.digests(plan.unknown), plan.stacks[stack].before
+    differ = sorted(part for part, digest in before.items() if found.get(part) != digest)
+    return f"{', '.join(differ)} would not be what is deployed now" if differ else None

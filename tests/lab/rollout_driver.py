@@ -1,7 +1,8 @@
-"""`wgnode` in a process that dies at a chosen point of a rollout: `-m tests.lab.rollout_driver POINT ARGUMENTS`."""
+"""`wgnode` in a process that dies at a point of a rollout: `-m tests.lab.rollout_driver POINT:NUMBER ARGUMENTS`."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -9,9 +10,12 @@ import sys
 from pulumi_wgnode.operations.rolling.running import Run
 from wgnode.cli import main
 
+WHEN, _, NUMBER = sys.argv[1].partition(":")
+left = itertools.count(int(NUMBER or 0), -1)
+
 
 def at(self: Run, point: str) -> None:
-    if point == sys.argv[1]:
+    if point == WHEN and next(left) == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -13,6 +13,7 @@ from lab import plan
 from lab.api import Lab
 from lab.deployment import MESH_STACK, stack_of
 from tests.lab.conftest import fresh_name
+from tests.lab.environment import CABIN
 from tests.lab.four_sites import SITES, STACKS, FourSites, boots
 
 pytestmark = pytest.mark.lab
@@ -57,6 +58,7 @@ def another_clone(four: FourSites) -> Path:
 def test_a_change_passes_four_sites_past_kills_and_what_is_bad_goes_back(four: FourSites, _: str) -> None:
     """One after the other on the same deployment, which is what costs."""
     passes_past_kills(four)
+    half_a_rollout_goes_back_under_a_stream(four)
     image_that_panics_goes_back(four)
     pair_that_is_cut_is_named(four)
 
@@ -70,7 +72,7 @@ def passes_past_kills(four: FourSites) -> None:
     file = four.planned("clean")
     before = {name: boots(four.lab, name) for name in SITES}
     clone, order = another_clone(four), "run"
-    for number, kill in enumerate(["looked", "decided", "done", "decided", "done"]):
+    for number, kill in enumerate(["looked:0", "decided:0", "done:0", "done:1", "decided:1", "done:2"]):
         four.rollout(order, file, kill, clone if number % 2 else None)
         order = "resume"
     said = told(four.rollout("resume", file, folder=clone), 0)
@@ -82,6 +84,25 @@ def passes_past_kills(four: FourSites) -> None:
     print("updates by stack:", dict(zip(STACKS, map(len, changes), strict=True)))
     assert [len(one) for one in changes] == [2] * len(STACKS)  # the first deployment, and this change
     shutil.rmtree(clone)
+
+
+def half_a_rollout_goes_back_under_a_stream(four: FourSites) -> None:
+    """Mesh, canary and first wave have the change; it goes back while packets pass between both."""
+    four.configure(MESH_STACK, {"mesh.keepalive": "15"})
+    for name in SITES:
+        four.configure(stack_of(name), {"site.firewall.allow[0].port": "8443"})
+    four.commit("another port")
+    file = four.planned("half")
+    four.rollout("run", file, "done:5")  # mesh; compare, apply and gate the canary; compare and apply the first wave
+    with four.lab.stream("berlin.client", CABIN) as stream:
+        said = told(four.rollout("undo", file), 0)
+    print(
+        f"undo under a stream: {stream.lost} of {stream.received + stream.lost} pings lost, {stream.longest_gap:.2f} s"
+    )
+    assert said["outcome"] == "undone"
+    assert stream.lost == 0
+    four.git("revert", "--no-edit", "HEAD")
+    assert four.clean()
 
 
 def image_that_panics_goes_back(four: FourSites) -> None:

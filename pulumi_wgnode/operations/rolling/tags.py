@@ -23,15 +23,19 @@ class Tags:
     folder: Path
     kept: bool = True
     _own: dict[tuple[str, str], str] = field(default_factory=dict)
+    _histories: dict[str, History] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, stack: str) -> History:
-        """Raises StackError."""
-        return History.parse(self.all(stack).get(HISTORY, ""))
+        """Asked for once: who has the claim is the only one that writes. Raises StackError."""
+        if stack not in self._histories:
+            self._histories[stack] = History.parse(self.all(stack).get(HISTORY, ""))
+        return self._histories[stack]
 
     def write(self, stack: str, history: History) -> None:
         """Raises StackError."""
         self.set(stack, HISTORY, history.to_text())
+        self._histories[stack] = history
 
     def all(self, stack: str) -> dict[str, str]:
         """Raises StackError."""

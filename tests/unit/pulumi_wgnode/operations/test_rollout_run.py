@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import Result as Done
 
+from pulumi_wgnode.operations.gating import expected
 from pulumi_wgnode.operations.rolling import process
 from pulumi_wgnode.operations.rolling.running import POINTS
 from tests.unit.pulumi_wgnode.operations.rollout_world import SITES, STACKS, World, faked
@@ -152,6 +153,15 @@ def test_what_a_person_has_done_by_hand_as_planned_is_not_done_again(world: Worl
         (world.bin / f"{stack}.export").write_text((world.bin / f"{stack}.export.new").read_text())
     report(world.run(), 0)
     assert sorted(world.applied) == ["new prod-site0", "new prod-site2", "new prod-site3"]
+
+
+def test_health_against_a_plan_wants_the_plans_change_and_not_just_any_healthy_site(world: World) -> None:
+    states = {which: world.bin / f"prod-site0.export.{which}" for which in ("old", "new")}
+    old, new = (json.loads(states[which].read_text())["deployment"] for which in ("old", "new"))
+    assert expected.of_plan(world.plan_made, "prod-site0", new) is None
+    why = expected.of_plan(world.plan_made, "prod-site0", old)
+    assert why == f"it is not at the plan's commit {world.plan_made.commit[:12]}: other ruleset"
+    assert expected.of_plan(world.plan_made, "prod-oslo", new) == "the plan of prod knows no stack prod-oslo"
 
 
 def dirty(world: World) -> None:

@@ -47,6 +47,7 @@ def another_clone(four: FourSites) -> Path:
     """As another machine has it: what git has, and what lies beside it."""
     clone = four.lab.directory / "clone"
     four.git("clone", "-q", str(four.folder), str(clone))
+    shutil.copy(four.folder / ".git/info/exclude", clone / ".git/info/exclude")
     for entry in four.folder.iterdir():
         if not (clone / entry.name).exists():
             (clone / entry.name).symlink_to(entry.resolve())

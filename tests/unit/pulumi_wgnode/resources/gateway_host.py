@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pulumi_wgnode.hosts import units as services
 from pulumi_wgnode.hosts.host import HostError, Result
+from pulumi_wgnode.operations.gating import asking
 from pulumi_wgnode.resources import gateway_change, gateway_state
 from tests.unit.pulumi_wgnode.fake_host import FakeHost, failed, said
 from wgnode.image import layers, paths
@@ -158,6 +161,8 @@ class GatewayHost(FakeHost):
         }
 
     def _sh(self, argv: list[str], input: bytes) -> Result:
+        if argv[2] == asking._LOOK:
+            return said(self._looked())
         if "health --json" in argv[2]:
             return self._health()
         if argv[2] == gateway_change.CONSOLE:
@@ -180,6 +185,28 @@ class GatewayHost(FakeHost):
             self.files["/unit"] = self.files[f"{argv[4]}/{argv[5]}"]
             return self._switch(argv[5], "/unit")
         return super()._sh(argv, input)
+
+    def _looked(self) -> str:
+        """What a gate is told: a gateway that has just met all its peers, and whose probes come back."""
+        now, answer = time.time(), json.loads(self._health().stdout or "{}")
+        path = {"size": 1440, "evidence": "probe", "since": now, "round_trip": 0.02}
+        counts = {"small_sent": 4, "small_answered": 4}
+        met = {"last_handshake": now, "path_mtu": path | counts}
+        answer |= {"time": now, "uptime": 5.0, "peers": [peer | met for peer in answer.get("peers", ())]}
+        unit = self.files.get(f"{services.DIRECTORY}/{paths.PLAIN.gateway_unit}", (b"",))[0].decode()
+        image = re.search("images/[0-9a-f]{64}", unit)
+        clock = f"{now} 100.0"
+        lines = [
+            clock,
+            json.dumps(answer),
+            clock,
+            "90000000",
+            image[0] if image else "",
+            "",
+            '{"probing": true}',
+            clock,
+        ]
+        return "\n".join(lines) + "\n"
 
     def _switch(self, unit: str, new: str) -> Result:
         self.files[f"{services.DIRECTORY}/{unit}"] = self.files.pop(new)

@@ -16,10 +16,11 @@ from wgnode.rollout.policy import Limits
 CLOCK = 5.0
 """Seconds that a guest's clock may differ from its host's, and its start from what the host says of it."""
 MERGED = 0.5
-"""Seconds by which a search may seem to be older than the question for it: their clocks are the guest's and the
-host's, which sets that."""
+"""Seconds by which a search may seem to be older than the question for it. Ages are compared, each by one clock: a busy
+guest's is seconds behind its host's, which sets it once a minute."""
 PROVEN = "probe"
 """Evidence that an answer has given (wgnode/pathmtu/known.py)."""
+NOT_BACK = "no probe of full size has come back"
 AWAITED = frozenset({"unreachable", "unknown"})
 """Words of hostd's client for a hostd that does not answer: nobody knows how the guest is."""
 
@@ -160,14 +161,15 @@ def _pair(name: str, raw: Mapping[str, Any], wanted: Wanted, told: Told, limits:
     )
     if last is None:
         return _but(measured, problem="no handshake yet", stale=True)
-    if (age := told.host[1] - last) > told.at - wanted.applied_at:
+    if (age := float(told.health["time"]) - last) > told.at - wanted.applied_at:
         return _but(measured, problem=f"its last handshake is older than the change ({age:.0f} s)", stale=True)
     if unmeasured := _unmeasured(path):
         return _but(measured, unmeasured=unmeasured)
     if told.probed_at is None:
         return _but(measured, unmeasured="not probed yet")
-    if path.get("evidence") != PROVEN or float(path["since"]) < told.probed_at - MERGED:
-        return _but(measured, problem="no probe of full size has come back")
+    asked, found = told.host[1] - told.probed_at, float(told.health["time"]) - float(path["since"])
+    if path.get("evidence") != PROVEN or found > asked + MERGED:
+        return _but(measured, problem=NOT_BACK)
     if measured.round_trip is not None and measured.round_trip * 1000 > limits.round_trip:
         slow = f"{measured.round_trip * 1000:.0f} ms there and back, above the limit of {limits.round_trip}"
         return _but(measured, problem=slow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Literal
 
 from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Host
@@ -20,19 +21,22 @@ clock; hostd health --json "$@" | head -n 1; clock
 main=$(systemctl show --property=MainPID --value "$unit")
 systemctl show --property=ExecMainStartTimestampMonotonic --value "$unit"
 [ "${main:-0}" = 0 ] || tr '\0' '\n' <"/proc/$main/cmdline" | grep -oE 'images/[0-9a-f]{64}' | head -n 1; echo
+[ "$fresh" != no ] || exit 0
 asked=$(hostd probe $fresh "$@" | head -n 1)
 [ -n "$asked" ] || [ -z "$fresh" ] || asked=$(hostd probe "$@" | head -n 1)
 echo "$asked"; clock
 """
 """An older hostd knows no --fresh."""
+Ask = Literal["--fresh", "", "no"]
+"""For another search: after handshakes, without, or not at all, since the last one is still under way."""
 PATIENCE = 40
 
 
-def look(host: Host, site: str, fresh: bool, probed_at: float | None) -> tuple[Told, float | None]:
+def look(host: Host, site: str, ask: Ask, probed_at: float | None) -> tuple[Told, float | None]:
     """What is told, with the result of the search that was asked for at `probed_at`; and when (by the host's clock) the
-    next one was asked for, None where it was not. `fresh` asks for handshakes too. Raises HostError."""
+    next one was asked for, None where it was not. Raises HostError."""
     paths = owners.paths_of(answer(host, owners.QUERY), site)
-    arguments = [paths.hostd_directory, paths.gateway_unit, "--fresh" if fresh else "", *instance_option(paths)]
+    arguments = [paths.hostd_directory, paths.gateway_unit, ask, *instance_option(paths)]
     said = host.run(["sh", "-c", _LOOK, "look", *arguments], check=False, timeout=PATIENCE).stdout
     return read(said, time.time(), probed_at)
 

@@ -12,17 +12,20 @@ from pulumi_wgnode.hosts.host import OutOfTime
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.operations import stacks
 from pulumi_wgnode.operations.gating import asking
+from pulumi_wgnode.operations.gating.asking import Ask
 from pulumi_wgnode.operations.gating.expected import Expected
 from pulumi_wgnode.operations.gating.neighbours import Excuse
 from pulumi_wgnode.operations.hosts import AT_ONCE, bounded
 from pulumi_wgnode.operations.stacks import SiteStack
 from wgnode.rollout.facts import Verdict
-from wgnode.rollout.gate import Look, judge
+from wgnode.rollout.gate import NOT_BACK, Look, judge
 from wgnode.rollout.policy import Limits
 from wgnode.rollout.watch import Result, Watch
 
 INTERVAL = 5.0
 """Seconds between two looks: a search is exact within 3."""
+SEARCHED = 20.0
+"""Seconds that a search may take on a busy machine before another one is asked for."""
 PROMPT = 2
 """Looks by which a pair that is well has talked: only of those that have not then, the neighbours are asked."""
 SLOWEST = 60.0
@@ -32,13 +35,14 @@ Say = Callable[[str], object]
 
 @dataclass
 class _Site:
-    """`probed_at` and `fresh` are of the next look: what it has the result of, and whether it asks for handshakes."""
+    """`probed_at` and `ask` are of the next look: what it has the result of, and what it asks for."""
 
     expected: Expected
     watch: Watch
     probed_at: float | None = None
-    fresh: bool = True
+    ask: Ask = "--fresh"
     looks: int = 0
+    host_time: float = 0.0
     result: Result | None = None
     last: Look = field(default_factory=Look)
 
@@ -79,9 +83,17 @@ def _look(site: _Site, limits: Limits, excuse: Excuse, now: Callable[[], float])
     site.looks += 1
     if site.looks > PROMPT:
         look = excuse(site.expected, look)
-    site.fresh = any(pair.stale for pair in look.pairs)
+    site.ask = _next(site, look)
     site.last = look
     site.result = site.watch.looked(now(), look)
+
+
+def _next(site: _Site, look: Look) -> Ask:
+    """A search that is still under way would begin anew by being asked for: a busy node would never come to an end."""
+    if any(pair.stale for pair in look.pairs) or site.probed_at is None:
+        return "--fresh"
+    waits = any(pair.problem == NOT_BACK for pair in look.pairs)
+    return "no" if waits and site.host_time - site.probed_at < SEARCHED else ""
 
 
 def _seen(site: _Site, limits: Limits) -> Look:
@@ -89,8 +101,8 @@ def _seen(site: _Site, limits: Limits) -> Look:
     stack = SiteStack(expected.stack, expected.site, "", expected.connection, None)
 
     def ask(asked: SiteStack) -> Look:
-        told, probed_at = asking.look(pool.connect(asked.connection), asked.site, site.fresh, site.probed_at)
-        site.probed_at = probed_at
+        told, probed_at = asking.look(pool.connect(asked.connection), asked.site, site.ask, site.probed_at)
+        site.probed_at, site.host_time = (probed_at if site.ask != "no" else site.probed_at), told.host[1]
         return judge(expected.wanted, told, limits)
 
     try:

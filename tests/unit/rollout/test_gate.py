@@ -105,6 +105,14 @@ def test_a_handshake_is_compared_with_the_change_whatever_the_hosts_clock() -> N
     assert judged(told(), replace(WANTED, applied_at=NOW - 9)).pairs[0].stale
 
 
+def test_a_busy_guests_clock_that_is_behind_its_hosts_makes_no_search_look_old() -> None:
+    behind = CLOCK - 1
+    path = {"since": NOW - 3600 - 4 - behind}
+    assert judged(told(path=path, health={"time": NOW - 3600 - behind})).verdict is Verdict.PASS
+    path = {"since": NOW - 3600 - 6 - behind}
+    assert judged(told(path=path, health={"time": NOW - 3600 - behind})).verdict is Verdict.FAIL
+
+
 def test_a_peer_that_has_two_keys_is_known_by_either() -> None:
     assert judged(told({"public_key": "next", "public_keys": ["next", "key"]})).verdict is Verdict.PASS
 

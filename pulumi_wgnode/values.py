@@ -16,14 +16,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 
 from pulumi_wgnode.hosts.ssh import certificates, private_key
-from pulumi_wgnode.hosts.ssh.environment import PASSPHRASE
+from pulumi_wgnode.hosts.ssh.environment import HOST_KEY_TYPES, PASSPHRASE
 from wgnode import endpoint, recipient
 from wgnode.carriersfile import shipped
 from wgnode.image.paths import INSTANCE
 from wgnode.topology import networks, transit
 from wgnode.topology.validate import site_name_problem
 
-HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
 # As hosts have them that take theirs from a directory too: "jane.doe", "EXAMPLE\Jane", "jane@example.org".
 SSH_HOST = re.compile(r"[^\s*?!#,/%-][^\s*?!#,/%]*")

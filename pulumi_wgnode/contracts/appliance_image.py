@@ -15,7 +15,10 @@ class ApplianceImageInputs(Model):
     """An appliance image, present on a host: what a gateway boots."""
 
     connection: Connection = Field(description="how the host is reached by SSH")
-    source: str = Field(description="path of the image file, or its URL; never kept in the state")
+    source: str | None = Field(
+        default=None,
+        description="path of the image file, or its URL, where the host may lack it; never kept in the state",
+    )
     sha256: Sha256 = Field(description="the image file's digest, hex: what it is")
     needed_by: Site | None = Field(
         default=None, description="the site whose gateway it is for: others on its host stay"

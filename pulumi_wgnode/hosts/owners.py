@@ -128,6 +128,11 @@ def path_of(id: str) -> str:
     return f"{DIRECTORY}/{id}.json"
 
 
+def inputs_of(id: str, kind: str) -> str:
+    """Where the inputs of one of the owner's resources are kept (kept_inputs.py)."""
+    return f"{DIRECTORY}/{id}.{kind}"
+
+
 def parse(text: str, id: str) -> Record:
     """The record that a file named after `id` has. Raises RecordError for whatever is none."""
     try:
@@ -182,7 +187,8 @@ def write(host: Host, record: Record) -> None:
 
 def remove(host: Host, id: str | None) -> None:
     """The record, if there is one, and the folders that it was alone in, at once: without it nobody comes back."""
-    host.remove(*([path_of(id)] if id else []), DIRECTORY, "/etc/wgnode")
+    kept = [inputs_of(id, kind) for kind in (*KINDS, "image")] if id else []
+    host.remove(*([path_of(id)] if id else []), *kept, DIRECTORY, "/etc/wgnode")
 
 
 def free_protocol(records: Iterable[Record]) -> int:

@@ -12,8 +12,9 @@ from functools import cache
 from importlib.metadata import version
 from typing import cast
 
+from pulumi_wgnode import contracts
 from pulumi_wgnode.call.kind import Kind
-from pulumi_wgnode.resources.unread import OnHost
+from pulumi_wgnode.resources.importing import Importable
 from pulumi_wgnode.resources.unrecorded import Unrecorded
 from pulumi_wgnode.resources.versioned import FORMAT, Versioned
 
@@ -38,7 +39,7 @@ def kind(token: str) -> Kind:
     made: Kind = Versioned(cast(Kind, of_its_own), getattr(of_its_own, "FORMAT", FORMAT))
     if token in _UNRECORDED:
         made = Unrecorded(made, *_UNRECORDED[token])
-    return made if token in _ON_NO_HOST else OnHost(made)
+    return made if token in _ON_NO_HOST else Importable(made, contracts.ALL[token])
 
 
 def warm() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pulumi_wgnode.hosts.host import NoWay
 
+HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 SSH_PORT, ROOT = 22, "root"
 """Where nothing says anything else."""
 PREFIX = "WGNODE_SSH_"

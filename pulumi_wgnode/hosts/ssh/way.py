@@ -13,10 +13,11 @@ from pathlib import Path
 
 from pulumi_wgnode.hosts.host import Connection, HostError, NotPinned, NoWay
 from pulumi_wgnode.hosts.ssh import environment, known_hosts, ssh_config
-from pulumi_wgnode.hosts.ssh.environment import ROOT, SSH_PORT, Environment
+from pulumi_wgnode.hosts.ssh.environment import HOST_KEY_TYPES, ROOT, SSH_PORT, Environment
 from pulumi_wgnode.hosts.ssh.known_hosts import Known
 from pulumi_wgnode.hosts.ssh.ssh_config import Entry
 
+_KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 _MOST_JUMPS = 8  # in a row, before they count as leading to one another
 _JUMP = re.compile(
     r"(ssh://)?((?P<user>[^@\s]+)@)?(\[(?P<bracketed>[^\]\s]+)\]|(?P<host>[^:\s]+))(:(?P<port>\d{1,5}))?/?"
@@ -76,6 +77,23 @@ def find(connection: Connection, environ: Mapping[str, str] = os.environ) -> Way
             f" {known_hosts.name(found.names[0], found.port)})"
         )
     return found
+
+
+def pins(connection: Connection, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The host's keys by the files of known hosts, the user's where the environment names none. Raises NotPinned."""
+    given = environment.read(environ)
+    files = (given.known_hosts,) if given.known_hosts else tuple(map(environment.home, _KNOWN_HOSTS))
+    found = known_hosts.of(
+        [known_hosts.name(str(connection.address), connection.port or given.port or SSH_PORT)], files
+    )
+    keys = [key for key in found.keys if key not in found.revoked and key.split()[0] in HOST_KEY_TYPES]
+    if not keys:
+        where = " and ".join(map(str, files))
+        raise NotPinned(
+            f"host {_given_name(connection)}: {where} has no key of it; compare those that `wgnode host scan"
+            f" {connection.address}` prints with its console, and add them there"
+        )
+    return keys
 
 
 def name_of(connection: Connection) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,14 @@ def load() -> MeshConfig | SiteConfig:
 
 
 def _mesh() -> MeshConfig:
+    raw = _object("mesh")
     try:
-        raw = sitesfile.with_sites(_object("mesh"), _beside)
-        return parse_mesh(raw, stack_file(), _written_problems("mesh"))
+        if sitesfile.named(raw) is None:
+            return parse_mesh(raw, stack_file(), _written_problems("mesh"))
+        whole, found = yamlfile.judged(sitesfile.included(yamlfile.read(root() / stack_file()), _beside))
+        sites = whole["config"][f"{PROJECT}:mesh"]["sites"]  # read once: that of a thousand takes a second
+        mesh = sitesfile.with_sites(raw, lambda _: "") | {"sites": sites}
+        return parse_mesh(mesh, stack_file(), _ours(found, "mesh"))
     except (sitesfile.SitesFileError, OSError) as error:
         raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:mesh", str(error))]) from None
 
@@ -72,10 +78,12 @@ def _object(key: str) -> Any:
 
 def _written_problems(key: str) -> list[Problem]:
     """Values and names of ours in the stack file that not every program reads alike: the engine has judged already."""
-    file, start = root() / stack_file(), f".config.{PROJECT}:{key}"
-    if not file.is_file():
-        return []
-    found = yamlfile.ambiguous(sitesfile.included(yamlfile.read(file), _beside))
+    file = root() / stack_file()
+    return _ours(yamlfile.ambiguous(yamlfile.read(file)), key) if file.is_file() else []
+
+
+def _ours(found: Iterable[tuple[str, str]], key: str) -> list[Problem]:
+    start = f".config.{PROJECT}:{key}"
     return [Problem(path.removeprefix(start), what) for path, what in found if path.startswith(start)]
 
 

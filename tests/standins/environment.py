@@ -17,7 +17,7 @@ MANY = 50  # sites whose stack file the engine hands over whole
 _PLUGIN = """#!/bin/sh
 PYTHONPATH={root} exec {root}/.venv/bin/python -m tests.standins.hosts plugin "$@"
 """
-_IGNORED = "/plugin/\n/state/\n/home/\n/hosts/\n/infra\n/image.tar\n/pyproject.toml\n"
+_IGNORED = "/plugin\n/state/\n/home/\n/hosts/\n/infra\n/image.tar\n/pyproject.toml\n"
 
 
 class Environment:

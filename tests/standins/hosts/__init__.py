@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pickle
 import re
@@ -16,11 +17,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pulumi_wgnode.hosts import undo
-from pulumi_wgnode.hosts.host import Connection, Host, HostUnreachable
+from pulumi_wgnode.hosts import undo, units
+from pulumi_wgnode.hosts.host import Connection, Host, HostUnreachable, Result
 from pulumi_wgnode.hosts.networks import network_change
 from pulumi_wgnode.hosts.ssh import pool
-from tests.unit.pulumi_wgnode.fake_host import link
+from tests.unit.pulumi_wgnode.fake_host import link, said
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.firewall import nft
 from wgnode.firewall.rules import Chain
@@ -37,6 +38,7 @@ class SiteHost(GatewayHost):
     def __init__(self, name: str, *lan: str) -> None:
         super().__init__(name)
         self.links["lan0"] = link("lan0", *lan)
+        self.booted_at = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"rulesets": {}, "waited": None, "_changes": {}}
@@ -61,6 +63,28 @@ class SiteHost(GatewayHost):
     def _node(self) -> dict[str, Any]:
         node = super()._node()
         return {**node, "peers": [{**peer, "last_handshake": time.time()} for peer in node["peers"]]}
+
+    def _boot(self) -> None:
+        super()._boot()
+        self.booted_at = time.time()
+
+    def _sh(self, argv: list[str], input: bytes) -> Result:
+        return self._looked_at() if "hostd probe" in argv[2] else super()._sh(argv, input)
+
+    def _looked_at(self) -> Result:
+        """For a gate: each peer has just been heard, and its full size has just been proven."""
+        now, monotonic = time.time(), time.monotonic()
+        path = {"size": 1420, "evidence": "probe", "since": now, "round_trip": 0.02, "small_sent": 8}
+        path["small_answered"] = 8
+        peers = [{**peer, "last_handshake": now, "path_mtu": path} for peer in self.node["peers"]]
+        unit = self.files[f"{units.DIRECTORY}/{paths.PLAIN.gateway_unit}"][0].decode()
+        image = re.search(r"images/[0-9a-f]{64}", unit)
+        uptime = now - self.booted_at
+        health = {"status": "running", **self.node, "peers": peers, "time": now, "uptime": uptime}
+        clock, started = f"{now} {monotonic}", int((monotonic - uptime) * 1e6)
+        probing = json.dumps({"probing": True})
+        lines = [clock, json.dumps(health), clock, started, image and image[0], "", probing, clock]
+        return said("".join(f"{line}\n" for line in lines))
 
     def _systemd_run(self, argv: list[str], input: bytes) -> Any:
         if argv[3] == "--unit=wgnode-network-change":

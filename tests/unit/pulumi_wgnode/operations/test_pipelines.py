@@ -98,6 +98,35 @@ def test_one_rollout_at_a_time_of_the_plan_that_was_approved(github: dict[str, A
     assert script["run"].index("sha256sum") < script["run"].index("wgnode rollout run")
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_another_plan_than_the_approved_one_is_not_rolled_out(
+    github: dict[str, Any], tmp_path: Path, swapped: bool
+) -> None:
+    """The two scripts as they are written, the second over the artifact as it has become."""
+    plan, rollout = (github["wgnode-rollout-prod"]["jobs"][name]["steps"] for name in ("plan", "rollout"))
+    scripts = [
+        next(step["run"] for step in steps if step.get("name") == name)
+        for steps, name in ((plan, "Plan"), (rollout, "Roll out"))
+    ]
+    program = tmp_path / "bin/wgnode"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!/bin/sh\necho $2 >> {tmp_path}/called; [ $2 = run ] || echo a plan > {tmp_path}/plan/prod.plan\n"
+    )
+    program.chmod(0o755)
+    files = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    env = {"PATH": f"{program.parent}:/usr/bin:/bin", "RUNNER_TEMP": str(tmp_path), "GITHUB_WORKSPACE": "/", **files}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", scripts[0]], env={**env, "BASE": "x"}, check=True)
+    approved = (tmp_path / "GITHUB_OUTPUT").read_text().strip().partition("=")[2]
+    assert len(approved) == 64
+    if swapped:
+        (tmp_path / "plan/prod.plan.engine").write_text("another")
+    done = subprocess.run(["bash", "-eo", "pipefail", "-c", scripts[1]], env={**env, "APPROVED": approved}, check=False)
+    assert (done.returncode, (tmp_path / "called").read_text().split()) == (
+        (1, ["plan"]) if swapped else (0, ["plan", "run"])
+    )
+
+
 def test_the_linters_of_the_forges_find_nothing(github: dict[str, Any], project: Path) -> None:
     assert init(project, "gitlab", "--image", IMAGE).exit_code == 0
     workflows = sorted(map(str, (project / ".github/workflows").iterdir()))

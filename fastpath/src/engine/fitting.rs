@@ -96,6 +96,14 @@ pub struct Watched {
     pub echo: Option<(Address, Address)>,
 }
 
+impl Watched {
+    #[inline]
+    pub fn may_be_probes(&self, packet: &[u8]) -> bool {
+        let between = self.echo;
+        between.is_some_and(|(ours, theirs)| is_reply(packet, ours, theirs))
+    }
+}
+
 /// What a limit does to a packet.
 enum Fate {
     /// So many bytes of it, which are all that it claims, go as they are.
@@ -150,8 +158,6 @@ pub struct Fitting {
     /// For the TUN.
     told: Vec<Vec<u8>>,
     echoes: Vec<Echo>,
-    /// How many were added to these since `take_kept`.
-    kept: usize,
     /// Where to, and how many bytes: messages that were too long for the link.
     refused: Vec<(Endpoint, usize)>,
     scratch: Vec<u8>,
@@ -199,39 +205,32 @@ impl Fitting {
         }
     }
 
-    /// A packet that came from a peer: clamped where it is a SYN. False where it is kept as a reply to a probe; `message`
-    /// is how many bytes it came in. Of nearly all packets a byte or two are looked at.
-    #[inline]
-    pub fn pass(&mut self, packet: &mut [u8], watched: &Watched, from: (PeerId, usize)) -> bool {
-        if let Some((ours, theirs)) = watched.echo
-            && is_reply(packet, ours, theirs)
-            && self.echoes.len() < ECHOES
-        {
-            let ((peer, message), packet) = (from, packet.to_vec());
-            self.kept += 1;
+    /// A reply that may be a probe's, in a message of so many bytes. False: there are enough.
+    pub fn keep(&mut self, packet: &[u8], peer: PeerId, message: usize) -> bool {
+        let room = self.echoes.len() < ECHOES;
+        if room {
+            let packet = packet.to_vec();
             self.echoes.push(Echo {
                 peer,
                 packet,
                 message,
             });
-            return false;
         }
-        if may_be_syn(packet) && clamp(packet, watched.limit, false) {
+        room
+    }
+
+    /// A packet that came from a peer, if it is a SYN. Of nearly all packets a byte or two are looked at.
+    #[inline]
+    pub fn clamp(&mut self, packet: &mut [u8], limit: usize) {
+        if may_be_syn(packet) && clamp(packet, limit, false) {
             self.count(Fit::Clamped);
         }
-        true
     }
 
     /// What senders are told, for the TUN, once.
     #[inline]
     pub fn take_told(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.told)
-    }
-
-    /// How many replies were kept since the last time.
-    #[inline]
-    pub fn take_kept(&mut self) -> usize {
-        std::mem::take(&mut self.kept)
     }
 
     /// Once.

@@ -84,14 +84,14 @@ impl Engine {
     /// How large packets to the peer may be.
     pub fn set_limit(&mut self, id: PeerId, limit: Limit) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.limit = limit;
+            peer.set_limit(limit);
         }
     }
 
     /// Tunnel addresses, ours and the peer's: echo replies from that to this one are kept for the protocol.
     pub fn set_echo(&mut self, id: PeerId, addresses: Option<(Address, Address)>) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.echo = addresses;
+            peer.set_echo(addresses);
         }
     }
 

@@ -45,8 +45,8 @@ pub struct Peer {
     pub activity: Activity,
     /// How large packets to it may be.
     pub limit: Limit,
-    /// Tunnel addresses, ours and the peer's: echo replies from that to this one are kept for the protocol.
-    pub echo: Option<(Address, Address)>,
+    /// What is looked for in its packets; None: nothing.
+    pub watched: Option<Watched>,
     /// Packets of either way that the protocol has still to deal with. Later ones of the same way follow them: here
     /// they would overtake them.
     pub owed_out: u32,
@@ -77,12 +77,16 @@ impl Handed {
 }
 
 impl Peer {
-    /// What is looked for in its packets; None: nothing. Replies only as long as the protocol may still be bothered.
-    #[inline]
-    pub fn watched(&self, now: f64) -> Option<Watched> {
+    pub fn set_limit(&mut self, limit: Limit) {
+        self.limit = limit;
+        self.set_echo(self.watched.and_then(|watched| watched.echo));
+    }
+
+    /// Tunnel addresses, ours and the peer's: echo replies from that to this one are kept for the protocol.
+    pub fn set_echo(&mut self, echo: Option<(Address, Address)>) {
         let limit = self.limit.inner;
-        let echo = self.echo.filter(|_| self.handed.room(now) > 0);
-        (self.limit != Limit::NONE || echo.is_some()).then_some(Watched { limit, echo })
+        let any = self.limit != Limit::NONE || echo.is_some();
+        self.watched = any.then_some(Watched { limit, echo });
     }
 
     /// With how many of so many packets that can't be sent the protocol should still be bothered. It keeps 128 of a peer,

@@ -42,6 +42,16 @@ pub struct Sending {
     pub cutting: Option<(i32, u16)>,
 }
 
+impl Sending {
+    pub fn of(fragmenting: (Option<i32>, Option<i32>), cutting: Option<(i32, u16)>) -> Sending {
+        Sending {
+            fragmenting_v4: fragmenting.0,
+            fragmenting_v6: fragmenting.1,
+            cutting,
+        }
+    }
+}
+
 /// The outer sockets' descriptors, not owned.
 #[derive(Clone, Copy, Default)]
 pub struct Sockets {
@@ -157,6 +167,7 @@ impl Io {
         for fd in old.each() {
             self.poller.unwatch(fd);
         }
+        table.step().cutting = sockets.sending.cutting.is_some();
         *lock(&self.sockets) = sockets;
         *lock(&self.sending) = sockets;
         sockets

@@ -3,11 +3,10 @@
 mod train;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 use super::address::SocketAddress;
 use super::control::Control;
-use super::cutting::{Flow, Pieces, identification};
+use super::cutting::{Pieces, identification};
 use super::{Sockets, errno};
 use crate::engine::paths::Paths;
 use crate::engine::table::Table;
@@ -252,16 +251,8 @@ impl Outbox {
     /// The same of messages of the first train, which go apart, in pieces of IP packets of so many bytes.
     fn send_cut(&mut self, fd: i32, port: u16, wire: usize) -> i32 {
         let first = &self.trains[0];
-        let Some(IpAddr::V6(source)) = first.to.source else {
+        let Some(flow) = first.flow(port, wire) else {
             return 0;
-        };
-        let (to, ecn) = (first.to, first.ecn);
-        let flow = Flow {
-            port,
-            source,
-            to,
-            wire,
-            ecn,
         };
         self.pieces.clear();
         for (_, range) in first.sendings().take(flow.at_once(first.stride)) {

@@ -8,13 +8,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::convert::{key, os_error, pair, route, to_network};
-use super::moving::{batch, check_threads, happened, not_open, opened, sealed};
+use super::moving::{batch, check_threads, happened, not_open, opened, sent};
 use super::records::{
     Activity, Echo, Events, Handed, Message, Network, Place, Refusal, all, destination,
 };
 use super::session::PySession;
+use crate::engine::Engine;
 use crate::engine::fitting::Limit;
-use crate::engine::{Engine, Outgoing};
 use crate::io::{Sending, Sockets, Tun};
 use crate::packet::coalesce::Offloads;
 use crate::runner::{Runner, Shared};
@@ -166,8 +166,7 @@ impl PyEngine {
 
     /// Whether this sender may be told once more of a packet that was too long, now.
     fn may_tell(&self, sender: &[u8], now: f64) -> PyResult<bool> {
-        let sender = route(sender)?;
-        Ok(self.engine().fitting.may_tell(sender, now))
+        Ok(self.engine().fitting.may_tell(route(sender)?, now))
     }
 
     /// What was done about sizes, in packets, by the protocol's names.
@@ -177,13 +176,7 @@ impl PyEngine {
 
     /// One inner packet without I/O; None when it was handed over (see `handed`).
     fn send(&self, frame: &[u8], now: f64) -> Option<Vec<Message>> {
-        let mut out = vec![0; 1 << 20];
-        match self.engine().send(frame, &mut out, now) {
-            Outgoing::HandedOver => None,
-            Outgoing::Dropped => Some(vec![]),
-            Outgoing::Unsealed(unsealed) => Some(sealed([unsealed], &mut out)),
-            Outgoing::Fitted(pieces) => Some(sealed(pieces, &mut out)),
-        }
+        sent(&mut self.engine(), frame, now)
     }
 
     /// One datagram, or a train of `segment` bytes each, without I/O: the inner packets (see `handed` for the rest).
@@ -290,8 +283,8 @@ impl PyEngine {
         self.running(|runner| runner.set_tun(tun, offloads).map_err(os_error))
     }
 
-    /// The sockets to move datagrams of, and those of IPv4 and IPv6 for messages that may be fragmented, where these are
-    /// others; `cutting`: a raw one for fragments of our own over IPv6, and the port that they are from. OSError.
+    /// The sockets to move datagrams of, those of IPv4 and IPv6 for messages that may be fragmented, where these are others,
+    /// and a raw one for fragments of our own over IPv6, with the port that they are from. OSError.
     #[pyo3(signature = (v4, v6, gso, fragmenting=(None, None), cutting=None))]
     fn set_sockets(
         &self,
@@ -301,14 +294,7 @@ impl PyEngine {
         fragmenting: (Option<i32>, Option<i32>),
         cutting: Option<(i32, u16)>,
     ) -> PyResult<()> {
-        let (fragmenting_v4, fragmenting_v6) = fragmenting;
-        let sending = Sending {
-            fragmenting_v4,
-            fragmenting_v6,
-            cutting,
-        };
-        let sockets = Sockets::new((v4, v6), sending, gso);
-        self.engine().cutting = cutting.is_some();
+        let sockets = Sockets::new((v4, v6), Sending::of(fragmenting, cutting), gso);
         self.running(|runner| runner.set_sockets(sockets).map_err(os_error))
     }
 }

@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 
 use super::records::{Activity, Echo, Events, Handed, Message, TooLong, told};
 use crate::engine::endpoint::Endpoint;
-use crate::engine::{Batch, By, Engine, Unsealed};
+use crate::engine::{Batch, By, Engine, Outgoing, Unsealed};
 use crate::runner::{Runner, Shared};
 
 const MOST_THREADS: usize = 64;
@@ -45,8 +45,19 @@ pub fn happened(py: Python<'_>, runner: &Runner, shared: &Shared) -> PyResult<Ev
     })
 }
 
+/// What goes of one frame; None where it was handed over.
+pub fn sent(engine: &mut Engine, frame: &[u8], now: f64) -> Option<Vec<Message>> {
+    let mut out = vec![0; 1 << 20];
+    match engine.send(frame, &mut out, now) {
+        Outgoing::HandedOver => None,
+        Outgoing::Dropped => Some(vec![]),
+        Outgoing::Unsealed(unsealed) => Some(sealed([unsealed], &mut out)),
+        Outgoing::Fitted(pieces) => Some(sealed(pieces, &mut out)),
+    }
+}
+
 /// The messages of trains that `Engine::send` has put into `out`.
-pub fn sealed(trains: impl IntoIterator<Item = Unsealed>, out: &mut [u8]) -> Vec<Message> {
+fn sealed(trains: impl IntoIterator<Item = Unsealed>, out: &mut [u8]) -> Vec<Message> {
     let (mut messages, mut rest) = (vec![], out);
     for unsealed in trains {
         let (train, after) = rest.split_at_mut(unsealed.train.total());

@@ -16,6 +16,7 @@ struct Sender {
     peer: PeerId,
     outer: u8,
     watched: Option<Watched>,
+    now: f64,
 }
 
 impl Engine {
@@ -43,7 +44,8 @@ impl Engine {
         let mut sender = Sender {
             peer: *peer,
             outer: ecn::NOT_ECT,
-            watched: known.watched(now),
+            watched: known.watched,
+            now,
         };
         let mut window = session.window();
         let (mut bytes, mut messages, mut data) = (0, 0, 0);
@@ -66,7 +68,6 @@ impl Engine {
             };
             self.counters.drop(why);
         }
-        self.count_echoes(*peer, now);
         if messages > 0 {
             self.note_received(*peer, (bytes, data), run.messages.from, now);
         }
@@ -93,10 +94,11 @@ impl Engine {
         if !ecn::decapsulate(packet, from.outer) {
             return self.counters.drop(Drop::NotEcnCapable);
         }
-        if let Some(watched) = &from.watched
-            && !self.fitting.pass(packet, watched, (from.peer, range.len()))
-        {
-            return;
+        if let Some(watched) = &from.watched {
+            if watched.may_be_probes(packet) && self.keeps(packet, from, range.len()) {
+                return;
+            }
+            self.fitting.clamp(packet, watched.limit);
         }
         deliver(buffer, plain.start, length);
     }
@@ -123,15 +125,12 @@ impl Engine {
         Some(length)
     }
 
-    /// Replies that were kept of this run are among what the protocol may be bothered with.
-    #[inline]
-    fn count_echoes(&mut self, id: PeerId, now: f64) {
-        let kept = self.fitting.take_kept();
-        if kept > 0
-            && let Some(peer) = self.peers.get_mut(id)
-        {
-            peer.may_hand_over(kept, now);
-        }
+    /// A reply that may be a probe's is kept as long as the protocol may still be bothered; else it goes its way.
+    #[cold]
+    fn keeps(&mut self, packet: &[u8], from: &Sender, message: usize) -> bool {
+        let peer = self.peers.get_mut(from.peer);
+        peer.is_some_and(|peer| peer.may_hand_over(1, from.now) > 0)
+            && self.fitting.keep(packet, from.peer, message)
     }
 
     /// `heard`: bytes of all messages, and how many of these are no keepalives.

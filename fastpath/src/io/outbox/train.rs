@@ -1,11 +1,13 @@
 //! What may be sent as one.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::endpoint::Endpoint;
 use crate::engine::session::Session;
 use crate::engine::{By, Unsealed};
+use crate::io::cutting::Flow;
 
 /// Limits of UDP_SEGMENT (UDP_MAX_SEGMENTS of older kernels; the length field of UDP).
 pub const MOST_SEGMENTS: usize = 64;
@@ -40,6 +42,21 @@ impl Train {
         (self.offset..end)
             .step_by(step)
             .map(move |at| (self, at..end.min(at + step)))
+    }
+
+    /// In pieces of IP packets of so many bytes, from our port; None where it is not known from which address.
+    pub fn flow(&self, port: u16, wire: usize) -> Option<Flow> {
+        let Some(IpAddr::V6(source)) = self.to.source else {
+            return None;
+        };
+        let (to, ecn) = (self.to, self.ecn);
+        Some(Flow {
+            port,
+            source,
+            to,
+            wire,
+            ecn,
+        })
     }
 
     /// Which socket it goes by: of IPv6, and for what.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.test_trains import connected
@@ -78,6 +78,7 @@ def of(world: World, name: str, other: str) -> tuple[Device, Peer]:
     return device, peer
 
 
+@settings(deadline=None)  # the first example makes the worlds
 @given(st.lists(PACKETS | SPOILT, min_size=1, max_size=4), LIMITS)
 def test_what_goes_to_a_peer_with_a_limit(packets: list[bytes], limit: Limit) -> None:
     done = []
@@ -93,6 +94,7 @@ def test_what_goes_to_a_peer_with_a_limit(packets: list[bytes], limit: Limit) ->
     assert done[1] == done[0]
 
 
+@settings(deadline=None)  # the first example makes the worlds
 @given(st.lists(PACKETS | SPOILT, min_size=1, max_size=4), LIMITS, st.sampled_from((None, 4, 6)))
 def test_what_comes_from_a_peer_with_a_limit(packets: list[bytes], limit: Limit, version: int | None) -> None:
     done = []

@@ -42,16 +42,27 @@ def here() -> int:
 
 
 def quota(membership: Path = MEMBERSHIP, groups: Path = CGROUPS) -> float | None:
-    """Processors that this process's control groups leave it on average (cgroup-v2, cpu.max); None without a limit."""
+    """Processors that this process's control groups leave it on average, of either version; None without a limit."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
         return None
-    path = next((PurePosixPath(line[3:]) for line in lines if line.startswith("0::/")), None)
-    if path is None or ".." in path.parts:
-        return None
-    limits = [_limit(groups / each.relative_to("/") / "cpu.max") for each in (path, *path.parents)]
-    return min((each for each in limits if each is not None), default=None)
+    limits = [limit for line in lines for limit in _limits(line, groups) if limit is not None]
+    return min(limits, default=None)
+
+
+def _limits(line: str, groups: Path) -> list[float | None]:
+    """Of a group, as a line of /proc/self/cgroup names it (cgroups(7)), and of all above it."""
+    number, controllers, group = line.split(":", 2) if line.count(":") > 1 else ("", "", "")
+    path = PurePosixPath(group)
+    if not path.is_absolute() or ".." in path.parts:
+        return []  # none, or outside of what this namespace shows
+    above = [each.relative_to("/") for each in (path, *path.parents)]
+    if number == "0":
+        return [_limit(groups / each / "cpu.max") for each in above]
+    if "cpu" not in controllers.split(","):
+        return []
+    return [_older_limit(groups / "cpu" / each) for each in above]
 
 
 def _limit(file: Path) -> float | None:
@@ -59,5 +70,14 @@ def _limit(file: Path) -> float | None:
     try:
         most, period = file.read_text().split()
         return None if most == "max" else int(most) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _older_limit(group: Path) -> float | None:
+    """The same of cgroup-v1, where less than none is no limit. Whatever is mounted there, "cpu" is a name of it."""
+    try:
+        most, period = (int((group / f"cpu.cfs_{what}_us").read_text()) for what in ("quota", "period"))
+        return None if most < 0 else most / period
     except (OSError, ValueError, ZeroDivisionError):
         return None

@@ -53,7 +53,27 @@ def test_the_tightest_of_all_groups_above_counts(
     assert groups(tmp_path, limits) == expected
 
 
-@pytest.mark.parametrize("membership", ["", "4:cpu:/a/b\n", "0::/../../a\n"])
+@pytest.mark.parametrize(
+    ("group", "limit", "expected"),
+    [("a/b", ("150000", "100000"), 1.5), ("a", ("50000", "100000"), 0.5), (".", ("20000", "10000"), 2.0)]
+    + [("a/b", says, None) for says in (("-1", "100000"), ("1", "0"), ("nobody", "knows"), ("1 2", "100000"))],
+)
+@pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct"])
+def test_groups_of_the_older_version_count_as_well(
+    tmp_path: Path, group: str, limit: tuple[str, str], expected: float | None, controllers: str
+) -> None:
+    (tmp_path / "cpu" / group).mkdir(parents=True, exist_ok=True)
+    for name, value in zip(("quota", "period"), limit, strict=True):
+        (tmp_path / "cpu" / group / f"cpu.cfs_{name}_us").write_text(f"{value}\n")
+    membership = f"9:cpuset:/a/b\n4:{controllers}:/a/b\n0::/\n"
+    assert groups(tmp_path, {}, membership) == expected
+    assert groups(tmp_path, {}, membership.replace(controllers, "memory")) is None
+    assert groups(tmp_path, {".": "10000 100000"}, membership) == 0.1
+
+
+@pytest.mark.parametrize(
+    "membership", ["", "what nobody knows\n0:\n4:cpu:\n", "4:cpu:/a/b\n", "4:cpu:/../../a\n", "0::/../../a\n"]
+)
 def test_where_the_group_is_not_to_be_found_there_is_no_limit(tmp_path: Path, membership: str) -> None:
     """The last is that of a process outside of the control groups that its namespace shows."""
     assert groups(tmp_path, {"a": "50000 100000"}, membership) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,14 +110,22 @@ def test_each_lock_is_waited_for_and_its_holder_told(
 ) -> None:
     monkeypatch.setattr(apt, "RETRY", 0.05)
     debian.package("nft")
+
+    def waiting() -> list[tuple[str, Severity]]:
+        return [(text, severity) for text, severity in told if "waiting for another apt" in text]
+
+    def release_once_told() -> None:
+        until = time.monotonic() + 60
+        while len(waiting()) < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        holder.stdin.close()
+
     with held(debian.root / lock) as holder:
-        release = threading.Timer(1.0, holder.stdin.close)
-        release.start()
+        threading.Thread(target=release_once_told, daemon=True).start()
         packages.install(debian, ["nft"])
     assert debian.state("nft") == "ii"
-    waiting = [(text, severity) for text, severity in told if "waiting for another apt" in text]
-    assert str(holder.pid) in waiting[0][0] or "dpkg/lock" in lock
-    assert [severity for _, severity in waiting[:2]] == [Severity.INFO, Severity.STATUS]
+    assert str(holder.pid) in waiting()[0][0] or "dpkg/lock" in lock
+    assert [severity for _, severity in waiting()[:2]] == [Severity.INFO, Severity.STATUS]
 
 
 def test_waiting_ends_and_says_who_holds_the_lock(debian: Debian, monkeypatch: pytest.MonkeyPatch) -> None:

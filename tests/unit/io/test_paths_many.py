@@ -165,6 +165,7 @@ def test_routing_that_changes_for_all_is_looked_at_in_turn_and_while_idle_not_at
     flat(again)
 
 
+@pytest.mark.sampled(0)  # seconds of processor time; in make test-long
 def test_what_keeps_a_thousand_flows_sizes_is_spread_too(hub: Hub) -> None:
     before = len(hub.sent)
     for _ in range(6):

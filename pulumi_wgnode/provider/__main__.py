@@ -15,14 +15,14 @@ def main(prepare: Callable[[], None] | None = None) -> None:
     if spare.possible(engine) and (code := spare.hand_over(engine)) is not None:
         os._exit(code)
     light.import_less()  # what takes long comes after that
+    if prepare:
+        prepare()
     from importlib.metadata import version
 
     from pulumi_wgnode.provider import registry
     from pulumi_wgnode.provider.serve import serve
     from pulumi_wgnode.provider.servicer import Servicer
 
-    if prepare:
-        prepare()
     wanted = spare.offer(engine, registry.warm) if spare.possible(engine) else spare.while_child()
     serve(Servicer("wgnode", version("wgnode"), registry.kind, registry.schema), wanted)
 

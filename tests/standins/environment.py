@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests import many_sites
-from tests.standins import hosts
+from tests.standins.hosts import kept
 from tools import ROOT, engine
 from wgnode.image.archive import Members, write_archive
 
@@ -64,7 +64,7 @@ class Environment:
             "PULUMI_CONFIG_PASSPHRASE": "for this environment only",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            hosts.FOLDER: str(self.hosts),
+            kept.FOLDER: str(self.hosts),
         }
 
     def pulumi(self, *arguments: str, input: str | None = None) -> str:
@@ -97,7 +97,7 @@ class Environment:
         lan = [
             address[:-1] + "1" + lengths[":" if ":" in address else "."] for address in site["lan"]["gatewayAddresses"]
         ]
-        hosts.put(self.hosts, site["host"]["address"], *lan)
+        kept.put(self.hosts, site["host"]["address"], *lan)
 
     def up(self, stack: str) -> str:
         return self.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", stack)

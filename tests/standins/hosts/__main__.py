@@ -19,9 +19,9 @@ def command() -> None:
 
 
 def _install() -> None:
-    from tests.standins import hosts
+    from tests.standins.hosts import kept
 
-    hosts.install()
+    kept.install()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests.many_sites import ENVIRONMENT
 from tests.standins import workflows
 from tests.standins.environment import MESH, Environment
 from tests.standins.forge import Forge, forge
-from tests.standins.hosts import SiteHost
+from tests.standins.hosts.kept import SiteHost
 from tools import ROOT
 from wgnode import yamlfile
 

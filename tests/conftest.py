@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,20 +104,21 @@ def pulumi_environment(engine_bin: Path, tmp_path: Path) -> Callable[..., dict[s
     own Pulumi (login, tokens, plugins) is seen.
     """
 
-    def make(**extra: str) -> dict[str, str]:
-        state = tmp_path / "state"
-        state.mkdir(exist_ok=True)
-        own = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-        path = [str(ROOT / ".venv" / "bin"), str(engine_bin), own.get("PATH", os.defpath)]
-        return {
-            **own,
-            "PATH": os.pathsep.join(path),
-            "PULUMI_HOME": str(tmp_path / "pulumi-home"),
-            "PULUMI_BACKEND_URL": state.as_uri(),
-            "PULUMI_CONFIG_PASSPHRASE": "for this test only",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            **extra,
-        }
+    return partial(environment_of_pulumi, engine_bin, tmp_path)
 
-    return make
+
+def environment_of_pulumi(engine_bin: Path, folder: Path, **extra: str) -> dict[str, str]:
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    path = [str(ROOT / ".venv" / "bin"), str(engine_bin), own.get("PATH", os.defpath)]
+    return {
+        **own,
+        "PATH": os.pathsep.join(path),
+        "PULUMI_HOME": str(folder / "pulumi-home"),
+        "PULUMI_BACKEND_URL": state.as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "for this test only",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        **extra,
+    }

@@ -106,9 +106,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 inputs = kind.check(decode_map(request.news), decode_map(request.olds))
             except CheckError as error:
                 return provider_pb2.CheckResponse(failures=_failures(error, request.news))
-            if contract := contracts.ALL.get(resource_token(request.urn)):
-                inputs = contract.sealed(inputs)
-            return provider_pb2.CheckResponse(inputs=keep_secrets(encode_map(inputs), request.news))
+            sealed = encode_map(_sealed(request.urn, inputs))
+            return provider_pb2.CheckResponse(inputs=keep_secrets(sealed, request.news))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         with self._call(request.urn, context):
@@ -139,8 +138,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 found = Imported(request.id, *found)
             return provider_pb2.ReadResponse(
                 id=found.id,
-                properties=keep_secrets(encode_map(found.state), request.properties),
-                inputs=keep_secrets(encode_map(found.inputs), request.inputs),
+                properties=keep_secrets(encode_map(_sealed(request.urn, found.state)), request.properties),
+                inputs=keep_secrets(encode_map(_sealed(request.urn, found.inputs)), request.inputs),
                 refresh_before_update=True,
             )
 
@@ -261,6 +260,12 @@ def _foresee(kind: Kind, preview: bool, inputs: Properties, state: Properties | 
     """A preview tells what the update would refuse, as far as a kind can foresee it, also with unknowns."""
     if preview and (foresee := getattr(kind, "foresee", None)):
         foresee(inputs, state)
+
+
+def _sealed(urn: str, properties: Properties) -> Properties:
+    """With secrets marked also where nothing that came says so, as at an import."""
+    contract = contracts.ALL.get(resource_token(urn))
+    return contract.sealed(properties) if contract else properties
 
 
 def resource_token(urn: str) -> str:

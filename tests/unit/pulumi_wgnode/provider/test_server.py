@@ -11,8 +11,9 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, status_pb2
 
 from pulumi_wgnode.call import log as provider_log
-from pulumi_wgnode.call.kind import UNKNOWN, Secret
+from pulumi_wgnode.call.kind import UNKNOWN, Imported, Secret
 from pulumi_wgnode.provider.codec import SECRET_SIGNATURE, SIGNATURE, decode_map, encode, encode_map
+from pulumi_wgnode.provider.servicer import Servicer
 
 URN = "urn:pulumi:dev::wgmesh::wgnode:index:Site$toy:index:Toy::one::two"
 PropertyDiff = provider_pb2.PropertyDiff
@@ -323,3 +324,12 @@ def test_of_a_secret_that_can_not_be_the_engine_is_given_no_path_since_it_shows_
     assert [failure.property for failure in failures] == properties
     for failure, path in zip(failures, ("size", "parts[0].name"), strict=True):
         assert bool(failure.property) != failure.reason.startswith(f"{path}: ")
+
+
+def test_what_is_imported_has_its_secrets_marked_though_nothing_that_came_was_one(engine, toy, monkeypatch):
+    monkeypatch.setattr(toy, "read", lambda id, state, inputs: Imported("own", {"secrets": "s"}, {"secrets": "s"}))
+    urn = URN.replace("toy:index:Toy", "wgnode:index:Gateway")
+    monkeypatch.setattr(Servicer, "_kind", lambda *_: toy)
+    found = engine.Read(provider_pb2.ReadRequest(urn=urn, id="elsewhere"))
+    for said in (found.properties, found.inputs):
+        assert said.fields["secrets"].struct_value.fields[SIGNATURE].string_value == SECRET_SIGNATURE

@@ -41,7 +41,7 @@ test-rust: setup ## the compiled data plane's own tests, where a Cargo is new en
 	@WGNODE_VECTORS=$(wildcard $(abspath ../shared/vectors)) WGNODE_CRYPTOGRAPHY_VECTORS=$(VECTORS) \
 		$(CARGO) test --quiet --locked --no-default-features
 
-.PHONY: fuzz-crypto bench-crypto test-asan test-miri test-valgrind fuzz-rust
+.PHONY: fuzz-crypto bench-crypto test-asan test-loom test-miri test-tsan test-valgrind fuzz-rust
 fuzz-crypto: setup ## ten million packets through our own cryptography and through ring (PACKETS=, SEED=)
 	@$(CARGO) run --quiet --release --locked --no-default-features --example fuzz_crypto -- \
 		--packets $(or $(PACKETS),10000000) --seed $(or $(SEED),1)
@@ -56,8 +56,17 @@ test-asan: setup ## the compiled data plane's tests under AddressSanitizer; need
 	@RUSTFLAGS=-Zsanitizer=address $(UNSTABLE) test --quiet --locked --no-default-features --lib \
 		--target x86_64-unknown-linux-gnu
 
-test-miri: setup ## its socket addresses and control messages under Miri; needs a nightly Rust
-	@MIRIFLAGS=-Zmiri-disable-isolation $(UNSTABLE) miri test --quiet --locked --no-default-features --lib -- io::
+test-loom: setup ## what its threads share, in every order of their steps, by loom
+	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --locked --no-default-features --lib --target-dir target/loom -- interleavings
+
+test-miri: setup ## its socket addresses, control messages and threads' order under Miri; needs a nightly Rust
+	@MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=2 $(UNSTABLE) miri test --quiet --locked --no-default-features --lib \
+		--target-dir target/miri -- io:: runner:: sequence::
+
+# The standard library is built too, since its locks would else order nothing that the sanitizer sees.
+test-tsan: setup ## the compiled data plane's tests under ThreadSanitizer; needs a nightly Rust with rust-src
+	@RUSTFLAGS=-Zsanitizer=thread PROPTEST_CASES=8 $(UNSTABLE) test -Zbuild-std --quiet --locked --no-default-features --lib \
+		--target x86_64-unknown-linux-gnu --target-dir target/tsan
 
 # The two left out are long even without memcheck.
 test-valgrind: setup ## the compiled data plane's tests under memcheck, which sees uninitialised memory; needs valgrind

@@ -16,3 +16,4 @@ pub mod replay;
 pub mod routes;
 pub mod runner;
 pub mod sequence;
+mod sync;

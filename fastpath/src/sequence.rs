@@ -5,7 +5,8 @@
 //! waits for another's turn, and what waits for a slow one is as much as there are jobs.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait_while};
 
 pub struct Sequence<J> {
     state: Mutex<State<J>>,
@@ -54,13 +55,10 @@ impl<J> Sequence<J> {
     /// A job to read into. Where all are in use it waits for one that is being worked on. None: nothing is to be read
     /// while what there is can't be written, or ever more.
     pub fn free(&self) -> Option<Box<J>> {
-        let wait = |state: &mut State<J>| state.free.is_empty() && !state.held && !state.closed;
+        let wait = |state: &State<J>| state.free.is_empty() && !state.held && !state.closed;
         let mut state = self.lock();
         state.waiting += 1;
-        let mut state = self
-            .changed
-            .wait_while(state, wait)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = wait_while(&self.changed, state, wait);
         state.waiting -= 1;
         if state.held || state.closed {
             return None;
@@ -136,7 +134,7 @@ impl<J> Sequence<J> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -182,5 +180,7 @@ pub fn pass<L: Lane>(lane: &L, sequence: &Sequence<L::Job>, read: impl FnOnce(Fo
     sequence.write(|job| lane.write(job));
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod interleavings;
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -21,6 +21,8 @@ COMMANDS = {
 }
 """Commands that a Cargo comes without, and what brings them."""
 RUN_TIME = "lib/rustlib/*/lib/librustc*_rt.asan.*"
+SOURCE, OWN_LIBRARY = "lib/rustlib/src/rust/library/Cargo.lock", "-Zbuild-std"
+"""Of the standard library, and the option that builds it."""
 NIGHTLY = "rustup toolchain install nightly"
 
 
@@ -28,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     """Cargo's exit code; 1 where it was not run."""
     command = arguments[0]
     environment = os.environ | _unlocked()
-    if (reason := why_not() or _lacks(command, environment)) is not None:
+    if (reason := why_not() or _lacks(arguments, environment)) is not None:
         say(f"cargo {command} of the compiled data plane: not done, {reason}")
         return 1
     return subprocess.run(
@@ -43,7 +45,8 @@ def _unlocked() -> dict[str, str]:
     return nightly if version is not None and "nightly" in version else {"RUSTC_BOOTSTRAP": "1"}
 
 
-def _lacks(command: str, environment: dict[str, str]) -> str | None:
+def _lacks(arguments: Sequence[str], environment: dict[str, str]) -> str | None:
+    command = arguments[0]
     if command in COMMANDS and _output(["cargo", command, "--version"], environment) is None:
         return f"it is not installed; {COMMANDS[command]}"
     if command == "miri":
@@ -51,6 +54,8 @@ def _lacks(command: str, environment: dict[str, str]) -> str | None:
     root = _output(["rustc", "--print", "sysroot"], environment)
     if root is None or not any(Path(root).glob(RUN_TIME)):
         return f"this Rust comes without AddressSanitizer's run-time; {NIGHTLY}"
+    if OWN_LIBRARY in arguments and not (Path(root) / SOURCE).is_file():
+        return f"this Rust comes without its library's source; {NIGHTLY} --component rust-src"
     return None
 
 

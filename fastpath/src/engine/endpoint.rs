@@ -24,3 +24,18 @@ pub enum Destination {
     /// handed over, to end tunnels that are routed in a circle.
     Resolved { to: Endpoint, nested: bool },
 }
+
+impl Destination {
+    /// For a peer that was just heard from elsewhere, until the caller has worked it out: packets follow it there at once,
+    /// back from the address that it wrote to, instead of being handed over until there is a gap among them. Whether
+    /// another tunnel carries them is not known yet, so it is taken to.
+    pub fn roamed(self, from: Endpoint) -> Destination {
+        match self {
+            Destination::Resolved { .. } => Destination::Resolved {
+                to: from,
+                nested: true,
+            },
+            Destination::Unknown | Destination::Unresolved => Destination::Unresolved,
+        }
+    }
+}

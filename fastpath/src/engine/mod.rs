@@ -9,6 +9,8 @@ pub mod endpoint;
 pub mod fitting;
 pub mod handover;
 mod incoming;
+#[cfg(all(test, loom))]
+mod interleavings;
 mod outgoing;
 pub mod paths;
 pub mod peer;

@@ -1,13 +1,12 @@
 //! One session's keys, its send counter and its replay window: here once, whoever seals and opens with them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
-
 use crate::crypto::{Key, Suite};
 use crate::message::{
     HEADER, OVERHEAD, REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME, counter, write_header,
 };
 use crate::replay::ReplayFilter;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Why an incoming message was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

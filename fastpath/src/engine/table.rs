@@ -1,10 +1,8 @@
 //! The engine behind its lock, for the threads that move packets and for whoever commands it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-
 use super::Engine;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, lock, yield_now};
 
 #[derive(Default)]
 pub struct Table {
@@ -18,7 +16,7 @@ impl Table {
     /// given as it was left: its end is told.
     pub fn command(&self) -> MutexGuard<'_, Engine> {
         self.wanted.fetch_add(1, Ordering::AcqRel);
-        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = lock(&self.engine);
         self.wanted.fetch_sub(1, Ordering::AcqRel);
         engine
     }
@@ -27,8 +25,8 @@ impl Table {
     /// busy threads would keep it among themselves.
     pub fn step(&self) -> MutexGuard<'_, Engine> {
         while self.wanted.load(Ordering::Acquire) > 0 {
-            thread::yield_now();
+            yield_now();
         }
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.engine)
     }
 }

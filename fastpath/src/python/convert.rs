@@ -47,6 +47,14 @@ pub fn to_network(address: &[u8], length: u8) -> PyResult<Network> {
         .ok_or_else(|| PyValueError::new_err(format!("a prefix of {length} bits")))
 }
 
+/// As Python makes one of a number: the system's words, without the number among them.
 pub fn os_error(errno: i32) -> PyErr {
-    PyOSError::new_err((errno, std::io::Error::from_raw_os_error(errno).to_string()))
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    let words = text.strip_suffix(&format!(" (os error {errno})"));
+    PyOSError::new_err((errno, words.unwrap_or(&text).to_owned()))
+}
+
+/// With its number, which pyo3 leaves out.
+pub fn system_error(error: std::io::Error) -> PyErr {
+    error.raw_os_error().map_or_else(|| error.into(), os_error)
 }

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::convert::{key, os_error, pair, route, to_network};
+use super::convert::{key, os_error, pair, route, system_error, to_network};
 use super::moving::{batch, check_threads, happened, not_open, opened, sent};
 use super::records::{
     Activity, Echo, Events, Handed, Message, Network, Place, Refusal, all, destination,
@@ -233,7 +233,7 @@ impl PyEngine {
     fn start(&self, threads: usize) -> PyResult<i32> {
         self.check_no_thread()?;
         check_threads(threads)?;
-        let started = Runner::start(self.shared.clone(), threads)?;
+        let started = Runner::start(self.shared.clone(), threads).map_err(system_error)?;
         Ok(self.runner().insert(started).fd())
     }
 

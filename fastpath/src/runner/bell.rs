@@ -2,11 +2,12 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Result, Write, pipe};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Rung any number of times it has one byte in its pipe, so nobody ever waits for room there.
 pub struct Bell {
-    rung: AtomicBool,
+    rung: Rung,
     reader: PipeReader,
     writer: PipeWriter,
 }
@@ -15,7 +16,7 @@ impl Bell {
     pub fn new() -> Result<Bell> {
         let (reader, writer) = pipe()?;
         Ok(Bell {
-            rung: AtomicBool::new(false),
+            rung: Rung::default(),
             reader,
             writer,
         })
@@ -27,18 +28,37 @@ impl Bell {
     }
 
     pub fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            (&self.writer).write_all(&[1]).expect("its reader is here");
-        }
+        self.rung
+            .ring(|| (&self.writer).write_all(&[1]).expect("its reader is here"));
     }
 
     /// Silent again. Whoever rings from here on is heard: so look for what there is to do after this.
     pub fn answer(&self) {
-        if self.rung.load(Ordering::Acquire) {
+        self.rung.answer(|| {
             (&self.reader)
                 .read_exact(&mut [0])
                 .expect("its writer is here");
-            self.rung.store(false, Ordering::Release);
+        });
+    }
+}
+
+/// Whether there is a byte in the pipe, or soon will be.
+#[derive(Default)]
+pub struct Rung(AtomicBool);
+
+impl Rung {
+    pub fn ring(&self, write: impl FnOnce()) {
+        if !self.0.swap(true, Ordering::AcqRel) {
+            write();
+        }
+    }
+
+    /// `read` waits for the byte. What is swapped afterwards is what the last one has rung for without a byte: so what
+    /// that one did before is seen by whoever answers, and by a store alone it would not be.
+    pub fn answer(&self, read: impl FnOnce()) {
+        if self.0.load(Ordering::Acquire) {
+            read();
+            self.0.swap(false, Ordering::AcqRel);
         }
     }
 }
@@ -55,9 +75,9 @@ mod tests {
             bell.ring();
         }
         bell.answer();
-        assert!(!bell.rung.load(Ordering::Relaxed));
+        assert!(!bell.rung.0.load(Ordering::Relaxed));
         bell.answer();
         bell.ring();
-        assert!(bell.rung.load(Ordering::Relaxed));
+        assert!(bell.rung.0.load(Ordering::Relaxed));
     }
 }

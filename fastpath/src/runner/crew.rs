@@ -9,15 +9,16 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Shared;
 use super::bell::Bell;
-use super::report::{self, Report};
+use super::teller::Teller;
 use crate::clock;
 use crate::io::{Io, block_signals};
 use crate::sequence::Found;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Bytes to seal or open that take longer than waking a thread, which is some 10 µs.
 const WORTH_WAKING: usize = 32 << 10;
@@ -30,22 +31,16 @@ type Errno = i32;
 pub struct Crew {
     pub shared: Arc<Shared>,
     pub io: Io,
-    /// Rung for the program.
-    pub told: Bell,
+    pub teller: Teller,
     /// Rung for the threads, to end.
     end: Bell,
     ending: AtomicBool,
     died: Mutex<Option<String>>,
     /// Descriptors that were found ready, and how many times each may be read. Who has it leads.
     lead: Mutex<VecDeque<(RawFd, usize)>>,
-    report: Mutex<Report>,
 }
 
 type Lead<'a> = MutexGuard<'a, VecDeque<(RawFd, usize)>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Crew {
     /// For so many threads.
@@ -54,12 +49,11 @@ impl Crew {
         Ok(Crew {
             shared,
             io: Io::new(end.fd(), threads).map_err(std::io::Error::from_raw_os_error)?,
-            told: Bell::new()?,
+            teller: Teller::new()?,
             end,
             ending: AtomicBool::new(false),
             died: Mutex::default(),
             lead: Mutex::default(),
-            report: Mutex::default(),
         })
     }
 
@@ -82,7 +76,7 @@ impl Crew {
         };
         lock(&self.died).get_or_insert(why);
         self.end();
-        self.told.ring();
+        self.teller.bell.ring();
     }
 
     /// All threads end as soon as they can.
@@ -114,11 +108,11 @@ impl Crew {
             };
             let mut leading = Some(lead);
             let now = clock::now();
-            let gone = self.io.handle(&self.shared.table, fd, now, |found| {
-                hand_on(&mut leading, fd, turns, found);
+            let table = &self.shared.table;
+            self.teller.inside(inside, table, now, || {
+                let read = |found| hand_on(&mut leading, fd, turns, found);
+                self.io.handle(table, fd, now, read)
             })?;
-            drop(inside);
-            self.tell(gone, now);
             match leading {
                 Some(still) => lead = still,
                 None => break,
@@ -128,26 +122,14 @@ impl Crew {
     }
 
     fn wait(&self, lead: &mut Lead<'_>) -> Result<(), Errno> {
-        let mut patience = lock(&self.report).patience(clock::now());
-        if self.shared.gate.inside() > 0 {
-            patience = patience.min(report::AFTER); // what the others do is to be told as well
-        }
+        let patience = self.teller.patience(&self.shared.gate, clock::now());
         let events = self.io.poller().wait(patience)?;
         lead.extend(events.fds().map(|fd| (fd, self.io.turns(fd))));
         if events.is_empty() {
-            self.tell(false, clock::now());
+            let table = &self.shared.table;
+            self.teller.tell(table, false, clock::now());
         }
         Ok(())
-    }
-
-    /// Rings for the program when there is something for it.
-    fn tell(&self, gone: bool, now: f64) {
-        let engine = self.shared.table.step();
-        let due = lock(&self.report).due(&engine, now);
-        if gone || due || engine.waits_for_protocol() {
-            drop(engine);
-            self.told.ring();
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may move packets: any number of threads at once, or none while somebody changes what they use.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait_while};
 
 #[derive(Default)]
 pub struct Gate {
@@ -71,13 +71,11 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
-    fn wait(&self, mut until_not: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed
-            .wait_while(self.lock(), |state| until_not(state))
-            .unwrap_or_else(PoisonError::into_inner)
+    fn wait(&self, until_not: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
+        wait_while(&self.changed, self.lock(), until_not)
     }
 }
 
@@ -100,7 +98,7 @@ impl Drop for Closed<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

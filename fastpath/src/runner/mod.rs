@@ -7,19 +7,23 @@
 mod bell;
 mod crew;
 mod gate;
+#[cfg(all(test, loom))]
+mod interleavings;
 mod report;
-#[cfg(all(test, not(miri)))] // which has no sockets
+mod teller;
+#[cfg(all(test, not(loom), not(miri)))] // which have no sockets
 mod tests;
 
 use std::io::Result;
 use std::os::fd::RawFd;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::engine::Engine;
 use crate::engine::table::Table;
 use crate::io::{Sockets, Tun};
 use crate::packet::coalesce::Offloads;
+use crate::sync::MutexGuard;
 use crew::Crew;
 use gate::Gate;
 
@@ -89,18 +93,18 @@ impl Runner {
 
     /// Readable when there is something to be told.
     pub fn fd(&self) -> RawFd {
-        self.crew.told.fd()
+        self.crew.teller.bell.fd()
     }
 
     /// The bell was heard: ask for what there is after this. Why the threads have ended by themselves, if they have.
     pub fn answer(&self) -> Option<String> {
-        self.crew.told.answer();
+        self.crew.teller.bell.answer();
         self.crew.died()
     }
 
     /// There is more to be told than was taken.
     pub fn ring(&self) {
-        self.crew.told.ring();
+        self.crew.teller.bell.ring();
     }
 
     /// The threads have ended when this returns, and nothing of them uses TUN or sockets any more. It may be called

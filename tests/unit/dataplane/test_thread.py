@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import select
 import signal
 import socket
@@ -213,3 +215,18 @@ def test_an_engine_that_is_forgotten_takes_its_threads_along(number: int) -> Non
     assert threads() == before + number
     del engine
     assert threads() == before
+
+
+def test_what_is_missing_to_begin_is_told_with_its_number_and_nothing_is_left() -> None:
+    engine, (soft, hard) = fastpath.Engine(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(before, hard), hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as refused:
+            engine.start(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (refused.value.errno, refused.value.strerror) == (errno.EMFILE, os.strerror(errno.EMFILE))
+    assert len(os.listdir("/proc/self/fd")) == before
+    engine.start(2)
+    engine.stop()

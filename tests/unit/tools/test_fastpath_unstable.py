@@ -52,6 +52,19 @@ def test_a_command_that_is_not_installed_is_a_failure_that_says_how_to_get_it(
     assert remedy in said
 
 
+def test_where_the_library_is_to_be_built_too_its_source_has_to_be_there(
+    programs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_cargo(programs, nightly=True, rest="exit 0")
+    assert unstable.run(["test", "-Zbuild-std"]) == 1
+    said = capfd.readouterr().err
+    assert "without its library's source; rustup toolchain install nightly --component rust-src" in said
+    source = tmp_path / unstable.SOURCE
+    source.parent.mkdir(parents=True)
+    source.touch()
+    assert unstable.run(["test", "-Zbuild-std"]) == 0
+
+
 def test_without_the_run_time_of_addresssanitizer_nothing_is_built(
     programs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::run::{Run, Verdict};
 use crate::engine::counters::Drop;
-use crate::engine::endpoint::{Destination, Endpoint};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::fitting::Watched;
 use crate::engine::peer::PeerId;
 use crate::engine::{Engine, Entry};
@@ -141,7 +141,7 @@ impl Engine {
         peer.activity.received(heard.0, heard.1, now);
         if peer.endpoint != Some(from) {
             peer.endpoint = Some(from);
-            peer.destination = Destination::Unresolved;
+            peer.destination = peer.destination.roamed(from);
             peer.activity.roamed = true;
             self.roamed = true;
         }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::crypto::{MAX_TRAIN, Suite};
-use crate::engine::endpoint::Endpoint;
+use crate::engine::Outgoing;
+use crate::engine::endpoint::{Destination, Endpoint};
 use crate::engine::session::Session;
 use crate::packet::ecn;
 use crate::packet::inner::Address;
+use crate::packet::vnet::VNET_HEADER;
 use crate::routes::Network;
 
 const NOW: f64 = 100.0;
@@ -232,4 +234,64 @@ fn replies_are_kept_as_long_as_the_protocol_may_be_bothered_and_else_delivered()
         }
         assert_eq!((kept, delivered), (256, 744));
     }
+}
+
+/// Where a packet to the peer goes, as long as nothing is handed over.
+fn sent_to(engine: &mut Engine) -> Option<(Endpoint, bool)> {
+    let mut frame = vec![0; VNET_HEADER];
+    frame.extend(packet(ecn::NOT_ECT));
+    frame[VNET_HEADER + 16..].copy_from_slice(&[10, 0, 0, 1]);
+    match engine.send(&frame, &mut [0; 100], NOW) {
+        Outgoing::Unsealed(unsealed) => Some((unsealed.to, engine.handover.is_empty())),
+        _ => None,
+    }
+}
+
+#[test]
+fn packets_follow_a_peer_that_has_roamed_at_once_and_only_where_they_went_somewhere() {
+    let elsewhere = Endpoint { port: 2, ..FROM };
+    for known in [Destination::Unknown, Destination::Unresolved] {
+        let (mut engine, far) = engine();
+        let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+        engine.mtus = vec![1420].into();
+        engine.set_current(peer, Some(1));
+        engine.set_endpoint(peer, Some(elsewhere), known);
+        delivered(&mut engine, &far, 1, ecn::NOT_ECT, false);
+        assert_eq!(sent_to(&mut engine), None, "the way has to be worked out");
+        assert!(!engine.handover.is_empty());
+    }
+    let (mut engine, far) = engine();
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    engine.mtus = vec![1420].into();
+    engine.set_current(peer, Some(1));
+    let to = elsewhere;
+    let known = Destination::Resolved { to, nested: false };
+    engine.set_endpoint(peer, Some(elsewhere), known);
+    assert_eq!(sent_to(&mut engine), Some((elsewhere, true)));
+    delivered(&mut engine, &far, 1, ecn::NOT_ECT, false);
+    assert_eq!(sent_to(&mut engine), Some((FROM, true)));
+    assert!(
+        engine.waits_for_protocol(),
+        "it is told, and may know a better way"
+    );
+}
+
+#[test]
+fn tunnels_in_tunnels_are_handed_over_after_a_peer_has_roamed() {
+    let (mut engine, far) = engine();
+    let peer = engine.lookup(Address::V4([10, 0, 0, 1])).unwrap();
+    let to = Endpoint { port: 2, ..FROM };
+    let known = Destination::Resolved { to, nested: false };
+    engine.mtus = vec![1420].into();
+    engine.set_current(peer, Some(1));
+    engine.set_endpoint(peer, Some(to), known);
+    let mut frame = vec![0; VNET_HEADER];
+    frame.extend([
+        0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 9, 10, 0, 0, 1,
+    ]);
+    frame.extend([0, 9, 0, 9, 0, 12, 0, 0, 4, 0, 0, 0]); // a transport message's type
+    let send = |engine: &mut Engine| engine.send(&frame, &mut [0; 100], NOW);
+    assert!(matches!(send(&mut engine), Outgoing::Unsealed(_)));
+    delivered(&mut engine, &far, 1, ecn::NOT_ECT, false);
+    assert!(matches!(send(&mut engine), Outgoing::HandedOver));
 }

@@ -65,12 +65,18 @@ impl Protocol<'_> {
             let resolved = Destination::Resolved { to, nested: false };
             shared.engine().set_endpoint(peer, Some(to), resolved);
         }
+        let ways = handed.iter().any(|each| matches!(each, Handed::Packet(_)));
         for each in handed {
             self.handed.fetch_add(1, Ordering::Relaxed);
             match each {
                 Handed::Packet(packet) => self.send(&packet),
                 Handed::Datagram(message, _) => self.receive(message),
             }
+        }
+        if ways {
+            let to = shared.engine().peers.get(peer).unwrap().endpoint.unwrap();
+            let resolved = Destination::Resolved { to, nested: false };
+            shared.engine().set_endpoint(peer, Some(to), resolved);
         }
         shared.engine().settle();
     }
@@ -170,37 +176,68 @@ fn renew(initiator: &Protocol, responder: &Protocol, round: u32) {
     engine.set_endpoint(side.peer, at, Destination::Resolved { to, nested: false });
 }
 
+/// All packets arrive or are counted, each flow in order. `each` is called with the number of each renewal.
+fn keep_order(threads: usize, initiator: &Protocol, responder: &Protocol, each: impl Fn(u32)) {
+    let (one, two) = (initiator.side, responder.side);
+    let flows = [Flows::new(one, two), Flows::new(two, one)];
+    let ending = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (ending, [there, back]) = (&ending, &flows);
+        let protocols = [initiator, responder].map(|each| scope.spawn(|| each.run(ending)));
+        let moving = [
+            scope.spawn(|| there.feed(1)),
+            scope.spawn(|| back.feed(2)),
+            scope.spawn(|| there.check()),
+            scope.spawn(|| back.check()),
+        ];
+        let mut round = 10;
+        while !moving.iter().all(|each| each.is_finished()) {
+            renew(initiator, responder, round);
+            each(round);
+            round += 1;
+            thread::sleep(Duration::from_micros(500));
+        }
+        let failed = moving.map(|each| each.join().is_err());
+        ending.store(true, Ordering::Relaxed);
+        assert_eq!(failed, [false; 4], "{threads} threads");
+        assert!(protocols.into_iter().all(|each| each.join().is_ok()));
+    });
+    for side in [one, two] {
+        let engine = side.shared.engine();
+        assert_eq!(engine.counters.refused().collect::<Vec<_>>(), []);
+    }
+}
+
 #[test]
-fn flows_keep_their_order_while_sessions_are_renewed_and_a_peer_roams() {
+fn flows_keep_their_order_while_sessions_are_renewed_and_follow_a_peer_that_roams_at_once() {
     for threads in NUMBERS {
         let (one, two) = two(threads);
         let (initiator, responder) = (Protocol::new(&one), Protocol::new(&two));
-        let flows = [Flows::new(&one, &two), Flows::new(&two, &one)];
-        let ending = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let (ending, [there, back]) = (&ending, &flows);
-            let protocols = [&initiator, &responder].map(|each| scope.spawn(|| each.run(ending)));
-            let moving = [
-                scope.spawn(|| there.feed(1)),
-                scope.spawn(|| back.feed(2)),
-                scope.spawn(|| there.check()),
-                scope.spawn(|| back.check()),
-            ];
-            let mut round = 10;
-            while !moving.iter().all(|each| each.is_finished()) {
-                renew(&initiator, &responder, round);
-                round += 1;
-                thread::sleep(Duration::from_micros(500));
-            }
-            let failed = moving.map(|each| each.join().is_err());
-            ending.store(true, Ordering::Relaxed);
-            assert_eq!(failed, [false; 4], "{threads} threads");
-            assert!(protocols.into_iter().all(|each| each.join().is_ok()));
-        });
-        for side in [&initiator, &responder] {
-            assert!(side.handed.load(Ordering::Relaxed) > 0);
-            let engine = side.side.shared.engine();
-            assert_eq!(engine.counters.refused().collect::<Vec<_>>(), []);
+        keep_order(threads, &initiator, &responder, |_| {});
+        let handed = [&initiator, &responder].map(|each| each.handed.load(Ordering::Relaxed));
+        assert_eq!(
+            handed[0], 0,
+            "where the other has roamed to is known at once"
+        );
+        assert!(
+            handed[1] > 0,
+            "the first message of each session is the protocol's"
+        );
+        for side in [&one, &two] {
+            let engine = side.shared.engine();
+            assert_eq!(engine.counters.dropped().collect::<Vec<_>>(), []);
         }
     }
+}
+
+#[test]
+fn flows_keep_their_order_while_the_protocol_is_asked_for_the_way_again_and_again() {
+    let (one, two) = two(2);
+    let (initiator, responder) = (Protocol::new(&one), Protocol::new(&two));
+    keep_order(2, &initiator, &responder, |round| {
+        if round.is_multiple_of(20) {
+            one.shared.engine().forget_destinations();
+        }
+    });
+    assert!(initiator.handed.load(Ordering::Relaxed) > 0);
 }

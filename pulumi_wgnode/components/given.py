@@ -17,6 +17,7 @@ from pulumi.output import Unknown as Later
 from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError
+from pulumi_wgnode.components import together
 from pulumi_wgnode.model import Model, wire_name
 from pulumi_wgnode.resources.inputs import validated
 from pulumi_wgnode.shapes import model_in
@@ -44,9 +45,20 @@ def problems(model: type[Model], given: Mapping[str, Any]) -> list[tuple[str, st
     return []
 
 
-def require(model: type[Model], given: Mapping[str, Any], whose: str) -> None:
-    """Raises BadArguments with all that is wrong with what is known."""
-    if failures := problems(model, known(given)):
+def site_problems(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What several arguments of a site say together, as far as they are known."""
+    raw = {name: value for name, value in given.items() if value is not UNKNOWN}
+    return [(problem.path.removeprefix("."), problem.message) for problem in together.problems(raw)]
+
+
+def require(
+    model: type[Model],
+    given: Mapping[str, Any],
+    whose: str,
+    more: Callable[[Mapping[str, Any]], list[tuple[str, str]]] = lambda given: [],
+) -> None:
+    """Raises BadArguments with all that is wrong with what is known; `more` judges several values together."""
+    if failures := [*problems(model, known(given)), *more(known(given))]:
         raise BadArguments(f"{whose}:" + "".join(f"\n  {path} {reason}" for path, reason in failures))
 
 

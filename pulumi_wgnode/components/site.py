@@ -16,7 +16,7 @@ from pulumi_wgnode.components import component
 from pulumi_wgnode.components.arguments import LanArgs, SiteArgs
 from pulumi_wgnode.components.bootstrap import bootstrapped
 from pulumi_wgnode.components.compiled import Asked, compiled, site_facts
-from pulumi_wgnode.components.given import BadArguments, filled, known, made_of, mapping, part, require
+from pulumi_wgnode.components.given import BadArguments, filled, known, made_of, mapping, part, require, site_problems
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.parts import Transit
@@ -156,7 +156,7 @@ def _given(name: str, config: SiteArgs | Mapping[str, Any]) -> dict[str, Any]:
     """The arguments with their defaults. Raises BadArguments."""
     if isinstance(config, SiteArgs):
         return mapping(config)
-    require(SiteArgs, {"mesh": "-", **config}, f"site {name!r}")
+    require(SiteArgs, {**config, "mesh": config.get("mesh") or "-"}, f"site {name!r}", site_problems)
     if known(config.get("bootstrap")) is UNKNOWN:
         raise BadArguments(f"site {name!r}: `bootstrap` must be known when the program runs: each is a resource")
     return dict(filled(SiteArgs, config))
@@ -203,9 +203,13 @@ def _source(image: str, root: Path) -> str:
 
 
 def _sha256(path: Path) -> str:
-    """With a digest given, a runner that has nothing to upload needs no file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """With a digest given, a runner that has nothing to upload needs no file. Raises BadArguments."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        way_out = "`wgnode image build` makes one; or give its `sha256`"
+        raise BadArguments(f"the image {path} can't be read ({error.strerror}): {way_out}") from None
 
 
 def _all_of(interface: str, others: Sequence[str] | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
@@ -43,6 +43,12 @@ class Networks(Model):
         default=[], description="where the other sites are called; only to judge the uplink by"
     )
     gateway: GatewayLan | None = Field(default=None, description="what it will have in the LAN; only to ask there for")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Networks:
+        if self.uplink == self.lan_interface:
+            raise ValueError(f"{self.uplink} is the uplink; the LAN needs an interface of its own")
+        return self
 
 
 class HypervisorHostInputs(Model):

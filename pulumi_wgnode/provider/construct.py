@@ -23,7 +23,7 @@ from pulumi.runtime.stack import wait_for_rpcs
 
 from pulumi_wgnode.call.kind import Properties
 from pulumi_wgnode.components import Mesh, Site, component
-from pulumi_wgnode.components.given import problems
+from pulumi_wgnode.components.given import problems, site_problems
 
 AT_ONCE = 128
 """More wait: each that runs takes a few threads."""
@@ -50,7 +50,8 @@ class Components(Provider):
 
 def failures(token: str, inputs: Properties) -> list[tuple[str, str]]:
     """By path, what is wrong with the arguments; what is UNKNOWN is not judged. Raises KeyError for another token."""
-    return problems(component.ALL[token].inputs, inputs)
+    found = problems(component.ALL[token].inputs, inputs)
+    return [*found, *site_problems(inputs)] if token == component.SITE.token else found
 
 
 def construct(request: provider_pb2.ConstructRequest, engine: str) -> provider_pb2.ConstructResponse:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi import Output
 from pulumi.runtime import mocks
 
 from infra.config import parse_mesh
@@ -187,6 +188,40 @@ def test_keys_of_a_host_and_of_those_that_lead_there_are_secret(
     for kind in HOST_RESOURCES:
         connection = engine.inputs(kind)["connection"]
         assert connection["value"]["jumpHosts"][0]["hostKeys"] == [PIN], "the SDK makes a secret of what has one in it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"uplink": "lan0"}, "lan.interface lan0 is the uplink"),
+        ({"gateway": {"image": "https://a.example/x.tar"}}, "gateway.sha256 is missing: an image from a URL"),
+        ({"gateway": {"image": "nowhere.tar"}}, "nowhere.tar can't be read (No such file or directory): `wgnode image"),
+        ({"bootstrap": Output.from_input(["true"])}, "`bootstrap` must be known"),
+        ({"uplink": 7, "reach": "x"}, "uplink must be a text"),
+    ],
+)
+def test_a_mapping_that_can_not_be_a_site_is_refused(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    given = {**mapping(config(tmp_path)), **changes}
+    with pytest.raises(pulumi.RunError) as refused:
+        run(lambda: Site("cabin", given, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    assert says in str(refused.value)
+
+
+def test_any_value_of_a_site_may_be_one_that_comes_later(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    plain = {**mapping(config(tmp_path)), "mesh": ""}
+    run(lambda: Site("cabin", plain, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path))
+    wanted = {kind: engine.inputs(kind) for kind in HOST_RESOURCES}
+    engine.registered.clear()
+
+    def program() -> None:
+        later = {name: value if name == "bootstrap" else Output.from_input(value) for name, value in plain.items()}
+        later["host"] = {name: Output.from_input(value) for name, value in plain["host"].items()}
+        Site("cabin", later, topology=mesh["topology"], bundle=mesh["bundles"]["cabin"], root=tmp_path)
+
+    run(program)
+    assert {kind: engine.inputs(kind) for kind in HOST_RESOURCES} == wanted
 
 
 def test_a_site_takes_a_meshs_outputs_of_the_same_program(engine: Engine, tmp_path: Path) -> None:

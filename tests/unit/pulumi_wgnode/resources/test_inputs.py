@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pulumi_wgnode.call.kind import UNKNOWN, CheckError
+from pulumi_wgnode.contracts.hypervisor_host import HypervisorHostInputs
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.resources.inputs import connection
+from pulumi_wgnode.resources.inputs import connection, validated
 from tests.unit.pulumi_wgnode.keys import PIN
+from tests.unit.pulumi_wgnode.resources import hypervisor_case
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 
@@ -21,3 +24,11 @@ def test_a_recorded_connection_that_this_version_cannot_read_is_not_quoted() -> 
     with pytest.raises(ExplainedError) as raised:
         connection({"connection": {"hostKeys": [], "privateKey": [KEY]}})
     assert "PRIVATE KEY" not in str(raised.value)
+
+
+def test_a_host_s_lan_is_no_uplink():
+    same = {"uplink": "wan0", "lanInterface": "wan0"}
+    with pytest.raises(CheckError, match="networks: wan0 is the uplink; the LAN needs an interface of its own"):
+        validated(HypervisorHostInputs, {**hypervisor_case.NEWS, "networks": same})
+    later = {"uplink": UNKNOWN, "lanInterface": UNKNOWN}
+    assert validated(HypervisorHostInputs, {**hypervisor_case.NEWS, "networks": later})["networks"] == later

@@ -1,4 +1,4 @@
-"""The Noise core against the one public vector of its protocol."""
+"""Our Noise against the one public vector of its protocol."""
 
 from __future__ import annotations
 

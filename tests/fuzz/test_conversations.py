@@ -63,7 +63,7 @@ class Conversation(RuleBasedStateMachine):
         self.latest_wall = 0.0
         self.p.b.clock = Clock()
         for name, node in self.nodes.items():
-            node.device._core.tai64n = node.clock.tai64n
+            node.device._tables.tai64n = node.clock.tai64n
             node.device._defence._under_load = lambda now, name=name: name in self.loaded  # type: ignore[misc]
             node.device.set_public_keys(node.peer, self.public_keys(other(name)))
             if psks:
@@ -254,7 +254,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(to=names, kind=st.sampled_from([INITIATION, RESPONSE, COOKIE_REPLY, TRANSPORT]), body=st.binary(max_size=148))
     def invent(self, to: str, kind: int, body: bytes) -> None:
-        index = next(iter(self.nodes[to].device._core.indices), 7)
+        index = next(iter(self.nodes[to].device._tables.indices), 7)
         length = LENGTHS.get(kind, 32 + len(body))
         self.forged(to, (struct.pack("<II", kind, index) + body).ljust(length, b"x")[:length], cookie_allowed=False)
 

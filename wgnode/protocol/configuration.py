@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.constants import KEY_LENGTH, MAX_KEYS
 from wgnode.protocol.cookie import CookieChecker
-from wgnode.protocol.core import Core
 from wgnode.protocol.crypto import clamp
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.noise import NO_PSK, public_bytes
@@ -21,6 +20,7 @@ from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Limit
 from wgnode.protocol.schedule import NEVER
 from wgnode.protocol.statics import LONG_AGO, Identity, RemoteStatic
+from wgnode.protocol.tables import Tables
 from wgnode.protocol.timers import Timers
 from wgnode.protocol.wipe import own, wipe
 
@@ -28,11 +28,11 @@ from wgnode.protocol.wipe import own, wipe
 class Configured:
     """The part of a Device (see there) that is configured."""
 
-    def __init__(self, core: Core, private_keys: Sequence[bytes], listen_port: int) -> None:
+    def __init__(self, tables: Tables, private_keys: Sequence[bytes], listen_port: int) -> None:
         self.listen_port = listen_port
         self.fwmark = 0
         self.running = False
-        self._core = core
+        self._tables = tables
         self._now = 0.0
         self._networks_moved = 0
         self._networks_texts: dict[int, tuple[tuple[int, int], str]] = {}
@@ -42,32 +42,32 @@ class Configured:
     @property
     def mtu(self) -> int:
         """Bytes of inner packet: padding never goes beyond."""
-        return self._core.mtu
+        return self._tables.mtu
 
     @mtu.setter
     def mtu(self, mtu: int) -> None:
-        self._core.mtu = mtu
+        self._tables.mtu = mtu
         self._tell_mtus()
 
     @property
     def route_mtus(self) -> tuple[int, ...]:
         """MTUs of routes to us, ascending: padding ends at the smallest that a packet fits in, its own or not."""
-        return self._core.route_mtus
+        return self._tables.route_mtus
 
     @route_mtus.setter
     def route_mtus(self, mtus: tuple[int, ...]) -> None:
-        self._core.route_mtus = mtus
+        self._tables.route_mtus = mtus
         self._tell_mtus()
 
     @property
     def private_keys(self) -> tuple[bytes, ...]:
         """Clamped private keys, 32 bytes each: current, next. Empty: none set."""
-        return tuple(own(identity.raw) for identity in self._core.identities)
+        return tuple(own(identity.raw) for identity in self._tables.identities)
 
     @property
     def public_keys(self) -> tuple[bytes, ...]:
         """The public halves, in the same order."""
-        return tuple(identity.public_key for identity in self._core.identities)
+        return tuple(identity.public_key for identity in self._tables.identities)
 
     def set_private_keys(self, keys: Sequence[bytes], now: float) -> None:
         """None to two raw keys (clamped here). Sessions of identities that go away end; peers that are us go."""
@@ -75,10 +75,10 @@ class Configured:
         clamped = [clamp(key) for key in keys]
         _check_keys("private key", clamped, at_least=0)
         first = self.public_keys[:1]
-        known = {identity.raw: identity for identity in self._core.identities}
-        self._core.identities = [known.get(key) or self._identity(own(key)) for key in clamped]
+        known = {identity.raw: identity for identity in self._tables.identities}
+        self._tables.identities = [known.get(key) or self._identity(own(key)) for key in clamped]
         wipe(*clamped)
-        self._core.plane.set_identities(self.public_keys)
+        self._tables.plane.set_identities(self.public_keys)
         for public_key in self.public_keys:
             self.remove_peer(public_key)
         gone = {identity.public_key for identity in known.values()}.difference(self.public_keys)
@@ -93,23 +93,23 @@ class Configured:
     @property
     def peers(self) -> list[Peer]:
         """In the order they were added."""
-        return list(self._core.peers.values())
+        return list(self._tables.peers.values())
 
     def peer(self, public_key: bytes) -> Peer | None:
         """The peer that holds this static public key as its current or next one."""
-        static = self._core.statics.get(public_key)
-        return self._core.peers[static.peer] if static else None
+        static = self._tables.statics.get(public_key)
+        return self._tables.peers[static.peer] if static else None
 
     def peer_numbered(self, number: int) -> Peer:
         """By the plane's number. Raises KeyError."""
-        return self._core.peers[number]
+        return self._tables.peers[number]
 
     def add_peer(self, public_keys: Sequence[bytes], name: str = "") -> Peer:
         """Raises ValueError for our own key, a key another peer holds, or not one or two 32-byte keys."""
         self._check_public_keys(public_keys, None)
-        peer = Peer(name, self._core.plane)
-        peer.timers = Timers(peer.number, self._core.schedule, self._core.jitter)
-        self._core.peers[peer.number] = peer
+        peer = Peer(name, self._tables.plane)
+        peer.timers = Timers(peer.number, self._tables.schedule, self._tables.jitter)
+        self._tables.peers[peer.number] = peer
         self._assign_statics(peer, public_keys)
         return peer
 
@@ -118,15 +118,15 @@ class Configured:
         peer = self.peer(public_key)
         if peer is None:
             return
-        self._core.forget(peer)
+        self._tables.forget(peer)
         for static in peer.statics:
-            del self._core.statics[static.public_key]
+            del self._tables.statics[static.public_key]
             static.wipe()
         wipe(*peer.preshared_keys)
-        del self._core.peers[peer.number]
+        del self._tables.peers[peer.number]
         self._networks_texts.pop(peer.number, None)
-        self._core.plane.remove_peer(peer.number)
-        self._core.events.removed(peer.number)
+        self._tables.plane.remove_peer(peer.number)
+        self._tables.events.removed(peer.number)
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
         """Change a peer's static keys (rotation); sessions with keys that stay go on, renewed under a new first one."""
@@ -134,11 +134,11 @@ class Configured:
         first = peer.public_key
         peer.changes += 1
         self._assign_statics(peer, keys)
-        self._core.events.rekeyed(peer.number)
+        self._tables.events.rekeyed(peer.number)
         gone = [keypair for keypair in peer.slots.all() if keypair.remote not in peer.statics]
-        self._core.end_sessions(peer, gone)
+        self._tables.end_sessions(peer, gone)
         if peer.outstanding and peer.outstanding.remote not in peer.statics:
-            self._core.clear_handshake(peer)
+            self._tables.clear_handshake(peer)
         if peer.public_key != first:
             self._renew_under_first_keys(peer)
 
@@ -157,17 +157,17 @@ class Configured:
             if not 0 <= endpoint.port <= 0xFFFF:
                 raise ValueError(f"endpoint port {endpoint.port} is not 0..65535")
         was_unknown = peer.endpoint is None
-        self._core.move(peer, endpoint)
+        self._tables.move(peer, endpoint)
         if was_unknown and peer.slots.current is None:
             self._keepalive_at_once(peer)
 
     def set_limit(self, peer: Peer, limit: Limit | None) -> None:
         """How large packets to the peer may be."""
-        self._core.plane.set_limit(peer.number, limit)
+        self._tables.plane.set_limit(peer.number, limit)
 
     def set_echo(self, peer: Peer, addresses: tuple[bytes, bytes] | None) -> None:
         """Whose echo replies may be a probe's: see plane.Plane."""
-        self._core.plane.set_echo(peer.number, addresses)
+        self._tables.plane.set_echo(peer.number, addresses)
 
     def set_probe(self, peer: Peer, address: bytes | None) -> None:
         """The peer's tunnel address (4 or 16 bytes) that answers echoes; None: its only host address, if it has one."""
@@ -175,7 +175,7 @@ class Configured:
             raise ValueError(f"a probe address of {len(address)} bytes instead of 4 or 16")
         if peer.probe != address:
             peer.probe = address
-            self._core.events.routed(peer.number)
+            self._tables.events.routed(peer.number)
 
     def set_keepalive(self, peer: Peer, seconds: int, now: float) -> None:
         """0..65535 seconds, 0 for off; switching it on makes a keepalive due at once (see next_deadline)."""
@@ -199,14 +199,14 @@ class Configured:
     def remove_allowed_ip(self, peer: Peer, network: str | Network) -> None:
         """Nothing happens unless this peer holds exactly this network."""
         peer.changes += 1
-        self._core.plane.remove_network(network, peer.number)
-        self._core.events.routed(peer.number)
+        self._tables.plane.remove_network(network, peer.number)
+        self._tables.events.routed(peer.number)
 
     def replace_allowed_ips(self, peer: Peer, networks: Iterable[str | Network]) -> None:
         """Drop all of the peer's networks, then add these."""
         checked = [ip_network(network, strict=False) for network in networks]
-        self._core.plane.remove_networks(peer.number)
-        self._core.events.routed(peer.number)
+        self._tables.plane.remove_networks(peer.number)
+        self._tables.events.routed(peer.number)
         peer.changes += 1
         for network in checked:
             self._insert(network, peer)
@@ -225,18 +225,18 @@ class Configured:
     def _insert(self, network: Network, peer: Peer) -> None:
         """If somebody holds it, or a part of it at its beginning, it may be taken from whomever."""
         peer.changes += 1
-        if self._core.plane.sent_to(network.network_address.packed) is not None:
+        if self._tables.plane.sent_to(network.network_address.packed) is not None:
             self._networks_moved += 1
-        self._core.plane.add_network(network, peer.number)
-        self._core.events.routed(peer.number)
+        self._tables.plane.add_network(network, peer.number)
+        self._tables.events.routed(peer.number)
 
     def _tell_mtus(self) -> None:
-        self._core.plane.set_mtus(self._core.mtu, self._core.route_mtus)
+        self._tables.plane.set_mtus(self._tables.mtu, self._tables.route_mtus)
 
     def _identity(self, raw: bytes) -> Identity:
         private_key = X25519PrivateKey.from_private_bytes(raw)
         public_key = public_bytes(private_key)
-        return Identity(raw, private_key, public_key, CookieChecker(public_key, self._core.random))
+        return Identity(raw, private_key, public_key, CookieChecker(public_key, self._tables.random))
 
     def _drop_identities(self, peer: Peer, gone: set[bytes]) -> None:
         """Sessions and handshakes under private keys that are no longer ours end; a keepalive starts new ones."""
@@ -244,10 +244,10 @@ class Configured:
             for public_key in gone:
                 static.forget_identity(public_key)
         if peer.outstanding and peer.outstanding.identity.public_key in gone:
-            self._core.clear_handshake(peer)
+            self._tables.clear_handshake(peer)
             peer.last_sent_handshake = LONG_AGO
         doomed = [keypair for keypair in peer.slots.all() if keypair.identity_key in gone]
-        self._core.end_sessions(peer, doomed)
+        self._tables.end_sessions(peer, doomed)
         if doomed:
             self._keepalive_at_once(peer)
 
@@ -259,7 +259,7 @@ class Configured:
         current = peer.slots.current
         if current and (current.identity_key != self.public_keys[0] or current.remote is not peer.statics[0]):
             peer.timers.attempts = 0
-            peer.timers.arm_retransmit(self._now + self._core.jitter())
+            peer.timers.arm_retransmit(self._now + self._tables.jitter())
 
     def _check_public_keys(self, keys: Sequence[bytes], holder: Peer | None) -> None:
         _check_keys("public key", keys, at_least=1)
@@ -272,10 +272,10 @@ class Configured:
     def _assign_statics(self, peer: Peer, keys: Sequence[bytes]) -> None:
         held = {static.public_key: static for static in peer.statics}
         for key in held:
-            del self._core.statics[key]
+            del self._tables.statics[key]
         peer.statics = [held.get(key) or RemoteStatic(peer.number, bytes(key)) for key in keys]
         for static in peer.statics:
-            self._core.statics[static.public_key] = static
+            self._tables.statics[static.public_key] = static
         for key in held.keys() - set(peer.public_keys):
             held[key].wipe()
 

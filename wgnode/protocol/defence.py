@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wgnode.protocol.core import Core
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop, ProtocolError
 from wgnode.protocol.ratelimit import HANDSHAKES_PER_SECOND, Budget, LoadMeter, RateLimiter, address_bytes
 from wgnode.protocol.statics import Identity
+from wgnode.protocol.tables import Tables
 
 
 class Defence:
     """`under_load(now)`, asked once per handshake message, replaces the built-in load detection."""
 
-    def __init__(self, core: Core, under_load: Callable[[float], bool] | None = None) -> None:
-        self._core = core
+    def __init__(self, tables: Tables, under_load: Callable[[float], bool] | None = None) -> None:
+        self._tables = tables
         self._limiter = RateLimiter()
         self._handshakes = Budget(HANDSHAKES_PER_SECOND)
         self._under_load = under_load or LoadMeter()
 
     def admit(self, data: bytes, source: Endpoint, now: float) -> Identity:
         """Whom an initiation or response is for: mac1, then under load mac2 and the rate. Raises ProtocolError."""
-        identity = next((i for i in self._core.identities if i.cookies.check_mac1(data)), None)
+        identity = next((i for i in self._tables.identities if i.cookies.check_mac1(data)), None)
         if identity is None:
             raise ProtocolError(Drop.BAD_MAC1)
         if self._under_load(now):
@@ -37,7 +37,7 @@ class Defence:
         address = address_bytes(source.address)
         cookie_source = address + source.port.to_bytes(2, "big")
         if not identity.cookies.check_mac2(data, cookie_source, now):
-            self._core.plane.datagrams.append((identity.cookies.reply(data, cookie_source, now), source))
+            self._tables.plane.datagrams.append((identity.cookies.reply(data, cookie_source, now), source))
             raise ProtocolError(Drop.COOKIE_SENT)
         if not self._limiter.allow(address, now):
             raise ProtocolError(Drop.RATE_LIMITED)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from wgnode.protocol import expiry, handshake, traffic
 from wgnode.protocol.configuration import Configured
-from wgnode.protocol.core import Core
 from wgnode.protocol.defence import Defence
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.errors import Drop, ProtocolError
@@ -20,6 +19,7 @@ from wgnode.protocol.messages import COOKIE_REPLY, INITIATION, TRANSPORT, messag
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Echo, Plane
 from wgnode.protocol.schedule import NEVER
+from wgnode.protocol.tables import Tables
 
 MOST_AT_ONCE = 32
 """Peers whose timers are dealt with before all else has its turn: some 5 ms if each of them wants a handshake."""
@@ -44,21 +44,21 @@ class Device(Configured):
         mtu: int = 1420,
         under_load: Callable[[float], bool] | None = None,
     ) -> None:
-        super().__init__(Core(random, tai64n, mtu, plane), private_keys, listen_port)
+        super().__init__(Tables(random, tai64n, mtu, plane), private_keys, listen_port)
         self.plane = plane
-        self._defence = Defence(self._core, under_load)
+        self._defence = Defence(self._tables, under_load)
 
     def __repr__(self) -> str:
-        return f"Device({len(self._core.peers)} peers, {'running' if self.running else 'stopped'})"
+        return f"Device({len(self._tables.peers)} peers, {'running' if self.running else 'stopped'})"
 
     @property
     def counters(self) -> Counter[str]:
         """Dropped messages and packets by errors.Drop."""
-        return self._core.counters + self.plane.counters
+        return self._tables.counters + self.plane.counters
 
     def tell(self, events: PeerEvents) -> None:
         """What happens to peers from now on."""
-        self._core.events = events
+        self._tables.events = events
 
     # Traffic: never raises for what comes from outside; it is counted in `counters` and dropped.
 
@@ -74,26 +74,26 @@ class Device(Configured):
         """A handshake with a peer that has an endpoint and no session: it may hold one that we have lost."""
         self._now = now
         if self.running and peer.slots.current is None:
-            handshake.want_handshake(self._core, peer, now)
+            handshake.want_handshake(self._tables, peer, now)
 
     def renew(self, peer: Peer, now: float) -> None:
         """A handshake with a peer that has an endpoint, whatever session there is: for who wants to see one."""
         self._now = now
         if self.running:
-            handshake.want_handshake(self._core, peer, now)
+            handshake.want_handshake(self._tables, peer, now)
 
     def send_keepalive(self, peer: Peer, now: float) -> None:
         """To a peer with a session, so that it learns from where we send now."""
         self._now = now
         if peer.slots.current is not None:
-            traffic.send_keepalive(self._core, peer, now)
+            traffic.send_keepalive(self._tables, peer, now)
 
     def stop(self, now: float) -> None:
         """Link down: sessions and staged packets are forgotten, nothing is sent or accepted."""
         self._now = now
         self.running = False
         for peer in self.peers:
-            self._core.forget(peer)
+            self._tables.forget(peer)
 
     def receive_datagram(self, data: bytes, source: Endpoint, now: float) -> None:
         """One UDP payload from `source`."""
@@ -102,10 +102,10 @@ class Device(Configured):
     def receive_datagrams(self, datagrams: Iterable[tuple[bytes, Endpoint]], now: float) -> None:
         """UDP payloads and where they come from."""
         self._now = now
-        receive = self._core.plane.receive
+        receive = self._tables.plane.receive
         for data, source in datagrams:
             if not self.running:
-                self._core.counters[Drop.DOWN] += 1
+                self._tables.counters[Drop.DOWN] += 1
             elif not receive(data, source, now):
                 self.carry_over(now)
         self._note_activity(now)
@@ -117,10 +117,10 @@ class Device(Configured):
     def send_packets(self, packets: Iterable[bytes], now: float) -> None:
         """Inner IP packets for whichever peers they are routed to."""
         self._now = now
-        send = self._core.plane.send
+        send = self._tables.plane.send
         for packet in packets:
-            if not self.running or not self._core.identities:
-                self._core.counters[Drop.DOWN] += 1
+            if not self.running or not self._tables.identities:
+                self._tables.counters[Drop.DOWN] += 1
             elif not send(packet, now):
                 self.carry_over(now)
         self._note_activity(now)
@@ -130,36 +130,36 @@ class Device(Configured):
         nothing is."""
         self._now = now
         self._note_activity(now)
-        for timers in self._core.schedule.due(now, MOST_AT_ONCE):
-            expiry.expire(self._core, self._core.peers[timers.peer], now)
+        for timers in self._tables.schedule.due(now, MOST_AT_ONCE):
+            expiry.expire(self._tables, self._tables.peers[timers.peer], now)
 
     def carry_over(self, now: float) -> None:
         """Do what the plane has left to the protocol. For whoever lets the plane move packets by itself."""
         self._now = now
         self._note_activity(now)
-        for data, source in self._core.plane.take_handed():
+        for data, source in self._tables.plane.take_handed():
             try:
                 self._decide(data, source, now)
             except ProtocolError as error:
-                self._core.counters[error.drop] += 1
+                self._tables.counters[error.drop] += 1
 
     def datagrams_to_send(self) -> list[tuple[bytes, Endpoint]]:
         """UDP payloads in order, handed over once."""
-        out, self._core.plane.datagrams = self._core.plane.datagrams, []
+        out, self._tables.plane.datagrams = self._tables.plane.datagrams, []
         return out
 
     def fragments_to_send(self) -> list[tuple[bytes, Endpoint]]:
         """UDP payloads that go by the sockets whose datagrams may be fragmented, handed over once."""
-        out, self._core.plane.fragmented = self._core.plane.fragmented, []
+        out, self._tables.plane.fragmented = self._tables.plane.fragmented, []
         return out
 
     def echoes(self) -> list[Echo]:
         """Replies that may be a probe's, handed over once: those that are none go to `deliver_echo`."""
-        return self._core.plane.take_echoes()
+        return self._tables.plane.take_echoes()
 
     def deliver_echo(self, echo: Echo) -> None:
         """It was somebody else's."""
-        self._core.plane.packets.append(echo.packet)
+        self._tables.plane.packets.append(echo.packet)
 
     def probe(self, peer: Peer, padded: bytes, now: float) -> tuple[bytes, Endpoint] | None:
         """A message with exactly these bytes inside, to be sent at once and unfragmented: see traffic.seal_probe."""
@@ -168,32 +168,32 @@ class Device(Configured):
 
     def packets_to_deliver(self) -> list[bytes]:
         """Checked inner IP packets in order, handed over once."""
-        out, self._core.plane.packets = self._core.plane.packets, []
+        out, self._tables.plane.packets = self._tables.plane.packets, []
         return out
 
     def next_deadline(self, before: float = NEVER) -> float | None:
         """When to call `handle_timer` at the latest (may be in the past: at once), None for not `before` that time."""
-        return self._core.schedule.next_deadline(before)
+        return self._tables.schedule.next_deadline(before)
 
     def _note_activity(self, now: float) -> None:
-        for activity in self._core.plane.take_activity():
-            traffic.note_activity(self._core, self._core.peers[activity.peer], activity, now)
+        for activity in self._tables.plane.take_activity():
+            traffic.note_activity(self._tables, self._tables.peers[activity.peer], activity, now)
 
     def _decide(self, data: bytes, source: Endpoint | None, now: float) -> None:
         """One that was handed over: see plane.Handed. Raises ProtocolError."""
-        if not self.running or (source is None and not self._core.identities):
+        if not self.running or (source is None and not self._tables.identities):
             raise ProtocolError(Drop.DOWN)
         if source is None:
-            return traffic.send(self._core, data, now)
+            return traffic.send(self._tables, data, now)
         kind = message_type(data)
         if kind == TRANSPORT:
-            traffic.receive(self._core, data, source, now)
+            traffic.receive(self._tables, data, source, now)
         elif kind == COOKIE_REPLY:
-            handshake.receive_cookie_reply(self._core, data, now)
+            handshake.receive_cookie_reply(self._tables, data, now)
         else:
             identity = self._defence.admit(data, source, now)
             if kind == INITIATION:
-                handshake.receive_initiation(self._core, identity, data, source, now)
+                handshake.receive_initiation(self._tables, identity, data, source, now)
             else:
-                peer = handshake.receive_response(self._core, data, source, now)
-                traffic.send_keepalive(self._core, peer, now)
+                peer = handshake.receive_response(self._tables, data, source, now)
+                traffic.send_keepalive(self._tables, peer, now)

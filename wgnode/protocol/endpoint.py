@@ -9,7 +9,7 @@ class Endpoint(NamedTuple):
     """A peer's outer address: IP text (IPv4 or IPv6, link-local ones with "%scope") and UDP port.
 
     `source` is the local address that the peer wrote to, for shells that reply from it; None leaves the choice to
-    the routing table. The core carries it along and forgets it where the whitepaper wants another path tried.
+    the routing table. The protocol carries it along and forgets it where the whitepaper wants another path tried.
     """
 
     address: str

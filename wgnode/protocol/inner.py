@@ -1,4 +1,4 @@
-"""What the core reads of inner IP packets: version, length, source, destination."""
+"""What the protocol reads of inner IP packets: version, length, source, destination."""
 
 from __future__ import annotations
 

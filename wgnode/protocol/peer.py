@@ -31,8 +31,8 @@ class Peer:
     0 for off. `last_handshake` is the time (seconds, the clock of `now`) of the last completed handshake,
     None before the first. `probe` is the tunnel address (4 or 16 bytes) that answers echoes, where it is configured.
     `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
-    The attributes after those are the core's own; the plane knows the peer by its `number`. See Configured.revision for
-    `changes`.
+    The attributes after those are the protocol's own; the plane knows the peer by its `number`. For `changes` see
+    Configured.revision.
     """
 
     timers: Timers

@@ -15,7 +15,7 @@ _COST = _SECOND // PACKETS_PER_SECOND
 _CAPACITY = _COST * PACKETS_BURST
 
 HANDSHAKES_PER_SECOND = 500
-"""What we are ready to compute, under load or not: about a sixth of a core."""
+"""What we are ready to compute, under load or not: about a sixth of a tables."""
 
 
 def address_bytes(address: str) -> bytes:
@@ -91,7 +91,7 @@ class Budget:
 class LoadMeter:
     """Calls it load when handshake messages come faster than they are worth computing.
 
-    Linux looks at its queue: load is more than an eighth of it waiting, and for a second after that. A sans-IO core
+    Linux looks at its queue: load is more than an eighth of it waiting, and for a second after that. A sans-IO device
     has no queue, so this one is imagined: it fills by a message each and drains by HANDSHAKES_PER_SECOND.
     """
 

@@ -54,7 +54,9 @@ def test_a_session_that_was_retired_unconfirmed_is_opened_by_the_engine(
     assert peer.slots.current is not None
     python: list[bytes] = []
     really = traffic.receive
-    monkeypatch.setattr(traffic, "receive", lambda core, data, *more: (python.append(data), really(core, data, *more)))
+    monkeypatch.setattr(
+        traffic, "receive", lambda tables, data, *more: (python.append(data), really(tables, data, *more))
+    )
     for number in range(10):
         world.send("b", inner_packet("b", "a", 0, number))
     assert fly_to(world, "a", kinds=(4,)) == 11, "what waited, and these"
@@ -73,7 +75,9 @@ def test_forged_messages_for_an_unconfirmed_session_never_come_to_python(
     (index,) = (peer.slots.next.local_index for peer in device.peers if peer.slots.next)
     python: list[bytes] = []
     really = traffic.receive
-    monkeypatch.setattr(traffic, "receive", lambda core, data, *more: (python.append(data), really(core, data, *more)))
+    monkeypatch.setattr(
+        traffic, "receive", lambda tables, data, *more: (python.append(data), really(tables, data, *more))
+    )
     for number in range(10):
         device.receive_datagram(struct.pack("<IIQ", 4, index, number) + bytes(32), HOMES["c"], world.clock.now)
     assert python == []

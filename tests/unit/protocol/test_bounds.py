@@ -133,13 +133,13 @@ def exchange(p: Pair) -> None:
 
 def assert_small(device: Device) -> None:
     """Every table that outside bytes can fill is within its bound."""
-    core = device._core
-    assert len(core.indices) <= INDICES_OF_A_PEER * len(device.peers)
+    tables = device._tables
+    assert len(tables.indices) <= INDICES_OF_A_PEER * len(device.peers)
     assert len(device._defence._limiter) <= MAX_SOURCES
-    assert len(core.schedule) <= 2 * len(device.peers) + HEAP_SLACK + 1
-    assert set(core.counters) <= set(Drop)
+    assert len(tables.schedule) <= 2 * len(device.peers) + HEAP_SLACK + 1
+    assert set(tables.counters) <= set(Drop)
     assert all(len(peer.staged) <= MAX_STAGED_PACKETS for peer in device.peers)
-    assert all(len(static._shared) <= 2 for static in core.statics.values())
+    assert all(len(static._shared) <= 2 for static in tables.statics.values())
 
 
 def test_a_peer_that_restarts_all_the_time_holds_a_bounded_number_of_sessions() -> None:

@@ -110,7 +110,7 @@ def test_a_removed_peer_is_gone() -> None:
     p.b_to_a()
     assert p.a.take() == []
     assert p.a.delivered == []
-    assert p.a.device._core.indices == {}
+    assert p.a.device._tables.indices == {}
     assert p.a.device.plane.sent_to(bytes([10, 0, 0, 2])) is None
 
 
@@ -214,8 +214,8 @@ def test_nothing_secret_in_any_repr() -> None:
         peer,
         peer.statics[0],
         peer.outstanding,
-        p.a.device._core,
-        p.a.device._core.identities,
+        p.a.device._tables,
+        p.a.device._tables.identities,
         session,
     ]
     for thing in things:

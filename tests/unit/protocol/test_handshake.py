@@ -157,10 +157,10 @@ def test_a_forged_response_with_a_right_mac1_changes_nothing(at: int) -> None:
 def test_an_index_in_use_is_not_drawn_again() -> None:
     p = pair()
     first = int.from_bytes(initiation(p)[4:8], "little")
-    core = p.a.device._core
+    tables = p.a.device._tables
     drawn = [first.to_bytes(4, "little"), b"free"]
-    core.random = lambda length: drawn.pop(0)
-    assert core.new_index() == int.from_bytes(b"free", "little")
+    tables.random = lambda length: drawn.pop(0)
+    assert tables.new_index() == int.from_bytes(b"free", "little")
 
 
 def test_a_response_is_taken_once() -> None:

@@ -1,4 +1,4 @@
-"""The core reads no clock, draws no randomness and opens nothing: all of it is handed in."""
+"""The protocol reads no clock, draws no randomness and opens nothing: all of it is handed in."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def assert_no_index_leads_nowhere(node: Node) -> None:
     known = {keypair.local_index for keypair in node.peer.slots.all()}
     if node.peer.outstanding:
         known.add(node.peer.outstanding.local_index)
-    assert set(node.device._core.indices) == known
+    assert set(node.device._tables.indices) == known
     assert len(known) <= 6
 
 

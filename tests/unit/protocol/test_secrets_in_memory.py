@@ -41,7 +41,7 @@ def test_a_copy_of_ones_own_leaves_the_original() -> None:
 
 def test_a_private_key_is_wiped_when_it_is_replaced() -> None:
     p = pair().connect()
-    (identity,), shared = p.a.device._core.identities, p.a.peer.statics[0]._shared
+    (identity,), shared = p.a.device._tables.identities, p.a.peer.statics[0]._shared
     (between,) = shared.values()
     told = p.a.device.private_keys
     p.a.device.set_private_keys([KEY_C], p.now)

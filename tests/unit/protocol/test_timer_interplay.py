@@ -112,7 +112,7 @@ def test_a_handshake_message_does_for_a_keepalive(kind: int) -> None:
     if kind == INITIATION:
         session = p.b.peer.session
         assert session is not None
-        p.b.device._core.end_sessions(p.b.peer, [session])
+        p.b.device._tables.end_sessions(p.b.peer, [session])
         p.b.send(packet(B4, A4))
     else:
         p.a.device.stop(p.now)
@@ -214,7 +214,7 @@ def test_an_unconfirmed_session_is_erased_too() -> None:
     assert p.b.peer.slots.all()
     p.advance(2 * EPSILON)
     assert p.b.peer.slots.all() == []
-    assert p.b.device._core.indices == {}
+    assert p.b.device._tables.indices == {}
 
 
 @pytest.mark.parametrize("age", [REJECT_AFTER_TIME - 1, REJECT_AFTER_TIME])
@@ -233,7 +233,7 @@ def test_a_new_session_erases_previous_ones_that_open_nothing_more(age: float) -
         assert node.peer.session is not old[node]
         kept = old[node] in node.peer.slots.all()
         assert kept is (age < REJECT_AFTER_TIME)
-        assert (old[node].local_index in node.device._core.indices) is kept  # type: ignore[union-attr]
+        assert (old[node].local_index in node.device._tables.indices) is kept  # type: ignore[union-attr]
 
 
 def test_keys_that_are_due_to_be_erased_open_and_seal_nothing_more() -> None:
@@ -256,7 +256,7 @@ def skewed(p: Pair) -> Callable[[float], None]:
     """Give b a clock of its own; returns what lets time pass for both, at the same speed."""
     p.b.clock = Clock()
     p.b.clock.now = p.now
-    p.b.device._core.tai64n = p.b.clock.tai64n
+    p.b.device._tables.tai64n = p.b.clock.tai64n
 
     def run(seconds: float, step: float = 0.25) -> None:
         for _ in range(int(seconds / step)):

@@ -390,7 +390,7 @@ def test_keys_are_erased_after_three_times_reject_after_time() -> None:
     for node in (p.a, p.b):
         assert node.peer.slots.all() == []
         assert node.device.next_deadline() is None
-        assert node.device._core.indices == {}
+        assert node.device._tables.indices == {}
 
 
 def test_a_new_session_puts_erasing_off() -> None:
@@ -407,7 +407,7 @@ def test_an_unanswered_handshake_is_erased_too() -> None:
     p.a_to_b()
     p.advance(110 + ZERO_KEYS_AFTER)
     assert p.a.peer.outstanding is None
-    assert p.a.device._core.indices == {}
+    assert p.a.device._tables.indices == {}
     assert p.a.device.next_deadline() is None
 
 

@@ -20,7 +20,7 @@ from wgnode.protocol.statics import LONG_AGO, Identity, RemoteStatic
 from wgnode.protocol.timers import Timers
 
 
-class Core:
+class Tables:
     """Owned by one Device; the functions of `handshake` and `traffic` work on it."""
 
     def __init__(self, random: Callable[[int], bytes], tai64n: Callable[[], bytes], mtu: int, plane: Plane) -> None:

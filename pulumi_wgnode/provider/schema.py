@@ -134,7 +134,8 @@ def _object(model: dict[str, Any]) -> dict[str, Any]:
 
 def _property(value: dict[str, Any]) -> dict[str, Any]:
     made = {**_type(value), "description": value.get("description", "")}
-    if isinstance(value.get("default"), str | int | bool):
+    # An SDK gives defaults as if the program had, and a text that is empty says there no more than none.
+    if isinstance(value.get("default"), str | int | bool) and value["default"] != "":
         made["default"] = value["default"]
     return {**made, "secret": True} if value.get("secret") or value.get("writeOnly") else made
 

@@ -68,6 +68,14 @@ def test_an_sdk_is_called_otherwise_than_the_package_that_the_plugin_is_in() -> 
     assert LANGUAGES["python"]["packageName"] not in ("pulumi_wgnode", "wgnode")
 
 
+def test_no_sdk_gives_an_empty_text_for_what_a_program_leaves_out() -> None:
+    """`Site` refuses one for `mesh`, as it would refuse it from a program."""
+    schema = json.loads(registry.schema())
+    properties = [one["properties"] for one in schema["types"].values()]
+    properties += [one["inputProperties"] for one in schema["resources"].values()]
+    assert not [name for of in properties for name, value in of.items() if value.get("default") == ""]
+
+
 @pytest.mark.sampled(0)  # builds the generators, a minute
 @pytest.mark.parametrize("spoil", WRONG, ids=lambda spoil: spoil.__name__)
 def test_what_is_wrong_with_a_schema_is_said(spoil: Callable[[dict[str, Any]], None], tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ test-tsan: setup ## the compiled data plane's tests under ThreadSanitizer; needs
 	@RUSTFLAGS=-Zsanitizer=thread PROPTEST_CASES=8 $(UNSTABLE) test -Zbuild-std --quiet --locked --no-default-features --lib \
 		--target x86_64-unknown-linux-gnu --target-dir target/tsan
 
-# The two left out are long even without memcheck. A panic that is expected takes half a minute to tell its backtrace.
+# The two left out are long even without memcheck. The backtrace of a panic that is expected takes longer than the test waits.
 test-valgrind: setup ## the compiled data plane's tests under memcheck, which sees uninitialised memory; needs valgrind
 	@command -v valgrind >/dev/null || { echo "valgrind is not installed; apt-get install valgrind" >&2; exit 1; }
 	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=99" PROPTEST_CASES=8 RUST_BACKTRACE=0 \

@@ -16,6 +16,7 @@ import pytest
 
 from tests.lab.interop import SOCKETS, Bench, Node, bench, run, stop, wait_for
 from tests.lab.programs import OURS, RUN_OURS, Program
+from wgnode.platform.linux import send_only
 
 pytestmark = pytest.mark.lab
 
@@ -40,9 +41,9 @@ def node(cable: Bench) -> Node:
 
 
 def udp_ports(node: Node) -> list[str]:
-    """Of each family, however many sockets share one."""
-    listing = node.namespace.run("ss", "-Huln")
-    return sorted(place.rpartition(":")[2] for place in {line.split()[3] for line in listing.splitlines()})
+    """Of each family's socket that receives."""
+    places = {line.split()[3].rpartition(":") for line in node.namespace.run("ss", "-Huln").splitlines()}
+    return sorted(port for address, _, port in places if address.strip("[]") not in send_only.NOBODYS.values())
 
 
 def interface_exists(node: Node) -> bool:

@@ -12,6 +12,7 @@ import paramiko
 from pulumi_wgnode.call.kind import UNKNOWN, Diff, Properties, PropertyChange
 from pulumi_wgnode.provider.serve import serve
 from pulumi_wgnode.provider.servicer import Servicer
+from pulumi_wgnode.provider.spare import while_child
 
 SCHEMA = '{"name": "command", "version": "0.0.0"}'
 
@@ -80,5 +81,6 @@ if __name__ == "__main__":
     serve(
         Servicer(
             "command", version("pulumi-command"), {"command:remote:Command": Command()}.__getitem__, lambda: SCHEMA
-        )
+        ),
+        while_child(),
     )

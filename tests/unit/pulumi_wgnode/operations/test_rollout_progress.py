@@ -32,7 +32,8 @@ def test_in_a_pipeline_each_step_is_a_line_that_stays() -> None:
 
 
 def test_on_a_terminal_all_stacks_are_a_table_that_is_drawn_over_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: type("Size", (), {"columns": 60, "lines": 20})())
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "20")
     stream = io.StringIO()
     progress = Progress(PLAN.course, stream, live=True)
     progress.step(Apply(("dev-b",)), FACTS)

@@ -237,6 +237,7 @@ def berlin(lab: Lab, in_runner: Callable[..., Any], tmp_path_factory: pytest.Tem
         made.clean()
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_named_with_what_was_wanted_and_found_and_repaired_alone(berlin: Deployed, name: str) -> None:
     case = CASES[name]

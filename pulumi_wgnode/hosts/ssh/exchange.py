@@ -124,4 +124,16 @@ def _feed(channel: paramiko.Channel, key: bytes, data: Iterable[bytes], begun: t
         for piece in data:
             channel.sendall(piece)
     with gone:  # also where our own file cannot be read to its end: the command waits for no more
-        channel.shutdown_write()
+        _end_of_input(channel)
+
+
+def _end_of_input(channel: paramiko.Channel) -> None:
+    """As `shutdown_write`, but never after the channel's close, which another thread sends.
+
+    paramiko sends it without the lock. OpenSSH ends the whole connection for one that comes late ("ieof packet referred
+    to nonexistent channel").
+    """
+    with channel.lock:
+        message = channel._send_eof()
+        if message is not None and channel.transport is not None:
+            channel.transport._send_user_message(message)

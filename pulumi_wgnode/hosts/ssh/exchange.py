@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import paramiko
 
@@ -127,11 +128,11 @@ def _feed(channel: paramiko.Channel, key: bytes, data: Iterable[bytes], begun: t
         _end_of_input(channel)
 
 
-def _end_of_input(channel: paramiko.Channel) -> None:
+def _end_of_input(channel: Any) -> None:
     """As `shutdown_write`, but never after the channel's close, which another thread sends.
 
     paramiko sends it without the lock. OpenSSH ends the whole connection for one that comes late ("ieof packet referred
-    to nonexistent channel").
+    to nonexistent channel"). A paramiko.Channel's own parts are meant here, which its types don't tell of.
     """
     with channel.lock:
         message = channel._send_eof()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pulumi_wgnode.words import shown, wanted
 from wgnode.topology.validate import Problem
 
-SECRET_FIELDS = frozenset({"privateKey", "passphrase", "recipientKey", "private_key", "recipient_key"})
+SECRET_FIELDS = frozenset({"privateKey", "passphrase", "recipientKey", "deviceSecret", "private_key", "recipient_key"})
 
 
 def shape_problems(model: type[BaseModel], error: ValidationError, prefix: str) -> list[Problem]:

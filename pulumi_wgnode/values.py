@@ -20,7 +20,9 @@ from pulumi_wgnode.hosts.ssh.environment import HOST_KEY_TYPES, PASSPHRASE
 from wgnode import endpoint, recipient
 from wgnode.carriersfile import shipped
 from wgnode.image.paths import INSTANCE
-from wgnode.topology import networks, transit
+from wgnode.nodeconfig import decode_key
+from wgnode.topology import networks, transit, users
+from wgnode.topology.user_problems import dhcp_range
 from wgnode.topology.validate import site_name_problem
 
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
@@ -119,6 +121,32 @@ def _recipient_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _device_secret(secret: SecretStr) -> SecretStr:
+    try:
+        decode_key(secret.get_secret_value())
+    except ValueError as error:
+        raise ValueError(f"{error}; `wgnode user add` makes one") from None
+    return secret
+
+
+def _public_key(text: str) -> str:
+    try:
+        decode_key(text)
+    except ValueError as error:
+        raise ValueError(f"{text[:60]!r} is no WireGuard public key ({error}); `wg pubkey` prints one") from None
+    return text
+
+
+def _moment(text: str) -> str:
+    users.moment(text)
+    return text
+
+
+def _range(text: str) -> str:
+    dhcp_range(text)
+    return text
+
+
 def _transit(family: int) -> AfterValidator:
     """A network of as many addresses as host and gateway need."""
 
@@ -161,6 +189,8 @@ AddressText = Annotated[str, _text_of(ip_address)]
 Certificate = Annotated[str, AfterValidator(_certificate)]
 Carrier = Annotated[str, AfterValidator(_carrier)]
 Count = Annotated[int, BeforeValidator(_number)]
+DeviceSecret = Annotated[SecretStr, AfterValidator(_device_secret)]
+DhcpRange = Annotated[str, AfterValidator(_range)]
 Directory = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.+-]+)+$")]
 """A path on a host that needs quoting nowhere: in units, in QEMU's options."""
 HostAddress = Annotated[str, AfterValidator(_host_address)]
@@ -170,11 +200,14 @@ Interface = Annotated[str, AfterValidator(_interface)]
 InterfaceText = Annotated[str, _text_of(ip_interface)]
 """An address with the length of its network's prefix."""
 Mac = Annotated[str, Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+Moment = Annotated[str, BeforeValidator(users.written), AfterValidator(_moment)]
+"""The beginning of a day, or a time: UTC."""
 NetworkText = Annotated[str, _text_of(ip_network)]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?$")]
 PathMtu = Annotated[Literal["auto", "off"], BeforeValidator(_switch)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
 PrivateKey = Annotated[str, AfterValidator(_private_key)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 RecipientKey = Annotated[SecretStr, AfterValidator(_recipient_key)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SiteName = Annotated[str, AfterValidator(_site_name)]

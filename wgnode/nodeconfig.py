@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_address, ip_interface, ip_network
@@ -51,7 +51,8 @@ class PeerConfig:
     `endpoint` is "192.0.2.1:51820", "[2001:db8::1]:51820", "name.example:51820" (resolved by the host) or None.
     `persistent_keepalive` is in seconds, 0 for off. `mtu` is that of the routes to it, in bytes of inner packet, where
     it is smaller than the node's. `probe` is the address in the tunnel that answers echoes, by which the path's MTU is
-    searched; None: the only /32 of the allowed IPs, or the only /128.
+    searched; None: the only /32 of the allowed IPs, or the only /128. `expires` is in seconds since 1970: from then on
+    it is refused, by the node's own clock.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PeerConfig:
     persistent_keepalive: int = 0
     mtu: int | None = None
     probe: str | None = None
+    expires: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class CarrierConfig:
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """Everything a gateway needs but its secrets. `mtu` is bytes of inner packet."""
+    """Everything a gateway needs but its secrets. `mtu` is bytes of inner packet.
+
+    `peers` are the other sites, `devices` people's tunnels, each with exactly its own addresses of the LAN.
+    """
 
     mesh: str
     name: str
@@ -93,20 +98,15 @@ class NodeConfig:
     carrier: CarrierConfig | None = None
     path_mtu: bool = True
     """Whether it searches, for each peer, how large packets may be, and acts on that."""
+    devices: tuple[PeerConfig, ...] = ()
+
+    @property
+    def everybody(self) -> tuple[PeerConfig, ...]:
+        """All that the node talks to."""
+        return self.peers + self.devices
 
     def to_json(self) -> bytes:
         """Canonical bytes: peers by name, sorted keys, no white space."""
-        peers = {
-            peer.name: {
-                "publicKeys": [encode_key(key) for key in peer.public_keys],
-                "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
-                "endpoint": peer.endpoint,
-                "persistentKeepalive": peer.persistent_keepalive,
-                **({} if peer.mtu is None else {"mtu": peer.mtu}),
-                **({} if peer.probe is None else {"probe": peer.probe}),
-            }
-            for peer in self.peers
-        }
         return canonical(
             {
                 "format": FORMAT,
@@ -117,12 +117,13 @@ class NodeConfig:
                 "addresses": list(self.addresses),
                 "transit": _link_to_dict(self.transit),
                 "lan": _link_to_dict(self.lan),
-                "peers": peers,
+                "peers": _peers_to_dict(self.peers),
                 "interface": self.interface,
                 "mtu": self.mtu,
                 # Left out where it isn't set: sites from before it was there stay what they are.
                 **({"carrier": _carrier_to_dict(self.carrier)} if self.carrier else {}),
                 **({} if self.path_mtu else {"pathMtu": "off"}),
+                **({"devices": _peers_to_dict(self.devices)} if self.devices else {}),
             }
         )
 
@@ -144,6 +145,7 @@ class NodeConfig:
                 mtu=int(raw["mtu"]),
                 carrier=_carrier_from_dict(raw["carrier"]) if "carrier" in raw else None,
                 path_mtu="pathMtu" not in raw,
+                devices=tuple(_peer_from_dict(name, one) for name, one in raw.get("devices", {}).items()),
             )
             written = config.to_json()
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -239,7 +241,7 @@ def expected_live_digest(config: NodeConfig, secrets: NodeSecrets) -> str:
             tuple(str(ip_network(network)) for network in peer.allowed_ips),
             peer.persistent_keepalive,
         ).canonical()
-        for peer in config.peers
+        for peer in config.everybody
     }
     return live_digest(config.public_keys, config.listen_port, peers)
 
@@ -311,6 +313,21 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _peers_to_dict(peers: Iterable[PeerConfig]) -> dict[str, Any]:
+    return {
+        peer.name: {
+            "publicKeys": [encode_key(key) for key in peer.public_keys],
+            "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
+            "endpoint": peer.endpoint,
+            "persistentKeepalive": peer.persistent_keepalive,
+            **({} if peer.mtu is None else {"mtu": peer.mtu}),
+            **({} if peer.probe is None else {"probe": peer.probe}),
+            **({} if peer.expires is None else {"expires": peer.expires}),
+        }
+        for peer in peers
+    }
+
+
 def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
     return PeerConfig(
         name=name,
@@ -320,4 +337,5 @@ def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
         persistent_keepalive=int(raw["persistentKeepalive"]),
         mtu=None if raw.get("mtu") is None else int(raw["mtu"]),
         probe=str(ip_address(raw["probe"])) if "probe" in raw else None,
+        expires=int(raw["expires"]) if "expires" in raw else None,
     )

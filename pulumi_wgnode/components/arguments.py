@@ -13,11 +13,14 @@ from pydantic import Field, StrictBool
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.parts import AllowRule, ForwardRule, Transit
+from pulumi_wgnode.contracts.users import Group, Pool, User
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
     Address,
     Carrier,
     Count,
+    DeviceSecret,
+    DhcpRange,
     Interface,
     PathMtu,
     Port,
@@ -51,6 +54,11 @@ class LanArgs(Model):
         " proxy-arp (the gateway answers for the other sites' addresses, IPv4 only) or masquerade (what comes from the"
         " other sites has the gateway's own address as source, so it is answered without any route; the LAN's machines"
         " themselves find no way to the other sites)",
+    )
+    dhcp: list[DhcpRange] | None = Field(
+        default=None,
+        description="what the LAN's DHCP server gives out, like 10.1.0.100-10.1.0.199: a pool that overlaps it is"
+        " refused",
     )
 
 
@@ -116,6 +124,16 @@ class SiteArgs(Model):
     )
     gateway: GatewayArgs = Field(description="the virtual machine, and the image that it boots")
     firewall: FirewallArgs = Field(default=FirewallArgs(), description="what else the uplink may reach")
+    pool: Pool | None = Field(default=None, description="the addresses of the LAN that users' devices have")
+    groups: dict[str, Group] | None = Field(default=None, description="what users may be members of, by name")
+    users: dict[str, User] | None = Field(
+        default=None, description="people whose devices call this site, by name; `wgnode user add` writes them"
+    )
+    device_secret: DeviceSecret | None = Field(
+        default=None,
+        description="what the pre-shared keys of devices come from, a secret: 32 random bytes, base64; `wgnode user"
+        " add` makes it",
+    )
     bootstrap: list[str] = Field(
         default=[], description="commands of one's own on the host, before anything of ours; by pulumi-command"
     )

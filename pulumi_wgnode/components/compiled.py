@@ -15,12 +15,13 @@ from pulumi_wgnode.contracts.node import described, keys_described
 from pulumi_wgnode.contracts.parts import Transit as Link
 from wgnode import endpoint
 from wgnode.carriersfile import shipped
-from wgnode.nodeconfig import CarrierConfig
+from wgnode.nodeconfig import CarrierConfig, decode_key
 from wgnode.pathmtu.carriers import Direction
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import Reach, SiteFacts, compile_site, host_routes, site_problems
 from wgnode.topology.model import NewerTopology, Topology, TopologyError
 from wgnode.topology.transit import Transit
+from wgnode.topology.users import NOBODY, Users
 
 
 class SiteError(pulumi.RunError):
@@ -38,6 +39,7 @@ class Asked:
     facts: SiteFacts
     recipient_key: str = field(repr=False)
     stack: str = ""
+    device_secret: str | None = field(default=None, repr=False)
     ways_out: WaysOut = WaysOut()  # noqa: RUF009 (it has no state)
 
     @property
@@ -47,8 +49,9 @@ class Asked:
 
 
 def asked_of(config: SiteArgs) -> Asked:
-    key = config.recipient_key.get_secret_value()
-    return Asked(config.name, facts_of(config), key, config.mesh, config.ways_out)
+    key, secret = config.recipient_key.get_secret_value(), config.device_secret
+    device_secret = secret.get_secret_value() if secret else None
+    return Asked(config.name, facts_of(config), key, config.mesh, device_secret, config.ways_out)
 
 
 def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
@@ -68,7 +71,8 @@ def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> d
     if problems := site_problems(mesh, asked.name, facts):
         raise SiteError(_explained(asked, mesh, problems))
     try:
-        node, secrets = compile_site(mesh, asked.name, _opened(asked, mesh, bundle), facts)
+        secret = decode_key(asked.device_secret) if asked.device_secret else b""
+        node, secrets = compile_site(mesh, asked.name, _opened(asked, mesh, bundle), facts, secret)
     except TopologyError as error:
         raise SiteError(_explained(asked, mesh, [str(error)])) from None
     routes = host_routes(mesh, asked.name, facts.gateway_addresses) if facts.reach == "host-route" else []
@@ -100,14 +104,23 @@ def _understood(asked: Asked, topology: Mapping[str, Any]) -> Topology:
 def facts_of(config: SiteArgs) -> SiteFacts:
     """What a site's own arguments say of its gateway."""
     lan, link = config.lan, config.gateway.transit
-    return site_facts(lan.gateway_addresses, link, lan.reach, config.carrier, path_mtu=config.path_mtu)
+    people = config.to_dict()
+    users = Users.of(people.get("pool"), people.get("users"))
+    return site_facts(lan.gateway_addresses, link, lan.reach, config.carrier, path_mtu=config.path_mtu, users=users)
 
 
 def site_facts(
-    addresses: Sequence[str], link: Link, reach: Reach, carrier: str | None, *, path_mtu: str | bool = "auto"
+    addresses: Sequence[str],
+    link: Link,
+    reach: Reach,
+    carrier: str | None,
+    *,
+    path_mtu: str | bool = "auto",
+    users: Users = NOBODY,
 ) -> SiteFacts:
     transit = Transit.of(link.v4, link.v6)
-    return SiteFacts(tuple(addresses), transit, reach, _carrier(carrier), path_mtu=path_mtu not in ("off", False))
+    searches = path_mtu not in ("off", False)
+    return SiteFacts(tuple(addresses), transit, reach, _carrier(carrier), path_mtu=searches, users=users)
 
 
 def _addresses(endpoints: Iterable[str | None]) -> list[str]:

@@ -21,6 +21,7 @@ from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.parts import Transit
 from wgnode.topology import reached
+from wgnode.topology.users import Users, without_groups
 
 
 class Site(pulumi.ComponentResource):
@@ -55,6 +56,7 @@ class Site(pulumi.ComponentResource):
         self.gateway = self._gateway(bundle, host, image, firewall)
         self.facts, self.endpoint = host.facts, _plain(compiled, "endpoint")
         self._look_at_the_endpoint()
+        made_of(self._look_at_users, self._part("name"), self._part("users"))
         self.register_outputs({})
 
     def outputs(self) -> dict[str, Output[Any]]:
@@ -75,6 +77,10 @@ class Site(pulumi.ComponentResource):
 
         port = _plain(self._compiled, "listenPort")
         made_of(look, self._part("name"), self._part("uplink"), self.facts, self.endpoint, port)
+
+    def _look_at_users(self, name: str, users: Mapping[str, Any] | None) -> None:
+        for said in without_groups(name, users):
+            pulumi.log.warn(said, self)
 
     def _host(self) -> sdk.HypervisorHost:
         return sdk.HypervisorHost(
@@ -168,12 +174,17 @@ def _compiled(
     """A secret as a whole; raises SiteError at once where all of it is plain."""
 
     def made(name: str, stack: str, key: str, lan: Any, link: Any, *more: Any) -> dict[str, Any]:
-        (carrier, path_mtu, *mesh), here = more, LanArgs(**lan)
-        facts = site_facts(here.gateway_addresses, Transit(**link), here.reach, carrier, path_mtu=path_mtu)
-        return compiled(Asked(name, facts, key, stack or "", ways_out), *mesh)
+        (carrier, path_mtu, pool, people, secret, *mesh), here = more, LanArgs(**lan)
+        users = Users.of(pool, people)
+        facts = site_facts(here.gateway_addresses, Transit(**link), here.reach, carrier, path_mtu=path_mtu, users=users)
+        return compiled(Asked(name, facts, key, stack or "", secret, ways_out), *mesh)
 
-    names = (("name",), ("mesh",), ("recipientKey",), ("lan",), ("gateway", "transit"), ("carrier",), ("pathMtu",))
-    return Output.secret(made_of(made, *(part(given, *path) for path in names), topology, bundle))
+    names = ("name", "mesh", "recipientKey", "lan", "gateway.transit", "carrier", "pathMtu", *_OF_USERS)
+    parts = (part(given, *path.split(".")) for path in names)
+    return Output.secret(made_of(made, *parts, topology, bundle))
+
+
+_OF_USERS = ("pool", "users", "deviceSecret")
 
 
 def _plain(compiled: Output[dict[str, Any]], name: str) -> Output[Any]:

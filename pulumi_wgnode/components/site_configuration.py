@@ -14,10 +14,13 @@ from pulumi_wgnode.contracts.contract import PACKAGE
 from pulumi_wgnode.contracts.hypervisor_host import GatewayLan, Route
 from pulumi_wgnode.contracts.node import NodeConfiguration, NodeKeys
 from pulumi_wgnode.contracts.parts import Site, Transit
+from pulumi_wgnode.contracts.users import Group, Pool, User
 from pulumi_wgnode.model import Model, secret
 from pulumi_wgnode.resources.inputs import validated
-from pulumi_wgnode.values import Address, Carrier, PathMtu, Port, RecipientKey, SiteName
+from pulumi_wgnode.values import Address, Carrier, DeviceSecret, PathMtu, Port, RecipientKey, SiteName
+from wgnode.topology import user_problems
 from wgnode.topology.compile import Reach
+from wgnode.topology.users import Users
 
 
 class SiteConfigurationInputs(Model):
@@ -37,6 +40,12 @@ class SiteConfigurationInputs(Model):
     transit: Transit = Field(default=Transit(), description="the link between host and gateway")
     carrier: Carrier | None = Field(default=None, description="the network that the site is reached by")
     path_mtu: PathMtu = Field(default="auto", description="off, and its gateway searches no path MTU, as for `Site`")
+    pool: Pool | None = Field(default=None, description="the addresses of users' devices, as for `Site`")
+    groups: dict[str, Group] | None = Field(default=None, description="of users, as for `Site`")
+    users: dict[str, User] | None = Field(default=None, description="people and their devices, as for `Site`")
+    device_secret: DeviceSecret | None = Field(
+        default=None, description="what the pre-shared keys of devices come from, as for `Site`"
+    )
     mesh_stack: str = Field(default="", description="the mesh's stack, to be named in errors")
 
 
@@ -78,10 +87,13 @@ def site_configuration(given: Properties) -> Properties:
     known = {name: value for name, value in given.items() if value is not None}
     asked = SiteConfigurationInputs.model_validate(known)
     addresses, carrier = asked.gateway_addresses, asked.carrier
-    facts = site_facts(addresses, asked.transit, asked.reach, carrier, path_mtu=asked.path_mtu)
-    key = asked.recipient_key.get_secret_value()
+    if found := list(user_problems.problems({**known, "lan": {"reach": asked.reach, "gatewayAddresses": addresses}})):
+        raise CheckError([(one.path.removeprefix("."), one.message) for one in found])
+    users = Users.of(known.get("pool"), known.get("users"))
+    facts = site_facts(addresses, asked.transit, asked.reach, carrier, path_mtu=asked.path_mtu, users=users)
+    key, secret = asked.recipient_key.get_secret_value(), known.get("deviceSecret")
     try:
-        made = compiled(Asked(asked.name, facts, key, asked.mesh_stack), asked.topology, asked.bundle)
+        made = compiled(Asked(asked.name, facts, key, asked.mesh_stack, secret), asked.topology, asked.bundle)
     except SiteError as error:
         raise CheckError([("", str(error))]) from None
     whose = {"id": made.pop("id"), "mesh": made.pop("mesh"), "name": asked.name}

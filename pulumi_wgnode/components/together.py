@@ -7,13 +7,14 @@ from typing import Any
 
 from pulumi_wgnode.contracts.connection import Jump
 from wgnode.image.variants import Variant
+from wgnode.topology import user_problems
 from wgnode.topology.validate import Problem
 
 IMAGE = f"build/image/{Variant.PINNED.file_name}"
 """The image of a site whose configuration names none, where the program knows no other."""
 
 
-SECRETS = ("host.privateKey", "host.passphrase", "recipientKey")
+SECRETS = ("host.privateKey", "host.passphrase", "recipientKey", "deviceSecret")
 """Paths of a site's secrets; jump hosts have such too."""
 
 
@@ -36,7 +37,7 @@ def problems(raw: Mapping[str, Any]) -> list[Problem]:
     image = gateway.get("image")
     if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
         found.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
-    return found
+    return [*found, *user_problems.problems(raw)]
 
 
 def _access_problems(host: Mapping[str, Any], at: str = ".host") -> list[Problem]:

@@ -45,6 +45,16 @@ class NodePeer(Model):
     )
 
 
+class NodeDevice(Model):
+    """A person's tunnel: a peer that calls, and is nowhere else."""
+
+    public_keys: list[str] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
+    allowed_ips: list[NetworkText] = Field(alias="allowedIPs", description="its own addresses, and no others")
+    endpoint: str | None = Field(default=None, description="nothing: it calls")
+    persistent_keepalive: Count = Field(default=0, ge=0, le=65535, description="seconds, 0 for off")
+    expires: Count | None = Field(default=None, description="seconds since 1970: from then on the node refuses it")
+
+
 class NodeCarrier(Model):
     """What is said of the network that the site is reached by, bytes on the wire."""
 
@@ -68,6 +78,7 @@ class NodeConfiguration(Model):
     mtu: Count = Field(default=1420, description="bytes of the largest packet inside of the tunnel")
     carrier: NodeCarrier | None = Field(default=None, description="the network that the site is reached by")
     path_mtu: PathMtu = Field(default="auto", description="off, and it searches no path MTU and acts on none")
+    devices: dict[str, NodeDevice] | None = Field(default=None, description="users' devices, by USER/DEVICE")
 
 
 class NodeKeys(Model):
@@ -134,7 +145,9 @@ def _raw(given: Mapping[str, Any]) -> Wire:
     raw["addresses"] = _interfaces(raw["addresses"])
     if raw.get("pathMtu") == "auto":
         del raw["pathMtu"]  # as nodeconfig.py has it
-    return {**raw, **{card: _link(raw[card]) for card in ("transit", "lan")}}
+    devices = {name: _peer(one) for name, one in raw.pop("devices", {}).items()}
+    links = {card: _link(raw[card]) for card in ("transit", "lan")}
+    return {**raw, **links, **({"devices": devices} if devices else {})}
 
 
 def _peer(given: Mapping[str, Any]) -> Wire:

@@ -113,7 +113,7 @@ def desired(inputs: Properties) -> Desired:
         config.digest,
         expected_live_digest(config, secrets),
         node_described(config.public_keys, config.listen_port, 0),
-        {peer.name: _peer_wanted(peer, secrets) for peer in config.peers},
+        {peer.name: _peer_wanted(peer, secrets) for peer in config.everybody},
         machine["memory"],
         BOOT_TIMEOUT[machine["accelerator"]],
         paths,

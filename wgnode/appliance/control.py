@@ -29,6 +29,8 @@ class Answers(Protocol):
 
     def hello(self) -> dict[str, Any]: ...
 
+    def clock_set(self) -> None: ...
+
     def heartbeat(self) -> dict[str, Any]: ...
 
     def begin(
@@ -104,6 +106,7 @@ class Control:
             return self.log.warning(f"the clock can't be set to the host's: {error.strerror}")
         if abs(off) > LARGEST_CORRECTION:
             self.log.info(f"clock was {off:+.3f} s off the host's")
+            self.answers.clock_set()
 
     def _resume(self, said: Resume) -> None:
         """The host's clock and memory come before the first handshake; a node that can't begin greets as failed."""

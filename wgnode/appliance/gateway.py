@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wgnode.appliance import guesses
+from wgnode.appliance.expiries import Expiries
 from wgnode.appliance.health import device_health
 from wgnode.appliance.heard import Learned
 from wgnode.appliance.log import Log
@@ -59,6 +60,7 @@ class Gateway:
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
         self.learned: dict[str, Sequence[Learned]] = {}
+        self.expiries = Expiries(loop, log)
         self._live: LiveDigest | None = None
 
     def load(self) -> None:
@@ -135,6 +137,7 @@ class Gateway:
         guesses.offer(shell.paths, self.learned)
         placed = self._place(shell.device, endpoints or {})
         self.stamps.raise_floor(floor)
+        self.expiries.watch(shell, config)
         if not shell.device.running:
             try:
                 shell.start()
@@ -210,6 +213,7 @@ class Gateway:
         if device.fwmark:
             shell.set_fwmark(0)
         yield from reconfiguring(device, new, secrets, self.loop.now, former=old)
+        self.expiries.watch(shell, new)
         if self.platform.links is not None:
             self._warn_of_skipped((yield from self.platform.links.change_tunnel(old, new, shell.tun.name)))
         for peer in device.peers if moved else ():  # those that only know our former place would go on sending there
@@ -249,6 +253,10 @@ class Gateway:
     def hello(self) -> dict[str, Any]:
         """`endpoints` are those given as names, by peer: the host resolves them and sets them by UAPI."""
         return {**self._identity(), "endpoints": self._named_endpoints(), "can": ["resume", "configure", "probe"]}
+
+    def clock_set(self) -> None:
+        """The wall clock was stepped."""
+        self.expiries.look()
 
     def heartbeat(self) -> dict[str, Any]:
         """`tai64n`: the clock time of the newest time stamp (nanoseconds), which the next gateway has to exceed."""

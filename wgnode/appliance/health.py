@@ -30,6 +30,7 @@ def peer_health(device: Device, peer: Peer, now: float, wall: float, paths: Path
         "tx_bytes": peer.tx_bytes,
         "persistent_keepalive": peer.persistent_keepalive,
         "path_mtu": path_mtu(paths, peer, now, wall),
+        **({"closed": True} if peer.closed else {}),
     }
 
 

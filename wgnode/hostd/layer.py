@@ -22,11 +22,11 @@ class ConfigLayer:
         self._config: NodeConfig | None = None
 
     def keys(self) -> frozenset[str] | None:
-        """All public keys of its peers (base64), None while nobody knows any."""
+        """All public keys of its peers and devices (base64), None while nobody knows any."""
         config = self._read()
         if config is None:
             return None
-        return frozenset(encode_key(key) for peer in config.peers for key in peer.public_keys)
+        return frozenset(encode_key(key) for peer in config.everybody for key in peer.public_keys)
 
     def named(self) -> dict[str, str]:
         """Endpoints that are names, by the peer's current public key."""

@@ -252,4 +252,5 @@ _PEER: Mapping[str, Judge] = {
     "tx_bytes": count,
     "persistent_keepalive": between(0, 65535),
     "path_mtu": optional(path_mtu),
+    "closed": lambda value: exactly(value, bool, "it"),
 }

@@ -95,17 +95,17 @@ def reconfiguring(
     if tuple(map(_public, secrets.private_keys)) != config.public_keys:
         raise ValueError("the secrets' private keys do not belong to the configuration's public keys")
     device.mtu = config.mtu
-    device.route_mtus = tuple(sorted({peer.mtu for peer in config.peers if peer.mtu is not None}))
+    device.route_mtus = tuple(sorted({peer.mtu for peer in config.everybody if peer.mtu is not None}))
     if device.public_keys != config.public_keys:
         device.set_private_keys(secrets.private_keys, clock())
-    wanted = {key for each in config.peers for key in each.public_keys}
+    wanted = {key for each in config.everybody for key in each.public_keys}
     gone = [peer for peer in device.peers if wanted.isdisjoint(peer.public_keys)]
-    before = {} if former is None else {each.public_keys[0]: each.endpoint for each in former.peers}
+    before = {} if former is None else {each.public_keys[0]: each.endpoint for each in former.everybody}
     peers = []
-    for each in config.peers:
+    for each in config.everybody:
         yield True
         peers.append(_peer(device, each, before, secrets.preshared_keys.get(each.public_keys[0], ()), clock()))
-    networks = {peer: each.allowed_ips for peer, each in zip(peers, config.peers, strict=True)}
+    networks = {peer: each.allowed_ips for peer, each in zip(peers, config.everybody, strict=True)}
     yield from _route(device, networks | dict.fromkeys(gone, ()))
     for peer in gone:
         yield True

@@ -9,7 +9,9 @@ DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
 
 def routes(config: NodeConfig) -> dict[str, int | None]:
     """Everything that is routed into the tunnel, with the MTU of the way if that is smaller than the tunnel's."""
-    return {network: peer.mtu for peer in config.peers for network in peer.allowed_ips if network not in DEFAULT_ROUTES}
+    return {
+        network: peer.mtu for peer in config.everybody for network in peer.allowed_ips if network not in DEFAULT_ROUTES
+    }
 
 
 def without_route(config: NodeConfig) -> list[str]:

@@ -161,6 +161,12 @@ class Configured:
         if was_unknown and peer.slots.current is None:
             self._keepalive_at_once(peer)
 
+    def set_closed(self, peer: Peer, closed: bool) -> None:
+        """Its sessions end at once and none begins, until it is opened again; its configuration stays."""
+        if closed and not peer.closed:
+            self._tables.forget(peer)
+        peer.closed = closed
+
     def set_limit(self, peer: Peer, limit: Limit | None) -> None:
         """How large packets to the peer may be."""
         self._tables.plane.set_limit(peer.number, limit)

@@ -24,6 +24,8 @@ class Drop(StrEnum):
     """A public key that gives an all-zero shared secret."""
     UNKNOWN_PEER = "unknown_peer"
     """An initiation by a static key that no peer has."""
+    CLOSED = "closed"
+    """From or to a peer that is closed: its time is over."""
     REPLAYED_INITIATION = "replayed_initiation"
     """Its timestamp is not greater than the last one."""
     INITIATION_FLOOD = "initiation_flood"

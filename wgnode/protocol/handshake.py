@@ -34,7 +34,7 @@ def want_handshake(tables: Tables, peer: Peer, now: float) -> None:
 
 def send_initiation(tables: Tables, peer: Peer, now: float) -> None:
     """Unless a handshake message went to the peer less than REKEY_TIMEOUT ago: then once that time is over."""
-    if not tables.identities or peer.endpoint is None:
+    if not tables.identities or peer.endpoint is None or peer.closed:
         return
     if 0 <= now - peer.last_sent_handshake < REKEY_TIMEOUT:
         peer.timers.retry_after(peer.last_sent_handshake)
@@ -76,6 +76,8 @@ def receive_initiation(tables: Tables, identity: Identity, data: bytes, source: 
     remote = tables.statics.get(public_key)
     if remote is None:
         raise ProtocolError(Drop.UNKNOWN_PEER)
+    if tables.peers[remote.peer].closed:
+        raise ProtocolError(Drop.CLOSED)
     timestamp = read_initiation_payload(state, remote.shared_with(identity), message.timestamp)
     if timestamp <= remote.latest_timestamp:
         raise ProtocolError(Drop.REPLAYED_INITIATION)

@@ -32,7 +32,7 @@ class Peer:
     None before the first. `probe` is the tunnel address (4 or 16 bytes) that answers echoes, where it is configured.
     `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
     The attributes after those are the protocol's own; the plane knows the peer by its `number`. For `changes` see
-    Configured.revision.
+    Configured.revision. One that is `closed` stays configured, and nothing goes to it or comes from it.
     """
 
     timers: Timers
@@ -45,6 +45,7 @@ class Peer:
         self.endpoint: Endpoint | None = None
         self.last_handshake: float | None = None
         self.probe: bytes | None = None
+        self.closed = False
         self.rx_bytes = 0
         self.tx_bytes = 0
 

@@ -22,6 +22,8 @@ def send(tables: Tables, packet: bytes, now: float) -> None:
     if number is None:
         raise ProtocolError(Drop.NO_PEER)
     peer = tables.peers[number]
+    if peer.closed:
+        raise ProtocolError(Drop.CLOSED)
     if peer.endpoint is None:
         raise ProtocolError(Drop.NO_ENDPOINT)
     for piece in tables.plane.fit(number, packet, now):
@@ -50,7 +52,7 @@ def send_keepalive(tables: Tables, peer: Peer, now: float) -> None:
 
 def send_staged(tables: Tables, peer: Peer, now: float) -> None:
     """All that waits, if there is a session; a handshake otherwise."""
-    if peer.endpoint is None:
+    if peer.endpoint is None or peer.closed:
         tables.drop_staged(peer)
         return
     keypair = peer.slots.current

@@ -23,7 +23,8 @@ def changes(before: Picture | None, after: Picture | None) -> list[str]:
         )
     return [
         *_node(before.node, after.node),
-        *_peers(before.node.peers, after.node.peers),
+        *_peers("peer", before.node.peers, after.node.peers),
+        *_peers("device", before.node.devices, after.node.devices),
         *_routes(before.routes, after.routes),
         *_rules(before, after),
         *(f"~ {what}" for what in _values(before.settings, after.settings)),
@@ -36,9 +37,7 @@ def _node(before: NodeConfig, after: NodeConfig) -> Iterator[str]:
     yield from _listed("tunnel address", before.addresses, after.addresses)
     yield from _link("transit", before.transit, after.transit)
     yield from _link("LAN", before.lan, after.lan)
-    yield from (
-        f"~ {what}" for what in fields_changed(before, after, ("public_keys", "addresses", "transit", "lan", "peers"))
-    )
+    yield from (f"~ {what}" for what in fields_changed(before, after, _TOLD))
 
 
 def _link(name: str, before: LinkConfig, after: LinkConfig) -> Iterator[str]:
@@ -48,20 +47,20 @@ def _link(name: str, before: LinkConfig, after: LinkConfig) -> Iterator[str]:
     yield from (f"~ {name} {what}" for what in fields_changed(before, after, ("addresses", "mac")))
 
 
-def _peers(before: Iterable[PeerConfig], after: Iterable[PeerConfig]) -> Iterator[str]:
+def _peers(what: str, before: Iterable[PeerConfig], after: Iterable[PeerConfig]) -> Iterator[str]:
     """A peer that only has another name is known by its key."""
     old, new = ({peer.name: peer for peer in peers} for peers in (before, after))
     renamed = dict(_renamed(old, new))
     for name in sorted(new.keys() - old.keys()):
         if name in renamed:
-            yield f"~ peer {renamed[name]} is called {name}"
+            yield f"~ {what} {renamed[name]} is called {name}"
         else:
-            yield f"+ peer {name}{_not_made(new[name].public_keys)}"
+            yield f"+ {what} {name}{_not_made(new[name].public_keys)}"
     for name in sorted(old.keys() - new.keys() - set(renamed.values())):
-        yield f"- peer {name}"
+        yield f"- {what} {name}"
     pairs = {**{name: name for name in old.keys() & new.keys()}, **renamed}
     for name in sorted(pairs):
-        yield from (f"~ peer {name}: {what}" for what in _peer(old[pairs[name]], new[name]))
+        yield from (f"~ {what} {name}: {change}" for change in _peer(old[pairs[name]], new[name]))
 
 
 def _renamed(old: Mapping[str, PeerConfig], new: Mapping[str, PeerConfig]) -> Iterator[tuple[str, str]]:
@@ -135,4 +134,5 @@ def _shown(value: Any) -> str:
     return " ".join(str(one) for one in named.values() if one is not None) if named else str(value)
 
 
+_TOLD = ("public_keys", "addresses", "transit", "lan", "peers", "devices")
 _WORDS = {"mesh": "the mesh's name", "name": "its name", "mtu": "MTU", "proxy_arp": "proxy ARP", "gateways": "next hop"}

@@ -13,11 +13,12 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.nodeconfig import CarrierConfig, LinkConfig, NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import labels, networks, presharedkey, transit
+from wgnode.topology import labels, networks, presharedkey, transit, user_problems, users
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
 from wgnode.topology.networks import Claim, overlaps
 from wgnode.topology.transit import Transit
+from wgnode.topology.users import NOBODY, Users
 
 Reach = Literal["host-route", "proxy-arp", "masquerade"]
 """How a LAN's machines find the other sites: by the host's routes, by the gateway's ARP answers for their addresses, or
@@ -33,6 +34,7 @@ class SiteFacts:
     reach: Reach = "host-route"
     carrier: CarrierConfig | None = None
     path_mtu: bool = True
+    users: Users = NOBODY
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,18 @@ class Route:
     via: str
 
 
-def compile_site(topology: Topology, name: str, bundle: Bundle, facts: SiteFacts) -> tuple[NodeConfig, NodeSecrets]:
-    """Raises TopologyError, with all problems, when the parts don't fit together."""
+def compile_site(
+    topology: Topology, name: str, bundle: Bundle, facts: SiteFacts, device_secret: bytes = b""
+) -> tuple[NodeConfig, NodeSecrets]:
+    """`device_secret` is what the pre-shared keys of users' devices come from. Raises TopologyError, with all problems,
+    when the parts don't fit together."""
     if problems := [*site_problems(topology, name, facts), *_bundle_problems(topology, name, bundle)]:
         raise TopologyError("; ".join(problems))
     site, config = topology.sites[name], node_config(topology, name, facts)
     peers = (there for peer, there in sorted(topology.sites.items()) if peer != name)
     preshared = {there.public_keys[0]: _preshared_keys(bundle, site, there) for there in peers}
+    for device in facts.users.peers:
+        preshared[device.public_key] = (users.preshared_key(device_secret, device.public_key),)
     return config, NodeSecrets(bundle.private_keys, preshared)
 
 
@@ -74,6 +81,7 @@ def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
         mtu=site.mtu,
         carrier=facts.carrier,
         path_mtu=facts.path_mtu,
+        devices=tuple(device.peer for device in facts.users.peers),
     )
 
 
@@ -100,7 +108,7 @@ def site_problems(topology: Topology, name: str, facts: SiteFacts) -> list[str]:
         for ours, other in (pair, pair[::-1])
         if ours.path and not other.path
     ]
-    return problems
+    return [*problems, *user_problems.mesh_problems(topology, name, facts.users)]
 
 
 def host_routes(topology: Topology, name: str, gateway_addresses: Iterable[str]) -> list[Route]:

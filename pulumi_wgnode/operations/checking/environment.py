@@ -29,6 +29,10 @@ ELSEWHERE = (
     "managementNetworks",
     "firewall",
     "gateway.transit",
+    "pool",
+    "groups",
+    "users",
+    "lan.dhcp",
 )
 """What of a site's file the node's configuration and the rules tell already."""
 

@@ -51,6 +51,7 @@ class OfflineSite(SiteArgs):
         description="the site's private recipient key, a secret; `wgnode site new` makes it, or"
         " `pulumi config set --secret --path wgmesh:site.recipientKey`"
     )
+    device_secret: Any = None
     gateway: OfflineGateway = OfflineGateway()
 
 

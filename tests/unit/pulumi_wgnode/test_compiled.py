@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pulumi
 import pytest
 
 from infra.config import SiteConfig, parse_site
+from infra.config_errors import ConfigurationError
 from pulumi_wgnode import seal
 from pulumi_wgnode.components.arguments import SiteArgs
 from pulumi_wgnode.components.compiled import SiteError, compile_gateway
@@ -18,6 +20,7 @@ from pulumi_wgnode.contracts.node import config_of, secrets_of
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
 from wgnode import recipient
 from wgnode.nodeconfig import CarrierConfig
+from wgnode.topology import users
 
 PRIVATE, PUBLIC = recipient.generate()
 PIN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -191,3 +194,36 @@ def test_a_site_that_wants_no_path_mtus_searched_says_so_to_its_node(
     node = config_of(compile_gateway(told, mesh["topology"], mesh["bundles"]["cabin"])["config"])
     assert node.path_mtu is searches
     assert (b"pathMtu" in node.to_json()) is not searches, "a site that never said a word of it stays what it is"
+
+
+def people(**more: Any) -> dict[str, Any]:
+    phone = {"publicKey": base64.b64encode(b"p" * 32).decode(), "addresses": ["10.1.0.130"]}
+    users = {"alice": {"groups": ["staff"], "expires": "2027-01-31", "devices": {"phone": phone}}}
+    secret = base64.b64encode(b"s" * 32).decode()
+    lan = {"interface": "lan0", "gatewayAddresses": ["10.1.0.2"]}
+    pool = {"v4": "10.1.0.128/26", "released": {"10.1.0.131": "2026-01-31"}}
+    groups = {"staff": {"reach": "all"}}
+    return {"pool": pool, "groups": groups, "users": users, "deviceSecret": secret, "lan": lan, **more}
+
+
+def test_a_sites_users_get_peers_and_keys_and_the_secret_is_shown_nowhere(mesh: dict[str, Any], tmp_path: Path) -> None:
+    given = config(tmp_path, "berlin", **people())
+    made = compile_gateway(given, mesh["topology"], mesh["bundles"]["berlin"])
+    phone = config_of(made["config"]).devices[0]
+    assert (phone.name, phone.allowed_ips, phone.expires) == ("alice/phone", ("10.1.0.130/32",), 1801353600)
+    assert secrets_of(made["secrets"]).preshared_keys[b"p" * 32] == (users.preshared_key(b"s" * 32, b"p" * 32),)
+    assert (
+        made["routes"]
+        == compile_gateway(
+            config(tmp_path, "berlin", lan=people()["lan"]), mesh["topology"], mesh["bundles"]["berlin"]
+        )["routes"]
+    )
+    assert people()["deviceSecret"] not in repr(given)
+    with pytest.raises(ConfigurationError, match=r"\.deviceSecret: .*`wgnode user add` makes one") as caught:
+        config(tmp_path, "berlin", **people(deviceSecret="geheim"))
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_site_without_users_compiles_to_what_it_was(mesh: dict[str, Any], tmp_path: Path) -> None:
+    made = compile_gateway(config(tmp_path), mesh["topology"], mesh["bundles"]["cabin"])
+    assert "devices" not in made["config"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.unit.topology.meshes import bundle_of, site, topology_of, two_sites
 from wgnode.firewall.rules import Allow, Firewall
-from wgnode.nodeconfig import CarrierConfig, encode_key
+from wgnode.nodeconfig import CarrierConfig, PeerConfig, encode_key
 from wgnode.rollout.changes import changes
 from wgnode.rollout.foresee import foresee, masked_topology
 from wgnode.rollout.grouping import Group, grouped, whose
@@ -207,6 +207,7 @@ def other_node(one: Picture, data: st.DataObject) -> Picture:
         "mtu": 1280,
         "carrier": CarrierConfig("t-mobile-us", 1400),
         "path_mtu": False,
+        "devices": (PeerConfig("alice/phone", (b"p" * 32,), ("10.1.0.130/32",)),),
     }
     assert fields.keys() == {field.name for field in dataclasses.fields(node)}
     chosen = data.draw(st.sets(st.sampled_from(sorted(fields)), min_size=1))

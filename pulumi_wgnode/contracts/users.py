@@ -1,0 +1,54 @@
+"""People and their devices, as arguments of a site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, StrictBool
+
+from pulumi_wgnode.model import Model
+from pulumi_wgnode.values import Address, Moment, NetworkText, PublicKey
+
+
+class Pool(Model):
+    """The part of the site's LAN that devices have their addresses of. The LAN's DHCP server gives out none of them."""
+
+    v4: NetworkText | None = Field(default=None, description="of its IPv4 LAN, such as 10.1.0.128/26")
+    v6: NetworkText | None = Field(default=None, description="of its IPv6 LAN, such as fd00:10:1::1000/116")
+    released: dict[str, Moment] | None = Field(
+        default=None,
+        description="addresses that were devices' until that day: `wgnode user` keeps it, so that none becomes another"
+        " device's soon",
+    )
+
+
+class Device(Model):
+    """A person's tunnel."""
+
+    public_key: PublicKey = Field(description="its own, base64")
+    addresses: list[Address] = Field(
+        min_length=1, max_length=2, description="its own in the pool, one a family: in the tunnel and in the LAN"
+    )
+    disabled: StrictBool = Field(default=False, description="true keeps its place, and lets it not connect")
+
+
+class User(Model):
+    """A person. One who is in no group gets nothing."""
+
+    groups: list[str] | None = Field(default=None, description="what the person is a member of, names of `groups`")
+    expires: Moment | None = Field(
+        default=None,
+        description="when all devices are refused by the gateway's own clock: the beginning of a day, like 2027-01-31,"
+        " or a time, like 2027-01-31T18:00:00Z (UTC)",
+    )
+    disabled: StrictBool = Field(default=False, description="true disables all devices")
+    devices: dict[str, Device] | None = Field(default=None, description="by name")
+
+
+class Group(Model):
+    """What its members reach."""
+
+    reach: Any = Field(
+        description="all: the LAN of the site, those of the others, and the other devices. Nothing else can be said"
+        " yet, since nothing judges packets by group"
+    )

@@ -1,0 +1,127 @@
+"""People and their devices, as a site's stack file has them, and the peers that they become; pure.
+
+A group says what its members reach. Nothing judges packets by group yet, so the one thing that a group may say is
+`reach: all`, and a user without a group gets nothing: such devices are no peers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from wgnode.nodeconfig import KEY_LENGTH, PeerConfig, decode_key
+from wgnode.topology.model import Network
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+REACH_ALL = "all"
+FAMILIES = ("v4", "v6")
+LABEL = b"wgnode device's preshared key 1\0"
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A person's tunnel. `expires` is in seconds since 1970; `why_not` says why it is no peer, "" where it is one."""
+
+    user: str
+    name: str
+    public_key: bytes
+    addresses: tuple[str, ...]
+    expires: int | None = None
+    why_not: str = ""
+
+    @property
+    def label(self) -> str:
+        """No site's name has a slash."""
+        return f"{self.user}/{self.name}"
+
+    @property
+    def peer(self) -> PeerConfig:
+        """Exactly its own addresses are routed to it. It calls, since nobody knows where it is."""
+        networks = tuple(sorted(str(ip_network(address)) for address in self.addresses))
+        return PeerConfig(self.label, (self.public_key,), networks, expires=self.expires)
+
+
+@dataclass(frozen=True)
+class Users:
+    """What a site says of its people: the pool's networks, and all devices, sorted by name."""
+
+    pool: tuple[Network, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+    @classmethod
+    def of(cls, pool: Mapping[str, Any] | None, users: Mapping[str, Any] | None) -> Users:
+        """From judged configuration (camelCase; see user_problems.py)."""
+        networks = tuple(ip_network(pool[family]) for family in FAMILIES if pool.get(family)) if pool else ()
+        found = (one for name, user in (users or {}).items() for one in _devices(name, user))
+        return cls(networks, tuple(sorted(found, key=lambda one: one.label)))
+
+    @property
+    def peers(self) -> tuple[Device, ...]:
+        """The devices that may connect until they expire."""
+        return tuple(one for one in self.devices if not one.why_not)
+
+
+NOBODY = Users()
+
+
+def _devices(name: str, user: Mapping[str, Any]) -> Iterator[Device]:
+    expires = user.get("expires")
+    for device, said in (user.get("devices") or {}).items():
+        yield Device(
+            name,
+            device,
+            decode_key(said["publicKey"]),
+            tuple(str(ip_address(address)) for address in said["addresses"]),
+            None if expires is None else moment(expires),
+            _why_not(user, said),
+        )
+
+
+def _why_not(user: Mapping[str, Any], device: Mapping[str, Any]) -> str:
+    if user.get("disabled"):
+        return "user is disabled"
+    if device.get("disabled"):
+        return "disabled"
+    return "" if user.get("groups") else "user is in no group"
+
+
+def without_groups(site: str, users: Mapping[str, Any] | None) -> Iterator[str]:
+    """What is to be said of users who get nothing, and did nothing to deserve it."""
+    for name, user in (users or {}).items():
+        if user.get("devices") and not user.get("groups") and not user.get("disabled"):
+            yield (
+                f"site {site!r}: user {name!r} is in no group, so the user's devices can't connect; give groups in the"
+                " stack file, such as `groups: [staff]`"
+            )
+
+
+def preshared_key(secret: bytes, public_key: bytes) -> bytes:
+    """A device's 32 bytes, from the site's device secret: nothing is kept for each, and a new key has a new one."""
+    return HKDF(algorithm=SHA256(), length=KEY_LENGTH, salt=None, info=LABEL + public_key).derive(secret)
+
+
+def moment(said: Any) -> int:
+    """Seconds since 1970 of `2027-01-31`, which begins in UTC, or of `2027-01-31T18:00:00Z`; YAML may have made a date
+    of it. Raises ValueError with what is wrong and what to do."""
+    text = written(said)
+    try:
+        if not isinstance(text, str) or not _MOMENT.fullmatch(text):
+            raise ValueError
+        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; write it like 2027-01-31 or 2027-01-31T18:00:00Z (UTC)") from None
+
+
+def written(said: Any) -> Any:
+    """A date or time of YAML's as text, anything else as it is."""
+    if isinstance(said, datetime):
+        return said.replace(tzinfo=None).isoformat() + "Z"
+    return said.isoformat() if isinstance(said, date) else said

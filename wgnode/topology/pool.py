@@ -6,30 +6,30 @@ An address tells whose traffic something was, so one that is given up rests befo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import date, timedelta
 
 from wgnode.topology.model import Network
 from wgnode.topology.networks import Address
 
-REST = timedelta(days=90)
-"""How long whoever reads a log may still ask whose a released address was."""
+REST = 90
+"""Days for which whoever reads a log may still ask whose a released address was."""
 
 
 class PoolFull(ValueError):
-    """The text says when the next address is free, or that the pool is too small."""
+    """The text says in how many days the next address is free, or that the pool is too small."""
 
 
 def next_address(
     pool: Network,
     taken: Collection[Address],
-    released: Mapping[Address, date],
+    released: Mapping[Address, int],
     never: Collection[Address],
-    today: date,
+    today: int,
 ) -> Address:
     """The one behind the highest that was ever used; at the pool's end the first that was never used, and where all
     were, the one that has rested longest, REST at least.
 
-    `taken` are devices' addresses now, `released` when others were given up, `never` are no device's. Raises PoolFull.
+    `taken` are devices' addresses now, `released` when others were given up, `never` are no device's. Days are counted
+    since 1970. Raises PoolFull.
     """
     used = {one for one in (*taken, *released) if one in pool}
     highest = max((int(one) - int(pool.network_address) for one in used), default=-1)
@@ -41,9 +41,9 @@ def next_address(
     if not resting:
         raise PoolFull(f"all addresses of pool {pool} are devices'; give a larger one")
     oldest = min(resting, key=lambda one: (released[one], int(one)))
-    if (free := released[oldest] + REST) > today:
+    if (left := released[oldest] + REST - today) > 0:
         raise PoolFull(
-            f"all addresses of pool {pool} are devices' or were not long ago; {oldest} is free again on {free}, or give"
-            " a larger pool"
+            f"all addresses of pool {pool} are devices' or were not long ago; {oldest} is free again in {left} days, or"
+            " give a larger pool"
         )
     return oldest

@@ -6,10 +6,10 @@ A group says what its members reach. Nothing judges packets by group yet, so the
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -23,7 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 REACH_ALL = "all"
 FAMILIES = ("v4", "v6")
 LABEL = b"wgnode device's preshared key 1\0"
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?")
+_MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2}):([0-9]{2})Z)?")
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,21 @@ def moment(said: Any) -> int:
     """Seconds since 1970 of `2027-01-31`, which begins in UTC, or of `2027-01-31T18:00:00Z`; YAML may have made a date
     of it. Raises ValueError with what is wrong and what to do."""
     text = written(said)
-    try:
-        if not isinstance(text, str) or not _MOMENT.fullmatch(text):
-            raise ValueError
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write it like 2027-01-31 or 2027-01-31T18:00:00Z (UTC)") from None
+    found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()) if found else (0,) * 6
+    if not (
+        year >= 1970
+        and 1 <= month <= 12
+        and 1 <= day <= calendar.monthrange(year, month)[1]
+        and hour < 24
+        and max(minute, second) < 60
+    ):
+        raise ValueError(f"{text!r} is no time; write it like 2027-01-31 or 2027-01-31T18:00:00Z (UTC)")
+    return calendar.timegm((year, month, day, hour, minute, second))
 
 
 def written(said: Any) -> Any:
     """A date or time of YAML's as text, anything else as it is."""
-    if isinstance(said, datetime):
-        return said.replace(tzinfo=None).isoformat() + "Z"
-    return said.isoformat() if isinstance(said, date) else said
+    if not hasattr(said, "isoformat"):
+        return said
+    return f"{said:%Y-%m-%dT%H:%M:%SZ}" if hasattr(said, "hour") else said.isoformat()

@@ -9,11 +9,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import paramiko
 
 from pulumi_wgnode.call import deadline
+from pulumi_wgnode.hosts.ssh import channel_input
 from pulumi_wgnode.hosts.ssh.frame import Frame, Stream
 from pulumi_wgnode.hosts.ssh.watchdog import Watchdog
 
@@ -121,20 +121,8 @@ def _feed(channel: paramiko.Channel, key: bytes, data: Iterable[bytes], begun: t
     with gone:
         begun.wait()
         if key:
-            channel.sendall(key)
+            channel_input.send(channel, key)
         for piece in data:
-            channel.sendall(piece)
+            channel_input.send(channel, piece)
     with gone:  # also where our own file cannot be read to its end: the command waits for no more
-        _end_of_input(channel)
-
-
-def _end_of_input(channel: Any) -> None:
-    """As `shutdown_write`, but never after the channel's close, which another thread sends.
-
-    paramiko sends it without the lock. OpenSSH ends the whole connection for one that comes late ("ieof packet referred
-    to nonexistent channel"). A paramiko.Channel's own parts are meant here, which its types don't tell of.
-    """
-    with channel.lock:
-        message = channel._send_eof()
-        if message is not None and channel.transport is not None:
-            channel.transport._send_user_message(message)
+        channel_input.end(channel)

@@ -8,9 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import paramiko
 import pytest
-from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_EOF
 
 from pulumi_wgnode.hosts.host import HostError, HostUnreachable
 from pulumi_wgnode.hosts.query import Query, ask
@@ -140,24 +138,3 @@ def test_a_warning_of_sudo_is_not_taken_for_its_refusal(connection, server, tmp_
     with pytest.raises(HostError, match="exited with 4: it is broken"):
         pool.connect(user).run(["sh", "-c", "echo it is broken >&2; exit 4"])
     pool.forget(user)
-
-
-def test_the_end_of_input_is_never_sent_after_the_end_of_the_channel(host, server, monkeypatch):
-    """A command that ends at once is closed by the server while we tell that nothing more comes."""
-    sent = []
-    send = paramiko.Transport._send_user_message
-
-    def noted(transport, message):
-        kind, channel = message.asbytes()[0], message.asbytes()[1:5]
-        if transport.server_mode is False and kind in (cMSG_CHANNEL_EOF[0], cMSG_CHANNEL_CLOSE[0]):
-            if kind == cMSG_CHANNEL_EOF[0]:
-                time.sleep(0.05)  # in which the server's close is answered
-            sent.append((kind, channel))
-        send(transport, message)
-
-    monkeypatch.setattr(paramiko.Transport, "_send_user_message", noted)
-    for _ in range(5):
-        host.run(["true"])
-    ends = [kind for kind, _ in sent]
-    assert ends == [cMSG_CHANNEL_EOF[0], cMSG_CHANNEL_CLOSE[0]] * (len(ends) // 2)
-    assert len(ends) >= 10

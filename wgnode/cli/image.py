@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from wgnode.image import apt, best, lock, renew
+from wgnode.image import apt, best, compared, lock, renew, sbom
+from wgnode.image.archive import Members, read_members
 from wgnode.image.build import PROJECT, Built, cache_directory, listing
 from wgnode.image.build import build as build_image
 from wgnode.image.errors import ImageError
@@ -19,6 +20,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 class Reported(click.ClickException):
     """An ImageError as the command's last words."""
+
+
+class NotCompared(Reported):
+    """Is neither "equal" nor "different"."""
+
+    exit_code = 2
 
 
 @click.group()
@@ -104,6 +111,72 @@ def list_command(image: Path) -> None:
         click.echo("\n".join(listing(image)))
     except ImageError as error:
         raise Reported(str(error)) from None
+
+
+@command.command(
+    epilog="""\b
+Exit codes: 0 the same; 1 they differ; 2 one can't be read, or wrong usage.
+
+\b
+Examples:
+  wgnode image diff build/image/appliance.tar debug.tar
+  wgnode image diff old.tar new.tar --json | jq -r '.layers["initramfs.zst"].added[].path'
+"""
+)
+@click.argument("image", type=FILE)
+@click.argument("other", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="For programs: by layer, with modes, sizes and digests.")
+@click.pass_context
+def diff(ctx: click.Context, image: Path, other: Path, as_json: bool) -> None:
+    """Show what OTHER has that IMAGE has not, what it lacks, and what is another there.
+
+    By layer: the fields of the manifest (packages and wheels by version), the kernel, and each file of the initial file
+    system by its mode and content. A gateway's configuration and secrets are on its host, and no part of an image.
+    """
+    try:
+        found = compared.differences(read_members(image), read_members(other))
+    except (ImageError, ValueError) as error:
+        raise NotCompared(str(error)) from None
+    click.echo(json.dumps(compared.to_dict(found), indent=2) if as_json else compared.text(found))
+    ctx.exit(1 if found else 0)
+
+
+@command.command(
+    "sbom",
+    epilog="""\b
+Exit codes: 0 written; 1 the image can't be read; 2 wrong usage.
+
+\b
+Examples:
+  wgnode image sbom build/image/appliance.tar > appliance.cdx.json
+  wgnode image sbom build/image/appliance.tar | jq -r '.components[].purl'
+""",
+)
+@click.argument("image", type=FILE)
+def sbom_command(image: Path) -> None:
+    """Print an image's software bill of materials: CycloneDX 1.6, as JSON.
+
+    Debian's packages, wheels, our own code, and the crates of the compiled data plane, where the image has the one that
+    image.lock pins. The same image has the same bill.
+    """
+    try:
+        members = read_members(image)
+        told = sbom.bill(members, _crates(members))
+    except (ImageError, lock.LockError, OSError, KeyError) as error:
+        raise Reported(str(error)) from None
+    click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+
+
+def _crates(members: Members) -> list[sbom.Crate]:
+    """Those of this clone, where the image has its compiled data plane."""
+    extension, folder = members.description.get("extension"), PROJECT / "fastpath"
+    lock_file = PROJECT / "image.lock"
+    pinned = lock.parse_extension(lock_file.read_text(encoding="utf-8")).files if lock_file.is_file() else None
+    if extension == pinned:
+        return sbom.crates((folder / "Cargo.toml").read_text(), (folder / "Cargo.lock").read_text())
+    if extension:
+        _report("image: the compiled data plane is not the one that image.lock pins here: its crates are not told")
+    return []
 
 
 def _report(line: str) -> None:

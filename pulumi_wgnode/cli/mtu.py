@@ -22,19 +22,6 @@ PROBING = 4.0
 """Seconds that a search is given: within 3 it is exact, at 50 ms there and back."""
 
 
-def _sites(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of sites, as the stack files have them."""
-    from pulumi_wgnode.errors import ExplainedError
-    from pulumi_wgnode.operations import stacks
-
-    try:
-        folder = stacks.project_folder(Path(ctx.params.get("directory") or "."))
-        names = {stacks.site_name(folder, stack) for stack in stacks.site_stacks(folder, ctx.params.get("environment"))}
-    except ExplainedError:
-        return []
-    return sorted(name for name in names if name and name.startswith(incomplete))
-
-
 @click.command(
     epilog="""\b
 Sizes are bytes of the largest IP packet outside; "inside" is what fits into it
@@ -60,8 +47,8 @@ Examples:
   wgnode mtu --json | jq -c '.pairs[] | {site, peer, to: .sends.size, from: .receives.size}'
 """
 )
-@click.argument("site", required=False, shell_complete=_sites)
-@click.argument("peer", required=False, shell_complete=_sites)
+@click.argument("site", required=False, shell_complete=options.site_names)
+@click.argument("peer", required=False, shell_complete=options.site_names)
 @options.choose_stacks
 @click.option(
     "--probe", is_flag=True, help="Search anew first, both ways; takes some seconds, and a few kilobytes each."

@@ -24,6 +24,19 @@ def _stacks(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     return [name for name in found if name.startswith(incomplete)]
 
 
+def site_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of sites, as the stack files have them."""
+    from pulumi_wgnode.errors import ExplainedError
+    from pulumi_wgnode.operations import stacks
+
+    try:
+        folder = stacks.project_folder(Path(ctx.params.get("directory") or "."))
+        names = {stacks.site_name(folder, stack) for stack in stacks.site_stacks(folder, ctx.params.get("environment"))}
+    except ExplainedError:
+        return []
+    return sorted(name for name in names if name and name.startswith(incomplete))
+
+
 choose_folder = click.option(
     "-C",
     "directory",

@@ -22,6 +22,7 @@ COMMANDS = {
     },
     "Look after one": {
         "status": "Show what each site's gateway runs, its peers, and what is wrong.",
+        "gateway": "Look into one gateway, or start it anew, over SSH to its host.",
         "rollout": "Take a change to all sites of an environment: plan, run, resume, undo, status.",
         "health": "Judge whether sites are healthy with their last change: pass, fail, or could not be measured.",
         "pipeline": "Write a forge's pipeline for an environment, and tell there what its jobs find.",

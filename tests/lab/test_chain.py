@@ -140,6 +140,25 @@ def test_wg_show_answers_several_clients_at_once(lab: Lab, deployed: Deployment)
     assert int(answers[1]) > time.time() - 600
 
 
+def test_an_operator_starts_a_gateway_anew_reads_its_console_and_log_and_sees_its_traffic(
+    lab: Lab, deployed: Deployment
+) -> None:
+    assert reachable(lab)
+    done = deployed.wgnode(["gateway", "restart", "berlin", "--yes", "--json"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    back = json.loads(done.stdout)
+    assert (back["healthy"], 1 < back["sessions"]["cabin"] <= back["outage"] < 60) == (True, True)
+    told = [json.loads(line) for line in deployed.wgnode(["gateway", "logs", "berlin", "--json"]).stdout.splitlines()]
+    assert [one["source"] for one in told if one["text"].startswith("dev/berlin up, port 51820")][-1:] == ["guest"]
+    assert [one for one in told if one["source"] == "systemd" and "Stopped" in one["text"]]
+    shown = deployed.wgnode(["gateway", "console", "dev-berlin", "--since", "2min"]).stdout
+    assert "interpreter runs as process 1" in shown
+    with lab.stream("berlin.client", CABIN):
+        done = deployed.wgnode(["gateway", "top", "berlin", "--once", "--json"])
+    (flow,) = json.loads(done.stdout)["peers"]
+    assert (flow["peer"], flow["rx_rate"] > 0, flow["tx_rate"] > 0) == ("cabin", True, True)
+
+
 def test_a_firewall_rule_removed_by_hand_is_named_and_repaired_alone(lab: Lab, deployed: Deployment) -> None:
     listing = json.loads(lab.host_ssh("cabin", "nft -j -a list table inet wgnode").stdout)["nftables"]
     rule = next(item["rule"] for item in listing if "rule" in item and "masquerade" in json.dumps(item["rule"]["expr"]))

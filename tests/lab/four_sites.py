@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lab import plan
 from lab.api import Lab
-from lab.deployment import MESH_STACK, ROOT, Deployment, stack_of
+from lab.deployment import MESH_STACK, PROJECT, ROOT, Deployment, stack_of
+from tests.lab import killing
 from tests.lab.environment import is_clean
 from wgnode.image.archive import read_members, write_archive
 
 SITES = ("berlin", "cabin", "farm", "oslo")
 STACKS = (MESH_STACK, *map(stack_of, SITES))
+HANDSHAKE = 60
+"""Seconds within which a site has to be healthy."""
+AT_ONCE = 600.0
+"""Seconds for one command."""
+LONGEST = 1800.0
+"""Seconds for one run."""
 DRIVER = "tests.lab.rollout_driver"
 AUTHOR = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -50,6 +62,7 @@ class FourSites(Deployment):
             lans = {f"mesh.sites.{name}.lans[{at}]": plan.network(one) for at, one in enumerate(site.lan)}
             self.configure(MESH_STACK, {f"mesh.sites.{name}.endpoint": f"{plan.bare(site.public[0])}:51820", **lans})
         policy = {"canary[0]": "berlin", "waves[0]": "1", "waves[1]": "rest", "parallel": "2", "soak": "5"}
+        policy |= {"limits.handshake": str(HANDSHAKE)}
         self.configure(MESH_STACK, {f"rollout.{path}": value for path, value in policy.items()})
 
     def under_git(self) -> None:
@@ -86,20 +99,40 @@ class FourSites(Deployment):
 
     def rollout(self, order: str, file: Path, kill: str = "", folder: Path | None = None) -> Any:
         """The finished process; `kill` is the point of running.Run at which it dies."""
-        argv = [str(ROOT / ".venv/bin/python"), "-m", DRIVER, kill, "rollout", order, str(file)]
-        where = folder or self.folder
-        done = subprocess.run(
-            self.lab.argv_in(plan.RUNNER, [*argv, "-C", str(where), "--json"]),
-            cwd=ROOT,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=1800,
-            check=False,
-        )
+        with self.running(order, file, kill, folder) as running:
+            done = running.ended()
         print(done.stderr)
         assert not kill or done.returncode == -signal.SIGKILL, done.stdout + done.stderr
         return done
+
+    @contextmanager
+    def running(self, order: str, file: Path, kill: str = "", folder: Path | None = None) -> Iterator[Running]:
+        """The process while it runs; killed with all below it where it still does at the end of the block."""
+        argv = [str(ROOT / ".venv/bin/python"), "-m", DRIVER, kill, "rollout", order, str(file)]
+        argv = self.lab.argv_in(plan.RUNNER, [*argv, "-C", str(folder or self.folder), "--json"])
+        with tempfile.TemporaryFile("w+") as out, tempfile.NamedTemporaryFile("w") as err:
+            process = subprocess.Popen(argv, cwd=ROOT, env=self.environment(), stdout=out, stderr=err)
+            try:
+                yield Running(process, out, Path(err.name))
+            finally:
+                killing.kill(process.pid)
+                process.wait()
+
+    # What a person, or somebody else's machine, sees of a stack
+
+    def in_the_middle(self, stack: str) -> bool:
+        """Whether an engine is changing a resource of it right now."""
+        file = self.folder / "state/.pulumi/stacks" / PROJECT / f"{stack}.json"
+        latest = json.loads(file.read_text())["checkpoint"]["latest"]
+        return bool(latest.get("pending_operations"))
+
+    def locked(self, stack: str) -> bool:
+        return any((self.folder / "state/.pulumi/locks").rglob(f"{stack}/*.json"))
+
+    def updates(self, stack: str) -> int:
+        """How many have succeeded."""
+        history = json.loads(self.pulumi(["stack", "history", "--json", "--stack", stack]).stdout)
+        return sum(one["result"] == "succeeded" and one["kind"] == "update" for one in history)
 
     def clean(self, *sites: str) -> bool:
         return all(is_clean(self, stack) for stack in (MESH_STACK, *map(stack_of, sites or SITES)))
@@ -109,6 +142,26 @@ class FourSites(Deployment):
         made = self.folder / "panics.tar"
         write_archive(made, replace(read_members(self.image), initramfs=b"no archive"))
         return made
+
+
+@dataclass
+class Running:
+    """A rollout's process; what it says goes to files, so that it never waits for a reader."""
+
+    process: subprocess.Popen[bytes]
+    out: IO[str]
+    err: Path
+
+    def says(self, words: str) -> None:
+        """Wait until it does; AssertionError where it ends without."""
+        while words not in self.err.read_text():
+            assert self.process.poll() is None, self.err.read_text()
+            time.sleep(0.05)
+
+    def ended(self) -> subprocess.CompletedProcess[str]:
+        code = self.process.wait(LONGEST)
+        self.out.seek(0)
+        return subprocess.CompletedProcess(self.process.args, code, self.out.read(), self.err.read_text())
 
 
 def boots(lab: Lab, site: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wgnode.rollout.facts import Where
@@ -35,13 +35,15 @@ class Course:
 @dataclass(frozen=True)
 class Facts:
     """`places` has every stack of the course, `away` those whose hosts don't answer; `attempt` is the last one that any
-    stack's history tells of (0: none), `undoing` that its undo has begun; `ours` are the stacks that it touched."""
+    stack's history tells of (0: none), `undoing` that its undo has begun; `ours` are the stacks that it touched, and
+    `undone` those of them at which it went back."""
 
     places: Mapping[str, Where]
     away: frozenset[str] = frozenset()
     attempt: int = 0
     undoing: bool = False
     ours: frozenset[str] = frozenset()
+    undone: frozenset[str] = frozenset()
     moved: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, where: Where, of: Iterable[str]) -> tuple[str, ...]:
@@ -82,11 +84,11 @@ def named(stacks: Iterable[str], why: Mapping[str, str] | None = None) -> str:
     return ", ".join(f"{stack} ({why[stack]})" if why and why.get(stack) else stack for stack in stacks)
 
 
-def waits(course: Course, owed: Set[str]) -> str | None:
+def waits(course: Course, owed: Mapping[str, str]) -> str | None:
     """Why the rollout waits for those that are owed."""
     if len(owed) <= course.unavailable:
         return None
     return (
-        f"away: {named(sorted(owed))}; maxUnavailable allows {course.unavailable} at once: bring them back, or allow"
-        " more, and say resume"
+        f"owed: {named(sorted(owed), owed)}; maxUnavailable allows {course.unavailable} at once: bring them back, or"
+        " allow more, and say resume"
     )

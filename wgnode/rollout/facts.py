@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from wgnode.rollout.fingerprint import Fingerprint
+from wgnode.rollout.fingerprint import Fingerprint, unfinished
 from wgnode.rollout.picture import Digests
 
 
@@ -63,20 +63,25 @@ class Seen:
         """Whether the last that a rollout did here was of this commit."""
         return bool(self.history) and self.history[-1].commit == commit
 
+    def undone(self, commit: str) -> bool:
+        """Whether that was the way back."""
+        return self.ours(commit) and self.history[-1].undo
+
 
 def where(bound: Bound, seen: Seen | None, commit: str) -> Where:
     """Of a stack that changes.
 
     A person may have run `pulumi up` meanwhile: what came out as wanted is as good as ours. Once a rollout has touched
     a stack, its state is no longer the one that the plan bound (what rests in a mesh, a new boot's identity); from then
-    on what it makes public decides.
+    on what it makes public decides. A state that was unfinished when the plan was made is old as it was; where nothing
+    else was to be changed, old and new look alike, and the history tells them apart.
     """
     if seen is None:
         return Where.UNKNOWN
-    whole = not any("pending" in one for one in seen.state.values())
-    if whole and seen.digests == bound.after:
+    whole, before = not unfinished(seen.state), seen.digests == bound.before
+    if whole and seen.digests == bound.after and not (before and seen.undone(commit)):
         return Where.NEW
-    if whole and seen.digests == bound.before and (seen.state == bound.state or seen.ours(commit)):
+    if before and (seen.state == bound.state or (whole and seen.ours(commit))):
         return Where.OLD
     return Where.BETWEEN if seen.ours(commit) else Where.MOVED
 

@@ -18,20 +18,27 @@ SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75f
 LENGTH = 16
 """Hexadecimal digits of a digest: 64 bits, against somebody else's change and not against a forger."""
 Fingerprint = Mapping[str, Mapping[str, str]]
-"""By URN: `id`, and digests of `inputs` and `outputs`."""
+"""By URN: `id`, and digests of `inputs` and `outputs`; `pending` where its last operation did not come to its end."""
+FAILED = "failed"
+"""`pending` of a resource that has its new inputs, but did not become as they say (the engine's `initErrors`)."""
 
 
 def fingerprint(deployment: Mapping[str, Any], key: bytes) -> Fingerprint:
     """Of `deployment` in `pulumi stack export --show-secrets`; `key` is secret, and hides what low-entropy secrets are.
 
-    An operation that was cut off in the middle counts as a difference of its resource. Raises KeyError, TypeError or
-    AttributeError for what is no state.
+    An operation that was cut off in the middle, or failed there, counts as a difference of its resource. Raises
+    KeyError, TypeError or AttributeError for what is no state.
     """
     found = {one["urn"] + _suffix(one): _resource(one, key) for one in deployment.get("resources") or ()}
     for pending in deployment.get("pending_operations") or deployment.get("pendingOperations") or ():
         urn = pending["resource"]["urn"]
         found[urn] = {**found.get(urn, {}), "pending": str(pending["type"])}
     return found
+
+
+def unfinished(state: Fingerprint) -> bool:
+    """Whether an operation was cut off or failed in the middle: the next `up` takes it up, whatever inputs say."""
+    return any("pending" in one for one in state.values())
 
 
 def differences(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
@@ -41,7 +48,7 @@ def differences(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
         if old is None or new is None:
             yield f"{called(urn)} is {'new' if old is None else 'gone'}"
         elif new.get("pending") != old.get("pending"):
-            yield f"{called(urn)}: an operation was cut off ({new.get('pending') or old.get('pending')})"
+            yield f"{called(urn)}: {_pending(new.get('pending'), str(old.get('pending')))}"
         elif moved := [part for part in ("id", "inputs", "outputs") if old.get(part) != new.get(part)]:
             yield f"{called(urn)}: other {', '.join(moved)}"
 
@@ -52,11 +59,18 @@ def called(urn: str) -> str:
     return f"{kinds.rpartition('$')[2]} {name}"
 
 
+def _pending(now: str | None, before: str) -> str:
+    if now == FAILED:
+        return "its last update failed in the middle"
+    return f"an operation was cut off ({now})" if now else f"no longer in the middle of an update ({before})"
+
+
 def _resource(raw: Mapping[str, Any], key: bytes) -> dict[str, str]:
     return {
         "id": str(raw.get("id", "")),
         "inputs": _digest(raw.get("inputs") or {}, key),
         "outputs": _digest(raw.get("outputs") or {}, key),
+        **({"pending": FAILED} if raw.get("initErrors") else {}),
     }
 
 

@@ -47,9 +47,7 @@ def _forward(course: Course, facts: Facts, memory: Memory) -> Step:
     if why := _without_canary(course, facts):
         return Paused(why, _owed(course, facts, len(course.waves)))
     if course.mesh and facts.places[course.mesh] is not Where.NEW:
-        if course.mesh in memory.failed:
-            return _failure(course, facts, memory, f"{course.mesh} failed: {memory.failed[course.mesh]}")
-        return Apply((course.mesh,))
+        return _failed(course, facts, memory, (course.mesh,)) or Apply((course.mesh,))
     for number in range(len(course.waves)):
         if step := _wave(course, facts, memory, number):
             return step
@@ -68,9 +66,9 @@ def _wave(course: Course, facts: Facts, memory: Memory, number: int) -> Step | N
     stacks = tuple(stack for wave in course.waves[: number + 1] for stack in wave)
     owed = _owed(course, facts, number + 1)
     here = facts.here(stacks)
-    if failed := {stack: memory.failed[stack] for stack in here if stack in memory.failed}:
-        return _failure(course, facts, memory, f"could not be applied: {named(failed, failed)}")
-    if why := waits(course, owed.keys()):
+    if step := _failed(course, facts, memory, here):
+        return step
+    if why := waits(course, owed):
         return Paused(why, owed)
     if todo := tuple(stack for stack in here if facts.places[stack] is not Where.NEW):
         return None if _joins_the_next(course, memory, here, todo, number) else _applied(course, memory, todo, owed)
@@ -102,6 +100,14 @@ def _gated(course: Course, facts: Facts, memory: Memory, here: tuple[str, ...], 
     if unmeasured := [stack for stack, verdict in judged.items() if verdict is Verdict.UNMEASURED]:
         return Paused(f"the health of {named(unmeasured)} could not be measured; see why, and say resume", owed)
     return None
+
+
+def _failed(course: Course, facts: Facts, memory: Memory, here: tuple[str, ...]) -> Step | None:
+    """Somebody else's lock says nothing of the change: it waits for a person, whatever the wave."""
+    found = {stack: memory.failed[stack] for stack in here if stack in memory.failed}
+    if failed := {stack: why for stack, why in found.items() if stack not in memory.locked}:
+        return _failure(course, facts, memory, f"could not be applied: {named(failed, failed)}")
+    return Paused(f"{named(found, found)}; then say resume", _owed(course, facts, len(course.waves))) if found else None
 
 
 def _failure(course: Course, facts: Facts, memory: Memory, what: str) -> Step:

@@ -44,6 +44,7 @@ def facts(plan: Plan, seen: Mapping[str, Seen | None]) -> Facts:
         attempt=last,
         undoing=undoing,
         ours=frozenset(stack for stack in course.stacks if (now := seen.get(stack)) and now.ours(plan.commit)),
+        undone=frozenset(stack for stack in course.stacks if (now := seen.get(stack)) and now.undone(plan.commit)),
         moved=moved(plan, seen),
     )
 

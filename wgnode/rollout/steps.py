@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -72,13 +72,14 @@ Step = Compare | Apply | Gate | Undo | Verify | Ended | Paused
 class Memory:
     """What a run has found out, by stack. It may be lost with the run: then all of it is found out again.
 
-    `compared` and `clean` are what differs ("" for nothing), `failed` why a stack could not be applied or undone.
-    `back` is why the run has turned round.
+    `compared` and `clean` are what differs ("" for nothing), `failed` why a stack could not be applied or undone,
+    `locked` those of them that somebody else had locked for too long. `back` is why the run has turned round.
     """
 
     compared: Mapping[str, str] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
     clean: Mapping[str, str] = field(default_factory=dict)
     back: str | None = None
 
@@ -91,11 +92,12 @@ class Memory:
     def after_verify(self, found: Mapping[str, str]) -> Memory:
         return replace(self, clean={**self.clean, **found})
 
-    def after_apply(self, step: Apply, failed: Mapping[str, str]) -> Memory:
+    def after_apply(self, step: Apply, failed: Mapping[str, str], locked: Collection[str] = ()) -> Memory:
         """What was known of these stacks was of what they were before."""
         kept = {name: why for name, why in self.failed.items() if name not in step.stacks}
         verdicts = {name: one for name, one in self.verdicts.items() if name not in step.stacks}
-        return replace(self, failed={**kept, **failed}, verdicts=verdicts)
+        held = self.locked.difference(step.stacks).union(locked)
+        return replace(self, failed={**kept, **failed}, locked=held, verdicts=verdicts)
 
     def after_undo(self, step: Undo, failed: Mapping[str, str]) -> Memory:
         kept = {name: why for name, why in self.failed.items() if name not in step.stacks} if self.back else {}

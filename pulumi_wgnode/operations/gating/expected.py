@@ -63,7 +63,8 @@ def of_plan(plan: Plan, stack: str, deployment: Mapping[str, Any]) -> str | None
 
 
 def _applied_at(deployment: Mapping[str, Any]) -> float:
-    """When the gateway was last changed, seconds since 1970. Raises KeyError, ValueError."""
-    gateways = (one for one in deployment["resources"] if recorded.PARTS.get(one.get("type")) == "gateway")
-    raw = next(one for one in gateways if not one.get("delete"))
-    return datetime.fromisoformat(raw.get("modified") or deployment["manifest"]["time"]).timestamp()
+    """When anything of the site was last changed, seconds since 1970: a firewall cuts tunnels too. Raises KeyError,
+    ValueError."""
+    parts = [one for one in deployment["resources"] if one.get("type") in recorded.PARTS and not one.get("delete")]
+    times = [one.get("modified") or deployment["manifest"]["time"] for one in parts]
+    return max(datetime.fromisoformat(time).timestamp() for time in times)

@@ -14,7 +14,7 @@ from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.operations import recorded, stacks
 from pulumi_wgnode.operations.gating import judging
 from pulumi_wgnode.operations.rolling import checkout, previews, way_back
-from pulumi_wgnode.operations.rolling.engine import Engine
+from pulumi_wgnode.operations.rolling.engine import Engine, Locked
 from pulumi_wgnode.operations.rolling.tags import Tags
 from wgnode.rollout.facts import Told
 from wgnode.rollout.plan import Plan
@@ -27,7 +27,8 @@ PREVIEWS = 4
 
 @dataclass
 class Hands:
-    """`mesh_plan` is the engine's own plan of the mesh's stack; `patience` (seconds) is for locks of others."""
+    """`mesh_plan` is the engine's own plan of the mesh's stack; `patience` (seconds) is for locks of others, and
+    `locked` are the stacks at which it was not enough the last time."""
 
     folder: Path
     plan: Plan
@@ -36,6 +37,7 @@ class Hands:
     say: Say
     patience: float
     mesh_plan: Path | None = None
+    locked: frozenset[str] = frozenset()
     _base: Path | None = None
     _exit: ExitStack = field(default_factory=ExitStack)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -116,10 +118,9 @@ class Hands:
 
     def _each(self, names: Iterable[str], do: Callable[[str], str], at_once: int = 0) -> dict[str, str]:
         chosen = list(names)
-        said = stacks.each(chosen, do, at_once or len(chosen))
-        return {
-            name: str(one) if isinstance(one, ExplainedError) else one for name, one in zip(chosen, said, strict=True)
-        }
+        said = dict(zip(chosen, stacks.each(chosen, do, at_once or len(chosen)), strict=True))
+        self.locked = frozenset(name for name, one in said.items() if isinstance(one, Locked))
+        return {name: str(one) for name, one in said.items()}
 
 
 def _failed(found: Mapping[str, str]) -> dict[str, str]:

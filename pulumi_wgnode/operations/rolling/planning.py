@@ -23,7 +23,7 @@ from pulumi_wgnode.operations.stacks import StackError
 from wgnode.nodeconfig import canonical, decode_key
 from wgnode.rollout.changes import changes
 from wgnode.rollout.facts import Bound
-from wgnode.rollout.fingerprint import fingerprint
+from wgnode.rollout.fingerprint import fingerprint, unfinished
 from wgnode.rollout.foresee import Foreseen, foresee, masked_topology
 from wgnode.rollout.grouping import grouped
 from wgnode.rollout.outlook import mesh_lines
@@ -36,6 +36,7 @@ from wgnode.topology.model import MeshSpec, Topology, TopologyError
 PREVIEW_TIMEOUT = 600.0
 """Seconds for the engine's plan of a mesh."""
 TOPOLOGY = "wgnode:index:MeshTopology"
+UNFINISHED = "~ its last `pulumi up` did not come to its end: this one takes it up"
 
 
 class PlanningError(ExplainedError):
@@ -108,7 +109,7 @@ def make(folder: Path, wanted: str, revision: Revision, scratch: Path) -> Planne
         raise PlanningError(f"{read.mesh.stack}: {error}") from None
     pictures = _pictures(folder, read, foreseen)
     bound = _bound(read, foreseen, pictures)
-    changing = {stack for stack, one in bound.items() if one.before != one.after}
+    changing = {stack for stack, one in bound.items() if _changes(one)}
     engine_plan = _engine_plan(folder, read.mesh.stack, scratch) if read.mesh.stack in changing else None
     away = _away(folder, sorted(changing - {read.mesh.stack}))
     plan = _plan(wanted, revision, read, foreseen, pictures, bound, engine_plan, away)
@@ -202,8 +203,14 @@ def _away(folder: Path, names: list[str]) -> dict[str, str]:
     return {one.stack: str(said) for one, said in zip(known, answers, strict=True) if isinstance(said, ExplainedError)}
 
 
-def _told(before: Picture | None, after: Picture) -> list[str]:
-    return changes(before, after) if before else ["+ it is deployed for the first time"]
+def _changes(bound: Bound) -> bool:
+    """What a former `up` left in the middle is taken up by the next one, whatever the files say."""
+    return bound.before != bound.after or unfinished(bound.state)
+
+
+def _told(before: Picture | None, after: Picture, bound: Bound) -> list[str]:
+    lines = changes(before, after) if before else ["+ it is deployed for the first time"]
+    return [*lines, UNFINISHED] if unfinished(bound.state) else lines
 
 
 def _plan(
@@ -218,10 +225,10 @@ def _plan(
 ) -> Plan:
     mesh = read.mesh
     assert mesh.policy is not None
-    changing = {name for name, stack in mesh.stacks.items() if bound[stack].before != bound[stack].after}
+    changing = {name for name, stack in mesh.stacks.items() if _changes(bound[stack])}
     fresh = {name for name, (one, _) in pictures.items() if one is None}
     cut = waves(mesh.policy, mesh.side.spec.sites, changing, fresh)
-    told = {mesh.stacks[name]: _told(*pictures[name]) for name in changing}
+    told = {mesh.stacks[name]: _told(*pictures[name], bound[mesh.stacks[name]]) for name in changing}
     stops = {mesh.stacks[name]: why for name in sorted(changing) if (why := outage(*pictures[name]))}
     before = MeshSpec.from_dict(read.state.inputs.to_dict())
     return Plan(

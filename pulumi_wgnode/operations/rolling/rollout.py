@@ -8,21 +8,16 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.operations.rolling import claiming, revision
 from pulumi_wgnode.operations.rolling.hands import Hands
 from pulumi_wgnode.operations.rolling.outcome import Outcome
 from pulumi_wgnode.operations.rolling.progress import Progress
-from pulumi_wgnode.operations.rolling.running import Run
+from pulumi_wgnode.operations.rolling.running import RefusedError, Run
 from pulumi_wgnode.operations.rolling.seeing import Eyes
 from pulumi_wgnode.operations.rolling.tags import Tags
 from wgnode.rollout.plan import Plan
 from wgnode.rollout.refusal import facts, refusals
 from wgnode.rollout.steps import Order
-
-
-class RefusedError(ExplainedError):
-    """Nothing was done; the text says why."""
 
 
 def go(

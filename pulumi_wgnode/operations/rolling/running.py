@@ -24,6 +24,10 @@ POINTS = ("looked", "decided", "done")
 """Moments of each step at which a run may die; tests do that at each. (In the middle of a change its engine does.)"""
 
 
+class RefusedError(ExplainedError):
+    """Nothing was done; the text says why."""
+
+
 @dataclass
 class Run:
     """`check` raises where this run is no longer the one that runs; `event` gets each step and what came of it."""
@@ -42,10 +46,10 @@ class Run:
     """By stack, what its gate said."""
 
     def go(self) -> Ended | Paused:
-        """`check` going wrong pauses: nothing that was done is lost by that."""
+        """`check` going wrong pauses: nothing that was done is lost by that. Raises RefusedError before it begins."""
         self.eyes.look(self.plan.stacks)
         if against := "; ".join(self._against()):
-            return Paused(f"not as the plan was made for: {against}; make a new plan")
+            raise RefusedError(f"not as the plan was made for: {against}; make a new plan")
         if self._begins():
             for line in self.hands.way_back():
                 self.say(f"no whole way back: {line}")
@@ -92,7 +96,7 @@ class Run:
             return self._gate(step)
         began = time.monotonic()
         if isinstance(step, Apply):
-            memory = memory.after_apply(step, hands.apply(step.stacks, number))
+            memory = memory.after_apply(step, hands.apply(step.stacks, number), hands.locked)
         else:
             assert isinstance(step, Undo)
             memory = memory.after_undo(step, hands.undo(step.stacks, number))

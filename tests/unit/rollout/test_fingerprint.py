@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wgnode.rollout.fingerprint import SECRET, SIGNATURE, differences, fingerprint
+from wgnode.rollout.fingerprint import SECRET, SIGNATURE, differences, fingerprint, unfinished
 
 KEY = b"k" * 32
 URN = "urn:pulumi:dev-berlin::wgmesh::wgnode:index:Site$wgnode:index:Gateway::site-gateway"
@@ -68,6 +68,17 @@ def test_an_operation_that_was_cut_off_is_a_difference() -> None:
     pending = {"resource": {"urn": URN}, "type": "updating"}
     (told,) = moved(lambda now: now.update(pending_operations=[pending]))
     assert told == "wgnode:index:Gateway site-gateway: an operation was cut off (updating)"
+
+
+def test_an_update_that_failed_in_the_middle_is_a_difference_whatever_its_inputs_say() -> None:
+    broken = deployment()
+    broken["resources"][1]["initErrors"] = ["it does not boot"]
+    before, now = fingerprint(deployment(), KEY), fingerprint(broken, KEY)
+    assert list(differences(before, now)) == ["wgnode:index:Gateway site-gateway: its last update failed in the middle"]
+    assert list(differences(now, before)) == [
+        "wgnode:index:Gateway site-gateway: no longer in the middle of an update (failed)"
+    ]
+    assert (unfinished(before), unfinished(now)) == (False, True)
 
 
 def test_times_and_how_numbers_are_written_are_no_difference() -> None:

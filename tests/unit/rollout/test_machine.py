@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.unit.rollout.worlds import NEW, OLD, Killed, World, plan
+from tests.unit.rollout.worlds import NEW, OLD, Killed, Stack, World, plan
 from wgnode.rollout.facts import Told
-from wgnode.rollout.steps import Apply, Compare, Ended, Gate, Order, Paused, Step, Undo, Verify
+from wgnode.rollout.machine import decide
+from wgnode.rollout.refusal import facts
+from wgnode.rollout.steps import Apply, Compare, Ended, Gate, Memory, Order, Paused, Step, Undo, Verify
 
 WAVES = (("dev-berlin",), ("dev-cabin", "dev-oslo"), ("dev-paris",))
 
@@ -60,7 +64,7 @@ def test_in_the_canary_wave_the_rollout_undoes_itself_the_mesh_last(broken: str)
     assert world.at(OLD)
     assert not world.stacks["dev-cabin"].history
     undone = [name for stacks in told(world, Undo) for name in stacks]
-    assert undone == {"apply_mesh": [], "apply_berlin": ["dev-mesh"], "gate_berlin": ["dev-berlin", "dev-mesh"]}[broken]
+    assert undone == ["dev-mesh"] if broken == "apply_mesh" else ["dev-berlin", "dev-mesh"]
     assert told(world, Verify)
 
 
@@ -133,7 +137,7 @@ def test_more_away_than_may_be_unavailable_pause_it_and_are_named() -> None:
     world.stacks["dev-oslo"].here = world.stacks["dev-paris"].here = False
     paused = world.run("run")
     assert isinstance(paused, Paused)
-    assert "dev-oslo, dev-paris" in paused.why
+    assert "dev-oslo (away), dev-paris (away)" in paused.why
     assert paused.owed == {"dev-oslo": "away", "dev-paris": "away"}
 
 
@@ -235,16 +239,80 @@ def test_a_backend_that_does_not_answer_pauses() -> None:
     assert "could not be read" in paused.why
 
 
-def test_a_site_that_can_not_be_undone_keeps_the_mesh_and_is_said() -> None:
-    world = World(plan(*WAVES, parallel=2), fates(gate_oslo="fail", undo_cabin="fail"))
+@pytest.mark.parametrize("unavailable", [0, 1])
+def test_a_site_that_can_not_be_undone_is_owed_and_keeps_the_mesh_only_beyond_max_unavailable(unavailable: int) -> None:
+    world = World(plan(*WAVES, parallel=2, unavailable=unavailable), fates(gate_oslo="fail", undo_cabin="fail pending"))
     world.run("run")
-    paused = world.run("undo")
-    assert isinstance(paused, Paused)
-    assert "dev-cabin (the engine said no)" in paused.why
-    assert world.stacks["dev-mesh"].digests == NEW
+    owed = {"dev-cabin": "could not be undone: the engine said no"}
+    end = world.run("undo")
+    if unavailable:
+        assert end == Ended(False, owed)
+    else:
+        assert isinstance(end, Paused)
+        assert "dev-cabin (could not be undone: the engine said no); maxUnavailable allows 0" in end.why
+        assert end.owed == owed
+    assert world.stacks["dev-mesh"].digests == (OLD if unavailable else NEW)
     assert world.stacks["dev-berlin"].digests == OLD
     world.fate = fates()
     assert world.run("undo") == Ended(False, {})
+
+
+def test_a_mesh_that_can_not_be_undone_pauses() -> None:
+    world = World(plan(*WAVES), fates(gate_berlin="fail", undo_mesh="fail"))
+    paused = world.run("run")
+    assert isinstance(paused, Paused)
+    assert "dev-mesh could not be undone: the engine said no" in paused.why
+
+
+@pytest.mark.parametrize("mesh_changes", [False, True])
+def test_a_canary_that_failed_without_a_trace_is_undone_too_and_its_revision_not_tried_again(
+    mesh_changes: bool,
+) -> None:
+    """Its state looks as before; its host may have half a change."""
+    world = World(plan(*WAVES, mesh_changes=mesh_changes), fates(apply_berlin="fail"))
+    assert world.run("run") == Ended(False, {})
+    assert told(world, Undo)[0] == ("dev-berlin",)
+    applied = world.applied.copy()
+    paused = world.run("run")
+    assert isinstance(paused, Paused)
+    assert "was undone here before" in paused.why
+    assert world.applied == applied
+
+
+def test_a_site_whose_update_failed_in_the_middle_is_applied_again_by_resume_whatever_its_inputs_say() -> None:
+    broken = {"apply_oslo": "fail pending"}
+    world = World(plan(*WAVES, parallel=2), lambda what, stack: fates(**broken)(what, stack))
+    assert isinstance(world.run("run"), Paused)
+    assert world.stacks["dev-oslo"].digests == NEW
+    broken.clear()
+    assert world.run("resume") == Ended(True, {})
+    assert (world.applied["dev-oslo"], world.stacks["dev-oslo"].pending) == (2, False)
+
+
+def test_a_plan_takes_up_what_an_update_before_it_has_left_in_the_middle() -> None:
+    """Also where nothing else is to be changed: then old and new look alike."""
+    made = plan(*WAVES, parallel=2)
+    states = {name: Stack(name, pending=True).seen().state for name in ("dev-berlin", "dev-oslo")}
+    bound = {name: replace(made.stacks[name], state=state) for name, state in states.items()}
+    bound["dev-oslo"] = replace(bound["dev-oslo"], after=OLD)
+    made = replace(made, stacks={**made.stacks, **bound})
+
+    world = World(made)
+    for name in states:
+        world.stacks[name].pending = True
+    assert world.run("run") == Ended(True, {})
+    assert not any(stack.pending for stack in world.stacks.values())
+    assert world.run("undo") == Ended(False, {})
+    assert world.run("undo") == Ended(False, {})
+    assert world.applied["dev-oslo"] == 2
+
+
+def test_a_lock_of_somebody_else_says_nothing_of_the_change_and_pauses_even_the_canary() -> None:
+    memory = Memory().after_apply(Apply(("dev-berlin",)), {"dev-berlin": "is locked by anna"}, {"dev-berlin"})
+    world = World(plan(*WAVES, mesh_changes=False))
+    step = decide(world.plan.course, facts(world.plan, world.seen()), memory, "run")
+    assert isinstance(step, Paused)
+    assert step.why == "dev-berlin (is locked by anna); then say resume"
 
 
 def test_an_undo_leaves_owed_who_is_away_and_fetches_it_later() -> None:

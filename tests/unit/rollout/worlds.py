@@ -78,9 +78,9 @@ class World:
 
     def _do(self, step: Step, memory: Memory, number: int) -> Memory:
         if isinstance(step, Apply):
-            return memory.after_apply(step, self._changed(step.stacks, NEW, Told(COMMIT, False, number)))
+            return memory.after_apply(step, self._changed(step.stacks, Told(COMMIT, False, number)))
         if isinstance(step, Undo):
-            return memory.after_undo(step, self._changed(step.stacks, OLD, Told(COMMIT, True, number)))
+            return memory.after_undo(step, self._changed(step.stacks, Told(COMMIT, True, number)))
         if isinstance(step, Compare):
             return memory.after_compare({name: self._found("compare", name) for name in step.stacks})
         if isinstance(step, Verify):
@@ -96,21 +96,24 @@ class World:
             raise Killed
         return "" if said == "well" else said
 
-    def _changed(self, names: tuple[str, ...], digests: dict[str, str], told: Told) -> dict[str, str]:
+    def _changed(self, names: tuple[str, ...], told: Told) -> dict[str, str]:
         """A runner tells first what it is about to do, so that a change that was cut off is known as its own."""
         failed = {}
         for name in names:
             stack, fate = self.stacks[name], self.fate("undo" if told.undo else "apply", name)
+            bound = self.plan.stacks[name]
+            digests = dict(bound.before if told.undo else bound.after)
             if fate == "kill before":
                 raise Killed
-            if stack.digests == digests and not stack.pending:
-                self.needless.append(name)
+            before = stack.history[-1] if stack.history else None
+            if stack.digests == digests and not stack.pending and not (told.undo and before and not before.undo):
+                self.needless.append(name)  # an undo of what a failure has touched is needed, however it looks
             stack.history.append(told)
             self.applied[name] += 1
             stack.generation += 1
             if fate in ("kill half", "fail half"):
                 stack.digests, stack.pending = {"configuration": "half"}, fate == "kill half"
-            elif fate == "kill pending":
+            elif fate in ("kill pending", "fail pending"):
                 stack.digests, stack.pending = digests, True
             elif fate != "fail":
                 stack.digests, stack.pending = digests, False

@@ -74,7 +74,9 @@ case "$verb" in
       kill -9 "$PPID"; exit 1
     fi
     rm "$here/$stack.lock"
-    if [ -f "$here/$stack.fails" ]; then echo "error: the host said no"; exit 255; fi
+    if [ -f "$here/$stack.fails" ]; then
+      cp "$here/$stack.export.failed" "$here/$stack.export"; echo "error: the host said no"; exit 255
+    fi
     case "$verb" in
       up*) cp "$here/$stack.export.$(at)" "$here/$stack.export";;
       *) echo '{"version": 3, "deployment": {}}' > "$here/$stack.export";;
@@ -130,11 +132,14 @@ class World(Deployed):
         (self.bin / f"{stack}.preview.new").write_text(json.dumps({"steps": steps}))
 
     def _half(self, stack: str) -> None:
-        """Cut off in the middle: the old resources, and an operation that is pending."""
+        """Cut off in the middle: the old resources, and an operation that is pending. Failed there: the new inputs."""
         state = json.loads((self.bin / f"{stack}.export.old").read_text())
         resource = state["deployment"]["resources"][-1]
         state["deployment"]["pending_operations"] = [{"resource": resource, "type": "updating"}]
         (self.bin / f"{stack}.export.half").write_text(json.dumps(state))
+        state = json.loads((self.bin / f"{stack}.export.new").read_text())
+        state["deployment"]["resources"][-1]["initErrors"] = ["the host said no"]
+        (self.bin / f"{stack}.export.failed").write_text(json.dumps(state))
 
     # What is done to it
 

@@ -176,6 +176,20 @@ def test_three_healthy_sites_pass_after_two_looks(mesh: Mesh) -> None:
     assert mesh.sites["berlin"].asked == [True, False]  # handshakes are asked for once, and then are there
 
 
+def test_handshakes_have_to_be_newer_than_the_last_change_of_anything_at_the_site(mesh: Mesh) -> None:
+    """Its firewall too can cut a tunnel, whose session goes on for a while."""
+    file = mesh.folder.bin / "dev-berlin.export.json"
+    state = json.loads(file.read_text())
+    state["deployment"]["resources"].append(
+        {"type": "wgnode:index:NatFirewall", "urn": "y", "modified": _utc(time.time() - 10)}
+    )
+    mesh.sites["berlin"].peers["oslo"] = {"last_handshake": time.time() + 3600 - 20}
+    assert mesh.told("-s", "dev-berlin")["verdict"] == "pass"
+    file.write_text(json.dumps(state))
+    (why,) = mesh.told("-s", "dev-berlin")["sites"]["dev-berlin"]["why"]
+    assert why.startswith("with oslo: its last handshake is older than the change")
+
+
 def test_a_pair_that_does_not_talk_fails_both_and_names_them(mesh: Mesh) -> None:
     mesh.sites["berlin"].peers["oslo"] = {"last_handshake": None}
     mesh.sites["oslo"].peers["berlin"] = {"last_handshake": None}

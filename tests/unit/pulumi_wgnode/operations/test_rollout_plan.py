@@ -22,6 +22,7 @@ from pulumi_wgnode.components.compiled import compile_gateway
 from pulumi_wgnode.hosts.host import Connection, HostUnreachable
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.operations.checking.stackfile import OfflineSite
+from pulumi_wgnode.operations.rolling import planning
 from pulumi_wgnode.operations.rolling.states import SiteState
 from pulumi_wgnode.resources.gateway import Gateway
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
@@ -33,7 +34,7 @@ from tests.unit.pulumi_wgnode.test_components import Engine, engine, run
 from tools import ROOT
 from wgnode.cli import main
 from wgnode.rollout.changes import changes
-from wgnode.rollout.facts import Seen
+from wgnode.rollout.facts import Seen, Where
 from wgnode.rollout.fingerprint import SECRET, SIGNATURE
 from wgnode.rollout.plan import Plan
 from wgnode.rollout.refusal import facts, moved
@@ -249,6 +250,21 @@ def test_the_plan_binds_each_state_as_it_is(project: Deployed) -> None:
     assert moved(plan, seen) == {"prod-site1": "wgnode:index:Gateway 2: other outputs"}
     assert not facts(plan, seen).undoing
     assert replace(again, commit=plan.commit, base=plan.base).digest != plan.digest
+
+
+def test_what_an_up_before_it_left_in_the_middle_is_planned_though_nothing_else_of_it_changes(
+    project: Deployed,
+) -> None:
+    file = project.bin / "prod-site1.export"
+    state = json.loads(file.read_text())
+    state["deployment"]["resources"][-1]["initErrors"] = ["it does not boot"]
+    file.write_text(json.dumps(state))
+    plan = project.made()
+    assert plan.waves == (("prod-site1",),)
+    assert plan.stacks["prod-site1"].before == plan.stacks["prod-site1"].after
+    assert [group.lines for group in plan.groups] == [(planning.UNFINISHED,)]
+    seen: dict[str, Seen | None] = {name: Seen(one.before, one.state) for name, one in plan.stacks.items()}
+    assert facts(plan, seen).places == {"prod-site1": Where.OLD}
 
 
 def test_no_secret_is_in_the_plan_and_a_changed_one_is_another_state(project: Deployed) -> None:

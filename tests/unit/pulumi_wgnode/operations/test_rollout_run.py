@@ -81,12 +81,26 @@ def test_a_later_failure_pauses_and_a_person_says_resume_or_undo(world: World) -
     told = report(world.run(), 3)
     assert "could not be applied: prod-site2 (stack 'prod-site2': the host said no)" in told["why"]
     assert world.at("new", ("prod-mesh", "prod-site0", "prod-site1", "prod-site3"))
-    undone = report(world.run("undo"), 0)
-    assert undone["outcome"] == "undone"
-    assert world.at("old")
+    stuck = report(world.run("undo"), 0)
+    assert (stuck["outcome"], list(stuck["owed"])) == ("undone", ["prod-site2"])
+    assert "could not be undone: stack 'prod-site2': the host said no" in stuck["owed"]["prod-site2"]
+    assert world.at("old", ("prod-mesh", "prod-site0", "prod-site1", "prod-site3"))
     assert world.applied[-1] == "old prod-mesh"
     world.unmark("prod-site2", "fails")
+    undone = report(world.run("undo"), 0)
+    assert (undone["outcome"], undone["owed"], world.at("old")) == ("undone", {}, True)
     report(world.run("run", "--again"), 0)
+
+
+def test_what_failed_in_the_middle_is_not_done_whatever_its_inputs_say_and_resume_applies_it_again(
+    world: World,
+) -> None:
+    world.mark("prod-site2", "fails")
+    assert report(world.run(), 3)["stacks"]["prod-site2"] == "between"
+    world.unmark("prod-site2", "fails")
+    report(world.run("resume"), 0)
+    assert world.at("new")
+    assert world.applied.count("new prod-site2") == 1
 
 
 def test_what_could_not_be_measured_pauses_and_neither_passes_nor_goes_back(world: World) -> None:
@@ -143,8 +157,9 @@ def test_a_state_that_somebody_has_moved_is_named_with_its_stack_and_what_differ
         world.unmark("prod-site0", "unmeasured")
     file = world.bin / "prod-site1.export"
     file.write_text(file.read_text().replace('"live": "x"', '"live": "y"'))
-    told = report(world.run("run" if when == "before" else "resume"), 3)
-    assert "stack prod-site1: wgnode:index:Gateway 2: other outputs" in told["why"]
+    done = world.run("run" if when == "before" else "resume")
+    assert done.exit_code == (2 if when == "before" else 3)
+    assert "stack prod-site1: wgnode:index:Gateway 2: other outputs" in " ".join((done.stdout + done.stderr).split())
     assert len(world.applied) == (0 if when == "before" else 2)
 
 
@@ -263,6 +278,7 @@ def test_a_run_that_is_killed_with_its_engine_goes_on_past_its_own_dead_lock(
 def test_a_run_killed_on_its_way_back_goes_on_back(world: World) -> None:
     world.mark("prod-site2", "fails")
     report(world.run(), 3)
+    world.unmark("prod-site2", "fails")
     world.mark("prod-site1", "kills")
     assert world.killed("undo") == -signal.SIGKILL
     assert report(world.run("resume"), 1)["outcome"] == "undone"
@@ -271,18 +287,20 @@ def test_a_run_killed_on_its_way_back_goes_on_back(world: World) -> None:
 
 def test_somebody_elses_lock_is_waited_for_named_and_never_cancelled(world: World) -> None:
     (world.bin / "prod-site0.lock").write_text(f"root@{process.host()} (pid {os.getpid()})")
-    told = report(world.run(), 1)
-    reason = next(one["line"] for one in told["events"] if "is locked by" in one["line"])
-    assert f"root@{process.host()}, process {os.getpid()}, since 2026-11-30T08:00:00Z" in reason
+    told = report(world.run(), 3)
+    assert f"is locked by root@{process.host()}, process {os.getpid()}, since 2026-11-30T08:00:00Z" in told["why"]
+    assert world.applied == ["new prod-mesh"]
     assert (world.bin / "prod-site0.lock").exists()
     assert "cancel" not in (world.bin / "calls").read_text()
+    (world.bin / "prod-site0.lock").unlink()
+    report(world.run("resume"), 0)
 
 
 def test_a_dead_process_that_no_rollout_announced_keeps_its_lock(world: World) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     (world.bin / "prod-site0.lock").write_text(f"root@{process.host()} (pid {gone.pid})")
-    report(world.run(), 1)
+    report(world.run(), 3)
     assert (world.bin / "prod-site0.lock").exists()
 
 

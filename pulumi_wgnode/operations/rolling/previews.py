@@ -18,6 +18,10 @@ NOTHING = frozenset({"same", "read", "refresh", "import"})
 """Operations that leave a stack as it is."""
 MAKES = frozenset({"create", "update", "replace", "create-replacement"})
 """Those whose new state is what the program wants."""
+ENDS = frozenset({"delete", "replace"})
+"""Those that end what is there."""
+LASTING = frozenset(token for token, part in recorded.PARTS.items() if part != "image")
+"""What no planned change makes anew, since that is no way to change a site that runs; another image is another one."""
 
 
 def compared(folder: Path, plan: Plan, stack: str, file: Path | None = None) -> str:
@@ -29,7 +33,8 @@ def compared(folder: Path, plan: Plan, stack: str, file: Path | None = None) -> 
     except ExplainedError as error:
         return str(error)
     differ = sorted(part for part, digest in bound.after.items() if found.get(part) != digest)
-    return f"other {', '.join(differ)} than was planned" if differ else ""
+    told = [f"other {', '.join(differ)} than was planned"] if differ else []
+    return "; ".join([*told, *_ends(steps)])
 
 
 def expected_clean(folder: Path, stack: str) -> str:
@@ -56,6 +61,12 @@ def _changes(steps: list[Mapping[str, Any]]) -> Iterator[str]:
     for step in steps:
         if step.get("op") not in NOTHING:
             yield f"{step.get('op')} {called(str(step.get('urn', '::')))}"
+
+
+def _ends(steps: list[Mapping[str, Any]]) -> Iterator[str]:
+    for step in steps:
+        if step.get("op") in ENDS and (step.get("oldState") or {}).get("type") in LASTING:
+            yield f"it would {step['op']} {called(str(step.get('urn', '::')))}"
 
 
 def _as_state(steps: list[Mapping[str, Any]], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,21 @@ def test_an_engine_plan_that_is_another_pauses_before_the_site_is_changed(world:
     assert world.applied == ["new prod-mesh"]
 
 
+@pytest.mark.parametrize(("op", "pauses"), [("replace", True), ("delete", True), ("update", False)])
+def test_an_engine_plan_that_ends_a_gateway_pauses_however_equal_its_inputs_are(
+    world: World, op: str, pauses: bool
+) -> None:
+    file = world.bin / "prod-site0.preview.new"
+    steps = json.loads(file.read_text())["steps"]
+    gateway = next(step for step in steps if step["newState"]["type"] == "wgnode:index:Gateway")
+    gateway |= {"op": op, "oldState": gateway["newState"]}
+    file.write_text(json.dumps({"steps": [*steps, {**gateway, "op": "create-replacement"}]}))
+    told = report(world.run(), 3 if pauses else 0)
+    if pauses:
+        assert f"it would {op} wgnode:index:Gateway" in told["why"]
+        assert world.applied == ["new prod-mesh"]
+
+
 @pytest.mark.parametrize("when", ["before", "after the canary"])
 def test_a_state_that_somebody_has_moved_is_named_with_its_stack_and_what_differs(world: World, when: str) -> None:
     if when != "before":

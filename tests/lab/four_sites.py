@@ -36,7 +36,12 @@ AUTHOR = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what
 
 
 class FourSites(Deployment):
-    """farm and oslo are as berlin is, with endpoints; each has a network of its own."""
+    """farm and oslo are as berlin is, with endpoints; each has a network of its own.
+
+    `settled` is whether all stacks were seen to be as the last commit has them.
+    """
+
+    settled = False
 
     def _fill_in(self, stack: str) -> None:
         if not super().template(f"Pulumi.{stack}.yaml").exists():
@@ -75,6 +80,7 @@ class FourSites(Deployment):
         self.commit("as deployed")
 
     def commit(self, what: str) -> str:
+        self.settled = False
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", what)
         return self.git("rev-parse", "HEAD").strip()
@@ -135,7 +141,9 @@ class FourSites(Deployment):
         return sum(one["result"] == "succeeded" and one["kind"] == "update" for one in history)
 
     def clean(self, *sites: str) -> bool:
-        return all(is_clean(self, stack) for stack in (MESH_STACK, *map(stack_of, sites or SITES)))
+        found = all(is_clean(self, stack) for stack in (MESH_STACK, *map(stack_of, sites or SITES)))
+        self.settled = found and not sites
+        return found
 
     def panicking(self) -> Path:
         """An image whose kernel finds nothing to run."""

@@ -50,7 +50,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FourSites]:
 def four(deployed: FourSites) -> Iterator[FourSites]:
     """As the last commit has it, also behind a test that failed."""
     yield deployed
-    if not deployed.clean():
+    if not deployed.settled:
         deployed.git("checkout", "--force", "HEAD")
         deployed.up_all()
 

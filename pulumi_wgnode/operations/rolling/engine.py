@@ -6,11 +6,13 @@ number of the very process that will do it. So whoever comes after a run that wa
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from pulumi_wgnode.operations import stacks
@@ -29,6 +31,11 @@ LONGEST = 3600.0
 """Seconds for one `up`: a host may install packages, and a guest boot under emulation."""
 _WAIT = 'read -r _ && exec "$@"'
 """A shell that becomes the engine, under the number that was announced, once it is told to."""
+FOLLOWS = ("expected resource operations for", "update failed")
+"""How the engine's errors begin that it has because of another: of a plan whose later steps were not reached, say."""
+SHOWN = 600
+"""Characters of one: a guest's console may stand in it."""
+_COLLECTED = re.compile(r"\d+ errors? occurred:")
 Say = Callable[[str], object]
 
 
@@ -110,7 +117,17 @@ class Engine:
 
 
 def _reason(said: str) -> str:
-    """The engine's own errors, without the rest of what it shows."""
+    """The engine's own errors, without the rest of what it shows, and without those that only follow from another."""
     lines = [line.strip() for line in said.splitlines()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error:")]
-    return " | ".join(dict.fromkeys(errors)) or " ".join(lines[-3:]) or "it failed without a word"
+    found = [_error(lines, at) for at, line in enumerate(lines) if line.startswith("error: ")]
+    causes = [one for one in found if one and not one.startswith(FOLLOWS)] or [one for one in found if one]
+    return " | ".join(dict.fromkeys(causes)) or " ".join(lines[-3:]) or "it failed without a word"
+
+
+def _error(lines: Sequence[str], at: int) -> str:
+    """What a provider said stands in the lines below, up to an empty one."""
+    first = lines[at].removeprefix("error: ")
+    if not _COLLECTED.fullmatch(first):
+        return first
+    whole = " ".join(line.removeprefix("* ") for line in takewhile(bool, lines[at + 1 :]))
+    return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]} …"

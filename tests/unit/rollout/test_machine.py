@@ -6,22 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.rollout.worlds import NEW, OLD, Killed, Stack, World, plan
-from wgnode.rollout.facts import Told
+from tests.unit.rollout.worlds import NEW, OLD, WAVES, Killed, Stack, World, fates, plan, told
 from wgnode.rollout.machine import decide
 from wgnode.rollout.refusal import facts
-from wgnode.rollout.steps import Apply, Compare, Ended, Gate, Memory, Order, Paused, Step, Undo, Verify
-
-WAVES = (("dev-berlin",), ("dev-cabin", "dev-oslo"), ("dev-paris",))
-
-
-def told(world: World, kind: type[Step]) -> list[tuple[str, ...]]:
-    return [step.stacks for step in world.steps if isinstance(step, kind)]  # type: ignore[attr-defined]
-
-
-def fates(**words: str):  # type: ignore[no-untyped-def]
-    """`apply_oslo="fail"`: so it turns out, and everything else well."""
-    return lambda what, stack: words.get(f"{what}_{stack.removeprefix('dev-')}", "well")
+from wgnode.rollout.steps import Apply, Compare, Ended, Gate, Memory, Order, Paused, Undo
 
 
 def test_the_mesh_comes_first_then_each_wave_compared_applied_and_gated() -> None:
@@ -57,17 +45,6 @@ def test_sites_whose_gateway_starts_anew_are_never_more_at_once_than_may_be_unav
     assert max(len(stacks) for stacks in told(world, Apply)) == at_once
 
 
-@pytest.mark.parametrize("broken", ["apply_berlin", "gate_berlin", "apply_mesh"])
-def test_in_the_canary_wave_the_rollout_undoes_itself_the_mesh_last(broken: str) -> None:
-    world = World(plan(*WAVES), fates(**{broken: "fail"}))
-    assert world.run("run") == Ended(False, {})
-    assert world.at(OLD)
-    assert not world.stacks["dev-cabin"].history
-    undone = [name for stacks in told(world, Undo) for name in stacks]
-    assert undone == ["dev-mesh"] if broken == "apply_mesh" else ["dev-berlin", "dev-mesh"]
-    assert told(world, Verify)
-
-
 def test_behind_the_canary_a_failure_waits_for_a_person_who_may_go_on_or_back() -> None:
     broken = {"gate_oslo": "fail"}
     world = World(plan(*WAVES, parallel=2), lambda what, stack: fates(**broken)(what, stack))
@@ -80,15 +57,6 @@ def test_behind_the_canary_a_failure_waits_for_a_person_who_may_go_on_or_back() 
     broken.clear()
     assert world.run("resume") == Ended(True, {})
     assert world.applied.most_common(1)[0][1] == 1
-
-
-def test_undo_goes_the_waves_back_and_ends_in_a_clean_preview() -> None:
-    world = World(plan(*WAVES, parallel=2), fates(gate_paris="fail"))
-    world.run("run")
-    assert world.run("undo") == Ended(False, {})
-    assert told(world, Undo) == [("dev-paris",), ("dev-cabin", "dev-oslo"), ("dev-berlin",), ("dev-mesh",)]
-    assert told(world, Verify) == [("dev-mesh", "dev-berlin", "dev-cabin", "dev-oslo", "dev-paris")]
-    assert world.at(OLD)
 
 
 def test_both_reactions_are_the_policys() -> None:
@@ -113,13 +81,6 @@ def test_an_engine_plan_that_differs_from_the_prediction_pauses_before_anything_
     assert isinstance(paused, Paused)
     assert "dev-cabin (would replace the gateway)" in paused.why
     assert told(world, Apply) == [("dev-mesh",), ("dev-berlin",)]
-
-
-def test_an_undo_that_is_not_clean_says_what_differs() -> None:
-    world = World(plan(*WAVES), fates(gate_berlin="fail", verify_berlin="another image"))
-    paused = world.run("run")
-    assert isinstance(paused, Paused)
-    assert "dev-berlin (another image)" in paused.why
 
 
 def test_a_site_that_is_away_is_owed_and_joins_when_it_is_back() -> None:
@@ -178,19 +139,6 @@ def test_a_canary_that_is_away_proves_nothing_so_nothing_begins() -> None:
     assert not world.applied
 
 
-def test_a_revision_that_was_undone_is_not_tried_again_unless_told() -> None:
-    broken = {"gate_berlin": "fail"}
-    world = World(plan(*WAVES), lambda what, stack: fates(**broken)(what, stack))
-    world.run("run")
-    steps = len(world.steps)
-    paused = world.run("run")
-    assert isinstance(paused, Paused)
-    assert len(world.steps) == steps + 1
-    assert "was undone here before" in paused.why
-    broken.clear()
-    assert world.run("again") == Ended(True, {})
-
-
 def test_a_second_attempt_that_is_cut_off_goes_on_forward() -> None:
     now = {"gate_berlin": "fail"}
     world = World(plan(*WAVES), lambda what, stack: fates(**now)(what, stack))
@@ -200,16 +148,6 @@ def test_a_second_attempt_that_is_cut_off_goes_on_forward() -> None:
         world.run("again")
     now.clear()
     assert world.run("resume") == Ended(True, {})
-
-
-def test_an_undo_that_is_cut_off_goes_on_as_an_undo() -> None:
-    now = {"gate_berlin": "fail", "undo_mesh": "kill half"}
-    world = World(plan(*WAVES), lambda what, stack: fates(**now)(what, stack))
-    with pytest.raises(Killed):
-        world.run("run")
-    now.clear()
-    assert world.run("resume") == Ended(False, {})
-    assert world.at(OLD)
 
 
 def test_a_state_that_somebody_moved_is_named_with_its_difference() -> None:
@@ -237,46 +175,6 @@ def test_a_backend_that_does_not_answer_pauses() -> None:
     paused = world.run("run")
     assert isinstance(paused, Paused)
     assert "could not be read" in paused.why
-
-
-@pytest.mark.parametrize("unavailable", [0, 1])
-def test_a_site_that_can_not_be_undone_is_owed_and_keeps_the_mesh_only_beyond_max_unavailable(unavailable: int) -> None:
-    world = World(plan(*WAVES, parallel=2, unavailable=unavailable), fates(gate_oslo="fail", undo_cabin="fail pending"))
-    world.run("run")
-    owed = {"dev-cabin": "could not be undone: the engine said no"}
-    end = world.run("undo")
-    if unavailable:
-        assert end == Ended(False, owed)
-    else:
-        assert isinstance(end, Paused)
-        assert "dev-cabin (could not be undone: the engine said no); maxUnavailable allows 0" in end.why
-        assert end.owed == owed
-    assert world.stacks["dev-mesh"].digests == (OLD if unavailable else NEW)
-    assert world.stacks["dev-berlin"].digests == OLD
-    world.fate = fates()
-    assert world.run("undo") == Ended(False, {})
-
-
-def test_a_mesh_that_can_not_be_undone_pauses() -> None:
-    world = World(plan(*WAVES), fates(gate_berlin="fail", undo_mesh="fail"))
-    paused = world.run("run")
-    assert isinstance(paused, Paused)
-    assert "dev-mesh could not be undone: the engine said no" in paused.why
-
-
-@pytest.mark.parametrize("mesh_changes", [False, True])
-def test_a_canary_that_failed_without_a_trace_is_undone_too_and_its_revision_not_tried_again(
-    mesh_changes: bool,
-) -> None:
-    """Its state looks as before; its host may have half a change."""
-    world = World(plan(*WAVES, mesh_changes=mesh_changes), fates(apply_berlin="fail"))
-    assert world.run("run") == Ended(False, {})
-    assert told(world, Undo)[0] == ("dev-berlin",)
-    applied = world.applied.copy()
-    paused = world.run("run")
-    assert isinstance(paused, Paused)
-    assert "was undone here before" in paused.why
-    assert world.applied == applied
 
 
 def test_a_site_whose_update_failed_in_the_middle_is_applied_again_by_resume_whatever_its_inputs_say() -> None:
@@ -315,55 +213,6 @@ def test_a_lock_of_somebody_else_says_nothing_of_the_change_and_pauses_even_the_
     assert step.why == "dev-berlin (is locked by anna); then say resume"
 
 
-def test_an_undo_leaves_owed_who_is_away_and_fetches_it_later() -> None:
-    world = World(plan(*WAVES, parallel=2), fates(gate_paris="fail"))
-    world.run("run")
-    world.stacks["dev-oslo"].here = False
-    assert world.run("undo") == Ended(False, {"dev-oslo": "away, not undone"})
-    world.stacks["dev-oslo"].here = True
-    assert world.run("resume") == Ended(False, {})
-    assert world.at(OLD)
-
-
-def test_sites_that_can_not_be_verified_count_as_unavailable() -> None:
-    world = World(plan(*WAVES, parallel=2), fates(gate_paris="fail", verify_mesh="kill"))
-    world.run("run")
-    with pytest.raises(Killed):
-        world.run("undo")
-    world.fate = fates()
-    world.stacks["dev-cabin"].here = world.stacks["dev-oslo"].here = False
-    paused = world.run("resume")
-    assert isinstance(paused, Paused)
-    assert paused.owed == {"dev-cabin": "away, not verified", "dev-oslo": "away, not verified"}
-    world.stacks["dev-oslo"].here = True
-    assert world.run("resume") == Ended(False, {"dev-cabin": "away, not verified"})
-
-
-def test_what_failed_on_the_way_forward_is_undone_wave_by_wave() -> None:
-    """oslo, away in its own wave, joins paris's; both fail."""
-
-    def fate(what: str, stack: str) -> str:
-        if (what, stack) == ("gate", "dev-cabin"):
-            world.stacks["dev-oslo"].here = True
-        return "fail half" if what == "apply" and stack in ("dev-oslo", "dev-paris") else "well"
-
-    world = World(plan(*WAVES, parallel=2, later_failure="undo"), fate)
-    world.stacks["dev-oslo"].here = False
-    assert world.run("run") == Ended(False, {})
-    assert told(world, Apply)[-1] == ("dev-oslo", "dev-paris")  # one soak for both
-    assert told(world, Undo)[:2] == [("dev-paris",), ("dev-cabin", "dev-oslo")]
-
-
 def test_without_a_canary_a_failure_pauses() -> None:
     world = World(plan((), ("dev-berlin", "dev-cabin"), parallel=9), fates(gate_cabin="fail"))
     assert isinstance(world.run("run"), Paused)
-
-
-def test_what_another_commit_did_later_is_somebody_elses() -> None:
-    world = World(plan(*WAVES))
-    world.run("run")
-    berlin = world.stacks["dev-berlin"]
-    berlin.history.append(Told("d" * 40))
-    berlin.digests, berlin.generation = {"configuration": "newer"}, 9
-    assert isinstance(paused := world.run("undo"), Paused)
-    assert "dev-berlin" in paused.why

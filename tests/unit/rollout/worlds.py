@@ -15,6 +15,7 @@ from wgnode.rollout.steps import Apply, Compare, Ended, Gate, Memory, Order, Pau
 COMMIT, BASE = "c" * 40, "b" * 40
 OLD, NEW = {"configuration": "old"}, {"configuration": "new"}
 URN = "urn:pulumi:{}::wgmesh::wgnode:index:Site$wgnode:index:Gateway::site-gateway"
+WAVES = (("dev-berlin",), ("dev-cabin", "dev-oslo"), ("dev-paris",))
 ENOUGH = 400
 """Steps, more than any rollout of a world of ours takes before it ends or pauses."""
 
@@ -127,3 +128,12 @@ class World:
         """Whether all that changes is there, but for hosts that are away."""
         sites = [self.stacks[name] for name in self.plan.course.stacks]
         return all(stack.digests == digests and not stack.pending for stack in sites if stack.here)
+
+
+def told(world: World, kind: type[Step]) -> list[tuple[str, ...]]:
+    return [step.stacks for step in world.steps if isinstance(step, kind)]  # type: ignore[attr-defined]
+
+
+def fates(**words: str):  # type: ignore[no-untyped-def]
+    """`apply_oslo="fail"`: so it turns out, and everything else well."""
+    return lambda what, stack: words.get(f"{what}_{stack.removeprefix('dev-')}", "well")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.operations import recorded
+from pulumi_wgnode.operations import recorded, stacks
 from pulumi_wgnode.operations.checking import environment, files
 from pulumi_wgnode.operations.checking.stackfile import OfflineSite
 from pulumi_wgnode.operations.rolling.planning import MeshState
@@ -27,15 +27,9 @@ def problems(folder: Path, base: Path, plan: Plan) -> Iterator[str]:
         yield str(error)
         return
     models = {stack: mesh.models[name] for mesh in read.meshes.values() for name, stack in mesh.stacks.items()}
-    for stack in plan.course.sites:
-        if not plan.stacks[stack].before:
-            continue
-        try:
-            why = _differs(folder, base, plan, stack, models.get(stack), topology)
-        except ExplainedError as error:
-            why = str(error)
-        if why:
-            yield f"{stack}: {why}"
+    chosen = [stack for stack in plan.course.sites if plan.stacks[stack].before]
+    found = stacks.each(chosen, lambda stack: _differs(folder, base, plan, stack, models.get(stack), topology))
+    yield from (f"{stack}: {why}" for stack, why in zip(chosen, found, strict=True) if why)
 
 
 def _differs(

@@ -25,7 +25,7 @@ from wgnode.image.archive import read_members, write_archive
 
 SITES = ("berlin", "cabin", "farm", "oslo")
 STACKS = (MESH_STACK, *map(stack_of, SITES))
-HANDSHAKE = 60
+HANDSHAKE = 90
 """Seconds within which a site has to be healthy."""
 AT_ONCE = 600.0
 """Seconds for one command."""

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from lab.api import Lab
 from wgnode.image.paths import PLAIN
 
+PATIENCE = 600.0
+"""Seconds until the guest is there whose answer is kept."""
 UNIT = "replays-hostd"
 _REPLAYS = r"""
 import json, os, socket, sys, time
@@ -24,8 +26,9 @@ def ask(path, line):
         with connection.makefile("rb") as stream:
             return stream.readline()
 
-kept, began = json.loads(ask(path, b'{"type": "health"}\n')), time.time()
-assert kept["status"] == "running"
+while (kept := json.loads(ask(path, b'{"type": "health"}\n')))["status"] != "running":
+    time.sleep(0.5)
+began = time.time()
 os.rename(path, path + ".real")
 server = socket.socket(socket.AF_UNIX)
 server.bind(path)
@@ -61,7 +64,7 @@ def replayed(lab: Lab, site: str, how: str = "goes on") -> Iterator[None]:
     socket = PLAIN.hostd_socket
     lab.host_ssh(site, "cat > /run/replays.py", input=_REPLAYS)
     start = f"systemd-run --quiet --collect --unit={UNIT} /usr/bin/python3 /run/replays.py {socket} '{how}'"
-    lab.host_ssh(site, f"{start}; until [ -e {socket}.ready ]; do sleep 0.1; done")
+    lab.host_ssh(site, f"{start}; until [ -e {socket}.ready ]; do sleep 0.1; done", timeout=PATIENCE)
     try:
         yield
     finally:

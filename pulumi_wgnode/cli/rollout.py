@@ -164,8 +164,9 @@ _runs(
     "undo",
     """Go back to the commit that was deployed before PLAN, at all stacks that it has touched.
 
-    The last wave first, the mesh last, and at the end a preview of each against that commit has to be clean. A site
-    that is away is owed its undo, and named. The same commit is not tried again by itself: `rollout run --again`.
+    The mesh, then the last wave first; at the end a preview of each against that commit has to be clean. A site that is
+    away, or can't be undone, is owed that, and named. The same commit is not tried again by itself: `rollout run
+    --again`.
     """,
     "  wgnode rollout undo prod.plan\n",
 )

@@ -1,4 +1,7 @@
-"""The way back: the last good commit to all that the rollout touched, the last wave first, the mesh last."""
+"""The way back: the last good commit to all that the rollout touched, the mesh first, then the last wave first.
+
+A site reads its mesh when it runs: while that has the new commit, no site can be made what it was.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ def decide(course: Course, facts: Facts, memory: Memory, why: str) -> Step:
     touched = facts.ours - facts.undone
     left = [stack for stack in course.stacks if stack in {*touched, *failed} or facts.places[stack] is not Where.OLD]
     owed = {stack: told for stack in left if stack != course.mesh and (told := _owed(facts, failed, stack))}
+    if course.mesh in left:
+        if course.mesh in failed:
+            return Paused(f"{course.mesh} could not be undone: {failed[course.mesh]}; mend it and say undo again", owed)
+        return Undo((course.mesh,), why)
     for wave in reversed(course.waves):
         if todo := [stack for stack in wave if stack in left and stack not in owed]:
             return Undo(batch(course, todo, len(owed)), why)
     if late := waits(course, owed):
         return Paused(late, owed)
-    if course.mesh in left:
-        if course.mesh in failed:
-            return Paused(f"{course.mesh} could not be undone: {failed[course.mesh]}; mend it and say undo again", owed)
-        return Undo((course.mesh,), why)
     return _verified(course, facts, memory, why, owed)
 
 

@@ -59,6 +59,8 @@ class World:
         self.stacks = {name: Stack(name) for name in plan.stacks}
         self.backend = True
         self.needless: list[str] = []
+        self.astray: list[str] = []
+        """Sites that read a mesh of another commit than their own."""
         self.applied: Counter[str] = Counter()
         self.steps: list[Step] = []
 
@@ -106,6 +108,9 @@ class World:
             digests = dict(bound.before if told.undo else bound.after)
             if fate == "kill before":
                 raise Killed
+            mesh = self.plan.stacks["dev-mesh"]
+            if name != "dev-mesh" and self.stacks["dev-mesh"].digests != (mesh.before if told.undo else mesh.after):
+                self.astray.append(name)
             before = stack.history[-1] if stack.history else None
             if stack.digests == digests and not stack.pending and not (told.undo and before and not before.undo):
                 self.needless.append(name)  # an undo of what a failure has touched is needed, however it looks

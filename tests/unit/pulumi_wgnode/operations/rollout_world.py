@@ -74,6 +74,9 @@ case "$verb" in
       kill -9 "$PPID"; exit 1
     fi
     rm "$here/$stack.lock"
+    if [ "$stack" != prod-mesh ] && ! cmp -s "$here/prod-mesh.export" "$here/prod-mesh.export.$(at)"; then
+      echo "error: it would read a mesh of another commit"; exit 255
+    fi
     if [ -f "$here/$stack.fails" ]; then
       cp "$here/$stack.export.failed" "$here/$stack.export"; echo "error: the host said no"; exit 255
     fi

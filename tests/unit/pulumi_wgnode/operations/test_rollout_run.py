@@ -66,7 +66,7 @@ def test_an_ill_canary_goes_back_by_itself_to_the_commit_before_mesh_and_all(wor
     told = report(world.run(), 1)
     assert told["outcome"] == "undone"
     assert world.at("old")
-    assert world.applied == ["new prod-mesh", "new prod-site0", "old prod-site0", "old prod-mesh"]
+    assert world.applied == ["new prod-mesh", "new prod-site0", "old prod-mesh", "old prod-site0"]
     assert told["gates"] == {"prod-site0": "with cabin: no handshake yet"}
     world.unmark("prod-site0", "ill")
     refused = report(world.run(), 3)
@@ -85,7 +85,6 @@ def test_a_later_failure_pauses_and_a_person_says_resume_or_undo(world: World) -
     assert (stuck["outcome"], list(stuck["owed"])) == ("undone", ["prod-site2"])
     assert "could not be undone: stack 'prod-site2': the host said no" in stuck["owed"]["prod-site2"]
     assert world.at("old", ("prod-mesh", "prod-site0", "prod-site1", "prod-site3"))
-    assert world.applied[-1] == "old prod-mesh"
     world.unmark("prod-site2", "fails")
     undone = report(world.run("undo"), 0)
     assert (undone["outcome"], undone["owed"], world.at("old")) == ("undone", {}, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.rollout.worlds import NEW, OLD, WAVES, Killed, World, fates, plan, told
+from tests.unit.rollout.worlds import OLD, WAVES, Killed, World, fates, plan, told
 from wgnode.rollout.facts import Told
 from wgnode.rollout.steps import Apply, Ended, Paused, Undo, Verify
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import budgets, sample, skips, workers
-from tools import ROOT, engine
-from tools import wireguard_go as wireguard_go_tool
+from tools import ROOT, engine, go_tools
 
 VECTORS = ROOT.parent / "shared" / "vectors"
 
@@ -90,7 +89,7 @@ def engine_bin() -> Path:
 @pytest.fixture(scope="session")
 def wireguard_go() -> Path:
     """The program wireguard-go."""
-    program = wireguard_go_tool.installed()
+    program = go_tools.installed("wireguard-go")
     if not program.exists():
         pytest.fail("wireguard-go is not built: run tools/setup tests", pytrace=False)
     return program

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import rust
-from tools import wireguard_go as wireguard_go_tool
+from tools import go_tools, rust
 from wgnode.dataplane.choose import FAST, PYTHON, Unavailable, choose
 
 RUN_OURS = "from wgnode.cli import main; main()"
@@ -55,7 +54,7 @@ OURS = ours()
 
 def wireguard_go() -> Program:
     """Fails the test where set-up has not built it."""
-    program = wireguard_go_tool.installed()
+    program = go_tools.installed("wireguard-go")
     if not program.exists():
         pytest.fail("wireguard-go is not built: run tools/setup tests", pytrace=False)
     return Program("wireguard-go", lambda interface: (program, "-f", interface))

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from tests.lab.programs import RUN_OURS, Program
-from tools import rust
-from tools import wireguard_go as wireguard_go_tool
+from tools import go_tools, rust
 from tools.fastpath import wheel
 
 REFERENCE = "wireguard-go"
@@ -57,7 +56,7 @@ def _fast_null(renewing: bool) -> Program:
 
 
 def _wireguard_go(renewing: bool) -> Program:
-    program = wireguard_go_tool.ensure()
+    program = go_tools.ensure("wireguard-go")
     return Program("wireguard-go", lambda interface: (program, "-f", interface), environment={"LOG_LEVEL": "error"})
 
 

@@ -9,8 +9,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools import ROOT, rust, wireguard_go
-from tools.golang import module_version
+from tools import ROOT, go_tools, rust
 
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl"})
 
@@ -25,7 +24,7 @@ def describe() -> dict[str, str]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "wgnode": _commit(),
-        "wireguard-go": module_version(wireguard_go.MODULE, "golang.zx2c4.com/wireguard"),
+        "wireguard-go": go_tools.TOOLS["wireguard-go"].version,
         **{name: crate.version for name, crate in rust.CRATES.items()},
     }
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from pulumi_wgnode.operations.sections import COMMENT
 from tests.standins.forge import BOT, PERSON, Forge, forge
-from tools import actionlint
+from tools import go_tools
 from wgnode.cli import main
 
 IMAGE = f"python:3.12@sha256:{'0123456789abcdef' * 4}"
@@ -130,7 +130,9 @@ def test_another_plan_than_the_approved_one_is_not_rolled_out(
 def test_the_linters_of_the_forges_find_nothing(github: dict[str, Any], project: Path) -> None:
     assert init(project, "gitlab", "--image", IMAGE).exit_code == 0
     workflows = sorted(map(str, (project / ".github/workflows").iterdir()))
-    done = subprocess.run([actionlint.ensure(), *workflows], cwd=project, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [go_tools.ensure("actionlint"), *workflows], cwd=project, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
     judge = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema"]
     for schema, files in (("github-workflows", workflows), ("gitlab-ci", [str(project / ".gitlab/wgnode.yml")])):

@@ -12,13 +12,11 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import NoReturn, TypeAlias
 
 import grpc
-from google.protobuf import any_pb2, empty_pb2
-from google.protobuf.message import Message
+from google.protobuf import empty_pb2
 from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto import errors_pb2, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from pulumi_wgnode import contracts
 from pulumi_wgnode.call import deadline, options, told
@@ -35,10 +33,10 @@ from pulumi_wgnode.call.kind import (
 )
 from pulumi_wgnode.call.log import cancel
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.provider import engine_log, light
-from pulumi_wgnode.provider.codec import decode_map, encode_map, keep_secrets, secret_at
+from pulumi_wgnode.provider import answers, engine_log, light
+from pulumi_wgnode.provider.answers import Context
+from pulumi_wgnode.provider.codec import decode_map, encode_map, keep_secrets
 
-Context: TypeAlias = grpc.ServicerContext
 Empty = empty_pb2.Empty
 NOTHING = Struct()
 
@@ -74,13 +72,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             options.parse(decode_map(request.news), os.environ)
         except CheckError as error:
-            return provider_pb2.CheckResponse(failures=_failures(error, request.news))
+            return provider_pb2.CheckResponse(failures=answers.failures(error, request.news))
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         """Other options are an update of the provider; they never replace it, nor anything that it made."""
         changed = options.changed(decode_map(request.olds), decode_map(request.news))
-        return _diff_response(Diff(tuple(PropertyChange(name) for name in changed)))
+        return answers.diff_response(Diff(tuple(PropertyChange(name) for name in changed)))
 
     def Configure(self, request: provider_pb2.ConfigureRequest, context: Context) -> provider_pb2.ConfigureResponse:
         try:
@@ -105,14 +103,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             try:
                 inputs = kind.check(decode_map(request.news), decode_map(request.olds))
             except CheckError as error:
-                return provider_pb2.CheckResponse(failures=_failures(error, request.news))
+                return provider_pb2.CheckResponse(failures=answers.failures(error, request.news))
             sealed = encode_map(_sealed(request.urn, inputs))
             return provider_pb2.CheckResponse(inputs=keep_secrets(sealed, request.news))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         with self._call(request.urn, context):
             news, old_inputs = decode_map(request.news), decode_map(request.old_inputs)
-            return _diff_response(self._kind(request.urn, context).diff(decode_map(request.olds), old_inputs, news))
+            return answers.diff_response(
+                self._kind(request.urn, context).diff(decode_map(request.olds), old_inputs, news)
+            )
 
     def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
         with (
@@ -176,7 +176,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             except KeyError:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._name} has no component {request.type}")
             if failures:
-                _abort_inputs(context, failures, request.inputs)
+                answers.abort_inputs(context, failures, request.inputs)
             try:
                 return construct.construct(request, engine_log.address())
             except construct.ConstructError as error:
@@ -195,7 +195,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             try:
                 made = encode_map(site_configuration(decode_map(request.args)))
             except CheckError as error:
-                return provider_pb2.InvokeResponse(failures=_failures(error, request.args))
+                return provider_pb2.InvokeResponse(failures=answers.failures(error, request.args))
             response = provider_pb2.InvokeResponse()
             getattr(response, "return").CopyFrom(made)
             return response
@@ -226,7 +226,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 yield
             except Partial as error:
                 origin = error.__cause__ if isinstance(error.__cause__, ExplainedError) else error
-                _abort_partial(context, error, given, told.text_of(origin, resource_name(urn)))
+                answers.abort_partial(context, error, given, told.text_of(origin, resource_name(urn)))
             except ExplainedError as error:
                 context.abort(grpc.StatusCode.UNKNOWN, told.text_of(error, resource_name(urn)))
             except Exception as error:
@@ -275,65 +275,3 @@ def resource_token(urn: str) -> str:
 
 def resource_name(urn: str) -> str:
     return urn.split("::", 3)[3]
-
-
-def _failures(error: CheckError, given: Struct) -> list[provider_pb2.CheckFailure]:
-    """The engine shows the value at each path, of secrets too: what is wrong with one has no path but in its text."""
-    return [
-        provider_pb2.CheckFailure(reason=f"{path}: {why}")
-        if secret_at(given, path)
-        else provider_pb2.CheckFailure(property=path, reason=why)
-        for path, why in error.failures
-    ]
-
-
-def _abort_partial(context: Context, error: Partial, given: Struct, reason: str) -> NoReturn:
-    """The engine keeps the state of a resource that exists but isn't finished, if it is told so by this detail."""
-    detail = provider_pb2.ErrorResourceInitFailed(
-        id=error.id,
-        properties=keep_secrets(encode_map(error.state), given),
-        inputs=keep_secrets(encode_map(error.inputs), given),
-        reasons=[reason],
-        refresh_before_update=True,
-    )
-    _abort_with(context, grpc.StatusCode.UNKNOWN, reason, detail)
-
-
-def _abort_inputs(context: Context, failures: list[tuple[str, str]], given: Struct) -> NoReturn:
-    """The engine names each by its path beside the component, with its value: what is wrong with a secret is only told,
-    and none is without a path, for which the engine shows all arguments."""
-    errors, said = errors_pb2.InputPropertiesError(), "these arguments can't be"
-    for failure in _failures(CheckError(failures), given):
-        if failure.property:
-            errors.errors.add(property_path=failure.property, reason=failure.reason)
-        else:
-            said += f"\n\t\t- {failure.reason}"
-    if not errors.errors:
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, said)
-    _abort_with(context, grpc.StatusCode.INVALID_ARGUMENT, said, errors)
-
-
-def _abort_with(context: Context, status: grpc.StatusCode, text: str, detail: Message) -> NoReturn:
-    packed = any_pb2.Any()
-    packed.Pack(detail)
-    whole = status_pb2.Status(code=status.value[0], message=text, details=[packed])
-    context.set_trailing_metadata((("grpc-status-details-bin", whole.SerializeToString()),))
-    context.abort(status, text)
-    raise AssertionError("abort raises")
-
-
-def _diff_response(diff: Diff) -> provider_pb2.DiffResponse:
-    return provider_pb2.DiffResponse(
-        changes=provider_pb2.DiffResponse.DIFF_SOME if diff.changes else provider_pb2.DiffResponse.DIFF_NONE,
-        replaces=[change.path for change in diff.changes if change.replace],
-        diffs=sorted({change.path.split(".")[0].split("[")[0] for change in diff.changes}),
-        detailedDiff={change.path: _property_diff(change) for change in diff.changes},
-        hasDetailedDiff=True,
-        deleteBeforeReplace=diff.delete_before_replace,
-    )
-
-
-def _property_diff(change: PropertyChange) -> provider_pb2.PropertyDiff:
-    replaced = change.kind + "_REPLACE" if change.replace else change.kind
-    kind = provider_pb2.PropertyDiff.Kind.Value(replaced)
-    return provider_pb2.PropertyDiff(kind=kind, inputDiff=not change.drift)

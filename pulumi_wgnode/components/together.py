@@ -30,29 +30,14 @@ def clear_secrets(raw: Any) -> list[str]:
 
 
 def problems(raw: Mapping[str, Any]) -> list[Problem]:
-    host, lan, gateway = (_mapping(raw, key) for key in ("host", "lan", "gateway"))
-    found = _access_problems(host)
+    lan, gateway = (_mapping(raw, key) for key in ("lan", "gateway"))
+    found = []
     if raw.get("uplink") and raw.get("uplink") == lan.get("interface"):
         found.append(Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own"))
     image = gateway.get("image")
     if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
         found.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
     return [*found, *user_problems.problems(raw)]
-
-
-def _access_problems(host: Mapping[str, Any], at: str = ".host") -> list[Problem]:
-    """Who gives neither a key nor `agent: true` leaves it to the environment of who runs it."""
-    found = []
-    if host.get("privateKey") and host.get("agent") is True:
-        found.append(Problem(at, "both privateKey and agent; keep one of them"))
-    if host.get("passphrase") and not host.get("privateKey"):
-        found.append(
-            Problem(f"{at}.passphrase", "is of no privateKey; one of the environment's is WGNODE_SSH_PASSPHRASE")
-        )
-    jumps = host.get("jumpHosts")
-    for number, jump in enumerate(jumps if isinstance(jumps, list) else ()):
-        found += _access_problems(jump, f"{at}.jumpHosts[{number}]") if isinstance(jump, Mapping) else []
-    return found
 
 
 def _at(raw: Any, path: str) -> Any:

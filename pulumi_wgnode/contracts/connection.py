@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 
-from pulumi_wgnode.hosts.ssh.environment import KNOWN_HOSTS
+from pulumi_wgnode.hosts.ssh.environment import KNOWN_HOSTS, PASSPHRASE
 from pulumi_wgnode.model import Model, secret
 from pulumi_wgnode.values import Authority, Certificate, HostAddress, HostKey, Port, PrivateKey, SshHost, User
 
@@ -19,7 +19,7 @@ class Jump(Model):
     Without a login of its own it is logged in to as the host that it leads to.
     """
 
-    # The first three are judged before those that are needed without them.
+    # Fields are judged in this order: what another one depends on stands before it.
     ssh_host: SshHost | None = Field(
         default=None,
         description="its name in the runner's SSH configuration file (~/.ssh/config, or WGNODE_SSH_CONFIG), which then"
@@ -64,7 +64,7 @@ class Jump(Model):
         """What must be there is judged by its name where it isn't given at all."""
         if not isinstance(given, Mapping):
             return given
-        needed = {"address": "address", "hostKeys": "host_keys"}
+        needed = {"address": "address", "hostKeys": "host_keys", "privateKey": "private_key"}
         return {**{wire: None for wire, name in needed.items() if name not in given}, **given}
 
     @field_validator("address")
@@ -85,6 +85,22 @@ class Jump(Model):
                 f" them for review; or give `hostAuthorities`, or name a file of known hosts by {KNOWN_HOSTS}"
             )
         return pins
+
+    @field_validator("private_key")
+    @classmethod
+    def _of_the_passphrase(cls, key: Any, info: ValidationInfo) -> Any:
+        if not key and info.data.get("passphrase"):
+            raise ValueError(
+                f"is missing: `passphrase` is of no key; one of the environment's is {PASSPHRASE}, a file's too"
+            )
+        return key
+
+    @field_validator("agent")
+    @classmethod
+    def _alone(cls, agent: bool | None, info: ValidationInfo) -> bool | None:
+        if agent and info.data.get("private_key"):
+            raise ValueError("is true beside a privateKey; keep one of them")
+        return agent
 
 
 class Connection(Jump):

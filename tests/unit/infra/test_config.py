@@ -152,7 +152,7 @@ def test_a_bad_mesh_value_is_named_by_path(path: str, value: Any, says: str) -> 
         ("host.hostKeys", [], ".host.hostKeys: is empty: pin the host's keys: `wgnode host scan ADDRESS` fetches them"),
         ("host.hostKeys", MISSING, ".host.hostKeys: is missing: pin the host's keys: `wgnode host scan ADDRESS`"),
         ("host.hostKeys", ["ssh-ed25519 AAAA"], ".host.hostKeys[0]: 'ssh-ed25519 AAAA' is not an SSH host key"),
-        ("host.agent", True, ".host: both privateKey and agent"),
+        ("host.agent", True, ".host.agent: is true beside a privateKey; keep one of them"),
         pytest.param(
             "host.privateKey",
             LOCKED_KEY,

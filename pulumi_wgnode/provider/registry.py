@@ -16,7 +16,7 @@ from pulumi_wgnode import contracts
 from pulumi_wgnode.call.kind import Kind
 from pulumi_wgnode.resources.importing import Importable
 from pulumi_wgnode.resources.unrecorded import Unrecorded
-from pulumi_wgnode.resources.versioned import FORMAT, Versioned
+from pulumi_wgnode.resources.versioned import FORMAT, Versioned, of_connection
 
 MODULES = {
     "wgnode:index:MeshTopology": "pulumi_wgnode.resources.mesh_topology",
@@ -27,6 +27,9 @@ MODULES = {
 }
 
 _ON_NO_HOST = {"wgnode:index:MeshTopology"}
+_OF_A_FORMAT = {"wgnode:index:Gateway": 2}
+"""Formats of states (versioned.py): in 1, `config` and `secrets` of a Gateway were JSON as text. Of all others on a
+host the connection says which of two it is."""
 _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
 """Inputs that only say where something is, and the one that says what."""
 
@@ -36,10 +39,17 @@ def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
     module = importlib.import_module(MODULES[token])
     of_its_own = getattr(module, token.rsplit(":", 1)[1])()
-    made: Kind = Versioned(cast(Kind, of_its_own), getattr(of_its_own, "FORMAT", FORMAT))
+    made = _versioned(token, cast(Kind, of_its_own))
     if token in _UNRECORDED:
         made = Unrecorded(made, *_UNRECORDED[token])
     return made if token in _ON_NO_HOST else Importable(made, contracts.ALL[token])
+
+
+def _versioned(token: str, kind: Kind) -> Kind:
+    if token in _ON_NO_HOST:
+        return Versioned(kind, FORMAT)
+    own = _OF_A_FORMAT.get(token)
+    return Versioned(kind, own or 2, None if own else of_connection)
 
 
 def warm() -> None:

@@ -38,8 +38,6 @@ _COMPARED = tuple(
 
 
 class Gateway:
-    FORMAT = 2  # 1: `config` and `secrets` were JSON as text
-
     def __init__(self, connect: Callable[[Connection], Host] = pool.connect) -> None:
         self._connect = connect
 

@@ -1,30 +1,45 @@
 """A mark in every resource's state of the format that it is written in, so that an older version does not guess at it.
 
-A state without the mark is of format 1, which versions before the mark wrote. FORMAT grows when what a resource keeps,
+A state without the mark is of format 1, which versions before the mark wrote. A kind's format grows when what it keeps,
 or what it makes of a host, would be misread by the version before; that version then refuses the state by name, and so
-does it refuse to read, change or delete the resource.
+does it refuse to read, change or delete the resource. A state has the smallest format that has all that is in it, so
+that a fleet whose sites use nothing new goes back and forth. The preview says where a format will grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from pulumi_wgnode.call.kind import Diff, Imported, Kind, Partial, Properties
+from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.errors import ExplainedError
 from wgnode import formats
 
 FORMAT = 1
 MARK = "written"
+Needed = Callable[[Properties], int]
+"""The smallest format of a kind that has all of a state."""
+_FIRST_CONNECTION = {"address", "port", "user", "hostKeys", "privateKey", "agent"}
+
+
+def of_connection(state: Properties) -> int:
+    """2 where a host is reached in a way that versions before knew nothing of: they would call it in another."""
+    way = state.get("connection")
+    said = {name for name, value in way.items() if value} if isinstance(way, Mapping) else set()
+    return 2 if said - _FIRST_CONNECTION else FORMAT
 
 
 class Versioned:
-    """Any kind, with that; what else it has (`foresee`, `require_replaceable`) is its own."""
+    """Any kind, with that; what else it has (`foresee`, `require_replaceable`) is its own.
 
-    def __init__(self, kind: Kind, known: int = FORMAT) -> None:
-        self._kind, self._known = kind, known
+    `known` is the greatest format that this version reads; without `needed` all that it writes is of that.
+    """
+
+    def __init__(self, kind: Kind, known: int = FORMAT, needed: Needed | None = None) -> None:
+        self._kind, self._known, self._needed = kind, known, needed or (lambda _: known)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -43,18 +58,21 @@ class Versioned:
         return id, self._marked(state)
 
     def read(self, id: str, state: Properties, inputs: Properties) -> tuple[Properties, Properties] | Imported | None:
-        """What comes back is in our format; a state without a mark stays so, as nothing of it was written anew."""
+        """What comes back is in our format; a state in which nothing is new keeps its mark, or stays without one."""
         found = self._kind.read(id, self._understood(state), inputs)
         if isinstance(found, Imported):
             return Imported(found.id, self._marked(found.state), found.inputs)
-        if found is None or MARK not in state:
-            return found
-        same = state[MARK]["format"] == self._known
-        return ({**found[0], MARK: state[MARK]} if same else self._marked(found[0])), found[1]
+        if found is None:
+            return None
+        if self._grows(state, found[0]) or (MARK in state and _format(state) != self._needed(found[0])):
+            return self._marked(found[0]), found[1]
+        return ({**found[0], MARK: state[MARK]} if MARK in state else found[0]), found[1]
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         with self._partial():
-            return self._marked(self._kind.update(id, self._understood(state), inputs, preview))
+            made = self._kind.update(id, self._understood(state), inputs, preview)
+        self._grows(state, made)
+        return self._marked(made)
 
     def delete(self, id: str, state: Properties) -> None:
         self._kind.delete(id, self._understood(state))
@@ -68,8 +86,15 @@ class Versioned:
             raise ExplainedError(why)
         return {name: value for name, value in state.items() if name != MARK}
 
+    def _grows(self, state: Properties, made: Properties) -> bool:
+        """Whether it does, which is told."""
+        was, is_now = _format(state), self._needed(made)
+        if was < is_now:
+            log(_GROWS.format(was=was, now=is_now, way_out=formats.WAY_OUT), Severity.INFO)
+        return was < is_now
+
     def _marked(self, state: Properties) -> Properties:
-        return {**state, MARK: {"format": self._known, "by": version("wgnode")}}
+        return {**state, MARK: {"format": self._needed(state), "by": version("wgnode")}}
 
     @contextmanager
     def _partial(self) -> Iterator[None]:
@@ -79,3 +104,15 @@ class Versioned:
         except Partial as error:
             error.state = self._marked(error.state)
             raise
+
+
+def _format(state: Properties) -> int:
+    mark = state.get(MARK)
+    found = mark.get("format") if isinstance(mark, Mapping) else FORMAT
+    return int(found) if isinstance(found, int | float) else FORMAT
+
+
+_GROWS = (
+    "its state has format {was}; with the next `pulumi up` it has format {now}, which versions of wgnode that know only"
+    " {was} refuse ({way_out})"
+)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pulumi_wgnode import recovery, seal
+from pulumi_wgnode.call import log
 from pulumi_wgnode.call.kind import Imported, Partial
 from pulumi_wgnode.components.compiled import SiteError, compile_gateway
 from pulumi_wgnode.errors import ExplainedError
@@ -20,7 +21,7 @@ from pulumi_wgnode.provider import registry
 from pulumi_wgnode.resources.gateway import Gateway
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
-from pulumi_wgnode.resources.versioned import MARK, Versioned
+from pulumi_wgnode.resources.versioned import MARK, Versioned, of_connection
 from tests.unit.pulumi_wgnode.resources import gateway_case
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from tests.unit.pulumi_wgnode.resources.hypervisor_case import NEWS, FakeHypervisor
@@ -115,6 +116,50 @@ def test_what_is_written_is_marked_and_what_is_read_keeps_its_mark_until_it_is_i
     with pytest.raises(Partial) as half:
         ours.update("id", old, {"fails": True}, False)
     assert half.value.state == {"half": True, MARK: ours.create("name", {}, False)[1][MARK]}
+
+
+PLAIN = {"address": "192.0.2.1", "port": 22, "user": "root", "hostKeys": ["k"], "privateKey": "p", "agent": False}
+
+
+@pytest.mark.parametrize(
+    ("connection", "format"),
+    [
+        (PLAIN, 1),
+        ({"address": "192.0.2.1", "hostKeys": ["k"], "jumpHosts": []}, 1),
+        ({**PLAIN, "jumpHosts": [{"address": "192.0.2.2"}]}, 2),
+        ({"sshHost": "berlin"}, 2),
+        ({"address": "192.0.2.1", "hostAuthorities": ["a"]}, 2),
+        ({**PLAIN, "certificate": "c"}, 2),
+        ({**PLAIN, "passphrase": "p"}, 2),
+    ],
+)
+def test_a_host_reached_in_a_new_way_is_of_the_format_that_versions_before_refuse(
+    connection: dict[str, Any], format: int
+) -> None:
+    kind = Versioned(Plain(), 2, of_connection)  # type: ignore[arg-type]
+    assert kind.create("name", {"connection": connection}, False)[1][MARK]["format"] == format
+
+
+def test_that_a_format_will_grow_is_told_once_by_whoever_sees_it_first() -> None:
+    told: list[str] = []
+    log.send_to(lambda text, severity: told.append(text))
+    kind = Versioned(Plain(), 2, of_connection)  # type: ignore[arg-type]
+    new = {"connection": {**PLAIN, "certificate": "c"}}
+    _, state = kind.create("name", {"connection": PLAIN}, False)
+    assert kind.read("id", state, {}) == (state, {})
+    kind.update("id", state, {"connection": {**PLAIN, "port": 2222}}, True)
+    assert told == []
+    kind.update("id", state, new, True)
+    assert len(told) == 1
+    assert "has format 1; with the next `pulumi up` it has format 2" in told[0]
+    back = kind.update("id", {**new, MARK: {"format": 2, "by": "9"}}, {"connection": PLAIN}, False)
+    assert back[MARK]["format"] == 1, "what is not there any more is no reason to refuse it"
+    log.send_to(None)
+
+
+def test_what_is_read_in_a_new_shape_is_marked_so_whether_or_not_it_had_a_mark() -> None:
+    kind = Versioned(Plain(), 2)  # type: ignore[arg-type]
+    assert kind.read("id", {"config": "text"}, {})[0][MARK]["format"] == 2  # type: ignore[index]
 
 
 @pytest.mark.parametrize("token", registry.MODULES)

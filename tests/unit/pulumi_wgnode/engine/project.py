@@ -17,7 +17,7 @@ from wgnode.image.archive import Members, write_archive
 
 PLUGIN_MODULE = "tests.unit.pulumi_wgnode.engine.plugin"
 PLUGIN = f"""#!/bin/sh
-exec env PYTHONPATH='{ROOT}' '{sys.executable}' -m {PLUGIN_MODULE} "$@"
+exec env PYTHONPATH='{{tree}}' '{sys.executable}' -m {PLUGIN_MODULE} "$@"
 """
 SETTINGS = """name: own
 runtime: python
@@ -45,9 +45,7 @@ class Project:
         for directory in (self.hosts, folder / "plugin"):
             directory.mkdir(parents=True)
         (folder / "Pulumi.yaml").write_text(SETTINGS)
-        plugin = folder / "plugin" / "pulumi-resource-wgnode"
-        plugin.write_text(PLUGIN)
-        plugin.chmod(0o755)
+        self.run_by(ROOT)
         members = Members(b"kernel", b"initramfs", {"format": 1, "version": "1", "extension": ""})
         self.digest = write_archive(folder / "image.tar", members)
         self.names = [f"site{number}" for number in range(sites)]
@@ -55,6 +53,13 @@ class Project:
         self.known = {self.address(name): self._host(number) for number, name in enumerate(self.names)}
         self.describe()
         self.done("stack", "init", "dev")
+
+    def run_by(self, tree: Path) -> None:
+        """From now on the plugin, and what a program imports of us, are those of this clone."""
+        plugin = self.folder / "plugin" / "pulumi-resource-wgnode"
+        plugin.write_text(PLUGIN.format(tree=tree))
+        plugin.chmod(0o755)
+        self.environment["PYTHONPATH"] = str(tree)
 
     def describe(self, **changes: Any) -> None:
         """Of all hosts."""

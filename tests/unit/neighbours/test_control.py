@@ -1,0 +1,95 @@
+"""Two sites whose plugin, hostd, node and peer are of neighbouring versions: everything that they say to each other.
+
+The node is a process without a machine and hostd the very file that a host gets; layers, control channel, what is kept
+for the next guest, and WireGuard between the two are real.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.neighbours import meshes
+from tests.unit.neighbours.sites import Site, packet, passes
+from tests.unit.neighbours.versions import Version
+
+pytestmark = pytest.mark.timeout(300)
+MIXES = {"former node": ("this", "former", "this"), "this node": ("former", "this", "former")}
+"""Versions of plugin and hostd, of the node beside it, and of the site that this one talks with."""
+
+
+class Pair:
+    """Berlin, which is what a mix is about, and cabin, which calls it and is of one version."""
+
+    def __init__(self, folder: Path, versions: dict[str, Version], mix: tuple[str, str, str]) -> None:
+        writer, node, peer = (versions[name] for name in mix)
+        mesh = meshes.made(writer)
+        self.told = {"berlin": meshes.read(writer, mesh, "berlin"), "cabin": meshes.read(peer, mesh, "cabin")}
+        self.berlin = Site(folder / "berlin", writer, node, "python")
+        self.cabin = Site(folder / "cabin", peer, peer, "python")
+
+    def bake(self, name: str, port: int = 0, **changes: Any) -> dict[str, str]:
+        told = copy.deepcopy(self.told[name])
+        config = {**told["config"], "listenPort": port, **changes}
+        return {"berlin": self.berlin, "cabin": self.cabin}[name].bake(config, told["secrets"])
+
+    def calls(self, port: int) -> dict[str, Any]:
+        """Cabin's peers, with berlin where it is."""
+        peers = copy.deepcopy(self.told["cabin"]["config"]["peers"])
+        peers["berlin"]["endpoint"] = f"127.0.0.1:{port}"
+        return dict(peers)
+
+
+@pytest.fixture(params=MIXES)
+def pair(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, Version]) -> Iterator[Pair]:
+    made = Pair(tmp_path, versions, MIXES[request.param])
+    yield made
+    made.berlin.close()
+    made.cabin.close()
+
+
+def test_a_site_is_deployed_changed_probed_and_followed_by_another_guest(
+    pair: Pair, versions: dict[str, Version]
+) -> None:
+    berlin, cabin = pair.berlin, pair.cabin
+    with ExitStack() as running:
+        running.enter_context(berlin.hostd())
+        first = running.enter_context(ExitStack())
+        loaded = pair.bake("berlin")["applied"]
+        first.enter_context(berlin.guest())
+        assert berlin.wait(status="running", loaded=loaded)["name"] == "gateway"
+        port = int(berlin.uapi("get=1\n\n")["listen_port"])
+
+        pair.bake("cabin", peers=pair.calls(port))
+        running.enter_context(cabin.hostd())
+        running.enter_context(cabin.guest())
+        cabin.wait(status="running")
+        there, back = packet("10.2.0.9", "10.1.0.9", b"there"), packet("10.1.0.9", "10.2.0.9", b"back")
+        passes(cabin, berlin, there)
+        passes(berlin, cabin, back)
+
+        pair.bake("berlin", port, mtu=1380)
+        assert berlin.ask("apply")["restart"].startswith("its MTU can't be changed"), "the node's own words"
+        expected = pair.bake("berlin", port)
+        assert berlin.ask("apply").get("applied") == expected["applied"], berlin.logs()
+        health = berlin.wait(**expected)
+        assert [(peer["name"], peer["last_handshake"] is not None) for peer in health["peers"]] == [("cabin", True)]
+        for plugin in versions.values():
+            believed = plugin.ask("heard", {"said": json.dumps(health)})
+            assert (believed["status"], believed["error"], believed["peers"]) == ("running", None, health["peers"])
+        assert berlin.ask("probe", "--fresh") == {"error": "this node searches no path MTU"}
+        assert berlin.uapi("set=1\nlisten_port=99999\n\n")["errno"] != "0"
+
+        first.close()
+        with berlin.guest():
+            berlin.wait(status="running", loaded=expected["applied"])
+            # Nobody is remembered at an address of this machine, so it is told where cabin is, as hostd tells of names.
+            key, place = berlin.uapi("get=1\n\n")["public_key"], cabin.uapi("get=1\n\n")["listen_port"]
+            assert berlin.uapi(f"set=1\npublic_key={key}\nendpoint=127.0.0.1:{place}\n\n") == {"errno": "0"}
+            passes(berlin, cabin, packet("10.1.0.9", "10.2.0.9", b"after it"))

@@ -54,6 +54,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, Ver
     made.cabin.close()
 
 
+@pytest.mark.sampled(1)
 def test_a_site_is_deployed_changed_probed_and_followed_by_another_guest(
     pair: Pair, versions: dict[str, Version]
 ) -> None:

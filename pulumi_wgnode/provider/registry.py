@@ -16,7 +16,7 @@ from pulumi_wgnode import contracts
 from pulumi_wgnode.call.kind import Kind
 from pulumi_wgnode.resources.importing import Importable
 from pulumi_wgnode.resources.unrecorded import Unrecorded
-from pulumi_wgnode.resources.versioned import FORMAT, Versioned, of_connection
+from pulumi_wgnode.resources.versioned import FORMAT, Needed, Versioned, of_connection, of_gateway
 
 MODULES = {
     "wgnode:index:MeshTopology": "pulumi_wgnode.resources.mesh_topology",
@@ -26,10 +26,10 @@ MODULES = {
     "wgnode:index:Gateway": "pulumi_wgnode.resources.gateway",
 }
 
-_ON_NO_HOST = {"wgnode:index:MeshTopology"}
-_OF_A_FORMAT = {"wgnode:index:Gateway": 2}
-"""Formats of states (versioned.py): in 1, `config` and `secrets` of a Gateway were JSON as text. Of all others on a
-host the connection says which of two it is."""
+MESH = "wgnode:index:MeshTopology"
+_ON_NO_HOST = {MESH}
+_FORMATS: dict[str, tuple[int, Needed | None]] = {MESH: (FORMAT, None), "wgnode:index:Gateway": (3, of_gateway)}
+"""The greatest that states have, and which one does (versioned.py)."""
 _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
 """Inputs that only say where something is, and the one that says what."""
 
@@ -39,17 +39,10 @@ def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
     module = importlib.import_module(MODULES[token])
     of_its_own = getattr(module, token.rsplit(":", 1)[1])()
-    made = _versioned(token, cast(Kind, of_its_own))
+    made: Kind = Versioned(cast(Kind, of_its_own), *_FORMATS.get(token, (2, of_connection)))
     if token in _UNRECORDED:
         made = Unrecorded(made, *_UNRECORDED[token])
     return made if token in _ON_NO_HOST else Importable(made, contracts.ALL[token])
-
-
-def _versioned(token: str, kind: Kind) -> Kind:
-    if token in _ON_NO_HOST:
-        return Versioned(kind, FORMAT)
-    own = _OF_A_FORMAT.get(token)
-    return Versioned(kind, own or 2, None if own else of_connection)
 
 
 def warm() -> None:

@@ -32,6 +32,13 @@ def of_connection(state: Properties) -> int:
     return 2 if said - _FIRST_CONNECTION else FORMAT
 
 
+def of_gateway(state: Properties) -> int:
+    """1 had `config` and `secrets` as JSON in text. With devices of users it is 3: versions before could not judge the
+    node by a configuration that has them, and their `up` would take them away."""
+    config = state.get("config")
+    return 3 if isinstance(config, Mapping) and config.get("devices") else 2
+
+
 class Versioned:
     """Any kind, with that; what else it has (`foresee`, `require_replaceable`) is its own.
 

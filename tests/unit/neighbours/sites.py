@@ -37,6 +37,13 @@ class Site:
         asked = {"folder": str(self.folder), "config": config, "secrets": secrets}
         return dict(self.writer.ask("layers", asked))
 
+    def understood(self, by: Version) -> bool:
+        """Whether a version can read what is baked."""
+        program = "import sys; from wgnode.image import layers; layers.config_of(sys.stdin.buffer.read())"
+        argv = [sys.executable, "-P", "-c", program]
+        baked = (self.folder / "config.cpio").read_bytes()
+        return subprocess.run(argv, input=baked, env=by.environment, capture_output=True, check=False).returncode == 0
+
     @contextmanager
     def guest(self) -> Iterator[None]:
         descriptor = self._guests_end.fileno()

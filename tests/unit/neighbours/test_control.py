@@ -24,6 +24,9 @@ MIXES = {"former node": ("this", "former", "this"), "this node": ("former", "thi
 """Versions of plugin and hostd, of the node beside it, and of the site that this one talks with."""
 
 
+PHONE = {"publicKeys": ["AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="], "allowedIPs": ["10.1.0.130/32"]}
+
+
 class Pair:
     """Berlin, which is what a mix is about, and cabin, which calls it and is of one version."""
 
@@ -94,3 +97,24 @@ def test_a_site_is_deployed_changed_probed_and_followed_by_another_guest(
             key, place = berlin.uapi("get=1\n\n")["public_key"], cabin.uapi("get=1\n\n")["listen_port"]
             assert berlin.uapi(f"set=1\npublic_key={key}\nendpoint=127.0.0.1:{place}\n\n") == {"errno": "0"}
             passes(berlin, cabin, packet("10.1.0.9", "10.2.0.9", b"after it"))
+
+
+def test_a_node_of_before_refuses_what_it_does_not_know_and_goes_on_with_what_it_has(
+    versions: dict[str, Version], tmp_path: Path
+) -> None:
+    site = Site(tmp_path / "site", versions["this"], versions["former"], "python")
+    told = meshes.read(versions["this"], meshes.made(versions["this"]), "berlin")
+    config, secrets = {**told["config"], "listenPort": 0}, told["secrets"]
+    before = site.bake(config, secrets)
+    with site.hostd(), site.guest():
+        site.wait(status="running", applied=before["applied"])
+        news = site.bake({**config, "devices": {"ada/phone": PHONE}}, secrets)
+        answer = site.ask("apply")
+        if site.understood(versions["former"]):
+            assert answer["applied"] == news["applied"]
+        else:
+            assert "not in canonical form, so not written by this version" in answer["error"]
+            site.wait(status="running", applied=before["applied"])
+            site.bake(config, secrets)
+            assert site.ask("apply")["applied"] == before["applied"]
+    site.close()

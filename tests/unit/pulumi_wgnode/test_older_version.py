@@ -21,7 +21,7 @@ from pulumi_wgnode.provider import registry
 from pulumi_wgnode.resources.gateway import Gateway
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
-from pulumi_wgnode.resources.versioned import MARK, Versioned, of_connection
+from pulumi_wgnode.resources.versioned import MARK, Versioned, of_connection, of_gateway
 from tests.unit.pulumi_wgnode.resources import gateway_case
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from tests.unit.pulumi_wgnode.resources.hypervisor_case import NEWS, FakeHypervisor
@@ -138,6 +138,12 @@ def test_a_host_reached_in_a_new_way_is_of_the_format_that_versions_before_refus
 ) -> None:
     kind = Versioned(Plain(), 2, of_connection)  # type: ignore[arg-type]
     assert kind.create("name", {"connection": connection}, False)[1][MARK]["format"] == format
+
+
+def test_a_gateway_with_devices_is_of_a_format_that_versions_without_users_refuse() -> None:
+    kind = Versioned(Plain(), 3, of_gateway)  # type: ignore[arg-type]
+    for node, format in ({}, 2), ({"devices": {}}, 2), ({"devices": {"ada/phone": {}}}, 3):
+        assert kind.create("name", {"config": node}, False)[1][MARK]["format"] == format
 
 
 def test_that_a_format_will_grow_is_told_once_by_whoever_sees_it_first() -> None:

@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import ROOT, completion, manual, reference
+from tools import ROOT, completion, manual, reference, sdk_classes
 
 
 def folders() -> dict[Path, dict[str, str]]:
     """Of each folder, by the name in it, each file's text."""
-    return {reference.FOLDER: reference.pages(), ROOT / "share": {**manual.pages(), **completion.scripts()}}
+    return {
+        reference.FOLDER: reference.pages(),
+        sdk_classes.FOLDER: sdk_classes.files(),
+        ROOT / "share": {**manual.pages(), **completion.scripts()},
+    }
 
 
 def stale(folder: Path, wanted: Mapping[str, str]) -> list[str]:
     """The files that are not as wanted, and those that nobody wants."""
-    there = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    there = {str(path.relative_to(folder)): path.read_text() for path in files}
     return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
 
 

@@ -122,14 +122,20 @@ class Site(pulumi.ComponentResource):
         image: sdk.ApplianceImage,
         firewall: sdk.NatFirewall,
     ) -> sdk.Gateway:
-        machine = {name: self._part("gateway", name) for name in ("memory", "cpus", "accelerator")}
+        accelerator = self._part("gateway", "accelerator")
         return sdk.Gateway(
             f"{self._called}-gateway",
             **self._of,
             instance=host.instance,
             lan_interface=self._part("lan", "interface"),
             image={"directory": image.directory, "sha256": image.output("sha256")},
-            machine={**machine, "kvm": _kvm(machine["accelerator"], host), **_cards(host)},
+            machine={
+                "memory": self._part("gateway", "memory"),
+                "cpus": self._part("gateway", "cpus"),
+                "accelerator": accelerator,
+                "kvm": _kvm(accelerator, host),
+                "udpSegmentation": host.facts.apply(lambda facts: facts.get("udpSegmentation", False)),
+            },
             config=_plain(self._compiled, "config"),
             secrets=self._compiled["secrets"],
             bundle=bundle,
@@ -234,11 +240,6 @@ def _kvm(accelerator: Input[str], host: sdk.HypervisorHost) -> Input[Any]:
         return None if accelerator == "tcg" else {"usable": facts["kvm"], "reason": facts["kvmReason"]}
 
     return None if accelerator == "tcg" else made_of(of, accelerator, host.facts)
-
-
-def _cards(host: sdk.HypervisorHost) -> dict[str, Any]:
-    """What the host lets the machine's cards do."""
-    return {"udpSegmentation": host.facts.apply(lambda facts: facts.get("udpSegmentation", False))}
 
 
 def _after(opts: ResourceOptions, others: list[pulumi.Resource]) -> ResourceOptions:

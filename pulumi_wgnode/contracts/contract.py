@@ -1,6 +1,6 @@
 """What a resource kind promises: its inputs and outputs, as documented models.
 
-From these come the checks and defaults of the provider, what is a secret, the package's schema, the classes of sdk.py
+From these come the checks and defaults of the provider, what is a secret, the package's schema, the classes of sdk/
 and docs/reference/. Outputs repeat the inputs, but for those that are too large (`unrepeated`).
 """
 

@@ -148,6 +148,7 @@ def judge(
         dataplane=health.get("dataplane") or "",
         peers=peers,
         parts=() if isinstance(parts, ExplainedError) else parts,
+        notes=tuple(_machine_notes(site, health)),
     )
 
 
@@ -176,6 +177,14 @@ def gateway_problems(status: str, health: Mapping[str, Any]) -> Iterator[str]:
         yield "no gateway is deployed here, or its hostd is broken; `pulumi up` of its stack mends it"
     elif status != "running":
         yield f"the gateway is {status}" + (f": {health['error']}" if health.get("error") else "")
+
+
+def _machine_notes(site: str, health: Mapping[str, Any]) -> Iterator[str]:
+    if lacking := health.get("unconfined"):
+        yield (
+            f"its guest's kernel does not hold {', '.join(lacking)} (docs/security.md); `wgnode gateway console {site}`"
+            " says why"
+        )
 
 
 def _part_problems(parts: tuple[Part, ...] | ExplainedError) -> Iterator[str]:

@@ -21,8 +21,8 @@ from wgnode.image import cpio, layers, machine
 from wgnode.image.archive import read_members
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
-BOOT = 60
-"""Seconds that a guest may take on a busy machine without KVM; it needs about five."""
+BOOT = 120
+"""Seconds that a guest may take on a busy machine without KVM; it needs about five when that is quiet."""
 
 
 @dataclass(frozen=True)

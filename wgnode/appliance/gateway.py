@@ -26,7 +26,7 @@ from wgnode.io.shell import Shell
 from wgnode.io.slices import Work
 from wgnode.io.tun import Tun
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
-from wgnode.platform import Layers, Links, Platform, open_tun, tunnel
+from wgnode.platform import Confinement, Layers, Links, Platform, open_tun, tunnel
 from wgnode.protocol.device import Device
 
 DATA_PLANE = "WGNODE_DATAPLANE"
@@ -57,6 +57,7 @@ class Gateway:
         self.shell: Shell | None = None
         self.plane: Choice | None = None
         self.error: str | None = None
+        self.confinement = Confinement()
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
         self.learned: dict[str, Sequence[Learned]] = {}
@@ -284,6 +285,8 @@ class Gateway:
             "pid1": {"pid": os.getpid(), "exe": _first_program(), "argv": sys.orig_argv},
             "image": self.image.get("inputs"),
             "dataplane": None if self.plane is None else self.plane.name,
+            "confinement": dict(self.confinement.values),
+            "unconfined": list(self.confinement.lacking),
             "offloads": [] if self.shell is None else _granted(self.shell.tun),
         }
 

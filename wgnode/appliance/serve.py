@@ -33,7 +33,7 @@ def _serve(platform: Platform) -> None:
     gateway = Gateway(loop, log, platform)
     gateway.load()
     if machine is not None:
-        machine.ready(log.warning)
+        gateway.confinement = machine.ready(log.warning)
     Control(loop, log, gateway, platform)
     gc.freeze()  # all of it stays, so it need not be looked through again
     gc.enable()

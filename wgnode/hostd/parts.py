@@ -18,6 +18,7 @@ LONGEST_LINE = 2000
 LONGEST_NAME = 64
 MOST_PEERS = 10_000
 MOST_COUNTERS = 1000
+MOST_MEASURES = 64
 WORD = re.compile(r"[A-Za-z0-9_.+~:-]{1,64}")
 BASE64 = re.compile(r"[A-Za-z0-9+/]{1,64}={0,2}")
 
@@ -180,6 +181,14 @@ def counters(value: Any) -> dict[str, int]:
     return {label(name): count(number) for name, number in given.items()}
 
 
+def confinement(value: Any) -> dict[str, str]:
+    """By measure what the guest's kernel says of it."""
+    given = exactly(value, dict, "it")
+    if len(given) > MOST_MEASURES:
+        raise Refused(f"it has {len(given)} entries; the limit is {MOST_MEASURES}")
+    return {label(name): label(said) for name, said in given.items()}
+
+
 def strict_keys(judged: Mapping[str, Any]) -> None:
     for one in (judged.get("public_key"), *judged.get("public_keys", ())):
         if one is not None:
@@ -217,6 +226,8 @@ HEALTH: Mapping[str, Judge] = {
     "pid1": pid1,
     "image": optional(word),
     "dataplane": optional(word),
+    "confinement": confinement,
+    "unconfined": words,
     "offloads": words,
     "live": optional(word),
     "public_key": optional(base64),

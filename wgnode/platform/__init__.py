@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wgnode.io.control import Message
@@ -216,14 +217,22 @@ OpenControl = Callable[[Loop, Callable[[bytes], None], Callable[[], None]], Line
 called each time that the host has come, when `send` works already. Neither before this returns."""
 
 
+@dataclass(frozen=True)
+class Confinement:
+    """What a machine has given up for good: by measure what its kernel says of it, and which of them do not hold."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
+
+
 class Machine(Protocol):
     """What process 1 does to its kernel."""
 
     def boot(self, warn: Warn) -> None:
         """Before all else: file systems, modules, settings. Raises OSError for what it can't do without."""
 
-    def ready(self, warn: Warn) -> None:
-        """The node is set up: close what only that needed, and expect signs of life from now on."""
+    def ready(self, warn: Warn) -> Confinement:
+        """The node is set up: give up what only that needed, and expect signs of life from now on."""
 
     def alive(self) -> None:
         """A sign of life (the watchdog's)."""

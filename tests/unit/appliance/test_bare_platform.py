@@ -23,6 +23,7 @@ from wgnode.io.shell import Shell
 from wgnode.io.slices import Work
 from wgnode.io.tun import TunOffloads
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
+from wgnode.platform import Confinement
 
 PRIVATE = bytes([8] + [7] * 30 + [71])
 CARD = LinkConfig("52:54:00:00:00:01", ("192.0.2.1/24",))
@@ -193,8 +194,9 @@ class Machine:
     def boot(self, warn: Any) -> None:
         self.events.append("boot")
 
-    def ready(self, warn: Any) -> None:
+    def ready(self, warn: Any) -> Confinement:
         self.events.append("ready")
+        return Confinement({"seccomp": "0"}, ("seccomp",))
 
     def alive(self) -> None:
         self.events.append("alive")
@@ -214,8 +216,10 @@ def test_a_machine_is_booted_before_and_told_of_each_step_and_ended_whatever_hap
     monkeypatch: pytest.MonkeyPatch, quiet: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     machine = Machine()
-    really = Gateway.load
-    monkeypatch.setattr(Gateway, "load", lambda self: (machine.events.append("load"), really(self)))
+    really, gateways = Gateway.load, list[Gateway]()
+    monkeypatch.setattr(
+        Gateway, "load", lambda self: (machine.events.append("load"), gateways.append(self), really(self))
+    )
 
     def fails(self: Loop) -> None:
         raise RuntimeError("all is lost")
@@ -224,6 +228,9 @@ def test_a_machine_is_booted_before_and_told_of_each_step_and_ended_whatever_hap
     serve(FakePlatform(machine=machine))
     assert machine.events == ["boot", "load", "ready", "alive", "end"]
     assert "all is lost" in capfd.readouterr().err
+    told: list[dict[str, Any]] = []
+    gateways[0].health(told.append)
+    assert (told[0]["confinement"], told[0]["unconfined"]) == ({"seccomp": "0"}, ["seccomp"])
 
 
 def test_without_a_machine_what_ends_the_node_is_raised(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:

@@ -151,9 +151,10 @@ def test_what_would_confuse_a_client_of_uapi_is_an_error(text: Any) -> None:
 
 
 def test_health_is_made_anew_of_what_was_judged() -> None:
-    told = health(uptime=3.5, surprise={"a": 1}, counters={"replay": 3}, offloads=["uso"], status="running")
+    confined = {"confinement": {"seccomp": "2", "file-systems": "/dev"}, "unconfined": ["file-systems"]}
+    told = health(uptime=3.5, surprise={"a": 1}, counters={"replay": 3}, offloads=["uso"], status="running", **confined)
     assert told == Health(
-        {"live": "ab", "uptime": 3.5, "counters": {"replay": 3}, "offloads": ["uso"], "peers": [PEER]},
+        {"live": "ab", "uptime": 3.5, "counters": {"replay": 3}, "offloads": ["uso"], "peers": [PEER], **confined},
         {KEY: said.PeerPlace(PEER["endpoint"], PEER["last_handshake"])},
         (said.Learned(KEY, 4, "192.0.2.1", 1440, PEER["path_mtu"]["since"]),),
     )
@@ -189,6 +190,10 @@ def test_health_is_made_anew_of_what_was_judged() -> None:
         {"pid1": 3},
         {"pid1": {"argv": "x"}},
         {"offloads": "uso"},
+        {"confinement": {"seccomp": 2}},
+        {"confinement": {"seccomp": "\x1b[2J"}},
+        {"confinement": {str(number): "1" for number in range(65)}},
+        {"unconfined": ["two words"]},
         {"kernel": "6.1\n"},
     ],
     ids=lambda changes: repr(changes)[:60],

@@ -10,7 +10,7 @@ import pytest
 from tests.fake_platform import FakePlatform
 from wgnode.io.clock import boottime
 from wgnode.io.tun import TunOffloads
-from wgnode.platform import Platform, clock, open_tun
+from wgnode.platform import Confinement, Platform, clock, open_tun
 from wgnode.platform.linux import Process
 from wgnode.platform.linux.machine import Init, Microvm
 from wgnode.platform.linux.watchdog import Watchdog
@@ -52,7 +52,7 @@ def test_the_watchdog_is_armed_when_all_is_ready_and_fed_by_signs_of_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = tmp_path / "watchdog"
-    monkeypatch.setattr("wgnode.platform.linux.system.forbid_modules", lambda warn: None)
+    monkeypatch.setattr("wgnode.platform.linux.machine.confine", lambda warn: Confinement())
     monkeypatch.setattr("wgnode.platform.linux.machine.Watchdog", lambda warn: Watchdog(warn, str(device)))
     init, warnings = Init(), list[str]()
     init.alive()

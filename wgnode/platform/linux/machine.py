@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from wgnode.io.clock import boottime
 from wgnode.io.tun import Tun
-from wgnode.platform import Warn
+from wgnode.platform import Confinement, Warn
 from wgnode.platform.linux import system
 from wgnode.platform.linux.baked import Baked
+from wgnode.platform.linux.confine import confine
 from wgnode.platform.linux.frames import limit_frames
 from wgnode.platform.linux.network import Network
 from wgnode.platform.linux.port import VirtioPort
@@ -28,9 +29,9 @@ class Init:
         system.load_modules()
         system.apply_settings(warn)
 
-    def ready(self, warn: Warn) -> None:
-        system.forbid_modules(warn)
+    def ready(self, warn: Warn) -> Confinement:
         self._watchdog = Watchdog(warn)
+        return confine(warn)
 
     def alive(self) -> None:
         if self._watchdog is not None:

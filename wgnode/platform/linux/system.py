@@ -12,11 +12,13 @@ from pathlib import Path
 from wgnode.platform.linux.sysctl import write_sysctl
 
 MOUNTS = (
-    ("proc", "/proc", "proc"),
-    ("sysfs", "/sys", "sysfs"),
-    ("devtmpfs", "/dev", "devtmpfs"),
-    ("tmpfs", "/run", "tmpfs"),
+    ("proc", "/proc", "proc", ""),
+    ("sysfs", "/sys", "sysfs", ""),
+    ("securityfs", "/sys/kernel/security", "securityfs", ""),
+    ("devtmpfs", "/dev", "devtmpfs", "size=64k,nr_inodes=1k"),
 )
+"""Of those, devtmpfs alone has room for more than the kernel puts there: for device nodes, and no files to speak of.
+The root is of memory too, until it is made read-only (confine.py)."""
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 SYS_FINIT_MODULE = 313
 REBOOT_MAGIC, REBOOT_MAGIC_2, RB_AUTOBOOT = 0xFEE1DEAD, 672274793, 0x01234567
@@ -44,21 +46,21 @@ SETTINGS: dict[str, str | int] = {
     "kernel/panic": -1,
     "kernel/panic_on_oops": 1,
     "kernel/unprivileged_bpf_disabled": 1,
-    "kernel/kexec_load_disabled": 1,
     "kernel/core_pattern": "",
     "net/core/bpf_jit_harden": 2,
 }
-NO_MORE_MODULES: tuple[str, str | int] = ("kernel/modules_disabled", 1)
+"""What can be closed only once the node is set up is in confine.py."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_file_systems() -> None:
     """Raises OSError."""
-    for source, target, kind in MOUNTS:
+    for source, target, kind, options in MOUNTS:
         flags = MS_NOSUID | MS_NOEXEC | (0 if kind == "devtmpfs" else MS_NODEV)
         os.makedirs(target, exist_ok=True)
-        _check(_libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), None), target)
+        words = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+        _check(_libc.mount(*words), target)
 
 
 def load_modules(directory: Path = MODULES) -> None:
@@ -76,19 +78,10 @@ def load_modules(directory: Path = MODULES) -> None:
 def apply_settings(warn: Callable[[str], None]) -> None:
     """Forwarding and hardening. One that the kernel lacks is told."""
     for key, value in SETTINGS.items():
-        _apply_setting(key, value, warn)
-
-
-def forbid_modules(warn: Callable[[str], None]) -> None:
-    """For good, once those are loaded that the configuration asks for."""
-    _apply_setting(*NO_MORE_MODULES, warn)
-
-
-def _apply_setting(key: str, value: str | int, warn: Callable[[str], None]) -> None:
-    try:
-        write_sysctl(key, value)
-    except OSError as error:
-        warn(f"setting {key}: {error.strerror}")
+        try:
+            write_sysctl(key, value)
+        except OSError as error:
+            warn(f"setting {key}: {error.strerror}")
 
 
 def set_clock(unix_ns: int) -> float:

@@ -62,6 +62,13 @@ def test_a_gateway_that_does_not_run_is_a_problem(word: str) -> None:
     )
 
 
+def test_what_a_guests_kernel_does_not_hold_is_a_note() -> None:
+    assert status(health(unconfined=[])).notes == ()
+    found = status(health(unconfined=["seccomp", "ptrace"]))
+    assert found.healthy
+    assert "its guest's kernel does not hold seccomp, ptrace" in found.notes[0]
+
+
 def test_no_gateway_at_all_is_a_problem() -> None:
     assert "no gateway is deployed here" in "\n".join(status({}, config=None).problems)
 

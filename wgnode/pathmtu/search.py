@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from wgnode.pathmtu.batch import Batch, Send, Step
 from wgnode.pathmtu.bracket import MAX_PROBES
 from wgnode.pathmtu.credit import Credit
-from wgnode.pathmtu.flight import ID_LENGTH, Flight
 from wgnode.pathmtu.keep import Facts, Keep
 from wgnode.pathmtu.known import Guess, Known, State, Why
-from wgnode.pathmtu.roundtrip import RoundTrip
 from wgnode.pathmtu.silence import Silence
 from wgnode.pathmtu.small import Small
 from wgnode.pathmtu.stagger import Gate, at_once
+from wgnode.pathmtu.underway import UnderWay
 from wgnode.pathmtu.value import Value
 from wgnode.protocol.schedule import NEVER
 
@@ -50,14 +49,11 @@ class Search:
         self.why: Why | None = None
         """What began the present search; None for the first handshake."""
         self.credit = Credit()
-        self._witness, self._random, self._gate = witness, random, gate
+        self._witness = witness
         self._value = Value(now, largest, guess)
         self._keep = Keep(phase)
         self._silence = Silence()
-        self._trip = RoundTrip()
-        self._flight = Flight()
-        self.small = Small()
-        self._batch: Batch | None = None
+        self._underway = UnderWay(witness, random, gate)
         self._fresh = True  # the first batch of a search is still to be judged
         self._lossy = False  # small ones were lost beside larger ones
         self._next = -NEVER
@@ -72,23 +68,34 @@ class Search:
         return self._value.history.former()
 
     @property
+    def quiet(self) -> bool:
+        """Nobody answers, and that is told apart from a loss or two."""
+        return self._silence.quiet
+
+    @property
     def round_trip(self) -> float | None:
         """Seconds, smoothed; None before the first answer."""
-        return self._trip.smoothed or None
+        return self._underway.trip.smoothed or None
+
+    @property
+    def small(self) -> Small:
+        """What became of small probes."""
+        return self._underway.small
 
     # What happens
 
     def handshake(self, now: float, round_trip: float | None = None) -> None:
         """A session is there. `round_trip`: seconds that our initiation took to be answered, where it was ours."""
         if round_trip is not None:
-            self._trip.sample(round_trip)
+            self._underway.trip.sample(round_trip)
         if self.state is State.DISABLED:
             self._restart(now, other_path=True)
 
     def disable(self, now: float) -> None:
         """No session, or nobody to answer probes: the last value stays, without anything that vouches for it."""
-        self.state, self._batch = State.DISABLED, None
-        self._flight.clear()
+        self.state = State.DISABLED
+        self._underway.end()
+        self._underway.forget()
         if self._value.proven():
             self._value.doubt(now)
 
@@ -101,18 +108,14 @@ class Search:
 
     def answered(self, now: float, probe: bytes) -> bool:
         """A reply to a probe; False where none with this id is under way, which then changes nothing."""
-        self.small.land(probe)
-        flown = self._flight.land(probe, now)
-        if flown is None:
+        size = self._underway.answered(now, probe)
+        if size is None:
             return False
-        self._trip.sample(now - flown.at)
         self._silence.answered(now)
         self._keep.heard()
-        if flown.size >= self.known.size:
+        if size >= self.known.size:
             self._keep.strikes = 0
-        self._value.bracket.answered(flown.size)
-        if self._batch and self._batch.holds(probe):
-            self._batch.answer(probe, now, self._trip)
+        self._value.bracket.answered(size)
         if self._value.vouch(now) and self.state is State.COMPLETE:
             self._value.bracket.forget_losses()
             self._go_on(now)
@@ -120,22 +123,16 @@ class Search:
 
     def unsent(self, now: float, probe: bytes) -> None:
         """It could not be sent, for another reason than its size: it says nothing."""
-        self._flight.land(probe, now)
-        self.small.drop(probe)
-        if self._batch and self._batch.holds(probe):
-            self._batch.forget(probe, now, refused=False)
+        self._underway.unsent(now, probe, refused=False)
 
     def refused(self, now: float, probe: bytes) -> None:
         """Our own kernel found it too long (EMSGSIZE): so it is, on this link."""
-        flown = self._flight.land(probe, now)
-        self.small.drop(probe)
-        if flown is None:
+        size = self._underway.unsent(now, probe, refused=True)
+        if size is None:
             return
-        self._value.bracket.lost(flown.size, MAX_PROBES)
-        if flown.size <= self.known.size:
+        self._value.bracket.lost(size, MAX_PROBES)
+        if size <= self.known.size:
             self._keep.strikes = MAX_PROBES
-        if self._batch and self._batch.holds(probe):
-            self._batch.forget(probe, now, refused=True)
 
     def sent(self, now: float, size: int, longest: int) -> None:
         """`size` bytes of the peer's own traffic went out since the last call, the longest packet of them `longest`."""
@@ -150,8 +147,7 @@ class Search:
 
     def small_alive(self) -> None:
         """A small packet of ours was answered just now, such as an initiation: a witness for what is under way."""
-        if self._batch and self._batch.sent:
-            self._batch.alive = True
+        self._underway.small_alive()
 
     def hint(self, now: float, size: int, cited: int = 0) -> None:
         """Somebody (ICMP, or EMSGSIZE for data) says that packets have to be no longer than `size`: a reason to look.
@@ -171,8 +167,8 @@ class Search:
 
     def deadline(self) -> float:
         """When to call `poll` next, NEVER where only an event can change anything."""
-        if self._batch:
-            return self._batch.due if self._batch.sent else self._batch.at
+        if batch := self._underway.batch:
+            return batch.due if batch.sent else batch.at
         if self.state is State.DISABLED:
             return NEVER
         if self._silence.quiet:
@@ -183,23 +179,17 @@ class Search:
         """What to send now."""
         sends: list[Send] = []
         while self.deadline() <= now:
-            if not self._batch:
-                self._batch = self._decide(now)
-            elif self._batch.sent:
+            batch = self._underway.batch
+            if not batch:
+                self._decide(now)
+            elif batch.sent:
                 self._judge(now)
             else:
-                sends += self._send(now, self._batch)
+                sends += self._underway.send(now, batch)
         return sends
 
-    def _send(self, now: float, batch: Batch) -> list[Send]:
-        sends = batch.send(now, lambda: self._random(ID_LENGTH), self._trip)
-        for send in sends:
-            self._flight.start(send.id, send.size, now)
-            if send.size == self._witness:
-                self.small.start(send.id, now)
-        return sends
-
-    def _decide(self, now: float) -> Batch | None:
+    def _decide(self, now: float) -> None:
+        """Make the next batch, or be complete without one."""
         if self._silence.quiet:
             self._silence.trying(now)
             return self._kept(now, Step.SEARCH, [self._value.base])
@@ -207,10 +197,9 @@ class Search:
             return self._kept(now, *self._keep.decide(now, self._facts()))
         sizes = self._sizes()
         if not sizes or not self.credit.allows(self._cost(Step.SEARCH, sizes), self._value.bracket.low):
-            self._complete(now)
-            return None
+            return self._complete(now)
         self.credit.converge(self._cost(Step.SEARCH, sizes))
-        return self._make(now, Step.SEARCH, sizes)
+        self._make(now, Step.SEARCH, sizes)
 
     def _sizes(self) -> Sequence[int]:
         if not self._fresh:
@@ -222,21 +211,20 @@ class Search:
             self.known.size,
             self._value.bracket.raised(),
             self.credit,
-            self._trip.timeout(),
+            self._underway.trip.timeout(),
             self._silence.missed > 0,
             2 * self._witness,
         )
 
-    def _kept(self, now: float, step: Step, sizes: Sequence[int]) -> Batch:
+    def _kept(self, now: float, step: Step, sizes: Sequence[int]) -> None:
         self.credit.keep(self._cost(step, sizes))
-        return self._make(now, step, sizes)
+        self._make(now, step, sizes)
 
-    def _make(self, now: float, step: Step, sizes: Sequence[int]) -> Batch:
-        at = self._gate(now, self._cost(step, sizes))
-        return Batch(step, list(sizes), self._witness, self._witnesses(step), at)
+    def _make(self, now: float, step: Step, sizes: Sequence[int]) -> None:
+        self._underway.make(now, step, sizes, self._witnesses(step))
 
     def _cost(self, step: Step, sizes: Sequence[int]) -> int:
-        return sum(sizes) + self._witness * self._witnesses(step)
+        return self._underway.cost(sizes, self._witnesses(step))
 
     def _witnesses(self, step: Step) -> int:
         return 1 if step is Step.CONFIRM and not self._silence.missed and not self._keep.strikes else 2
@@ -244,7 +232,7 @@ class Search:
     # What a batch has said
 
     def _judge(self, now: float) -> None:
-        batch, self._batch = self._batch, None
+        batch = self._underway.end()
         assert batch is not None
         self._next = now
         if not batch.alive:
@@ -283,7 +271,7 @@ class Search:
     def _fell(self, now: float, batch: Batch) -> None:
         """Where the present size was lost again, the largest that passed is the new one; else it was chance."""
         if self._keep.strikes and self.known.size in batch.lost():
-            self._flight.clear()
+            self._underway.forget()
             self._value.fall(now, batch.lost(), max(batch.passed, default=self._witness))
             self._go_on(now)
         self._keep.begin()
@@ -292,10 +280,9 @@ class Search:
 
     def _restart(self, now: float, *, other_path: bool) -> None:
         """Search from nothing, with an allowance of its own."""
-        self.state, self._batch, self._fresh = State.BASE, None, True
+        self.state, self._fresh = State.BASE, True
         self._value.forget()
-        self._flight.clear()
-        self.small.clear(now, self._trip.timeout())
+        self._underway.give_up(now)
         self._silence.begin(other_path=other_path)
         self._keep.begin()
         self._next = max(now, self._next + MIN_RESTART)

@@ -10,7 +10,8 @@ from pulumi_wgnode.contracts.contract import Contract
 from pulumi_wgnode.model import Model, secret
 from pulumi_wgnode.values import Count, Port
 from wgnode.topology.labels import Step
-from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT, DEFAULT_MTU
+from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_LISTEN_PORT
+from wgnode.topology.mtu import LARGEST
 
 
 class Tunnel(Model):
@@ -35,7 +36,9 @@ class MeshSite(Model):
         default=None, ge=1, description="1 at first; with another number the site gets a new WireGuard key"
     )
     mtu: Count | None = Field(
-        default=None, strict=True, description="bytes of the largest packet inside of the tunnel to and from this site"
+        default=None,
+        strict=True,
+        description="bytes that a packet inside of the tunnel to and from this site may have at most",
     )
 
 
@@ -55,7 +58,8 @@ class MeshTopologyInputs(Model):
     mtu: Count | None = Field(
         default=None,
         strict=True,
-        description=f"bytes of the largest packet inside of the tunnel, {DEFAULT_MTU} where it isn't given",
+        description="bytes that a packet inside of the tunnel may have at most; where it isn't given, as many as are"
+        f" found to fit on the way to each peer, up to {LARGEST}",
     )
     forget: list[str] | None = Field(
         default=None, description="sites that have left for good: their keys, ids and addresses are given up"

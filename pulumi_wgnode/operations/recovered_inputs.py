@@ -10,8 +10,9 @@ from pulumi_wgnode.operations.stacks import PROJECT, SiteStack
 from pulumi_wgnode.recovery import RecoverError
 from wgnode import endpoint, recipient
 from wgnode.topology import identity
+from wgnode.topology import mtu as mtus
 from wgnode.topology.allocate import Allocation
-from wgnode.topology.model import DEFAULT_KEEPALIVE, DEFAULT_MTU
+from wgnode.topology.model import DEFAULT_KEEPALIVE
 from wgnode.topology.remains import RecoveredMesh, RecoveredSite
 
 
@@ -92,8 +93,9 @@ def inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping[
 
 def _mtu(found: RecoveredSite, entry: Mapping[str, Any], configured: Mapping[str, Any]) -> dict[str, Any]:
     """As the configuration has it where the host has the same."""
-    meant = entry.get("mtu") or configured.get("mtu") or DEFAULT_MTU
-    mtu = entry.get("mtu") if found.mtu in (None, meant) else found.mtu
+    given = entry.get("mtu") or configured.get("mtu")
+    meant = (given,) if given else (mtus.of(None, searched=True), mtus.of(None, searched=False))
+    mtu = entry.get("mtu") if found.mtu in (None, *meant) else found.mtu
     return {"mtu": mtu} if mtu else {}
 
 

@@ -89,6 +89,8 @@ class Gateway:
                 log=self.log.warning,
                 path_mtu=self.config.path_mtu and paths.wanted(os.environ),
             )
+            if self.shell.paths is not None:
+                self.shell.paths.mtu_follows = True
             guesses.tell_profile(self.shell.paths, self.config)
         except Exception as error:
             self._fail(error)

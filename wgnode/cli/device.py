@@ -22,6 +22,7 @@ from wgnode.io.shell import Shell
 from wgnode.io.signals import Signals
 from wgnode.io.told_socket import ToldListener
 from wgnode.io.uapi_socket import UapiListener
+from wgnode.io.way_limit import LARGEST, UNSEARCHED
 from wgnode.platform import clock, open_tun
 from wgnode.platform.linux import Process
 from wgnode.platform.linux.follow import LinkFollower
@@ -76,7 +77,12 @@ What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` 
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name")
 @click.option("-f", "--foreground", is_flag=True, help="Stay attached to the terminal instead of becoming a daemon.")
-@click.option("--mtu", default=1420, show_default=True, type=click.IntRange(576, 65535), help="Of the new interface.")
+@click.option(
+    "--mtu",
+    type=click.IntRange(576, 65535),
+    help=f"Of the new interface. By itself, without this: {LARGEST}, then the most that is found to fit to any peer, "
+    f"until somebody sets another one (`ip link set mtu`); {UNSEARCHED} where no path is searched.",
+)
 @click.option(
     "--dataplane",
     default=AUTO,
@@ -92,7 +98,7 @@ What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` 
     help="How many move packets, 1 to 64, of the compiled extension. auto: one less than there are "
     "processors that this process may use (affinity, cpu.max), but at most 2: as many as have been seen to help.",
 )
-def command(name: str, foreground: bool, mtu: int, dataplane: str, threads: str) -> None:
+def command(name: str, foreground: bool, mtu: int | None, dataplane: str, threads: str) -> None:
     """Run a WireGuard node on the TUN interface NAME, made if it does not exist.
 
     It is configured by `wg` through /var/run/wireguard/NAME.sock, listens while the interface is up, and ends when
@@ -131,9 +137,12 @@ def main() -> None:
 
 
 class DeviceProcess:
-    """Interface, device, sockets and UAPI of one process. Raises OSError or ValueError with nothing left behind."""
+    """Interface, device, sockets and UAPI of one process. Raises OSError or ValueError with nothing left behind.
 
-    def __init__(self, name: str, mtu: int, plane: Choice, log: Callable[[int, str], None]) -> None:
+    `mtu`: of the interface, None where nobody has asked for one.
+    """
+
+    def __init__(self, name: str, mtu: int | None, plane: Choice, log: Callable[[int, str], None]) -> None:
         self.log = log
         with contextlib.ExitStack() as undo:
             platform = Process()
@@ -142,8 +151,8 @@ class DeviceProcess:
             undo.callback(Signals(self.loop, ENDS, self._signalled).close)
             self.shell = Shell(
                 self.loop,
-                new_device(plane.new_plane(), mtu=mtu),
-                open_tun(platform, name, mtu, plane.tun_offloads),
+                new_device(plane.new_plane(), mtu=mtu or UNSEARCHED),
+                open_tun(platform, name, mtu or UNSEARCHED, plane.tun_offloads),
                 platform,
                 on_gone=lambda: self._end("the interface was removed"),
                 log=lambda text: log(ERROR, text),
@@ -156,7 +165,7 @@ class DeviceProcess:
             )
             undo.callback(self.listener.close)
             self._tell(undo)
-            undo.callback(LinkFollower(self.loop, self.shell).close)
+            undo.callback(LinkFollower(self.loop, self.shell, own_mtu=mtu is None).close)
             self._undo = undo.pop_all()
 
     def begin(self) -> None:

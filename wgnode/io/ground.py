@@ -31,6 +31,11 @@ class ShellGround:
         udp = self._udp()
         return None if udp is None else udp.leaves_by(endpoint)
 
+    def link_mtu(self, index: int) -> int | None:
+        with contextlib.suppress(OSError):
+            return self._routing.mtu(index)
+        return None
+
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
         udp = self._udp()
         if udp is not None:

@@ -15,7 +15,9 @@ from wgnode.io.way import Learned, Way
 from wgnode.io.way_limit import target_of
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess
+from wgnode.pathmtu.ladder import RUNGS
 from wgnode.pathmtu.said import Said
+from wgnode.pathmtu.sizes import OVERHEAD
 from wgnode.pathmtu.stagger import Stagger
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
@@ -51,6 +53,9 @@ class Ground(Protocol):
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         """Index of the interface by which datagrams to it leave; None where that is not known."""
 
+    def link_mtu(self, index: int) -> int | None:
+        """Of the interface with this index, None where that is not known."""
+
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
         """Wire bytes that are proven to pass to it, for what has to be fragmented outside; None: not known."""
 
@@ -73,11 +78,26 @@ class Paths:
         self._gate = Stagger()
         self._offered: dict[tuple[bytes, int], Learned] = {}
         self._epoch = 0
+        self._by_itself = False
+        self.raise_mtu: Callable[[int], None] | None = None
+        """While nobody has set the interface's MTU: make it as large as a way has shown to need."""
         device.tell(self)
 
     def way(self, peer: Peer) -> Way | None:
         """None before the first session."""
         return self._ways.get(peer.number)
+
+    @property
+    def mtu_follows(self) -> bool:
+        """Nobody has set the interface's MTU, so it is what the best way may need, and bounds the others' packets no
+        more: their limits have to, from the beginning on."""
+        return self._by_itself
+
+    @mtu_follows.setter
+    def mtu_follows(self, by_itself: bool) -> None:
+        self._by_itself = by_itself
+        for way in self._ways.values():
+            self._limit(way)
 
     def offer(self, learned: Iterable[Learned]) -> None:
         """What was known in a former life: a first guess for the peers of which nothing is known yet."""
@@ -217,8 +237,16 @@ class Paths:
         link = None
         if way.sends and ((way.epoch != self._epoch and (way.busy() or way.ours is None)) or way.retarget):
             link = self._look(way)
-        way.catch_up(now, self._device.mtu, link, lambda family: self._guess(way.peer, family))
+        way.catch_up(now, self._largest(link), link, lambda family: self._guess(way.peer, family))
         self._limit(way)
+
+    def _largest(self, link: int | None) -> int:
+        """Wire bytes that a search by this interface goes up to: what ours may send, or where that follows may come to
+        send."""
+        usual = self._device.mtu + OVERHEAD[6]
+        if link is None or self.raise_mtu is None:
+            return usual
+        return max(usual, min(self._ground.link_mtu(link) or 0, RUNGS[-1]))
 
     def _look(self, way: Way) -> int | None:
         """Ask of what may have changed with routing and networks; the interface that its packets leave by."""
@@ -251,9 +279,11 @@ class Paths:
             search.unsent(now, send.id)
 
     def _limit(self, way: Way) -> None:
-        limit = way.wanted_limit()
+        limit = way.wanted_limit(by_itself=self._by_itself)
         if limit is not None and limit != way.limit:
             way.limit = limit
             self._device.set_limit(way.peer, limit)
             if way.peer.endpoint is not None:
                 self._ground.fragment_at(way.peer.endpoint, way.proven_size())
+            if self.raise_mtu is not None and way.proven_size() is not None and limit.inner > self._device.mtu:
+                self.raise_mtu(limit.inner)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from wgnode.io.way_limit import CAREFUL, UNLIMITED, family_of, limit_of
+from wgnode.io.way_limit import family_of, limit_of, unvouched
 from wgnode.pathmtu import probe
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess, Known, Why
 from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.search import Search
-from wgnode.pathmtu.sizes import OVERHEAD, inner_of, wire_of_message
+from wgnode.pathmtu.sizes import wire_of_message
 from wgnode.pathmtu.stagger import Gate
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.peer import Peer
@@ -66,7 +66,7 @@ class Report(NamedTuple):
 class Way:
     """Events are noted by whoever hears of them, and acted on by `catch_up`. `phase`, `gate`, `random`: see Search.
 
-    `mtu` is the interface's, in bytes of inner packet: nothing larger is ever sent, so nothing larger is searched.
+    `largest` is wire bytes: nothing larger is ever sent, so nothing larger is searched.
     """
 
     def __init__(
@@ -129,12 +129,12 @@ class Way:
 
     # What is done about it
 
-    def catch_up(self, now: float, mtu: int, link: int | None, guess: Callable[[int], Guess | None]) -> None:
+    def catch_up(self, now: float, largest: int, link: int | None, guess: Callable[[int], Guess | None]) -> None:
         """`link` is the interface that packets to the peer leave by, `guess` what there is for an outer family."""
         self.feed_at, self.feeding = NEVER, False
         endpoint = self.peer.endpoint
         if endpoint is not None:
-            self._place(now, endpoint, mtu, link, guess)
+            self._place(now, endpoint, largest, link, guess)
         search = self.search
         if search is None:
             return
@@ -188,14 +188,15 @@ class Way:
             return Unmeasured.NO_TARGET
         return Unmeasured.NO_SOURCE if self.ours is None else None
 
-    def wanted_limit(self) -> Limit | None:
-        """What follows from what is known; None without an endpoint."""
-        if self.family and self.search is not None:
-            return limit_of(self.search.known, self.family, vouched=self._vouched)
-        endpoint = self.peer.endpoint
-        return (
-            None if endpoint is None else Limit(UNLIMITED, inner_of(CAREFUL[family_of(endpoint)], family_of(endpoint)))
-        )
+    def wanted_limit(self, *, by_itself: bool) -> Limit | None:
+        """What follows from what is known; None without an endpoint. `by_itself`: nobody set the interface's MTU."""
+        search, endpoint = self.search, self.peer.endpoint
+        if search is None:
+            return None if endpoint is None else unvouched(family_of(endpoint), by_itself=by_itself, asked=True)
+        if self._vouched:
+            return limit_of(search.known, self.family)
+        asked = self.unmeasured() is None and not search.quiet
+        return unvouched(self.family, by_itself=by_itself, asked=asked)
 
     def proven_size(self) -> int | None:
         """Wire bytes, where an answer vouches for them."""
@@ -233,7 +234,7 @@ class Way:
             self._schedule.add(self, deadline)
 
     def _place(
-        self, now: float, endpoint: Endpoint, mtu: int, link: int | None, guess: Callable[[int], Guess | None]
+        self, now: float, endpoint: Endpoint, largest: int, link: int | None, guess: Callable[[int], Guess | None]
     ) -> None:
         """Where the peer is now; another way from there on if that, or how it is reached, has changed."""
         family, former = family_of(endpoint), self._endpoint
@@ -242,7 +243,6 @@ class Way:
         self._link = self._link if link is None else link
         self.rekeyed = self.other_port = False
         version = 6 if self.theirs is not None and len(self.theirs) == 16 else 4
-        largest = mtu + OVERHEAD[6]
         if self.search is None or version != self._version or largest > self._largest:
             self._begin(now, version, largest, guess(family))
         elif why is not None:

@@ -164,6 +164,9 @@ class Routing(Protocol):
         """From which of our addresses a packet to this one (4 or 16 bytes, both) leaves by the interface with that
         index; None where it leaves by another, or by none. Raises OSError."""
 
+    def mtu(self, interface: int) -> int:
+        """Bytes, of the interface with that index. Raises OSError."""
+
     def tunnels(self) -> Tunnels:
         """MTU in bytes by index of every interface that is a tunnel, as it is now."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.nodeconfig import CarrierConfig, LinkConfig, NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import labels, networks, presharedkey, transit, user_problems, users
+from wgnode.topology import labels, mtu, networks, presharedkey, transit, user_problems, users
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
 from wgnode.topology.networks import Claim, overlaps
@@ -64,6 +64,7 @@ def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
     """The public half, which needs no secret; of parts that fit together (`site_problems`)."""
     site = topology.sites[name]
     peers = {peer: there for peer, there in sorted(topology.sites.items()) if peer != name}
+    tunnel = mtu.of(site.mtu, searched=facts.path_mtu)
     return NodeConfig(
         mesh=topology.mesh,
         name=name,
@@ -77,8 +78,8 @@ def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
             proxy_arp=facts.reach == "proxy-arp",
             masquerade=facts.reach == "masquerade",
         ),
-        peers=tuple(_peer(peer, there, site) for peer, there in peers.items()),
-        mtu=site.mtu,
+        peers=tuple(_peer(peer, there, site, tunnel) for peer, there in peers.items()),
+        mtu=tunnel,
         carrier=facts.carrier,
         path_mtu=facts.path_mtu,
         devices=tuple(device.peer for device in facts.users.peers),
@@ -123,14 +124,15 @@ def host_routes(topology: Topology, name: str, gateway_addresses: Iterable[str])
     return [Route(str(network), via[network.version]) for network in ordered if network.version in via]
 
 
-def _peer(name: str, there: SiteTopology, here: SiteTopology) -> PeerConfig:
+def _peer(name: str, there: SiteTopology, here: SiteTopology, tunnel: int) -> PeerConfig:
+    """`tunnel` is the MTU here."""
     return PeerConfig(
         name=name,
         public_keys=there.public_keys,
         allowed_ips=tuple(sorted([*(str(ip_network(address)) for address in there.addresses), *there.lans])),
         endpoint=there.endpoint,
         persistent_keepalive=here.keepalive,
-        mtu=there.mtu if there.mtu < here.mtu else None,
+        mtu=None if there.mtu is None or there.mtu >= tunnel else there.mtu,
     )
 
 

@@ -15,8 +15,6 @@ from wgnode.topology.identity import parse_id
 FORMAT = 2
 DEFAULT_KEEPALIVE = 25
 DEFAULT_LISTEN_PORT = 51820
-DEFAULT_MTU = 1420
-"""Bytes of inner packet: with 80 bytes around it, it fits into 1,500 over IPv6 too."""
 
 Network = IPv4Network | IPv6Network
 
@@ -56,7 +54,7 @@ class MeshSpec:
     sites: Mapping[str, SiteSpec]
     keepalive: int = DEFAULT_KEEPALIVE
     listen_port: int = DEFAULT_LISTEN_PORT
-    mtu: int = DEFAULT_MTU
+    mtu: int | None = None
     forget: tuple[str, ...] = ()
     preshared_keys: labels.Step | None = None
 
@@ -79,7 +77,7 @@ class MeshSpec:
             },
             keepalive=raw.get("keepalive", DEFAULT_KEEPALIVE),
             listen_port=raw.get("listenPort", DEFAULT_LISTEN_PORT),
-            mtu=raw.get("mtu") or DEFAULT_MTU,
+            mtu=raw.get("mtu"),
             forget=tuple(raw.get("forget") or ()),
             preshared_keys=raw.get("presharedKeys"),
         )
@@ -93,8 +91,8 @@ class SiteTopology:
     at which this site calls its peers: 0 for a site with an endpoint, whose firewall forwards the port whether or not
     a connection is tracked; a site that nobody can call must keep its own mapping open.
     `labels` say which pre-shared keys it has with others (labels.py); `renamed_from` is its name before, where the
-    configuration still says so. `mtu` is the largest inner packet, in bytes, that fits through on the way to it
-    and from it.
+    configuration still says so. `mtu` is the largest inner packet, in bytes, that may go on the way to it and
+    from it; None where nobody has set one (mtu.py).
     """
 
     id: str
@@ -108,7 +106,7 @@ class SiteTopology:
     labels: tuple[int, ...] = labels.NEW
     renamed_from: str | None = None
     key_generation: int = 1
-    mtu: int = DEFAULT_MTU
+    mtu: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -123,7 +121,7 @@ class SiteTopology:
             "labels": list(self.labels),
             **({"renamedFrom": self.renamed_from} if self.renamed_from else {}),
             **({"keyGeneration": self.key_generation} if self.key_generation != 1 else {}),
-            **({"mtu": self.mtu} if self.mtu != DEFAULT_MTU else {}),
+            **({} if self.mtu is None else {"mtu": self.mtu}),
         }
 
     @classmethod
@@ -134,7 +132,7 @@ class SiteTopology:
             endpoint=raw.get("endpoint"),
             lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
             keepalive=int(raw["keepalive"]),
-            mtu=int(raw.get("mtu", DEFAULT_MTU)),
+            mtu=int(raw["mtu"]) if "mtu" in raw else None,
             **allocated(raw),
         )
 

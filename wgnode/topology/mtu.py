@@ -1,7 +1,7 @@
-"""How large a packet inside of the tunnel may be, as configured. Pure.
+"""How large a packet inside of the tunnel may be, as configured, and where nobody says. Pure.
 
 `mtu` of a mesh is for all its sites, that of a site for what goes into and out of it: between two sites the smaller one
-of both counts.
+of both counts. It is a bound; what is found of a path counts below it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from wgnode.topology.networks import Claim
 SMALLEST = {4: 576, 6: 1280}
 """Bytes that every host takes (RFC 791 section 3.1, RFC 8200 section 5); below that, Linux has no IPv6 on a link."""
 LARGEST = 1440
-"""Bytes: with 60 around it over IPv4, a packet of 1,500, which is what the gateway's own links carry."""
+"""Bytes: with 60 around it over IPv4, a packet of 1,500, which is what the gateway's own links carry. So it is the most
+that any peer can need, and what a tunnel has that searches its paths (docs/decisions/interface-mtu.md)."""
+UNSEARCHED = 1420
+"""Bytes, of a tunnel that searches nothing: with 80 around it, it fits into 1,500 over IPv6 too."""
+
+
+def of(given: int | None, *, searched: bool) -> int:
+    """The tunnel's MTU at a site; `searched`: its node finds how much each path carries."""
+    return given or (LARGEST if searched else UNSEARCHED)
 
 
 def problems(

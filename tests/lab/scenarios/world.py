@@ -125,19 +125,20 @@ class World:
             add_addresses(space, name, addresses)
         return name
 
-    def device(self, space: Namespace, addresses: Sequence[str], *, mtu: int = 1420, port: int = PORT) -> Device:
+    def device(self, space: Namespace, addresses: Sequence[str], *, mtu: int | None = 1420, port: int = PORT) -> Device:
         (made,) = self.all_devices([(space, addresses)], mtu=mtu, port=port)
         return made
 
     def all_devices(
-        self, wanted: Sequence[tuple[Namespace, Sequence[str]]], *, mtu: int = 1420, port: int = PORT
+        self, wanted: Sequence[tuple[Namespace, Sequence[str]]], *, mtu: int | None = 1420, port: int = PORT
     ) -> list[Device]:
-        """Started side by side; all with a key and a port, up, and without peers."""
+        """Started side by side; all with a key and a port, up, and without peers. `mtu` None: nobody sets theirs."""
         made = [self._spawn(space) for space, _ in wanted]
         for device, (_, addresses) in zip(made, wanted, strict=True):
             wait_for(lambda device=device: self._answers(device), f"{device.name} does not start", START)
             device.set("private-key", device.file(device.private_key), "listen-port", str(port))
-            device.ip("link", "set", device.name, "mtu", str(mtu))
+            if mtu is not None:
+                device.ip("link", "set", device.name, "mtu", str(mtu))
             add_addresses(device.space, device.name, addresses)
         return made
 

@@ -74,6 +74,9 @@ class Hub:
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         return self.epoch
 
+    def link_mtu(self, index: int) -> int | None:
+        return 1500
+
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None: ...
 
     def _fly(self, data: bytes, source: Endpoint | None, to: Endpoint) -> None:

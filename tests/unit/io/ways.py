@@ -73,6 +73,9 @@ class Node:
     def leaves_by(self, endpoint: Endpoint) -> int | None:
         return self.interface
 
+    def link_mtu(self, index: int) -> int | None:
+        return self.link
+
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
         self.cut_at = size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,12 +43,14 @@ def compiled(raw: dict[str, Any], name: str) -> tuple[NodeConfig, NodeSecrets]:
 @pytest.mark.parametrize(
     ("raw", "berlin", "cabin"),
     [
-        (mesh(), (1420, None), (1420, None)),
+        (mesh(), (1440, None), (1440, None)),
+        (mesh(1420), (1420, None), (1420, None)),
         (mesh(1380), (1380, None), (1380, None)),
-        (mesh(cabin=1300), (1420, 1300), (1300, None)),
+        (mesh(cabin=1300), (1440, 1300), (1300, None)),
         (mesh(1380, cabin=1300), (1380, 1300), (1300, None)),
         (mesh(1300, berlin=1420), (1420, 1300), (1300, None)),
-        (mesh(cabin=1440), (1420, None), (1440, 1420)),
+        (mesh(cabin=1440), (1440, None), (1440, None)),
+        (mesh(1420, cabin=1440), (1420, None), (1440, 1420)),
     ],
 )
 def test_between_two_sites_the_smaller_mtu_counts(
@@ -58,12 +61,21 @@ def test_between_two_sites_the_smaller_mtu_counts(
         assert (config.mtu, config.peers[0].mtu) == expected
 
 
+def test_a_node_that_searches_nothing_has_what_fits_over_either_family() -> None:
+    """And an MTU that somebody has set, on either side, is a bound all the same."""
+    quiet = replace(FACTS["berlin"], path_mtu=False)
+    for raw, expected in ((mesh(), (1420, None)), (mesh(cabin=1300), (1420, 1300)), (mesh(1440), (1440, None))):
+        topology = topology_of(raw)
+        config, _ = compile_site(topology, "berlin", bundle_of(topology, "berlin"), quiet)
+        assert (config.mtu, config.peers[0].mtu) == expected
+
+
 def test_a_mesh_without_one_is_written_as_before() -> None:
     """So nothing of a mesh changes that does not ask for it."""
     topology = topology_of(two_sites()).to_dict()
     assert "mtu" not in topology
     assert all("mtu" not in one for one in topology["sites"].values())
-    assert b'"mtu":1420' in compiled(two_sites(), "berlin")[0].to_json()
+    assert b'"mtu":1440' in compiled(two_sites(), "berlin")[0].to_json()
     assert compiled(two_sites(), "berlin")[0].to_json().count(b"mtu") == 1
 
 

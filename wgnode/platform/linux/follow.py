@@ -1,7 +1,11 @@
-"""Following an interface: up, down, its MTU and its routes', its move to another network namespace, its end."""
+"""Following an interface: up, down, its MTU and its routes', its move to another network namespace, its end.
+
+Where nobody has set its MTU it follows what is found of paths, upwards (docs/decisions/interface-mtu.md).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
@@ -10,7 +14,9 @@ from wgnode.io.netlink import NetlinkError, Rtnetlink
 from wgnode.io.netlink.links import Link
 from wgnode.io.netlink.monitor import LinkMonitor
 from wgnode.io.paced import Paced
+from wgnode.io.paths import Paths
 from wgnode.io.shell import Shell
+from wgnode.io.way_limit import LARGEST
 from wgnode.platform.linux import netns
 from wgnode.platform.linux.route_mtu import RouteMtus
 
@@ -21,9 +27,13 @@ That it is up is seen at once, in any namespace: a TUN is writable as soon as it
 
 
 class LinkFollower:
-    """Starts and stops a shell as its interface is set up and down, and follows its MTU, its routes' and its end."""
+    """Starts and stops a shell as its interface is set up and down, and follows its MTU, its routes' and its end.
 
-    def __init__(self, loop: Loop, shell: Shell) -> None:
+    `own_mtu`: nobody asked for the MTU that it has, and it grows with what ways to peers need, until somebody else sets
+    another one.
+    """
+
+    def __init__(self, loop: Loop, shell: Shell, *, own_mtu: bool = False) -> None:
         self.loop, self.shell = loop, shell
         self._moved = False
         self._timer: Timer | None = None
@@ -34,6 +44,9 @@ class LinkFollower:
         self._routes = RouteMtus(self._index)
         loop.add_reader(self._monitor.fd, self._changed)
         self._pace = Paced(loop, self._routes.fd, self._routes_changed)
+        self._own_mtu = shell.device.mtu if own_mtu and shell.paths is not None else None
+        if shell.paths is not None and self._own_mtu is not None:
+            self._follow_paths(shell.paths)
         shell.on_sign_of_life = self._look_now
         self._follow()
 
@@ -46,6 +59,26 @@ class LinkFollower:
         self._routes.close()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _follow_paths(self, paths: Paths) -> None:
+        paths.raise_mtu, paths.mtu_follows = self._raise_mtu, True
+        self._raise_mtu(LARGEST)
+
+    def _raise_mtu(self, mtu: int) -> None:
+        """Not in another namespace, where no path is searched either."""
+        if self._moved:
+            return
+        with contextlib.suppress(NetlinkError), Rtnetlink() as kernel:  # it has just gone, or moved
+            if kernel.link_at(self._index).mtu != self._own_mtu:
+                return self._leave_mtu()
+            kernel.set_link(self._index, mtu=mtu)
+            self._own_mtu = self.shell.device.mtu = mtu
+
+    def _leave_mtu(self) -> None:
+        """From now on it is somebody else's affair."""
+        self._own_mtu = None
+        if (paths := self.shell.paths) is not None:
+            paths.raise_mtu, paths.mtu_follows = None, False
 
     def _changed(self) -> None:
         try:
@@ -115,6 +148,8 @@ class LinkFollower:
                 os.close(namespace)
 
     def _apply(self, link: Link) -> None:
+        if self._own_mtu not in (None, link.mtu):
+            self._leave_mtu()
         self.shell.device.mtu = link.mtu
         if not link.up:
             return self.shell.stop()

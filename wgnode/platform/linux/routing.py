@@ -45,6 +45,9 @@ class RoutingWatch:
             return int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
         return self._kernel.output_interface(address, source=endpoint.source, fwmark=fwmark)
 
+    def mtu(self, interface: int) -> int:
+        return self._kernel.link_at(interface).mtu
+
     def own_address(self, theirs: bytes, interface: int) -> bytes | None:
         index, source = self._kernel.way_to(theirs)
         return source if index == interface else None

@@ -3,7 +3,7 @@
 A path of 50 ms there and back carries 1,280 bytes up and 1,440 down, says nothing, and loses pieces. Rounds interleave
 ours, the same node tuned by hand, lowered once to the smaller of both ways (as Mullvad's client does), and fixed at
 1,280 and 1,420; beside them how soon a size is found, what a fall in the middle of a flow costs, 5 % of loss, and what
-the search costs where there is nothing to find.
+the search costs where there is nothing to find, and goodput over 1,500 bytes with an MTU that nobody has set.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.bench.pathmtu.report import Results
 from wgnode.pathmtu.ladder import RUNGS
 
 FLOORS = 1280, 1440
+WIDE = 1500, 1500
 BETWEEN = 1293, 1371, 1467
 LADDER = [rung for rung in RUNGS if 1280 <= rung <= 1500]
 PARTS = ("goodput", "converge", "change", "loss", "cost", "instructions")
@@ -32,6 +33,8 @@ def run(rounds: int, seconds: float, minutes: float, plane: str, parts: set[str]
         if "goodput" in parts:
             for contender in CONTENDERS if number % 2 == 0 else CONTENDERS[::-1]:
                 results.goodput.setdefault(contender.name, []).append(runs.goodput(contender, plane, FLOORS, seconds))
+            for contender in CONTENDERS[:2]:
+                results.wide.setdefault(contender.name, []).append(runs.goodput(contender, plane, WIDE, seconds))
         if "converge" in parts:
             rung, between = LADDER[number * 5 % len(LADDER)], BETWEEN[number % len(BETWEEN)]
             results.on_ladder.append(runs.converge(plane, rung, rung))

@@ -38,11 +38,12 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class Contender:
-    """`prepare` is what its people do once the tunnel is up, and gives the seconds until it is usable by that."""
+    """`prepare` is what its people do once the tunnel is up, and gives the seconds until it is usable by that. `mtu` is
+    None where they set none."""
 
     name: str
     searches: bool
-    mtu: int
+    mtu: int | None
     prepare: Callable[[Tunnel], float]
 
 
@@ -69,7 +70,7 @@ def by_hand(tunnel: Tunnel) -> float:
 
 
 CONTENDERS = (
-    Contender("ours", True, LARGEST, nothing),
+    Contender("ours", True, None, nothing),
     Contender("by hand", False, LARGEST, by_hand),
     Contender("lowered once", False, 1420, lower_once),
     Contender("fixed 1280", False, 1280, nothing),

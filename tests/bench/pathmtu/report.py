@@ -19,6 +19,8 @@ class Results:
     """Of all rounds; what was not found in time is None."""
 
     goodput: dict[str, list[Goodput]] = field(default_factory=dict)
+    wide: dict[str, list[Goodput]] = field(default_factory=dict)
+    """Over a path of 1,500 bytes each way."""
     on_ladder: list[Found | None] = field(default_factory=list)
     between: list[Found | None] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -28,10 +30,11 @@ class Results:
 
     def medians(self) -> dict[str, tuple[float, float]]:
         """Mbit/s up and down by contender."""
-        return {
-            name: (median(run.up for run in runs), median(run.down for run in runs))
-            for name, runs in self.goodput.items()
-        }
+        return medians(self.goodput)
+
+
+def medians(goodput: Mapping[str, list[Goodput]]) -> dict[str, tuple[float, float]]:
+    return {name: (median(run.up for run in runs), median(run.down for run in runs)) for name, runs in goodput.items()}
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,22 @@ class Goal:
     """`met` is None where nothing was measured."""
 
     words: str
-    measured: str
+    wanted: str
+    found: str
     met: bool | None
 
 
+def missing(words: str, wanted: str) -> Goal:
+    return Goal(words, wanted, "not measured", None)
+
+
 def goals(results: Results) -> Iterator[Goal]:
-    yield _found(
-        f"on the ladder: full-size traffic within {NEAR:g} s of the handshake", results.on_ladder, "near", NEAR
-    )
-    yield _found(f"anywhere: within 4 bytes after {EXACT:g} s", results.on_ladder + results.between, "exact", EXACT)
+    yield _found("full-size traffic after the handshake, on the ladder", results.on_ladder, "near", NEAR)
+    yield _found("within 4 bytes, anywhere", results.on_ladder + results.between, "exact", EXACT)
     yield _budget([*results.on_ladder, *results.between])
     yield _change(results.changes)
-    yield from _goodput(results.medians())
+    yield from _goodput("", results.medians())
+    yield from _goodput(" over 1,500 bytes", medians(results.wide))
     yield _lossy(results.kept)
     yield _share(results.kept)
     yield _cost(results.cost)
@@ -58,67 +65,67 @@ def goals(results: Results) -> Iterator[Goal]:
 
 
 def _found(words: str, runs: list[Found | None], what: str, limit: float) -> Goal:
+    wanted = f"{limit:g} s"
     if not runs:
-        return Goal(words, "not measured", None)
+        return missing(words, wanted)
     times = [getattr(run, what) if run else float("inf") for run in runs]
-    said = f"median {median(times):.2f} s, worst {max(times):.2f} s of {len(times)}"
-    return Goal(words, said, max(times) <= limit)
+    said = f"median {median(times):.2f}, worst {max(times):.2f} s of {len(times)}"
+    return Goal(words, wanted, said, max(times) <= limit)
 
 
 def _budget(runs: list[Found | None]) -> Goal:
     shares = [run.spent / run.size for run in runs if run]
-    words = f"probes of a search: at most {BUDGET} times the size found"
-    return (
-        Goal(words, f"most {max(shares):.0f}", max(shares) <= BUDGET) if shares else Goal(words, "not measured", None)
-    )
+    words, wanted = "probes of a search, by the size found", f"at most {BUDGET}"
+    return Goal(words, wanted, f"most {max(shares):.1f}", max(shares) <= BUDGET) if shares else missing(words, wanted)
 
 
 def _change(runs: list[Change]) -> Goal:
-    words = f"after a fall in the middle of a flow: at half of its rate again within {AFTER_CHANGE:g} s"
+    words, wanted = "half of a flow's rate again after a fall in its middle", f"{AFTER_CHANGE:g} s"
     if not runs:
-        return Goal(words, "not measured", None)
+        return missing(words, wanted)
     times = [float("inf") if run.silent is None else run.silent for run in runs]
-    return Goal(words, f"median {median(times):.2f} s, worst {max(times):.2f} s", max(times) <= AFTER_CHANGE)
+    said = f"median {median(times):.2f}, worst {max(times):.2f} s of {len(times)}"
+    return Goal(words, wanted, said, max(times) <= AFTER_CHANGE)
 
 
-def _goodput(medians: Mapping[str, tuple[float, float]]) -> Iterator[Goal]:
+def _goodput(where: str, medians: Mapping[str, tuple[float, float]]) -> Iterator[Goal]:
     for place, way in enumerate(("up", "down")):
-        words = f"goodput {way}: at least {OF_HAND_TUNED:g} of what is tuned by hand"
+        words, wanted = f"goodput {way}{where}, of what is tuned by hand", f"at least {OF_HAND_TUNED:g}"
         if not {"ours", "by hand"} <= medians.keys() or not medians["by hand"][place]:
-            yield Goal(words, "not measured", None)
+            yield missing(words, wanted)
             continue
         ratio = medians["ours"][place] / medians["by hand"][place]
-        yield Goal(words, f"{ratio:.3f}", ratio >= OF_HAND_TUNED)
+        yield Goal(words, wanted, f"{ratio:.3f}", ratio >= OF_HAND_TUNED)
 
 
 def _lossy(runs: list[Kept]) -> Goal:
-    words = f"5 % loss: never more than 4 bytes low for more than {LOW:g} s"
+    words, wanted = "5 % loss: longest time more than 4 bytes low", f"{LOW:g} s"
     worst = max((run.low for run in runs), default=None)
-    return Goal(words, "not measured", None) if worst is None else Goal(words, f"{worst:.1f} s", worst <= LOW)
+    return missing(words, wanted) if worst is None else Goal(words, wanted, f"{worst:.1f} s", worst <= LOW)
 
 
 def _share(runs: list[Kept]) -> Goal:
-    words = f"to keep it: {SHARE:.0%} of the peer's own traffic, nothing while idle"
+    words, wanted = "to keep it, of the peer's own traffic; while idle", f"{SHARE:.0%}; 0 bytes"
     if not runs:
-        return Goal(words, "not measured", None)
+        return missing(words, wanted)
     share, idle = max(run.share for run in runs), max(run.idle for run in runs)
-    return Goal(words, f"{share:.2%}, {idle} bytes", share <= SHARE and not idle)
+    return Goal(words, wanted, f"{share:.2%}; {idle} bytes", share <= SHARE and not idle)
 
 
 def _cost(cost: Mapping[bool, list[float]]) -> Goal:
-    words = f"throughput by processor time: at least {COST:g} of that without a search"
+    words, wanted = "throughput by processor time, of that without a search", f"at least {COST:g}"
     if not cost[True] or not cost[False]:
-        return Goal(words, "not measured", None)
+        return missing(words, wanted)
     ratio = median(cost[True]) / median(cost[False])
-    return Goal(words, f"{ratio:.3f}", ratio >= COST)
+    return Goal(words, wanted, f"{ratio:.3f}", ratio >= COST)
 
 
 def _instructions(counted: Mapping[str, tuple[float, float]]) -> Goal:
-    words = f"instructions for a lone packet: at most {SHARE:.0%} more than without a search"
+    words, wanted = "instructions for a lone packet, of those without a search", f"at most {1 + SHARE:g}"
     if not counted:
-        return Goal(words, "not measured", None)
-    said = ", ".join(f"{name} B {limited:.0f}/{free:.0f}" for name, (limited, free) in counted.items())
-    return Goal(words, said, all(limited <= (1 + SHARE) * free for limited, free in counted.values()))
+        return missing(words, wanted)
+    said = ", ".join(f"{name} B {limited / free:.4f}" for name, (limited, free) in counted.items())
+    return Goal(words, wanted, said, all(limited <= (1 + SHARE) * free for limited, free in counted.values()))
 
 
 def text(results: Results) -> str:
@@ -129,5 +136,12 @@ def text(results: Results) -> str:
         lines.append(
             f"{name:14}{up:10.2f}{down:8.2f}{longest[0]:12}{longest[1]:6}{median(run.usable for run in runs):12.1f} s"
         )
-    words = {True: "met   ", False: "MISSED", None: "-     "}
-    return "\n".join([*lines, "", *(f"{words[goal.met]} {goal.words}: {goal.measured}" for goal in goals(results))])
+    return "\n".join([*lines, "", *_table(list(goals(results)))])
+
+
+def _table(rows: list[Goal]) -> Iterator[str]:
+    met = {True: "met", False: "MISSED", None: "-"}
+    cells = [("goal", "wanted", "found", "met"), *((row.words, row.wanted, row.found, met[row.met]) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -62,7 +62,9 @@ def program(plane: str, *, searches: bool) -> Program:
 
 
 @contextlib.contextmanager
-def tunnel(plane: Program, floors: tuple[int, int], mtu: int = LARGEST, *, slow: bool = True) -> Iterator[Tunnel]:
+def tunnel(
+    plane: Program, floors: tuple[int, int], mtu: int | None = LARGEST, *, slow: bool = True
+) -> Iterator[Tunnel]:
     """Two nodes that know each other, without a session. Nothing says what fits, and pieces are lost."""
     with tempfile.TemporaryDirectory(prefix="wgnode-pathmtu-") as directory:
         world = World(Folder(directory), plane)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pulumi_wgnode.operations.mtu_judge import Asked, Pair
 
 
-PROBING = 4.0
-"""Seconds that a search is given: within 3 it is exact, at 50 ms there and back."""
+PROBING = 7.0
+"""Seconds that a search is given, and one of the way back after it: each is exact within 3, at 50 ms round trip."""
 
 
 @click.command(
@@ -27,6 +27,8 @@ PROBING = 4.0
 Sizes are bytes of the largest IP packet outside; "inside" is what fits into it
 in the tunnel. Each direction is told by the node that sends that way:
   probe    a probe of this size was answered
+  echo     of a peer that is not ours: after --probe, its answer of this size
+           came in one piece
   memory   it was so before the gateway's last start; not tried yet
   profile  the carrier's profile says so; not tried yet
   hint     ICMP said so, and the peer answers no probes

@@ -10,9 +10,11 @@ from wgnode.nodeconfig import CarrierConfig
 from wgnode.pathmtu.known import Evidence
 from wgnode.pathmtu.ladder import RESOLUTION
 from wgnode.pathmtu.sizes import inner_of
+from wgnode.protocol.constants import PADDING_MULTIPLE
 
 WORDS = {
     Evidence.PROBE: "a probe of this size was answered",
+    Evidence.ECHO: "its answer to an echo that is large both ways came in one piece",
     Evidence.HINT: "ICMP said so, and the peer answers no probes",
     Evidence.PROFILE: "the carrier's profile says so; not tried yet",
     Evidence.MEMORY: "it was so the last time; not tried yet",
@@ -133,6 +135,12 @@ def way(raw: Mapping[str, Any] | None, now: float) -> Way | None:
     )
 
 
+def way_back(raw: Mapping[str, Any] | None, now: float) -> Way | None:
+    """What a node has seen itself of a peer's way here."""
+    back, family = (raw or {}).get("back"), (raw or {}).get("family")
+    return way({**back, "family": family}, now) if back else None
+
+
 def _pair(
     one: Asked, raw: Mapping[str, Any], by_key: Mapping[str, Asked], by_name: Mapping[str, Asked], now: float
 ) -> Pair:
@@ -140,6 +148,7 @@ def _pair(
     other = next((by_key[key] for key in _keys(raw) if key in by_key), by_name.get(name))
     told = _about(one, other) if other else None
     sends, receives = way(raw.get("path_mtu"), now), way((told or {}).get("path_mtu"), now)
+    shown = None if receives else way_back(raw.get("path_mtu"), now)
     here, there = one.carrier, other.carrier if other else None
     notes = [
         *_switched_off(f"to {name}", one),
@@ -148,8 +157,10 @@ def _pair(
         *_unsearched(f"from {name}", receives),
         *_against(f"to {name}", sends, _said(here, "up"), _said(there, "down")),
         *_against(f"from {name}", receives, _said(here, "down"), _said(there, "up")),
+        *_at_least(name, sends, shown),
     ]
-    return Pair(one.site, name, sends, receives, _silence(name, other, told), tuple(notes))
+    why = "" if shown else _silence(name, other, told)
+    return Pair(one.site, name, sends, receives or shown, why, tuple(notes))
 
 
 def _about(one: Asked, other: Asked) -> Mapping[str, Any] | None:
@@ -170,7 +181,7 @@ def _keys(raw: Mapping[str, Any]) -> list[str]:
 
 def _silence(name: str, other: Asked | None, told: Mapping[str, Any] | None) -> str:
     if other is None:
-        return f"{name} is none of the sites that were asked, so its way here is not known"
+        return f"{name} is none of the sites that were asked, so its way here is not known; --probe asks it by echoes"
     if other.problem:
         return f"{name} can't be asked, so its way here is not known: {other.problem}"
     return "" if told else f"{name} does not know this site, so its way here is not known"
@@ -207,6 +218,12 @@ def _against(where: str, found: Way | None, *profiles: Profile | None) -> Iterat
     name, least = min(said, key=lambda one: one[1])
     if found.size < least - RESOLUTION:
         yield f"{where} only {found.size} bytes pass; the profile of {name}, says {least}"
+
+
+def _at_least(name: str, sends: Way | None, shown: Way | None) -> Iterator[str]:
+    """An echo goes as far as our own way there, less what a reply is padded by."""
+    if sends and shown and shown.size > sends.size - PADDING_MULTIPLE:
+        yield f"from {name} at least {shown.size} bytes pass: longer echoes don't reach it"
 
 
 def _age(raw: Mapping[str, Any], now: float) -> float:

@@ -242,7 +242,7 @@ _PATH: Mapping[str, Judge] = {
     "own": optional(own_address),
     "state": optional(word),
     "why": optional(word),
-    "back": optional(wire),
+    "back": optional(former_size),
     "inner": optional(between(0, 65575)),
     "unmeasured": optional(line),
     "spent": count,

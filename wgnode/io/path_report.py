@@ -8,7 +8,7 @@ from typing import Any
 from wgnode.io.paths import Paths
 from wgnode.io.way import Report
 from wgnode.nodeconfig import encode_key
-from wgnode.pathmtu.known import Known
+from wgnode.pathmtu.known import Evidence, Known
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 
@@ -21,7 +21,8 @@ def path_mtu(paths: Paths | None, peer: Peer, now: float, wall: float) -> dict[s
     address, None where the routing table chooses; `inner`: the largest packet that goes as one; `state`: RFC 8899's;
     `why`: what began the search anew (endpoint, family, route, key, asked); `unmeasured`: why nothing is searched;
     `spent`: bytes of all probes; `round_trip`: seconds, smoothed, None before the first answer; `small_sent` and
-    `small_answered`: probes of the smallest size, which are lost for no reason of size.
+    `small_answered`: probes of the smallest size, which are lost for no reason of size; `back`: what was shown of the
+    way here, at least, None where nobody asked (`size`, `evidence`: echo, `since`).
     """
     way = None if paths is None else paths.way(peer)
     report = None if way is None else way.report()
@@ -60,6 +61,9 @@ def _told(report: Report, epoch: float) -> dict[str, Any]:
         "round_trip": None if report.round_trip is None else round(report.round_trip, 6),
         "small_sent": report.small[0],
         "small_answered": report.small[1],
+        "back": None
+        if report.back is None
+        else _known(Known(report.back.size, Evidence.ECHO, report.back.since), epoch),
         "history": [_known(former, epoch) for former in report.former],
     }
 

@@ -13,12 +13,14 @@ from typing import Protocol
 
 from wgnode.io.way import Learned, Way
 from wgnode.io.way_limit import target_of
+from wgnode.io.ways_back import WaysBack
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess
 from wgnode.pathmtu.ladder import RUNGS
 from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.sizes import OVERHEAD
 from wgnode.pathmtu.stagger import Stagger
+from wgnode.platform import Hearing
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.peer import Peer
@@ -56,6 +58,9 @@ class Ground(Protocol):
     def link_mtu(self, index: int) -> int | None:
         """Of the interface with this index, None where that is not known."""
 
+    def hear(self, endpoint: Endpoint) -> Hearing | None:
+        """What comes from there in one piece, from now on; None where that can't be told."""
+
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
         """Wire bytes that are proven to pass to it, for what has to be fragmented outside; None: not known."""
 
@@ -81,6 +86,7 @@ class Paths:
         self._by_itself = False
         self.raise_mtu: Callable[[int], None] | None = None
         """While nobody has set the interface's MTU: make it as large as a way has shown to need."""
+        self._back = WaysBack(self._send_inner, ground.hear, random)
         device.tell(self)
 
     def way(self, peer: Peer) -> Way | None:
@@ -112,7 +118,11 @@ class Paths:
 
     def next_deadline(self, before: float = NEVER) -> float | None:
         """When to call `flush` at the latest, None for not `before` that time; see Device.next_deadline."""
-        return (0.0 if before > 0.0 else None) if self._touched else self._schedule.next_deadline(before)
+        if self._touched:
+            return 0.0 if before > 0.0 else None
+        back = self._back.next_deadline()
+        scheduled = self._schedule.next_deadline(min(before, back))
+        return scheduled if scheduled is not None or back >= before else back
 
     def flush(self, now: float) -> None:
         """Do what follows from what was heard, and what is due, of MOST_AT_ONCE ways: the rest is due at once.
@@ -128,10 +138,11 @@ class Paths:
                 self._catch_up(self._touched.pop(number), now)
         if self._schedule.is_due(now):
             self._serve(now)
+        self._back.poll(now)
 
     def _echo(self, echo: Echo, now: float) -> None:
         way = self._ways.get(echo.peer)
-        if way is None or not way.answer(echo.packet, now):
+        if way is None or not (way.answer(echo.packet, now) or self._back.answered(way, echo.packet, now)):
             return self._device.deliver_echo(echo)
         self._touched[way.number] = way
 
@@ -166,9 +177,11 @@ class Paths:
         self._touched |= self._ways
 
     def again(self, key: bytes | None, now: float) -> int:
-        """Somebody wants the way to the peer of this public key, or all ways, searched anew. How many are."""
-        ways = (way for way in self._ways.values() if key in (None, *way.peer.public_keys))
-        return sum(way.again(now) for way in ways)
+        """Somebody wants the way to the peer of this public key, or all ways, searched anew, and where they are few the
+        ways back. How many are."""
+        ways = [way for way in self._ways.values() if key in (None, *way.peer.public_keys) and way.again(now)]
+        self._back.want(ways, now)
+        return len(ways)
 
     def refused(self, messages: Mapping[Endpoint, int]) -> None:
         """The kernel found messages of so many bytes too long for the link to these endpoints."""
@@ -271,12 +284,16 @@ class Paths:
     def _send(self, way: Way, send: Send, now: float) -> None:
         search = way.search
         assert search is not None
-        sealed = self._device.probe(way.peer, way.inner(send), now)
-        problem = errno.ENOTCONN if sealed is None else self._ground.probe(*sealed)
+        problem = self._send_inner(way, way.inner(send), now)
         if problem == errno.EMSGSIZE:
             search.refused(now, send.id)
         elif problem:
             search.unsent(now, send.id)
+
+    def _send_inner(self, way: Way, inner: bytes, now: float) -> int:
+        """0, or the errno."""
+        sealed = self._device.probe(way.peer, inner, now)
+        return errno.ENOTCONN if sealed is None else self._ground.probe(*sealed)
 
     def _limit(self, way: Way) -> None:
         limit = way.wanted_limit(by_itself=self._by_itself)

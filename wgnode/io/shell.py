@@ -222,7 +222,7 @@ class Shell:
         """None where the plane keeps to no limits, or nothing says which of our addresses a peer is asked from."""
         if not self.device.plane.keeps_limits or self.platform.sockets is None or self._watch is None:
             return None
-        ground = ShellGround(lambda: self.udp, self._watch, lambda: self.tun.name)
+        ground = ShellGround(lambda: self.udp, self.platform.sockets, self._watch, lambda: self.tun.name)
         return Paths(self.device, ground, os.urandom)
 
     def _told(self, said: list[Said]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from wgnode.io.way_limit import family_of, limit_of, unvouched
 from wgnode.pathmtu import probe
 from wgnode.pathmtu.batch import Send
-from wgnode.pathmtu.known import Evidence, Guess, Known, Why
+from wgnode.pathmtu.known import Evidence, Guess, Known, State, Why
 from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.search import Search
 from wgnode.pathmtu.sizes import wire_of_message
@@ -42,6 +42,13 @@ class Learned(NamedTuple):
     since: float
 
 
+class Back(NamedTuple):
+    """What was shown of the way here: wire bytes, and seconds of the shell's clock."""
+
+    size: int
+    since: float
+
+
 class Report(NamedTuple):
     """For a person: sizes are wire bytes, `inner` what of it packets may have, times seconds of the shell's clock."""
 
@@ -61,6 +68,8 @@ class Report(NamedTuple):
     """Seconds, smoothed; None before the first answer."""
     small: tuple[int, int]
     """Small probes: sent, and answered."""
+    back: Back | None
+    """Of the way here; None where nobody asked, and since it has changed."""
 
 
 class Way:
@@ -85,6 +94,7 @@ class Way:
         self.family = 0
         self.proven: dict[int, Learned] = {}
         self.limit: Limit | None = None
+        self.back: Back | None = None
         self._endpoint: Endpoint | None = None
         self._link: int | None = None
         self._largest = self._version = 0
@@ -198,6 +208,11 @@ class Way:
         asked = self.unmeasured() is None and not search.quiet
         return unvouched(self.family, by_itself=by_itself, asked=asked)
 
+    def complete(self) -> bool:
+        """Is our way there known as exactly as it can be?"""
+        search = self.search
+        return search is not None and search.state is State.COMPLETE and self.proven_size() is not None
+
     def proven_size(self) -> int | None:
         """Wire bytes, where an answer vouches for them."""
         known = None if self.search is None else self.search.known
@@ -220,6 +235,7 @@ class Way:
             search.credit.spent,
             search.round_trip,
             (search.small.sent, search.small.answered),
+            self.back,
         )
 
     # The schedule's: see schedule.Scheduled
@@ -246,6 +262,7 @@ class Way:
         if self.search is None or version != self._version or largest > self._largest:
             self._begin(now, version, largest, guess(family))
         elif why is not None:
+            self.back = None
             self.search.changed(now, why, guess(family) if why is Why.FAMILY else None)
 
     def _changed(self, endpoint: Endpoint, former: Endpoint | None, link: int | None) -> Why | None:

@@ -15,6 +15,8 @@ class Evidence(StrEnum):
 
     PROBE = "probe"
     """A probe of this size was answered over this very path."""
+    ECHO = "echo"
+    """Of a peer's way here: its reply to an echo that is large both ways came in one piece."""
     HINT = "hint"
     """Somebody on the way said so, and the peer answers no probes."""
     PROFILE = "profile"

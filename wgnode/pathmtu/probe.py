@@ -47,6 +47,14 @@ def one_way(probe: bytes, source: bytes, destination: bytes, wire: int, family: 
     return echo.ljust(room, b"\0")
 
 
+def both_ways(probe: bytes, source: bytes, destination: bytes, wire: int, family: int) -> bytes:
+    """As `one_way`, of an echo that is as long as the message, so that its reply is as well. Raises ValueError."""
+    room = inner_of(wire, family) - SMALLEST[_version(source, destination)]
+    if room < 0:
+        raise ValueError(f"an echo of {wire} bytes over IPv{family}: give at least {wire - room}")
+    return _echo(probe, source, destination, bytes(room))
+
+
 def recognise(inner: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """The id of a reply from that tunnel address to ours, right in every bit that matters; None for anything else.
 
@@ -76,14 +84,14 @@ def _version(source: bytes, destination: bytes) -> int:
     return version
 
 
-def _echo(probe: bytes, source: bytes, destination: bytes) -> bytes:
+def _echo(probe: bytes, source: bytes, destination: bytes, more: bytes = b"") -> bytes:
     if len(probe) != ID_LENGTH:
         raise ValueError(f"a probe's id of {len(probe)} bytes: give {ID_LENGTH}")
     version = _version(source, destination)
-    length = ECHO_HEADER + len(probe)
+    length = ECHO_HEADER + len(probe) + len(more)
     start = _sum_of_addresses(version, source, destination, length)
     head = bytes((_REQUEST[version], 0))
-    message = head + checksum(head + b"\0\0" + probe, start).to_bytes(2, "big") + probe
+    message = head + checksum(head + b"\0\0" + probe, start).to_bytes(2, "big") + probe + more
     return ip_header(source, destination, _PROTOCOL[version], length) + message
 
 

@@ -17,6 +17,7 @@ from wgnode.io.slices import Work
 from wgnode.io.sticky import Tunnels
 from wgnode.io.tun import Tun, TunOffloads
 from wgnode.nodeconfig import NodeConfig, NodeSecrets
+from wgnode.pathmtu.pieces import Whole
 from wgnode.pathmtu.said import Said
 from wgnode.protocol.endpoint import Endpoint
 
@@ -115,8 +116,21 @@ class SocketOptions(Protocol):
         """What is said to us about datagrams from a port that were too long. Raises OSError (EPERM). None: there is no
         such thing."""
 
+    def whole_messages(self, port: int, endpoint: Endpoint) -> Hearing | None:
+        """What comes from an endpoint to a port of ours, and in one piece. Raises OSError (EPERM). None: there is no
+        such thing."""
+
     def mark(self, made: socket.socket, fwmark: int) -> None:
         """For policy routing, 0 for none (socket(7) SO_MARK). Raises OSError, also where it would have no effect."""
+
+
+class Hearing(Protocol):
+    """What comes from one endpoint. It waits in a small buffer until it is asked for."""
+
+    def read(self) -> list[Whole]:
+        """Messages that came whole."""
+
+    def close(self) -> None: ...
 
 
 class TooBigs(Protocol):

@@ -18,7 +18,7 @@ import pytest
 from tests.bench.pathmtu import ask
 from tests.bench.pathmtu.flow import stream
 from tests.lab import programs
-from tests.lab.interop import wait_for
+from tests.lab.interop import Namespace, wait_for
 from tests.lab.path.forge import flood, too_big
 from tests.lab.path.path import BOTH, Path, Way
 from tests.lab.programs import Program
@@ -48,14 +48,17 @@ def program(request: pytest.FixtureRequest) -> Program:
 
 @pytest.fixture
 def make(world: World) -> Iterator[Make]:
-    """Two nodes over a path that says nothing; the one at a knows where the other is. `tunnel` is their MTU."""
+    """Two nodes over a path that says nothing; the one at a knows where the other is. `tunnel` is their MTU; what comes
+    from b has no DF where not `dont`."""
     paths: list[Path] = []
 
     def made(
-        *, tunnel: int = 1440, other: Program | None = None, family: int = 4, **options: Any
+        *, tunnel: int = 1440, other: Program | None = None, family: int = 4, dont: bool = True, **options: Any
     ) -> tuple[Path, Device, Device]:
         path = Path(world, **options)
         paths.append(path)
+        if not dont:
+            path.b.run("sysctl", "-qw", "net.ipv4.ip_no_pmtu_disc=1")
         path.silent(*BOTH)
         one = world.device(path.a, ["10.9.0.1/24"], mtu=tunnel)
         world.program = other or world.program
@@ -176,6 +179,25 @@ def one_direction_is_measured_with(name: str, make: Make) -> None:
     assert ask.path(one, two)["spent"] <= 40 * 1371
 
 
+def the_way_back_is_shown_of(name: str, make: Make) -> None:
+    """Its datagrams have no DF, so the router puts those above 1,400 bytes in pieces, and the kernel at a together."""
+    path, one, two = make(other=programs.OTHERS[name](), dont=False)
+    path.floor(Way.UP, 1480)
+    path.floor(Way.DOWN, 1400)
+    assert ping(one.space, "10.9.0.2")
+    found(one, two, 1480)
+    assert ask.path(one, two)["back"] is None
+    ask.probe(one)
+    back = wait_for(lambda: ask.path(one, two)["back"], f"nothing of the way back: {ask.path(one, two)}", SOON)
+    assert (back["evidence"], 1400 - 20 < back["size"] <= 1400) == ("echo", True)
+    assert put_together(one.space) > 0
+    assert ping(one.space, "10.9.0.2", "-s", "1372"), "people's large pings pass as ever"
+
+
+def put_together(space: Namespace) -> int:
+    return int(space.run("nstat", "-asz", "IpReasmOKs").splitlines()[-1].split()[1])
+
+
 # Liars
 
 
@@ -236,7 +258,12 @@ RULES: dict[str, Callable[[Make], None]] = {
         a_peer_that_lies_hurts_only_what_goes_to_itself,
     )
 } | {
-    f"one direction is measured with {name}": partial(one_direction_is_measured_with, name) for name in programs.OTHERS
+    f"{what} {name}": partial(rule, name)
+    for what, rule in (
+        ("one direction is measured with", one_direction_is_measured_with),
+        ("the way back is shown of", the_way_back_is_shown_of),
+    )
+    for name in programs.OTHERS
 }
 
 

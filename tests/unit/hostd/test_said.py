@@ -213,7 +213,7 @@ ODD_PATHS: list[dict[str, Any]] = [
     *({"history": history} for history in (7, [7], [{}], [{"size": 1440, "evidence": "probe"}])),
     {"state": "a b"},
     {"why": 7},
-    {"back": 67},
+    *({"back": back} for back in (1400, {"size": 67, "evidence": "echo", "since": 1.0}, {"size": 1400})),
     *({"round_trip": odd} for odd in ("x", True, 1e300)),
     *({name: odd} for name in ("small_sent", "small_answered") for odd in (-1, 1.5, None, 1 << 64)),
 ]
@@ -312,7 +312,8 @@ def test_only_what_probes_have_shown_of_a_path_that_can_be_told_apart_is_learned
 
 
 def test_a_path_is_passed_on_without_what_only_newer_versions_know() -> None:
-    told = PATH | {"history": [{"size": 1280, "evidence": "unknown", "since": 0.5}], "back": 1400, "why": "route"}
+    back = {"size": 1400, "evidence": "echo", "since": 0.5}
+    told = PATH | {"history": [{"size": 1280, "evidence": "unknown", "since": 0.5}], "back": back, "why": "route"}
     more = told | {"later": "than us", "history": [told["history"][0] | {"later": 1}]}
     (found,) = health(peers=[PEER | {"path_mtu": more}]).report["peers"]
     assert found["path_mtu"] == told

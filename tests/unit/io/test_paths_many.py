@@ -77,6 +77,9 @@ class Hub:
     def link_mtu(self, index: int) -> int | None:
         return 1500
 
+    def hear(self, endpoint: Endpoint) -> None:
+        return None
+
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None: ...
 
     def _fly(self, data: bytes, source: Endpoint | None, to: Endpoint) -> None:

@@ -12,11 +12,13 @@ from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.paths import Paths
 from wgnode.io.way import Way
 from wgnode.io.way_limit import family_of
-from wgnode.pathmtu import headers, probe
+from wgnode.pathmtu import fragment, headers, probe
 from wgnode.pathmtu.checksum import checksum, pseudo_header
 from wgnode.pathmtu.known import Known
+from wgnode.pathmtu.pieces import Whole
 from wgnode.pathmtu.sizes import wire_of_message
 from wgnode.protocol import Device, Endpoint
+from wgnode.protocol.messages import TRANSPORT
 
 DELAY = 0.025
 """Seconds one way."""
@@ -31,6 +33,20 @@ def reply_to(asked: bytes) -> bytes | None:
     start = pseudo_header(read.destination, read.source, 58, len(body) + 2) if read.version == 6 else 0
     message = body[:2] + checksum(body[:2] + b"\0\0" + body[2:], start).to_bytes(2, "big") + body[2:]
     return probe.ip_header(read.destination, read.source, read.protocol, len(message)) + message
+
+
+@dataclass
+class Hearing:
+    node: Node
+    endpoint: Endpoint
+    came: list[Whole] = field(default_factory=list)
+
+    def read(self) -> list[Whole]:
+        came, self.came = self.came, []
+        return came
+
+    def close(self) -> None:
+        self.node.hearing = None
 
 
 @dataclass
@@ -50,6 +66,16 @@ class Node:
     """Wire sizes."""
     interface: int = 1
     cut_at: int | None = None
+    foreign: bool = False
+    """It sends whatever it is given, in as many pieces as its way takes, and has no search."""
+    tunnel: int = 65535
+    """What its kernel answers is in pieces of so many inner bytes."""
+    pieces_above: int = 65535
+    """Wire bytes of what comes here in one piece."""
+    deaf: bool = False
+    """Nobody may listen for pieces."""
+    hearing: Hearing | None = None
+    listened: int = 0
 
     def __post_init__(self) -> None:
         seed = random.Random(self.key[0])
@@ -75,6 +101,13 @@ class Node:
 
     def link_mtu(self, index: int) -> int | None:
         return self.link
+
+    def hear(self, endpoint: Endpoint) -> Hearing | None:
+        if self.deaf:
+            return None
+        self.listened += 1
+        self.hearing = Hearing(self, endpoint)
+        return self.hearing
 
     def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
         self.cut_at = size
@@ -102,24 +135,35 @@ class Node:
             self._whole(data, to)
         for data, to in self.device.fragments_to_send():
             self.carry(data, to)
-        self.paths.flush(self.clock.now)
+        if not self.foreign:
+            self.paths.flush(self.clock.now)
         for packet in self.device.packets_to_deliver():
             reply = reply_to(packet) if self.answers else None
             if reply is None:
                 self.delivered.append(packet)
             else:
-                self.send(reply)
+                self.reply(reply)
 
     def send(self, packet: bytes) -> None:
         self.device.send_packet(packet, self.clock.now)
         self.flush()
 
+    def reply(self, packet: bytes) -> None:
+        """Without DF where it is too long, as Linux."""
+        if len(packet) <= self.tunnel:
+            return self.send(packet)
+        for piece in fragment.fragments(packet[:6] + b"\0" + packet[7:], self.tunnel):
+            self.send(piece)
+
     def receive(self, data: bytes, source: Endpoint) -> None:
+        size = wire_of_message(len(data), family_of(source))
+        if self.hearing is not None and size <= self.pieces_above and data[0] == TRANSPORT:
+            self.hearing.came.append(Whole(int.from_bytes(data[4:8], "little"), size))
         self.device.receive_datagram(data, source, self.clock.now)
         self.flush()
 
     def due(self) -> float:
-        deadlines = (self.device.next_deadline(), self.paths.next_deadline())
+        deadlines = (self.device.next_deadline(), None if self.foreign else self.paths.next_deadline())
         return min((each for each in deadlines if each is not None), default=float("inf"))
 
     def wake(self) -> None:
@@ -127,7 +171,7 @@ class Node:
         self.flush()
 
     def _whole(self, data: bytes, to: Endpoint) -> None:
-        if wire_of_message(len(data), family_of(to)) <= self.mtu:
+        if self.foreign or wire_of_message(len(data), family_of(to)) <= self.mtu:
             self.carry(data, to)
 
 

@@ -9,6 +9,8 @@ from wgnode.io.sticky import ask_for_local_address
 from wgnode.platform.linux import send_only
 from wgnode.platform.linux.fragments6 import Fragments6
 from wgnode.platform.linux.icmp import TooBigs
+from wgnode.platform.linux.whole import WholeMessages
+from wgnode.protocol.endpoint import Endpoint
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER = 1 << 20
@@ -69,6 +71,9 @@ class Options:
 
     def too_bigs(self, port: int) -> TooBigs:
         return TooBigs(port)
+
+    def whole_messages(self, port: int, endpoint: Endpoint) -> WholeMessages:
+        return WholeMessages(port, endpoint)
 
     def mark(self, made: socket.socket, fwmark: int) -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, fwmark)

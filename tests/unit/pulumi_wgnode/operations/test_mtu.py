@@ -74,6 +74,25 @@ def test_why_nobody_tells_the_way_back() -> None:
     assert "cabin does not know this site" in pairs([site("berlin", cabin=path(1)), site("cabin")], NOW)[0].why
 
 
+def test_of_a_peer_that_is_not_ours_echoes_may_show_its_way_here() -> None:
+    shown = {"size": 1400, "evidence": "echo", "since": NOW - 60}
+    (one,) = pairs([site("berlin", phone=path(1440, back=shown))], NOW)
+    assert one.receives is not None
+    assert (one.receives.size, one.receives.inner, one.receives.evidence, one.receives.age) == (
+        1400,
+        1340,
+        "echo",
+        60.0,
+    )
+    assert (one.why, one.notes) == ("", ())
+    assert "1400     1340    echo" in render([site("berlin")], [one], history=False)
+    (one,) = pairs([site("berlin", phone=path(1415, back=shown))], NOW)
+    assert one.notes == ("from phone at least 1400 bytes pass: longer echoes don't reach it",)
+    (_, two) = pairs([site("cabin", berlin=path(1280)), site("berlin", cabin=path(1440, back=shown))], NOW)
+    assert two.receives is not None
+    assert two.receives.size == 1280, "who sends that way knows better"
+
+
 def test_a_node_that_tells_nothing_of_paths_is_an_older_one() -> None:
     (one, _) = pairs([site("berlin", cabin=None), site("cabin", berlin=None)], NOW)
     assert (one.sends, one.receives) == (None, None)

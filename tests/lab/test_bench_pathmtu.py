@@ -24,5 +24,6 @@ def test_a_short_run_finds_sizes_on_the_ladder_and_between(tmp_path: Path) -> No
         assert truth - 4 < found["size"] <= truth
         assert 0 <= found["near"] <= found["exact"]
         assert found["spent"] <= 40 * truth
-    assert "anywhere: within 4 bytes after 3 s: median" in done.stdout
-    assert "-      goodput up" in done.stdout
+    goals = {line.split("  ")[0]: line.split()[-1] for line in done.stdout.partition("\n\n")[2].splitlines()}
+    assert goals["within 4 bytes, anywhere"] in ("met", "MISSED")
+    assert goals["goodput up, of what is tuned by hand"] == "-"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from wgnode.appliance.heard import Learned as Heard
 from wgnode.io.paths import Paths
-from wgnode.io.way import Learned
+from wgnode.io.way_told import Learned
 from wgnode.nodeconfig import NodeConfig, decode_key
 from wgnode.pathmtu.known import Evidence, Guess
 

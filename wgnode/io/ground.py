@@ -1,4 +1,4 @@
-"""What the ways to peers lead over, as a shell has it: see paths.Ground."""
+"""What the ways to peers lead over: a shell's sockets, and what the kernel knows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from wgnode.io.udp import UdpSockets
 from wgnode.platform import Hearing, Routing, SocketOptions
 from wgnode.protocol.endpoint import Endpoint
+
+
+class Ground(Protocol):
+    """As Paths has it."""
+
+    def probe(self, data: bytes, endpoint: Endpoint) -> int:
+        """Send at once, unfragmented, or not at all: 0, or the errno."""
+
+    def own_address(self, theirs: bytes) -> bytes | None:
+        """Our tunnel address, 4 or 16 bytes, that packets to this one leave from; None where there is none."""
+
+    def leaves_by(self, endpoint: Endpoint) -> int | None:
+        """Index of the interface by which datagrams to it leave; None where that is not known."""
+
+    def link_mtu(self, index: int) -> int | None:
+        """Of the interface with this index, None where that is not known."""
+
+    def hear(self, endpoint: Endpoint) -> Hearing | None:
+        """What comes from there in one piece, from now on; None where that can't be told."""
+
+    def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
+        """Wire bytes that are proven to pass to it, for what has to be fragmented outside; None: not known."""
 
 
 class ShellGround:

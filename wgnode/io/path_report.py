@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wgnode.io.paths import Paths
-from wgnode.io.way import Report
+from wgnode.io.way_told import Report
 from wgnode.nodeconfig import encode_key
 from wgnode.pathmtu.known import Evidence, Known
 from wgnode.protocol.device import Device

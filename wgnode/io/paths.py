@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
-from wgnode.io.way import Learned, Way
+from wgnode.io.ground import Ground
+from wgnode.io.way import Way
 from wgnode.io.way_limit import target_of
+from wgnode.io.way_told import Learned
 from wgnode.io.ways_back import WaysBack
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, Guess
@@ -20,7 +21,6 @@ from wgnode.pathmtu.ladder import RUNGS
 from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.sizes import OVERHEAD
 from wgnode.pathmtu.stagger import Stagger
-from wgnode.platform import Hearing
 from wgnode.protocol.device import Device
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.peer import Peer
@@ -41,28 +41,6 @@ def wanted(environment: Mapping[str, str]) -> bool:
     if said not in ("", "on", OFF):
         raise ValueError(f"{SETTING}={said!r}: write {OFF}, or nothing")
     return said != OFF
-
-
-class Ground(Protocol):
-    """What the ways lead over: the shell's sockets, and what the kernel knows."""
-
-    def probe(self, data: bytes, endpoint: Endpoint) -> int:
-        """Send at once, unfragmented, or not at all: 0, or the errno."""
-
-    def own_address(self, theirs: bytes) -> bytes | None:
-        """Our tunnel address, 4 or 16 bytes, that packets to this one leave from; None where there is none."""
-
-    def leaves_by(self, endpoint: Endpoint) -> int | None:
-        """Index of the interface by which datagrams to it leave; None where that is not known."""
-
-    def link_mtu(self, index: int) -> int | None:
-        """Of the interface with this index, None where that is not known."""
-
-    def hear(self, endpoint: Endpoint) -> Hearing | None:
-        """What comes from there in one piece, from now on; None where that can't be told."""
-
-    def fragment_at(self, endpoint: Endpoint, size: int | None) -> None:
-        """Wire bytes that are proven to pass to it, for what has to be fragmented outside; None: not known."""
 
 
 class Paths:
@@ -169,6 +147,10 @@ class Paths:
         unsearched = {number: way for number, way in self._ways.items() if way.sends and way.ours is None}
         self._touched |= unsearched
         return len(unsearched)
+
+    def sockets_closed(self) -> None:
+        """Nothing is sent, and nothing is listened for."""
+        self._back.close()
 
     def sockets_changed(self) -> None:
         """We send from another port."""

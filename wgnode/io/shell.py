@@ -131,9 +131,8 @@ class Shell:
 
     def search_again(self, key: bytes | None) -> int:
         """Search the MTU of the way to the peer of this public key, or of all, anew. How many are searched."""
-        count = 0 if self.paths is None else self.paths.again(key, self.loop.now())
-        self.flush()
-        return count
+        with self.flushing():
+            return 0 if self.paths is None else self.paths.again(key, self.loop.now())
 
     @contextlib.contextmanager
     def flushing(self) -> Iterator[None]:
@@ -244,6 +243,8 @@ class Shell:
             return
         old, self.udp = self.udp, None
         self._hints.close()
+        if self.paths is not None:
+            self.paths.sockets_closed()
         self._packets.sockets_changed()
         old.close()
 

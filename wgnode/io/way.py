@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
-from typing import NamedTuple
 
 from wgnode.io.way_limit import family_of, limit_of, unvouched
+from wgnode.io.way_told import Back, Learned, Report, Unmeasured
 from wgnode.pathmtu import probe
 from wgnode.pathmtu.batch import Send
-from wgnode.pathmtu.known import Evidence, Guess, Known, State, Why
+from wgnode.pathmtu.known import Evidence, Guess, State, Why
 from wgnode.pathmtu.said import Said
 from wgnode.pathmtu.search import Search
 from wgnode.pathmtu.sizes import wire_of_message
@@ -21,55 +20,6 @@ from wgnode.protocol.schedule import NEVER, Schedule
 
 LATELY = 1 << 20
 """Messages of a session that somebody may still speak of: a second of them at a million a second."""
-
-
-class Unmeasured(StrEnum):
-    """Why a way is not searched, for a person."""
-
-    NO_SESSION = "no session"
-    NO_TARGET = "no tunnel address to ask: allow the peer a single /32 or /128, or give its probe address"
-    NO_SOURCE = "no address of our own by which the peer's tunnel address is reached"
-
-
-class Learned(NamedTuple):
-    """What was proven of the way to a peer. It belongs to its 5-tuple: `own` is our outer address, "" where the routing
-    table chooses. `size` is wire bytes, `family` 4 or 6, `since` seconds of the shell's clock."""
-
-    public_key: bytes
-    family: int
-    own: str
-    size: int
-    since: float
-
-
-class Back(NamedTuple):
-    """What was shown of the way here: wire bytes, and seconds of the shell's clock."""
-
-    size: int
-    since: float
-
-
-class Report(NamedTuple):
-    """For a person: sizes are wire bytes, `inner` what of it packets may have, times seconds of the shell's clock."""
-
-    known: Known
-    former: tuple[Known, ...]
-    state: str
-    family: int
-    own: str
-    """Our outer address, "" where the routing table chooses."""
-    inner: int
-    why: str | None
-    """What began the present search anew."""
-    unmeasured: str | None
-    spent: int
-    """Bytes of all probes."""
-    round_trip: float | None
-    """Seconds, smoothed; None before the first answer."""
-    small: tuple[int, int]
-    """Small probes: sent, and answered."""
-    back: Back | None
-    """Of the way here; None where nobody asked, and since it has changed."""
 
 
 class Way:

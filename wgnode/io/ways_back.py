@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from wgnode.io.way import Back, Way
+from wgnode.io.way import Way
+from wgnode.io.way_told import Back
 from wgnode.pathmtu import probe
 from wgnode.pathmtu.batch import Send
 from wgnode.pathmtu.known import Evidence, State
@@ -116,9 +117,11 @@ class WaysBack:
             self._end(measuring)
 
     def close(self) -> None:
+        """What is listened for now does not come any more."""
         self._waiting.clear()
         if self._now is not None:
-            self._end(self._now)
+            self._now.close()
+            self._now = None
 
     def _begin(self, now: float) -> None:
         way, until = self._waiting[0]

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.io.ways import Node, World
 from tests.unit.protocol.pairs import A4, A6, B4, B6, packet
 from wgnode.io import way
-from wgnode.io.way import Learned, Unmeasured
+from wgnode.io.way_told import Learned, Unmeasured
 from wgnode.pathmtu.known import Evidence, Guess
 from wgnode.pathmtu.said import Said
 from wgnode.protocol import Endpoint

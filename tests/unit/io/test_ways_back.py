@@ -85,6 +85,18 @@ def test_where_nobody_may_listen_or_nobody_answers_nothing_is_said() -> None:
     assert asked(world, 20.0) is None
 
 
+def test_with_the_sockets_its_listening_ends() -> None:
+    world = foreign(back=1400)
+    world.a.paths.again(None, world.clock.now)
+    world.a.flush()
+    while world.a.hearing is None:
+        world.run(0.02)
+    world.a.paths.sockets_closed()
+    assert world.a.hearing is None
+    world.run(10.0)
+    assert (world.a.hearing, world.a.listened) == (None, 1)
+
+
 def test_what_was_shown_of_another_way_is_forgotten() -> None:
     world = foreign(back=1400)
     assert asked(world)

@@ -229,10 +229,10 @@ class FastPlane:
         long = fitting.is_long(len(message), self._peers[peer].limit)
         (self.fragmented if long else self.datagrams).append((message, endpoint))
 
-    def deliver(self, peer: int, packet: bytes, message: int) -> None:
+    def deliver(self, peer: int, packet: bytes) -> None:
         limit, echo = self._peers[peer].limit, self._peers[peer].echo
         if echo is not None and fitting.may_be_probes(packet, echo):
-            self._echoes.append(Echo(peer, packet, message))
+            self._echoes.append(Echo(peer, packet))
         else:
             self.packets.append(packet if limit is None else self._fitting.clamp(packet, limit))
 
@@ -266,7 +266,7 @@ class FastPlane:
             self._handed.append(Handed(each.data, None if each.place is None else to_endpoint(each.place)))
 
     def _keep(self, echoes: list[wgnode_fastpath.Echo]) -> None:
-        self._echoes += [Echo(each.peer, each.packet, each.message) for each in echoes]
+        self._echoes += [Echo(each.peer, each.packet) for each in echoes]
 
     def routing_changed(self) -> None:
         """Where to send is asked again: for peers with traffic before the next packet, for others with theirs."""

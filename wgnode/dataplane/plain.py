@@ -158,12 +158,12 @@ class PlainPlane:
     def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
         (self.datagrams if len(message) <= self._peers[peer].whole else self.fragmented).append((message, endpoint))
 
-    def deliver(self, peer: int, packet: bytes, message: int) -> None:
-        self._deliver(self._peers[peer], packet, message)
+    def deliver(self, peer: int, packet: bytes) -> None:
+        self._deliver(self._peers[peer], packet)
 
-    def _deliver(self, peer: PlainPeer, packet: bytes, message: int) -> None:
+    def _deliver(self, peer: PlainPeer, packet: bytes) -> None:
         if peer.echo is not None and fitting.may_be_probes(packet, peer.echo):
-            self._echoes.append(Echo(peer.number, packet, message))
+            self._echoes.append(Echo(peer.number, packet))
         else:
             self.packets.append(packet if peer.limit is None else self._fitting.clamp(packet, peer.limit))
 
@@ -226,7 +226,7 @@ class PlainPlane:
             length, inner_source = length_and_source(padded)
             if self._routes.lookup(inner_source) is not peer:
                 raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
-            self._deliver(peer, padded if length == len(padded) else padded[:length], len(data))
+            self._deliver(peer, padded if length == len(padded) else padded[:length])
         return True
 
     def _note_active(self, peer: PlainPeer) -> None:

@@ -72,14 +72,11 @@ class Fit(StrEnum):
 
 
 class Echo(NamedTuple):
-    """A reply to an echo that came from a peer's tunnel address to ours and may be a probe's.
-
-    `message` is how many bytes of UDP payload it came in. Where it is nobody's probe it is to be delivered.
-    """
+    """A reply to an echo that came from a peer's tunnel address to ours and may be a probe's. Where it is nobody's, it
+    is to be delivered."""
 
     peer: int
     packet: bytes
-    message: int
 
 
 class Handed(NamedTuple):
@@ -213,5 +210,5 @@ class Plane(Protocol):
     def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
         """Queue a message that the protocol has sealed or made: to `datagrams`, or `fragmented` where it is longer."""
 
-    def deliver(self, peer: int, packet: bytes, message: int) -> None:
-        """An inner packet of the peer's that the protocol has opened and checked, out of a message of so many bytes."""
+    def deliver(self, peer: int, packet: bytes) -> None:
+        """An inner packet of the peer's that the protocol has opened and checked."""

@@ -6,19 +6,16 @@ into the cache.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tools import ROOT
-from tools.cache import cache_directory, install_once
-from tools.progress import StepFailed, run_with_progress, stop_on_signals
+from tools import ROOT, locked
+from tools.progress import StepFailed, stop_on_signals
 
 SETTINGS = ROOT / "tools" / "docs"
-LOCK = SETTINGS / "requirements.lock"
 
 
 def build(pages: Path, site: Path) -> None:
@@ -50,25 +47,7 @@ def build(pages: Path, site: Path) -> None:
 
 def sphinx() -> Path:
     """Where Sphinx and what it needs are installed. Raises StepFailed."""
-    pins = f"{sys.version_info[:2]} {LOCK.read_text()}"
-    target = cache_directory() / "sphinx" / hashlib.sha256(pins.encode()).hexdigest()[:16]
-    return install_once(target, "Sphinx", _install)
-
-
-def _install(directory: Path) -> None:
-    options: list[str | Path] = [
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--require-hashes",
-        "--target",
-        directory,
-    ]
-    run_with_progress(
-        [sys.executable, "-m", "pip", "install", *options, "-r", LOCK],
-        "fetching Sphinx for make docs",
-        unit="lines of output",
-    )
+    return locked.ensure("docs", "fetching Sphinx for make docs")
 
 
 def main() -> str | None:

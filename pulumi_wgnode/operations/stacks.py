@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -182,7 +183,8 @@ def pulumi(arguments: Sequence[str], folder: Path, what: str, timeout: float = P
 
 def _explained(said: str) -> str:
     """The engine's own words and, where they leave one alone, the way out."""
-    words = " ".join(said.removeprefix("error: ").split())
+    said = re.sub(r"^SDK \S+ \S+ WARN .*\n?", "", said, flags=re.MULTILINE)  # AWS's, on every call of many an S3
+    words = " ".join(said.strip().removeprefix("error: ").split())
     for part, way_out in _WAYS_OUT.items():
         if part in words:
             return f"{words}; {way_out}"
@@ -194,5 +196,6 @@ _WAYS_OUT = {
     " it anew and keeps its file",
     "incorrect passphrase": "is it another stack's? A lost one: docs/how-to/recover.md",
     "passphrase must be set": "that is where it looks for the stack's passphrase",
+    "tags not supported": "engines from 3.211 on keep them with every backend",
     "PULUMI_ACCESS_TOKEN": "log in to your backend first: `pulumi login`",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -57,14 +58,24 @@ def changed(old: Any, new: Any, path: str, *, drift: bool = False) -> list[Prope
 
 def _elements(old: list[Any], new: list[Any], path: str, drift: bool) -> list[PropertyChange]:
     """What went by its old place and what came by its new one: at one place, that is a change of the element."""
-    gone = {place for place, element in enumerate(old) if element not in new}
-    come = {place for place, element in enumerate(new) if element not in old}
+    were, are = ([_text(element) for element in elements] for elements in (old, new))
+    gone, come = _places(were, set(are)), _places(are, set(were))
     changes: list[PropertyChange] = []
     for place in sorted(gone | come):
         before = old[place] if place in gone else _ABSENT
         after = new[place] if place in come else _ABSENT
         changes += changed(before, after, f"{path}[{place}]", drift=drift)
     return changes
+
+
+def _text(element: Any) -> str:
+    """To look it up by: there may be thousands."""
+    return json.dumps(element, sort_keys=True)
+
+
+def _places(elements: list[str], others: set[str]) -> set[int]:
+    """Of those that the others lack."""
+    return {place for place, element in enumerate(elements) if element not in others}
 
 
 _ABSENT: Any = object()

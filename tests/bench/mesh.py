@@ -3,9 +3,9 @@
     python -m tests.bench.mesh --sites 2,10,100 --rounds 5
 
 The real engine, program and plugin; hosts are files in the place of SSH (tests/standins/hosts), so that what a network
-and a host take is not in the figures. The mesh has all the sites; a few of them (--deployed) are deployed, the others'
-stacks have never run. Processor seconds are of all processes but the engine's spare plugin; memory is the largest
-process's.
+and a host take is not in the figures. The mesh has all the sites; up to ten are all deployed and rolled out to, of more
+a few (--deployed) are, and the others' stacks have never run. Processor seconds are of all processes but the engine's
+spare plugin; memory is the largest process's.
 """
 
 from __future__ import annotations
@@ -19,16 +19,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.standins.environment import MESH, Environment
 from wgnode import yamlfile
 
-GOALS = {"up of a site, nothing changed": 3.0, "up of a site, a peer added live": 4.0}
+NOTHING, LIVE, MESH_LIVE = (
+    "up of a site, nothing changed",
+    "up of a site, a peer added live",
+    "up of the mesh, a peer added",
+)
+ROLLOUT = "wgnode rollout run, at parallel 8"
+GOALS = {NOTHING: 3.0, LIVE: 4.0}
 """Seconds, whatever the number of sites."""
+GROWS = 2.0
+"""Times that a site's `up` without changes may take of what it takes in the smallest mesh."""
+OVERHEAD = 10
+"""Percent of processor time that a rollout may take over its stacks' `up`s."""
+WHOLE = 10
+"""Sites up to which all are deployed."""
 SITE = "prod-site0"
+POLICY = {"canary": ["site0"], "waves": ["rest"], "parallel": 8, "soak": 0}
 
 
 @dataclass
@@ -100,11 +113,17 @@ def never_run(environment: Environment, names: Sequence[str]) -> None:
         (folder / f"{name}.json").write_text((folder / f"{first}.json").read_text().replace(first, name))
 
 
+def how_many(sites: int, deployed: int) -> int:
+    """Of the sites, how many are deployed."""
+    return sites if sites <= WHOLE else min(deployed, sites)
+
+
 def run(folder: Path, sites: int, deployed: int, rounds: int) -> Bench:
     environment = Environment(folder, sites)
     bench = Bench(environment)
     stacks = [f"prod-site{number}" for number in range(sites)]
-    deployed = min(deployed, sites)
+    environment.project.rollout = POLICY
+    environment.project.write()
     environment.init(MESH, *stacks[:deployed])
     if rest := stacks[deployed:]:
         never_run(environment, rest)
@@ -114,19 +133,23 @@ def run(folder: Path, sites: int, deployed: int, rounds: int) -> Bench:
         bench.up("up of a site, the first", stack)
     for _ in range(rounds):
         bench.up("up of the mesh, nothing changed", MESH)
-        bench.up("up of a site, nothing changed", SITE)
+        bench.up(NOTHING, SITE)
     for number in range(rounds):
         _add_site(environment, f"new{number}", number)
-        bench.up("up of the mesh, a peer added", MESH)
-        bench.up("up of a site, a peer added live", SITE)
+        bench.up(MESH_LIVE, MESH)
+        bench.up(LIVE, SITE)
     _without_new_sites(environment)
     environment.project.commit()
     bench.wgnode("wgnode check", "check", "-e", "prod", codes=(0, 1))
     _add_site(environment, "newest", rounds)
     bench.wgnode("wgnode check --against HEAD", "check", "-e", "prod", "--against", "HEAD", codes=(0, 1))
     _without_new_sites(environment)
+    _change_all(environment)
     environment.project.commit()
-    bench.wgnode("wgnode rollout plan", "rollout", "plan", "-e", "prod")
+    plan = str(folder / "home" / "x.plan")  # where git does not look
+    bench.wgnode("wgnode rollout plan", "rollout", "plan", "-e", "prod", "--output", plan)
+    if sites == deployed:
+        bench.wgnode(ROLLOUT, "rollout", "run", plan)
     return bench
 
 
@@ -135,6 +158,14 @@ def _edit(environment: Environment, change: Callable[[dict[str, object]], None])
     file = environment.folder / "stacks" / (environment.project.sites_file or f"Pulumi.{MESH}.yaml")
     content = yamlfile.parse(yamlfile.read(file))
     change(content if environment.project.sites_file else content["config"]["wgmesh:mesh"]["sites"])
+    file.write_text(yamlfile.block(content))
+
+
+def _change_all(environment: Environment) -> None:
+    """Something that every site's peers have."""
+    file = environment.folder / f"stacks/Pulumi.{MESH}.yaml"
+    content = yamlfile.parse(yamlfile.read(file))
+    content["config"]["wgmesh:mesh"]["keepalive"] = 17
     file.write_text(yamlfile.block(content))
 
 
@@ -153,31 +184,55 @@ def _without_new_sites(environment: Environment) -> None:
 
 
 def heading(sites: int, deployed: int) -> Iterator[str]:
-    yield f"\n### {sites} sites, {min(deployed, sites)} of them deployed\n"
+    yield f"\n### {sites} sites, {deployed} of them deployed\n"
     yield "| what | median, s | range | processor, s | MB | times | goal |"
     yield "|---|---|---|---|---|---|---|"
+
+
+def goals(measured: Mapping[int, Mapping[str, Figure]]) -> Iterator[str]:
+    """By number of sites, smallest first."""
+    yield "\n### Goals\n"
+    yield "| goal | wanted | found |"
+    yield "|---|---|---|"
+    first = next(iter(measured.values()))
+    for sites, figures in measured.items():
+        for name, wanted in GOALS.items():
+            yield f"| {name}, in {sites} sites | ≤ {wanted:g} s | {statistics.median(figures[name].clock):.2f} s |"
+        if figures is not first:
+            times = statistics.median(figures[NOTHING].processor) / statistics.median(first[NOTHING].processor)
+            yield f"| {NOTHING}: processor time of that in the smallest mesh | ≤ {GROWS:g} × | {times:.2f} × |"
+            more = max(figures[NOTHING].memory) / max(first[NOTHING].memory)
+            yield f"| {NOTHING}: memory of that in the smallest mesh | flat | {more:.2f} × |"
+        if rollout := figures.get(ROLLOUT):
+            ups = statistics.median(figures[MESH_LIVE].processor) + sites * statistics.median(figures[LIVE].processor)
+            over = 100 * (rollout.processor[0] / ups - 1)
+            yield f"| {ROLLOUT}, {sites} sites: processor time over the `up`s | ≤ {OVERHEAD} % | {over:.0f} % |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", default="2,10,100", help="(%(default)s)")
-    parser.add_argument("--deployed", type=int, default=4, help="sites with a host (%(default)s)")
+    parser.add_argument(
+        "--deployed", type=int, default=4, help=f"sites with a host, of more than {WHOLE} (%(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all rounds there")
     options = parser.parse_args(arguments)
-    measured = {}
+    measured: dict[int, dict[str, Figure]] = {}
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the beginning")
-    for sites in map(int, options.sites.split(",")):
+    for sites in sorted(map(int, options.sites.split(","))):
         print(f"{sites} sites", file=sys.stderr)
+        deployed = how_many(sites, options.deployed)
         with tempfile.TemporaryDirectory(prefix="wgnode-bench-") as folder:
-            bench = run(Path(folder), sites, options.deployed, options.rounds)
-        print(
-            "\n".join([*heading(sites, options.deployed), *(one.row() for one in bench.figures.values())]), flush=True
-        )
-        measured[sites] = [asdict(figure) for figure in bench.figures.values()]
+            bench = run(Path(folder), sites, deployed, options.rounds)
+        print("\n".join([*heading(sites, deployed), *(one.row() for one in bench.figures.values())]), flush=True)
+        measured[sites] = bench.figures
+    print("\n".join(goals(measured)))
     print(f"\nload {os.getloadavg()[0]:.1f} at the end")
     if options.json:
-        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({sites: [*map(asdict, found.values())] for sites, found in measured.items()}) + "\n"
+        )
     return 0
 
 

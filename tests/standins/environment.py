@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests import many_sites
+from tests.standins.backends import Backend
 from tests.standins.hosts import kept
 from tools import ROOT, engine
 from wgnode.image.archive import Members, write_archive
@@ -20,17 +21,35 @@ PYTHONPATH={root} exec {root}/.venv/bin/python -m tests.standins.hosts plugin "$
 _IGNORED = "/plugin\n/state/\n/home/\n/hosts/\n/infra\n/image.tar\n/pyproject.toml\n"
 
 
+def variables(folder: Path, backend: Backend) -> dict[str, str]:
+    """What the engine has in its environment in a project's folder; none of this machine's own Pulumi."""
+    found = engine.find()
+    assert found is not None, "no Pulumi engine is installed: run make setup"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    return own | {
+        **backend.variables,
+        "PATH": os.pathsep.join([str(ROOT / ".venv" / "bin"), str(found), own["PATH"]]),
+        "VIRTUAL_ENV": str(ROOT / ".venv"),
+        "PWD": str(folder),  # how the program finds its folder under older language hosts
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": backend.url,
+        "PULUMI_CONFIG_PASSPHRASE": "for this environment only",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+
+
 class Environment:
-    """A project in a folder of its own, under git, logged in to a backend of files in that folder or elsewhere.
+    """A project in a folder of its own, under git, logged in to a backend of files in that folder, or to another.
 
     Stacks are made by `init`; those of sites are of hosts that are there.
     """
 
-    def __init__(self, folder: Path, sites: int, backend: str | None = None) -> None:
+    def __init__(self, folder: Path, sites: int, backend: Backend | None = None) -> None:
         self.folder, self.hosts = folder, folder / "hosts"
         self.project = many_sites.Project(folder, sites)
         self._lay_out()
-        self.backend = backend or f"file://{folder / 'state'}?metadata=skip"
+        self.backend = backend or Backend(f"file://{folder / 'state'}?metadata=skip")
 
     def _lay_out(self) -> None:
         for name in ("state", "home", "hosts", "plugin/wgnode"):
@@ -52,20 +71,7 @@ class Environment:
 
     def variables(self) -> dict[str, str]:
         """For the engine and our commands, beside what they inherit; none of this machine's own Pulumi."""
-        found = engine.find()
-        assert found is not None, "no Pulumi engine is installed: run make setup"
-        own = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-        return own | {
-            "PATH": os.pathsep.join([str(ROOT / ".venv" / "bin"), str(found), own["PATH"]]),
-            "VIRTUAL_ENV": str(ROOT / ".venv"),
-            "PWD": str(self.folder),  # how the program finds its folder under older language hosts
-            "PULUMI_HOME": str(self.folder / "home"),
-            "PULUMI_BACKEND_URL": self.backend,
-            "PULUMI_CONFIG_PASSPHRASE": "for this environment only",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            kept.FOLDER: str(self.hosts),
-        }
+        return {**variables(self.folder, self.backend), kept.FOLDER: str(self.hosts)}
 
     def pulumi(self, *arguments: str, input: str | None = None) -> str:
         """What it says. Raises CalledProcessError, with that in its notes."""

@@ -29,19 +29,25 @@ class StepFailed(Exception):
     """With what it said."""
 
 
+def workspace(context: Mapping[str, Any], commit: str) -> tuple[Path, Path]:
+    """A job's own folder, and in it the clone at `commit`, with what the context links there."""
+    temp = Path(tempfile.mkdtemp(dir=context["scratch"]))
+    made = temp / "workspace"
+    subprocess.run(["git", "clone", "-q", context["repository"], made], check=True)
+    subprocess.run(["git", "-C", made, "checkout", "-q", commit], check=True)
+    for name in context["links"]:
+        (made / name).symlink_to(Path(context["project"]) / name)
+    return temp, made
+
+
 class Job:
     """`known` has expressions and their values; it grows by what steps put out."""
 
     def __init__(self, context: Mapping[str, Any], commit: str, known: dict[str, str]) -> None:
         self.context, self.known = context, known
-        self.temp = Path(tempfile.mkdtemp(dir=context["scratch"]))
-        self.workspace = self.temp / "workspace"
+        self.temp, self.workspace = workspace(context, commit)
         known["runner.temp"] = str(self.temp / "temp")
         (self.temp / "temp").mkdir()
-        subprocess.run(["git", "clone", "-q", context["repository"], self.workspace], check=True)
-        subprocess.run(["git", "-C", self.workspace, "checkout", "-q", commit], check=True)
-        for name in context["links"]:
-            (self.workspace / name).symlink_to(Path(context["project"]) / name)
 
     def run(self, job: Mapping[str, Any]) -> None:
         """Raises StepFailed after the steps that run always."""
@@ -84,8 +90,8 @@ class Job:
             text=True,
             check=False,
         )
-        variables |= _pairs(files["GITHUB_ENV"])
-        for name, value in _pairs(files["GITHUB_OUTPUT"]).items():
+        variables |= pairs(files["GITHUB_ENV"])
+        for name, value in pairs(files["GITHUB_OUTPUT"]).items():
             self.known[f"steps.{step.get('id')}.outputs.{name}"] = value
         if done.returncode:
             raise StepFailed(f"{step.get('name')}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -94,7 +100,8 @@ class Job:
         return _EXPRESSION.sub(lambda match: self.known[match[1]], text)
 
 
-def _pairs(file: Path) -> dict[str, str]:
+def pairs(file: Path) -> dict[str, str]:
+    """Of lines NAME=value."""
     lines = file.read_text().splitlines() if file.exists() else []
     return dict(line.split("=", 1) for line in lines)  # type: ignore[misc]
 

@@ -16,7 +16,7 @@ from pulumi_wgnode.operations.stacks import StackError
 from wgnode.rollout.claim import LEASE, RENEWED, Claim
 
 SETTLED = 1.0
-"""Seconds after which a claim of two that came at once has won: longer than a write of one takes to be read."""
+"""Seconds, at least, after which a claim of two that came at once has won."""
 WATCHED = 5.0
 """Seconds between two looks at another's claim."""
 Say = Callable[[str], object]
@@ -28,13 +28,13 @@ class Taken(StackError):
 
 @dataclass
 class Holder:
-    """`lost` is why the claim is not ours any more."""
+    """Of a claim of ours."""
 
     tags: Tags
     stack: str
     claim: Claim
-    lost: str = ""
     _end: threading.Event = field(default_factory=threading.Event)
+    _telling: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
         """Raises Taken where somebody else has taken over meanwhile (we were asleep, or cut off from the backend)."""
@@ -45,14 +45,15 @@ class Holder:
     def beat(self) -> None:
         """Until the end."""
         while not self._end.wait(RENEWED):
-            with suppress(StackError):  # a backend that is away for a moment; `check` tells before the next step
-                self.check()
-                self.claim = self.claim.renewed()
-                self.tags.set(self.stack, CLAIM, self.claim.to_text())
+            with self._telling, suppress(StackError):  # a backend that is away for a moment; `check` tells later
+                if not self._end.is_set():
+                    self.check()
+                    self.claim = self.claim.renewed()
+                    self.tags.set(self.stack, CLAIM, self.claim.to_text())
 
     def release(self) -> None:
         self._end.set()
-        with suppress(StackError):
+        with self._telling, suppress(StackError):
             self.check()
             self.tags.remove(self.stack, CLAIM)
 
@@ -67,8 +68,10 @@ def claimed(tags: Tags, stack: str, environment: str, commit: str, order: str, s
     own = Claim(
         secrets.token_hex(6), commit[:12], order, f"{getpass.getuser()}@{process.host()}", since, str(process.here())
     )
+    began = time.monotonic()
     tags.set(stack, CLAIM, own.to_text())
-    time.sleep(SETTLED)
+    # Who looked just before that writes no later than it takes to look and to write, here or where that is slower.
+    time.sleep(max(SETTLED, 3 * (time.monotonic() - began)))
     holder = Holder(tags, stack, own)
     holder.check()
     threading.Thread(target=holder.beat, daemon=True).start()

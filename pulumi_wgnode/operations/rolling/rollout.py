@@ -40,8 +40,6 @@ def go(
         check = _checked(folder, plan, order, holder.check)
         run = Run(plan, eyes, hands, order, check, progress.step, progress.say)
         end = run.go()
-        if not tags.kept:
-            progress.say("this backend keeps no tags: a run that is cut off here has to be mended by hand")
         places = facts(plan, eyes.seen).places
         return Outcome(plan, order, end, places, run.took, run.gated, tuple(progress.events))
 

@@ -120,6 +120,8 @@ class Kept:
 
     def _whole(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
+            if name == "write_file" and (gate := gate_of(self._file)).exists():
+                gate.read_bytes()  # until who opened it closes it
             with self._open() as host:
                 return getattr(host, name)(*arguments, **options)
 
@@ -139,6 +141,11 @@ class Kept:
                     stream.truncate()
                     stream.write(after)
                     stream.flush()
+
+
+def gate_of(file: Path) -> Path:
+    """The pipe at which a change to the host of that file waits, where there is one."""
+    return file.with_name(f"{file.name}.gate")
 
 
 def put(folder: Path, address: str, *lan: str) -> None:

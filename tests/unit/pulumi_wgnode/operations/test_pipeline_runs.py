@@ -11,11 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.many_sites import ENVIRONMENT
-from tests.standins import workflows
+from tests.standins import gitlab, workflows
 from tests.standins.environment import MESH, Environment
 from tests.standins.forge import Forge, forge
 from tests.standins.hosts.kept import SiteHost
@@ -23,6 +24,7 @@ from tools import ROOT
 from wgnode import yamlfile
 
 SITES = ("prod-site0", "prod-site1")
+IMAGE = f"python:3.12@sha256:{'0123456789abcdef' * 4}"
 _HOOK = """#!/bin/sh
 cd "{root}" && exec "{python}" -m tests.standins.workflows "{context}" >> "{log}" 2>&1
 """
@@ -107,10 +109,11 @@ class Repository:
         return json.dumps([rule.expressions for chain in self.host(site).table or () for rule in chain.rules])
 
 
-@pytest.fixture
-def repository(tmp_path: Path, engine_bin: Path) -> Iterator[Repository]:
+@pytest.fixture(scope="module")
+def repository(engine_bin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """Deployed once, for both forges' pipelines."""
     with forge("github") as there:
-        yield Repository(tmp_path, there)
+        yield Repository(tmp_path_factory.mktemp("pipelines"), there)
 
 
 @pytest.mark.sampled(0)  # some twenty runs of the engine
@@ -147,3 +150,47 @@ def test_from_a_change_to_its_rollout_to_drift(repository: Repository) -> None:
     repository.environment.up("prod-site1")
     repository.drift()
     assert [issue["state"] for issue in there.issues] == ["closed"]
+
+
+@pytest.mark.sampled(0)
+def test_gitlabs_jobs_from_a_change_to_its_rollout_to_drift(repository: Repository) -> None:
+    (repository.bare / "hooks/post-receive").unlink(missing_ok=True)  # it runs GitHub's
+    repository.environment.wgnode("pipeline", "init", "gitlab", "-e", "prod", "--oidc", "none", "--image", IMAGE)
+    repository.environment.project.commit()
+    before = repository.git("rev-parse", "HEAD").strip()
+    repository.allow(7443)
+    repository.push("main")
+    after = repository.git("rev-parse", "HEAD").strip()
+    known = repository.context["known"]
+    secrets = {name.partition(".")[2]: value for name, value in known.items() if name.startswith(("vars.", "secrets."))}
+    merge_request = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": before, "CI_MERGE_REQUEST_IID": "1"}
+    with forge("gitlab") as there:
+        project = {"CI_API_V4_URL": there.url, "CI_PROJECT_ID": "5", "WGNODE_FORGE_TOKEN": "t"}
+        runner = gitlab.Runner(_without_github(repository.context), {**secrets, **project})
+        runner.run("wgnode-check-prod", after, merge_request)
+        runner.run("wgnode-plan-prod", after, merge_request)
+        (comment,) = there.comments
+        assert "7443" in comment["body"]
+
+        runner.run("wgnode-merged-prod", after, {"CI_COMMIT_BEFORE_SHA": before})
+        approved = runner.variables["WGNODE_APPROVED"]
+        runner.variables["WGNODE_APPROVED"] = "0" * 64
+        with pytest.raises(workflows.StepFailed, match="not the plan that was approved"):
+            runner.run("wgnode-rollout-prod", after, {})
+        assert "7443" not in repository.ports("site1")
+        runner.variables["WGNODE_APPROVED"] = approved
+        runner.run("wgnode-rollout-prod", after, {})
+        assert "7443" in repository.ports("site1")
+
+        changed = repository.host("site1")
+        changed.table = None
+        repository.put("site1", changed)
+        with pytest.raises(workflows.StepFailed, match="exit code 2"):
+            runner.run("wgnode-drift-prod", after, {})
+        (issue,) = there.issues
+        assert "prod-site1" in issue["description"]
+
+
+def _without_github(context: dict[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in context["variables"].items() if not name.startswith("GITHUB_")}
+    return {**context, "variables": own}

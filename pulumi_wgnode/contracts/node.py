@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Annotated, Any
 
@@ -95,7 +96,18 @@ def config_of(given: Mapping[str, Any] | str) -> NodeConfig:
     if isinstance(given, str):
         return NodeConfig.from_json(given.encode())
     try:
-        raw = _raw(given)
+        text = json.dumps(given)
+    except TypeError as error:
+        raise ConfigError(f"node configuration: {error}") from error
+    return _config_of(text)
+
+
+@lru_cache(maxsize=4)
+def _config_of(text: str) -> NodeConfig:
+    """Of a structure as JSON: one change of a gateway needs the same one eight times, which may have a thousand peers.
+    Raises ConfigError."""
+    try:
+        raw = _raw(json.loads(text))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
     return NodeConfig.from_json(canonical({"format": FORMAT, "interface": "wg0", "mtu": 1420, **raw}))
@@ -110,7 +122,13 @@ def secrets_of(given: Mapping[str, Any] | str) -> NodeSecrets:
 
 def described(config: NodeConfig) -> Wire:
     """As inputs have it, with all defaults: the same configuration is always the same structure."""
-    return _filled(NodeConfiguration, config.to_json())
+    made: Wire = json.loads(_described(config))
+    return made
+
+
+@lru_cache(maxsize=4)
+def _described(config: NodeConfig) -> str:
+    return json.dumps(_filled(NodeConfiguration, config.to_json()))
 
 
 def keys_described(secrets: NodeSecrets) -> Wire:

@@ -55,27 +55,45 @@ def decode_map(struct: struct_pb2.Struct) -> Properties:
 
 def encode(value: Any) -> struct_pb2.Value:
     """One value; tuples become lists. Raises TypeError for what the format has no place for."""
+    made = struct_pb2.Value()
+    _fill(made, value)
+    return made
+
+
+def _fill(made: struct_pb2.Value, value: Any) -> None:
+    """In its place: a message that is given to another is copied, at each level once more."""
     if value is None:
-        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
-    if value is UNKNOWN:
-        return struct_pb2.Value(string_value=UNKNOWN_TEXT)
-    if isinstance(value, Secret):
-        return encode({SIGNATURE: SECRET_SIGNATURE, "value": value.value})
-    if isinstance(value, bool):
-        return struct_pb2.Value(bool_value=value)
-    if isinstance(value, int | float):
-        return struct_pb2.Value(number_value=value)
-    if isinstance(value, str):
-        return struct_pb2.Value(string_value=value)
-    if isinstance(value, Mapping):
-        return struct_pb2.Value(struct_value=encode_map(value))
-    if isinstance(value, list | tuple):
-        return struct_pb2.Value(list_value=struct_pb2.ListValue(values=[encode(item) for item in value]))
-    raise TypeError(f"a {type(value).__name__} is not a property value")
+        made.null_value = struct_pb2.NULL_VALUE
+    elif value is UNKNOWN:
+        made.string_value = UNKNOWN_TEXT
+    elif isinstance(value, str):
+        made.string_value = value
+    elif isinstance(value, Secret):
+        _fill(made, {SIGNATURE: SECRET_SIGNATURE, "value": value.value})
+    elif isinstance(value, bool):
+        made.bool_value = value
+    elif isinstance(value, int | float):
+        made.number_value = value
+    elif isinstance(value, Mapping):
+        made.struct_value.SetInParent()
+        _fill_map(made.struct_value, value)
+    elif isinstance(value, list | tuple):
+        made.list_value.SetInParent()
+        for item in value:
+            _fill(made.list_value.values.add(), item)
+    else:
+        raise TypeError(f"a {type(value).__name__} is not a property value")
+
+
+def _fill_map(made: struct_pb2.Struct, properties: Mapping[str, Any]) -> None:
+    for name, value in properties.items():
+        _fill(made.fields[name], value)
 
 
 def encode_map(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    return struct_pb2.Struct(fields={name: encode(value) for name, value in properties.items()})
+    made = struct_pb2.Struct()
+    _fill_map(made, properties)
+    return made
 
 
 def keep_secrets(made: struct_pb2.Struct, given: struct_pb2.Struct) -> struct_pb2.Struct:

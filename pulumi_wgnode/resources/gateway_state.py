@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
 
@@ -24,6 +25,9 @@ from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, e
 BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
 ATTACHED = "attached to the guest"
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
+
+
+_config_layer = lru_cache(maxsize=4)(layers.config_layer)  # wanted at each step of one change
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def desired(inputs: Properties) -> Desired:
         paths=paths,
     )
     files = {
-        "config": Content(paths.config_layer, layers.config_layer(config)),
+        "config": Content(paths.config_layer, _config_layer(config)),
         "secrets": Content(paths.secrets_layer, layers.secrets_layer(secrets), 0o600, USER),
         "hostd": Content(hostd_path, hostd),
         "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.gateway_unit}", units.gateway_service(unit).encode()),

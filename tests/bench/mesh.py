@@ -162,10 +162,10 @@ def _edit(environment: Environment, change: Callable[[dict[str, object]], None])
 
 
 def _change_all(environment: Environment) -> None:
-    """Something that every site's peers have."""
+    """Something that every site's gateway has."""
     file = environment.folder / f"stacks/Pulumi.{MESH}.yaml"
     content = yamlfile.parse(yamlfile.read(file))
-    content["config"]["wgmesh:mesh"]["keepalive"] = 17
+    content["config"]["wgmesh:mesh"]["mtu"] = 1400
     file.write_text(yamlfile.block(content))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from tests.standins.environment import Environment
 from tests.standins.hosts import kept
@@ -51,18 +51,27 @@ class Clone:
 
 
 @contextmanager
-def held(environment: Environment, site: str) -> Iterator[Callable[[], None]]:
-    """Until its end, changes to that site's host wait; who calls what it gives waits until one does."""
+def held(environment: Environment, site: str) -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+    """Until its end, changes to that site's host wait; what it gives waits until one of a command's does."""
     address = environment.project.own[site]["host"]["address"]
     gate = kept.gate_of(environment.hosts / address)
     os.mkfifo(gate)
-    opened: list[IO[bytes]] = []
+    opened: list[int] = []
+
+    def until(running: subprocess.Popen[str]) -> None:
+        while running.poll() is None:
+            with suppress(OSError):  # that nobody reads yet
+                opened.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"it ended without a change to {site}'s host:\n{running.communicate()[0]}")
+
     try:
-        yield lambda: opened.append(gate.open("wb"))  # opens once a change has opened it
+        yield until
     finally:
         gate.unlink()
         for one in opened:
-            one.close()
+            os.close(one)
 
 
 def kill(running: subprocess.Popen[str]) -> None:

@@ -34,7 +34,7 @@ def change(environment: Environment) -> None:
     """Of the mesh, hence of all sites; committed."""
     file = environment.folder / f"stacks/Pulumi.{MESH}.yaml"
     content = yamlfile.parse(file.read_text())
-    content["config"]["wgmesh:mesh"]["keepalive"] = 17
+    content["config"]["wgmesh:mesh"]["mtu"] = 1400
     file.write_text(yamlfile.block(content))
     environment.project.commit()
 
@@ -52,7 +52,7 @@ def test_one_is_killed_another_goes_on_and_who_has_a_stack_is_left_alone(
 
         with held(environment, "site0") as until_it_changes:
             run = anna.start(*environment.command("rollout", "run", plan))
-            until_it_changes()
+            until_it_changes(run)
             second = ben.wgnode("rollout", "run", plan)
             assert second.returncode == 2
             runs = f"another rollout of prod runs: `rollout run` of commit {plan_commit(plan)}, by "
@@ -64,7 +64,7 @@ def test_one_is_killed_another_goes_on_and_who_has_a_stack_is_left_alone(
             by_hand = anna.start(
                 "pulumi", "up", "--yes", "--skip-preview", "--stack", "prod-site1", "--non-interactive"
             )
-            until_it_changes()
+            until_it_changes(by_hand)
             paused = ben.wgnode("rollout", "resume", plan, "--lock-timeout", "0", "--json")
             assert paused.returncode == 3, paused.stderr
             assert "prod-site0: releases the lock of a rollout's own run that is dead" in paused.stderr

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class Clone:
             (folder / name).symlink_to(environment.folder / name)
         own = {"PULUMI_HOME": str(folder / "home"), "PWD": str(folder), "PYTHONPATH": str(ROOT)}
         self.variables = environment.variables() | own
+        (folder / "home").mkdir()
 
     def wgnode(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run(self.environment.command(*arguments))
@@ -37,41 +38,39 @@ class Clone:
             argv, cwd=self.folder, env=self.variables, capture_output=True, text=True, timeout=600, check=False
         )
 
-    def start(self, *argv: str) -> subprocess.Popen[str]:
-        """In a group of its own, which `kill` ends as a whole, as the end of a machine does."""
-        return subprocess.Popen(
+    @contextmanager
+    def held(self, argv: Sequence[str], method: str) -> Iterator[subprocess.Popen[str]]:
+        """A command in the middle of a call of that method (* of any) to a host, which goes on at the end.
+
+        In a group of its own, which `kill` ends as a whole, as the end of a machine does.
+        """
+        gate = self.folder / "home" / "gate"
+        os.mkfifo(gate)
+        running = subprocess.Popen(
             argv,
             cwd=self.folder,
-            env=self.variables,
+            env={**self.variables, kept.GATE: f"{method} {gate}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        end = _other_end(gate, running)
+        try:
+            yield running
+        finally:
+            gate.unlink()
+            os.close(end)
 
 
-@contextmanager
-def held(environment: Environment, site: str) -> Iterator[Callable[[subprocess.Popen[str]], None]]:
-    """Until its end, changes to that site's host wait; what it gives waits until one of a command's does."""
-    address = environment.project.own[site]["host"]["address"]
-    gate = kept.gate_of(environment.hosts / address)
-    os.mkfifo(gate)
-    opened: list[int] = []
-
-    def until(running: subprocess.Popen[str]) -> None:
-        while running.poll() is None:
-            with suppress(OSError):  # that nobody reads yet
-                opened.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"it ended without a change to {site}'s host:\n{running.communicate()[0]}")
-
-    try:
-        yield until
-    finally:
-        gate.unlink()
-        for one in opened:
-            os.close(one)
+def _other_end(gate: Path, running: subprocess.Popen[str]) -> int:
+    """Once it is read."""
+    while running.poll() is None:
+        with suppress(OSError):  # that nobody reads yet
+            return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.05)
+    gate.unlink()
+    raise AssertionError(f"it ended without such a call:\n{running.communicate()[0]}")
 
 
 def kill(running: subprocess.Popen[str]) -> None:

@@ -28,6 +28,8 @@ from wgnode.firewall.rules import Chain
 from wgnode.image import paths
 
 FOLDER = "WGNODE_FAKE_HOSTS"
+GATE = "WGNODE_FAKE_GATE"
+"""METHOD PIPE: see _wait_at_the_gate."""
 _ROUTE = re.compile(r"'(\S+) (\S+)'")
 _rulesets: dict[str, tuple[Chain, ...]] = {}
 
@@ -120,8 +122,7 @@ class Kept:
 
     def _whole(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            if name == "write_file" and (gate := gate_of(self._file)).exists():
-                gate.read_bytes()  # until who opened it closes it
+            _wait_at_the_gate(name)
             with self._open() as host:
                 return getattr(host, name)(*arguments, **options)
 
@@ -143,9 +144,11 @@ class Kept:
                     stream.flush()
 
 
-def gate_of(file: Path) -> Path:
-    """The pipe at which a change to the host of that file waits, where there is one."""
-    return file.with_name(f"{file.name}.gate")
+def _wait_at_the_gate(method: str) -> None:
+    """Where who started this process has put one, a pipe, for that method or all (*): until its other end is closed."""
+    held, _, gate = os.environ.get(GATE, "").partition(" ")
+    if held in ("*", method) and Path(gate).exists():
+        Path(gate).read_bytes()
 
 
 def put(folder: Path, address: str, *lan: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.standins import backends
-from tests.standins.clones import Clone, held, kill
+from tests.standins.clones import Clone, kill
 from tests.standins.environment import MESH, Environment
 from wgnode import yamlfile
 
@@ -50,21 +50,17 @@ def test_one_is_killed_another_goes_on_and_who_has_a_stack_is_left_alone(
         environment.wgnode("rollout", "plan", "--environment", "prod", "--output", plan)
         anna, ben = Clone(environment, tmp_path / "anna"), Clone(environment, tmp_path / "ben")
 
-        with held(environment, "site0") as until_it_changes:
-            run = anna.start(*environment.command("rollout", "run", plan))
-            until_it_changes(run)
+        command = environment.command("rollout", "run", plan)
+        with anna.held(command, "write_file") as run:  # in the middle of the first change to a host
             second = ben.wgnode("rollout", "run", plan)
             assert second.returncode == 2
-            runs = f"another rollout of prod runs: `rollout run` of commit {plan_commit(plan)}, by "
-            assert runs in " ".join(second.stderr.split())
-            assert f"(process {run.pid})" in " ".join(second.stderr.split())
+            said = " ".join(second.stderr.split())
+            assert f"another rollout of prod runs: `rollout run` of commit {plan_commit(plan)}, by " in said
+            assert f"(process {run.pid})" in said
             kill(run)
 
-        with held(environment, "site1") as until_it_changes:
-            by_hand = anna.start(
-                "pulumi", "up", "--yes", "--skip-preview", "--stack", "prod-site1", "--non-interactive"
-            )
-            until_it_changes(by_hand)
+        up = ["pulumi", "up", "--yes", "--skip-preview", "--stack", "prod-site1", "--non-interactive"]
+        with anna.held(up, "*") as by_hand:
             paused = ben.wgnode("rollout", "resume", plan, "--lock-timeout", "0", "--json")
             assert paused.returncode == 3, paused.stderr
             assert "prod-site0: releases the lock of a rollout's own run that is dead" in paused.stderr

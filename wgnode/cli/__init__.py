@@ -16,6 +16,7 @@ COMMANDS = {
     "Prepare a mesh": {
         "host": "Fetch hypervisor hosts' SSH keys, to pin them.",
         "site": "Write the stack file of a new site; show the public half of its key again.",
+        "user": "Add people and their devices to a site, list, disable and remove them.",
         "key": "Make and convert keys.",
         "image": "Build and inspect appliance images.",
         "check": "Judge all stack files of an environment together, offline.",

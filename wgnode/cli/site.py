@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_address
@@ -15,6 +14,7 @@ import click
 
 from wgnode import recipient, yamlfile
 from wgnode.cli import deployed
+from wgnode.cli.engine import pulumi
 from wgnode.cli.neighbours import MeshFile, conflicts, mesh_with
 from wgnode.cli.newsite import NewSite, entry_text, mesh_entry, render, scan_command
 from wgnode.topology import networks
@@ -128,7 +128,7 @@ def public(name: str, environment: str, directory: Path, key_file: Path | None) 
         stack = f"{environment}-{name}"
         _require_pulumi()
         arguments = ["config", "get", "--path", SECRET, "--stack", stack]
-        said = _pulumi(arguments, directory)
+        said = pulumi(arguments, directory)
         if said.returncode != 0:
             raise click.ClickException(f"stack {stack} shows no {SECRET}:\n{said.stderr.strip()}")
         private = said.stdout
@@ -171,7 +171,7 @@ def _deployed_conflicts(directory: Path, site: NewSite, mesh: MeshFile | None, e
     if shutil.which("pulumi") is None:
         return []
     try:
-        found = deployed.topology(lambda arguments: _pulumi(arguments, directory, timeout=deployed.TIMEOUT), site.mesh)
+        found = deployed.topology(lambda arguments: pulumi(arguments, directory, timeout=deployed.TIMEOUT), site.mesh)
     except deployed.Unreadable as error:
         click.echo(
             f"only the stack files were looked at: outputs of stack {site.mesh} can't be read ({error})", err=True
@@ -245,9 +245,9 @@ def _keep_private_half(private: str, site: NewSite, file: Path, key_file: Path |
         return
     _require_pulumi()
     folder = file.parent
-    if _pulumi(["stack", "select", site.stack], folder).returncode != 0:
+    if pulumi(["stack", "select", site.stack], folder).returncode != 0:
         _must(["stack", "init", site.stack], folder)
-        undo.callback(_pulumi, ["stack", "rm", "--yes", "--stack", site.stack], folder)
+        undo.callback(pulumi, ["stack", "rm", "--yes", "--stack", site.stack], folder)
     _must(["config", "set", "--secret", "--path", SECRET, "--stack", site.stack], folder, private)
     click.echo(f"the private recipient key is a secret of stack {site.stack}", err=True)
 
@@ -261,20 +261,12 @@ def _require_pulumi() -> None:
 
 def _must(arguments: Sequence[str], folder: Path, given: str = "") -> None:
     """Raises ClickException with what the engine said."""
-    done = _pulumi(arguments, folder, given)
+    done = pulumi(arguments, folder, given)
     if done.returncode != 0:
         raise click.ClickException(
             f"`pulumi {' '.join(arguments[:2])}` failed, so nothing was written:\n{done.stderr.strip()}\n"
             "log in to your backend and set its passphrase, or use --key-file"
         )
-
-
-def _pulumi(
-    arguments: Sequence[str], folder: Path, given: str = "", timeout: float | None = None
-) -> subprocess.CompletedProcess[str]:
-    """The key goes in by standard input, never on a command line. Raises TimeoutExpired after `timeout` seconds."""
-    argv = ["pulumi", *arguments, "--non-interactive", "--cwd", str(folder.absolute().parent)]
-    return subprocess.run(argv, input=given, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:

@@ -22,7 +22,7 @@ Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A key and its value; `flow` when they stand in braces."""
 
     path: Path
@@ -41,18 +41,18 @@ def with_host_keys(text: str, pins: Sequence[str]) -> str:
     A pin that stays keeps its line and its comments, one that goes takes them along. Raises ValueError where there is
     no `hostKeys:`, or where it is written so that it can't be changed alone.
     """
-    return _as_it_was(text, lambda text: _with_host_keys(text, pins))
+    return as_it_was(text, lambda text: _with_host_keys(text, pins))
 
 
 def with_site(text: str, name: str, site: Mapping[str, Any]) -> str:
     """The mesh's stack file with one more entry under `sites:`, a value a line. Raises ValueError."""
-    return _as_it_was(text, lambda text: _with_site(text, name, site))
+    return as_it_was(text, lambda text: _with_site(text, name, site))
 
 
 def _with_host_keys(text: str, pins: Sequence[str]) -> str:
     entry = _host_keys(text)
     if entry is None:
-        host = _find(text, (*SITE, "host"))
+        host = find(text, (*SITE, "host"))
         if host is None or not isinstance(host.value, MappingNode) or host.value.flow_style or not host.value.value:
             raise ValueError("there is no `hostKeys:` line; add one under `host:`")
         first = host.value.value[0][0].start_mark
@@ -66,10 +66,10 @@ def _with_host_keys(text: str, pins: Sequence[str]) -> str:
 
 def _with_site(text: str, name: str, site: Mapping[str, Any]) -> str:
     before = parse(text)
-    mesh = _find(text, MESH)
+    mesh = find(text, MESH)
     if mesh is None or not isinstance(mesh.value, MappingNode) or mesh.value.flow_style or not mesh.value.value:
         raise ValueError("it has no `wgmesh:mesh:` with the mesh's settings")
-    entry = _find(text, (*MESH, "sites"))
+    entry = find(text, (*MESH, "sites"))
     path = (*MESH, "sites")
     sites = before[MESH[0]][MESH[1]].get("sites") or {}
     if not isinstance(sites, dict):
@@ -79,18 +79,18 @@ def _with_site(text: str, name: str, site: Mapping[str, Any]) -> str:
     wanted = {**sites, name: dict(site)}
     if entry is None:
         column = mesh.value.value[0][0].start_mark.column
-        changed = _insert(text, _end(mesh.value), _indented({"sites": wanted}, column))
+        changed = insert_behind(text, end_of(mesh.value), indented({"sites": wanted}, column))
     elif entry.is_alias:
         raise ValueError("its `sites:` is an alias (*) of something else; write the sites themselves there")
     elif isinstance(entry.value, MappingNode) and entry.value.value and not entry.value.flow_style:
         column = entry.value.value[0][0].start_mark.column
-        changed = _insert(text, _end(entry.value), _indented({name: dict(site)}, column))
+        changed = insert_behind(text, end_of(entry.value), indented({name: dict(site)}, column))
     else:
         changed = _as_block(text, entry, wanted)
     return _verified(text, changed, path, wanted)
 
 
-def _as_it_was(text: str, edit: Callable[[str], str]) -> str:
+def as_it_was(text: str, edit: Callable[[str], str]) -> str:
     """`edit` sees neither a byte order mark nor another system's line ends; the file keeps both."""
     mark, crlf = text.startswith("\ufeff"), "\r\n" in text
     edited = edit(text.removeprefix("\ufeff").replace("\r\n", "\n"))
@@ -100,9 +100,9 @@ def _as_it_was(text: str, edit: Callable[[str], str]) -> str:
 # Where things stand
 
 
-def _host_keys(text: str) -> _Entry | None:
+def _host_keys(text: str) -> Entry | None:
     """Where the program looks for it; in a part of a stack file, the only one that there is."""
-    if entry := _find(text, (*SITE, "host", "hostKeys")):
+    if entry := find(text, (*SITE, "host", "hostKeys")):
         return entry
     others = [entry for entry in _entries(compose(text)) if entry.path[-1] == "hostKeys"]
     if len(others) > 1:
@@ -110,36 +110,36 @@ def _host_keys(text: str) -> _Entry | None:
     return others[0] if others else None
 
 
-def _find(text: str, path: Path) -> _Entry | None:
+def find(text: str, path: Path) -> Entry | None:
     return next((entry for entry in _entries(compose(text)) if entry.path == path), None)
 
 
-def _entries(node: Node | None, path: Path = ()) -> Iterator[_Entry]:
+def _entries(node: Node | None, path: Path = ()) -> Iterator[Entry]:
     if not isinstance(node, MappingNode):
         return
     for key, value in node.value:
         if isinstance(key, ScalarNode):
             here = (*path, str(key.value))
-            entry = _Entry(here, key, value, bool(node.flow_style))
+            entry = Entry(here, key, value, bool(node.flow_style))
             yield entry
             if not entry.is_alias:
                 yield from _entries(value, here)
 
 
-def _end(node: Node) -> int:
+def end_of(node: Node) -> int:
     """Where the text of a value ends, without the lines and comments behind it that a parser counts to it."""
     if isinstance(node, MappingNode) and not node.flow_style and node.value:
         key, value = node.value[-1]
         alias = value.start_mark.index < key.end_mark.index
-        return max(_end(key) + 1, 0 if alias else _end(value))
+        return max(end_of(key) + 1, 0 if alias else end_of(value))
     if isinstance(node, SequenceNode) and not node.flow_style and node.value:
-        return _end(node.value[-1])
+        return end_of(node.value[-1])
     if isinstance(node, ScalarNode) and not node.value and node.style is None:
         return 0
     return int(node.end_mark.index)
 
 
-def _line_end(text: str, index: int) -> int:
+def line_end(text: str, index: int) -> int:
     """Before the line's end."""
     if index and text[index - 1] == "\n":  # a block scalar ends behind it
         index -= 1
@@ -150,19 +150,19 @@ def _line_end(text: str, index: int) -> int:
 # Writing
 
 
-def _with_list(text: str, entry: _Entry, pins: Sequence[str]) -> str:
+def _with_list(text: str, entry: Entry, pins: Sequence[str]) -> str:
     colon = text.index(":", entry.key.end_mark.index) + 1
     if entry.flow:
         start = max(colon, entry.value.start_mark.index)
         inner = " [" if start == colon else "["
-        return text[:start] + inner + ", ".join(map(_quoted, pins)) + "]" + text[max(start, _end(entry.value)) :]
-    end = _line_end(text, max(colon, _end(entry.value)))
+        return text[:start] + inner + ", ".join(map(_quoted, pins)) + "]" + text[max(start, end_of(entry.value)) :]
+    end = line_end(text, max(colon, end_of(entry.value)))
     old = entry.value
     if isinstance(old, SequenceNode) and not old.flow_style and old.value and text[old.start_mark.index] == "-":
-        behind = text[colon : _line_end(text, colon)]
-        listed = _merged(text, old, pins, _line_end(text, colon))
+        behind = text[colon : line_end(text, colon)]
+        listed = _merged(text, old, pins, line_end(text, colon))
     else:
-        behind = text[max(colon, _end(old)) : end]
+        behind = text[max(colon, end_of(old)) : end]
         listed = _items(pins, entry.key.start_mark.column + 2)
     comment = behind if behind.lstrip().startswith("#") else ""
     new = comment + listed if pins else listed + comment
@@ -173,7 +173,7 @@ def _merged(text: str, old: SequenceNode, pins: Sequence[str], start: int) -> st
     """The new list, in which a pin that was there already has the lines that it had."""
     kept: dict[str, str] = {}
     for item in old.value:
-        end = _line_end(text, _end(item))
+        end = line_end(text, end_of(item))
         lines = text[start:end]
         if isinstance(item, ScalarNode):
             kept.setdefault(item.value, lines)
@@ -186,26 +186,26 @@ def _items(pins: Sequence[str], indent: int) -> str:
     return "".join(f"\n{' ' * indent}- {scalar(pin)}" for pin in pins) or " []"
 
 
-def _as_block(text: str, entry: _Entry, wanted: Mapping[str, Any]) -> str:
+def _as_block(text: str, entry: Entry, wanted: Mapping[str, Any]) -> str:
     """What was on one line, or not there, with a value a line."""
     colon = text.index(":", entry.key.end_mark.index) + 1
-    end = max(colon, _end(entry.value))
+    end = max(colon, end_of(entry.value))
     if entry.flow or "#" in text[colon:end]:
         raise ValueError("its `sites:` is in braces with comments, or within others; write a site a line there first")
-    behind = text[end : _line_end(text, end)]
-    inner = "\n" + _indented(wanted, entry.key.start_mark.column + 2).rstrip("\n")
+    behind = text[end : line_end(text, end)]
+    inner = "\n" + indented(wanted, entry.key.start_mark.column + 2).rstrip("\n")
     return text[:colon] + (behind if behind.lstrip().startswith("#") else "") + inner + text[end + len(behind) :]
 
 
-def _insert(text: str, index: int, lines: str) -> str:
+def insert_behind(text: str, index: int, lines: str) -> str:
     """Behind the line of `index`."""
-    end = _line_end(text, index)
+    end = line_end(text, index)
     if end == len(text):
         return text + "\n" + lines
     return text[: end + 1] + lines + text[end + 1 :]
 
 
-def _indented(value: Mapping[str, Any], column: int) -> str:
+def indented(value: Mapping[str, Any], column: int) -> str:
     return re.sub(r"^(?=.)", " " * column, block(dict(value)), flags=re.MULTILINE)
 
 

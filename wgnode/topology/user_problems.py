@@ -35,7 +35,7 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     pool: list[Network] = []
     yield from _pool_problems(raw, pool)
     yield from _group_problems(_mapping(raw, "groups"))
-    taken = _Taken(pool, _known_machines(raw))
+    taken = _Taken(pool, known_machines(raw))
     users = _mapping(raw, "users")
     for name, user in users.items():
         yield from _name_problem(f".users.{name}", "user", name)
@@ -194,7 +194,7 @@ def _device_problems(path: str, whose: str, device: Mapping[str, Any], taken: _T
             yield Problem(here, f"{whose}: {address} is {other}'s already; `wgnode user add` takes a free one")
 
 
-def _known_machines(raw: Mapping[str, Any]) -> dict[Address, str]:
+def known_machines(raw: Mapping[str, Any]) -> dict[Address, str]:
     """Addresses that the file itself gives to somebody else."""
     found: dict[Address, str] = {}
     gateways = _mapping(raw, "lan").get("gatewayAddresses")

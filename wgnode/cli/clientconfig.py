@@ -1,0 +1,91 @@
+"""What a device is given: WireGuard's configuration (wg-quick(8)), as text and as a QR code."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from wgnode.nodeconfig import encode_key
+from wgnode.topology.model import Topology
+
+KEEPALIVE = 25
+"""Seconds: most devices are behind a NAT, and are called too."""
+NO_SEGNO = "no QR code without segno: pip install 'wgnode[users]'"
+
+
+@dataclass(frozen=True, repr=False)
+class ClientConfig:
+    """`private_key` is None where the device has made its own. `reached` are networks."""
+
+    addresses: Sequence[str]
+    private_key: str | None
+    preshared_key: str
+    public_key: str
+    endpoint: str
+    reached: Sequence[str]
+
+    def text(self) -> str:
+        """As wg-quick and its like read it. The MTU is left out: the gateway finds it."""
+        own = ", ".join(str(ip_network(address)) for address in self.addresses)
+        key = f"PrivateKey = {self.private_key}" if self.private_key else "# PrivateKey = the device's own"
+        return (
+            f"[Interface]\n{key}\nAddress = {own}\n\n"
+            f"[Peer]\nPublicKey = {self.public_key}\nPresharedKey = {self.preshared_key}\nEndpoint = {self.endpoint}\n"
+            f"AllowedIPs = {', '.join(self.reached)}\nPersistentKeepalive = {KEEPALIVE}\n"
+        )
+
+
+def of_device(
+    topology: Topology, home: str, addresses: Sequence[str], private_key: str | None, preshared_key: bytes
+) -> ClientConfig:
+    """Raises ValueError for a home that nobody can call."""
+    site = topology.sites[home]
+    if site.endpoint is None:
+        raise ValueError(f"site {home!r} has no endpoint")
+    return ClientConfig(
+        addresses,
+        private_key,
+        encode_key(preshared_key),
+        encode_key(site.public_keys[0]),
+        site.endpoint,
+        list(_reached(topology, home, {ip_address(address).version for address in addresses})),
+    )
+
+
+def _reached(topology: Topology, home: str, families: Iterable[int]) -> Iterable[str]:
+    """The LANs of its home, then those of the others, of the families that it has addresses of."""
+    others = (site for name, site in sorted(topology.sites.items()) if name != home)
+    lans = [*topology.sites[home].lans, *(lan for site in others for lan in site.lans)]
+    return (lan for lan in lans if ip_network(lan).version in families)
+
+
+def qr_lines(text: str) -> str | None:
+    """For a terminal; None where the library for it is missing."""
+    if (code := _code(text)) is None:
+        return None
+    out = io.StringIO()
+    code.terminal(out, compact=True)
+    return out.getvalue()
+
+
+def write_png(text: str, path: Path) -> bool:
+    """For its owner only: it has the private key. Whether there is the library for it. Raises OSError."""
+    if (code := _code(text)) is None:
+        return False
+    path.touch(0o600)
+    path.chmod(0o600)
+    with path.open("wb") as out:
+        code.save(out, kind="png", scale=6)
+    return True
+
+
+def _code(text: str) -> Any:
+    try:
+        import segno  # of the extra `users`
+    except ImportError:
+        return None
+    return segno.make(text, error="l", micro=False)

@@ -1,0 +1,169 @@
+"""A site's stack file, as `wgnode user` reads and changes it. Nothing here asks the engine or writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from wgnode import yamlfile
+from wgnode.cli.placed import put, take
+from wgnode.cli.stackfile import SITE
+from wgnode.topology import user_problems, users
+from wgnode.topology.networks import Address
+from wgnode.topology.pool import next_address
+from wgnode.topology.users import FAMILIES, Users
+from wgnode.topology.validate import Problem
+
+DAY = 86400
+_GIVEN = "-"  # stands for a secret of the stack that is still to be made
+
+
+class UserError(ValueError):
+    """The text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """`text` is the file's, `site` what it says of the site; secrets are as they stand there."""
+
+    path: Path
+    text: str
+    site: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.site.get("name"))
+
+    @property
+    def stack(self) -> str:
+        return self.path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+    @property
+    def mesh(self) -> str:
+        return str(self.site.get("mesh"))
+
+    @property
+    def users(self) -> Mapping[str, Any]:
+        found = self.site.get("users")
+        return found if isinstance(found, Mapping) else {}
+
+    def device(self, user: str, name: str) -> Mapping[str, Any] | None:
+        return ((self.users.get(user) or {}).get("devices") or {}).get(name)
+
+    def with_text(self, text: str) -> SiteFile:
+        return SiteFile(self.path, text, _site(text) or {})
+
+    def put(self, *path: str, value: Any) -> SiteFile:
+        """Raises UserError."""
+        return self._edited(lambda: put(self.text, (*SITE, *path), value))
+
+    def take(self, *path: str) -> SiteFile:
+        """Raises UserError."""
+        return self._edited(lambda: take(self.text, (*SITE, *path)))
+
+    def _edited(self, edit: Any) -> SiteFile:
+        try:
+            return self.with_text(edit())
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}; it was left as it is") from None
+
+    def problems(self) -> list[Problem]:
+        """Of its users, groups and pool. A secret that is missing is none: it is made."""
+        return list(user_problems.problems({user_problems.SECRET: _GIVEN, **self.site}))
+
+    def understood(self) -> Users:
+        """Raises UserError for what could not be read."""
+        if problems := self.problems():
+            raise UserError("\n".join(f"{self.path}: wgmesh:site{one.path}: {one.message}" for one in problems))
+        try:
+            return Users.of(self.site.get("pool"), self.users)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{self.path}: its users can't be read ({error}); `wgnode check` says more") from None
+
+
+def found(directory: Path, environment: str | None, site: str | None) -> list[SiteFile]:
+    """The stack files of sites, or of that one. Raises UserError for one that is no YAML, OSError."""
+    files = []
+    for path in sorted(directory.glob(f"Pulumi.{environment + '-' if environment else ''}*.yaml")):
+        try:
+            text = yamlfile.read(path)
+            said = _site(text)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+        if said and site in (None, said.get("name")):
+            files.append(SiteFile(path, text, said))
+    return files
+
+
+def one_of(files: Sequence[SiteFile], what: str) -> SiteFile:
+    """Raises UserError where there is none, or more than one."""
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        raise UserError(f"no stack file of a site here {what}")
+    names = ", ".join(f"{file.name} ({file.path})" for file in files)
+    raise UserError(f"several sites {what}: {names}; say which by --site, or --environment")
+
+
+def added(file: SiteFile, user: str, device: str, public_key: str, today: int) -> SiteFile:
+    """With a device that is not there yet, at free addresses. `today` is in days since 1970. Raises UserError."""
+    addresses = list(_free(file, today))
+    if not addresses:
+        raise UserError(
+            f"{file.path}: site {file.name!r} has no `pool:`, the addresses of its LAN that devices get; add it, such"
+            " as `pool: {v4: 10.1.0.128/26}`, with addresses that no DHCP server gives out"
+        )
+    entry = {"publicKey": public_key, "addresses": [str(one) for one in addresses]}
+    made = file.put("users", user, "devices", device, value=entry)
+    released = (file.site.get("pool") or {}).get("released") or {}
+    for address in addresses:
+        if (text := str(address)) in released:
+            made = made.take("pool", "released", text)
+    return made
+
+
+def removed(file: SiteFile, user: str, device: str | None, today: int) -> SiteFile:
+    """Without the device, or the user; addresses rest from `today` on. Raises UserError."""
+    devices = (file.users[user] or {}).get("devices") or {}
+    gone = [devices[device]] if device else list(devices.values())
+    made = file.take("users", user, "devices", device) if device else file.take("users", user)
+    for address in (address for one in gone for address in one.get("addresses") or ()):
+        made = made.put("pool", "released", str(ip_address(address)), value=date_of(today * DAY))
+    return made
+
+
+def date_of(seconds: int) -> str:
+    """2027-01-31, or with the time of day where it is not the day's beginning."""
+    moment = time.gmtime(seconds)
+    return time.strftime("%Y-%m-%d" if seconds % DAY == 0 else "%Y-%m-%dT%H:%M:%SZ", moment)
+
+
+def _free(file: SiteFile, today: int) -> Iterator[Address]:
+    """One of each family that the pool has."""
+    known = file.understood()
+    pool = file.site.get("pool")
+    pool = pool if isinstance(pool, Mapping) else {}
+    taken = [ip_address(address) for one in known.devices for address in one.addresses]
+    released = {ip_address(text): users.moment(day) // DAY for text, day in (pool.get("released") or {}).items()}
+    never = list(user_problems.known_machines(file.site))
+    for family in FAMILIES:
+        if pool.get(family):
+            network = ip_network(pool[family])
+            closed: Collection[Address] = [*never, *_ends(network)]
+            yield next_address(network, taken, released, closed, today)
+
+
+def _ends(network: Any) -> list[Address]:
+    """What may be a LAN's network or broadcast address, or every router's."""
+    return [network.network_address, network.broadcast_address] if network.version == 4 else [network.network_address]
+
+
+def _site(text: str) -> Mapping[str, Any] | None:
+    raw = yamlfile.parse(text)
+    for step in SITE:
+        raw = raw.get(step) if isinstance(raw, Mapping) else None
+    return raw if isinstance(raw, Mapping) else None

@@ -19,6 +19,7 @@ class FakePlatform:
     sockets: Any = None
     routing: Any = None
     links: Any = None
+    neighbours: Any = None
     layers: Any = None
     control: Any = None
     machine: Any = None

@@ -130,7 +130,7 @@ def judge(
     health, config = believed(answer.health) if answer.health else {}, answer.config
     status = str(health.get("status") or "none")
     peers = tuple(_peer(raw, config, now) for raw in health.get("peers") or ())
-    problems = [*gateway_problems(status, health), *_part_problems(parts)]
+    problems = [*gateway_problems(status, health), *_taken(health), *_part_problems(parts)]
     if answer.damage:
         problems.append(f"{answer.damage}; `pulumi up` of its stack writes it anew")
     return SiteStatus(
@@ -184,6 +184,14 @@ def _machine_notes(site: str, health: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"its guest's kernel does not hold {', '.join(lacking)} (docs/security.md); `wgnode gateway console {site}`"
             " says why"
+        )
+
+
+def _taken(health: Mapping[str, Any]) -> Iterator[str]:
+    for address, one in (health.get("taken") or {}).items():
+        yield (
+            f"device {one['device']} is shut out: {address} is another machine's in the LAN ({one['mac']}); take it"
+            " away there, or give the device another (`wgnode user remove`, `add`)"
         )
 
 

@@ -9,13 +9,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wgnode.appliance import guesses
-from wgnode.appliance.expiries import Expiries
+from wgnode.appliance.admission import Admission
 from wgnode.appliance.health import device_health
 from wgnode.appliance.heard import Learned
 from wgnode.appliance.log import Log
+from wgnode.appliance.presence import Presence
 from wgnode.dataplane.choose import AUTO, Choice, choose
 from wgnode.io import address, paths
 from wgnode.io.endpoints import parse_endpoint
@@ -61,7 +63,8 @@ class Gateway:
         self.image = {} if platform.layers is None else platform.layers.image()
         self.stamps = Tai64n()
         self.learned: dict[str, Sequence[Learned]] = {}
-        self.expiries = Expiries(loop, log)
+        self.admission = Admission(loop, log)
+        self.presence = Presence(loop, log, platform.neighbours, self._shut_out)
         self._live: LiveDigest | None = None
 
     def load(self) -> None:
@@ -140,12 +143,13 @@ class Gateway:
         guesses.offer(shell.paths, self.learned)
         placed = self._place(shell.device, endpoints or {})
         self.stamps.raise_floor(floor)
-        self.expiries.watch(shell, config)
+        self.admission.watch(shell, config)
         if not shell.device.running:
             try:
                 shell.start()
             except Exception as error:
                 return self._fail(error)
+            self.presence.watch(config)
             port, peers = shell.device.listen_port, len(shell.device.peers)
             self.log.info(f"{config.mesh}/{config.name} up, port {port}, {peers} peers")
         elif not placed:
@@ -199,6 +203,7 @@ class Gateway:
         except (OSError, ValueError) as error:
             return self._not_applied(error)
         self.config = new
+        self.presence.watch(new)
         guesses.tell_profile(shell.paths, new)
         self.log.info(f"configuration {new.digest[:12]} applied, {len(new.peers)} peers")
         return {"applied": new.digest, "endpoints": self._named_endpoints()}
@@ -216,13 +221,28 @@ class Gateway:
         if device.fwmark:
             shell.set_fwmark(0)
         yield from reconfiguring(device, new, secrets, self.loop.now, former=old)
-        self.expiries.watch(shell, new)
+        self.admission.watch(shell, new)
         if self.platform.links is not None:
             self._warn_of_skipped((yield from self.platform.links.change_tunnel(old, new, shell.tun.name)))
         for peer in device.peers if moved else ():  # those that only know our former place would go on sending there
             yield True
             device.send_keepalive(peer, self.loop.now())
         yield from self._call(device)
+
+    def _shut_out(self, taken: frozenset[str]) -> None:
+        """These devices' addresses are other machines', so nothing of theirs comes into the LAN, nor is led away."""
+        former, self.admission.taken = self.admission.taken, taken
+        self.admission.look()
+        if self.shell is not None and self.platform.links is not None:
+            self.shell.slices.add(self._reroute(self.shell, self.platform.links, former, taken), _ignore)
+
+    def _reroute(self, shell: Shell, links: Links, former: frozenset[str], taken: frozenset[str]) -> Work[None]:
+        config = self.config
+        assert config is not None, "where there is a shell there is a configuration"
+        try:
+            yield from links.change_tunnel(_without(config, former), _without(config, taken), shell.tun.name)
+        except OSError as error:
+            self.log.warning(f"routes to devices whose addresses are taken: {error}")
 
     def probe(self, peer: str | None, reply: Callable[[dict[str, Any]], None], fresh: bool = False) -> None:
         """Search path MTUs anew, to the peer of this public key or to all; answers as `health`, or `error`.
@@ -259,7 +279,7 @@ class Gateway:
 
     def clock_set(self) -> None:
         """The wall clock was stepped."""
-        self.expiries.look()
+        self.admission.look()
 
     def heartbeat(self) -> dict[str, Any]:
         """`tai64n`: the clock time of the newest time stamp (nanoseconds), which the next gateway has to exceed."""
@@ -289,6 +309,7 @@ class Gateway:
             "dataplane": None if self.plane is None else self.plane.name,
             "confinement": dict(self.confinement.values),
             "unconfined": list(self.confinement.lacking),
+            "taken": self.presence.told(),
             "offloads": [] if self.shell is None else _granted(self.shell.tun),
         }
 
@@ -324,6 +345,10 @@ class Gateway:
         if not expected:
             with contextlib.suppress(OSError):  # nobody reads the console
                 traceback.print_exc()
+
+
+def _without(config: NodeConfig, names: frozenset[str]) -> NodeConfig:
+    return replace(config, devices=tuple(each for each in config.devices if each.name not in names))
 
 
 def _endpoints(config: NodeConfig) -> dict[str, str | None]:

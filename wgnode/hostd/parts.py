@@ -189,6 +189,14 @@ def confinement(value: Any) -> dict[str, str]:
     return {label(name): label(said) for name, said in given.items()}
 
 
+def taken(value: Any) -> dict[str, dict[str, str]]:
+    """Addresses of devices that other machines of the LAN have."""
+    given = exactly(value, dict, "it")
+    if len(given) > MOST_PEERS:
+        raise Refused(f"it has {len(given)} entries; the limit is {MOST_PEERS}")
+    return {own_address(address): _all_of({"device": label, "mac": word}, one) for address, one in given.items()}
+
+
 def strict_keys(judged: Mapping[str, Any]) -> None:
     for one in (judged.get("public_key"), *judged.get("public_keys", ())):
         if one is not None:
@@ -235,6 +243,7 @@ HEALTH: Mapping[str, Judge] = {
     "listen_port": between(0, 65535),
     "fwmark": between(0, (1 << 32) - 1),
     "counters": counters,
+    "taken": taken,
 }
 _FORMER_SIZE: Mapping[str, Judge] = {"size": wire, "evidence": word, "since": real}
 _PATH: Mapping[str, Judge] = {

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import Any, Protocol
 
 from wgnode.io.control import Message
@@ -71,6 +72,14 @@ class Platform(Protocol):
     @property
     def links(self) -> Links | None:
         """None: who made the machine gave it addresses and routes. What would change them needs a new start."""
+
+    @property
+    def neighbours(self) -> Callable[[], Neighbours] | None:
+        """The LAN's card, once `links` has prepared it. Raises OSError.
+
+        None: nobody answers in the LAN for the addresses of users' devices, whose machines find them by `lan.reach:
+        proxy-arp` at most.
+        """
 
     @property
     def layers(self) -> Layers | None:
@@ -204,6 +213,22 @@ class Links(Protocol):
 
         Returns as above. A step an address or a route.
         """
+
+
+class Neighbours(Protocol):
+    """Frames of ARP and neighbour discovery: descriptors that are readable when there are some."""
+
+    @property
+    def fds(self) -> list[int]: ...
+
+    def read(self, most: int) -> list[bytes]:
+        """Ethernet frames of the LAN, at most so many of each kind."""
+
+    def send(self, frame: bytes) -> None:
+        """An Ethernet frame, which may be lost."""
+
+    def join(self, groups: Iterable[IPv6Address]) -> None:
+        """Hear what goes to these multicast groups, and no others."""
 
 
 class Layers(Protocol):

@@ -24,7 +24,7 @@ def missing(platform: object) -> set[str]:
 
 def test_a_gateways_linux_has_all_parts_and_a_processs_those_that_nobody_else_looks_after() -> None:
     assert missing(Microvm()) == set()
-    assert missing(Process()) == {"set_clock", "links", "layers", "control", "machine"}
+    assert missing(Process()) == {"set_clock", "links", "neighbours", "layers", "control", "machine"}
     assert missing(FakePlatform()) == PARTS
     with pytest.raises(AttributeError, match="'clocks'"):
         FakePlatform(clocks=time.monotonic)

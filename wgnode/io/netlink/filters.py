@@ -13,6 +13,7 @@ import struct
 
 SO_ATTACH_FILTER = 26
 BPF_LD_WORD, BPF_LD_IMMEDIATE, BPF_LD_AT_X = 0x20, 0x00, 0x40
+BPF_LD_BYTE = 0x30
 BPF_LDX_IMMEDIATE, BPF_TAX = 0x01, 0x07
 BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x15, 0x06
 NETLINK_ATTRIBUTE = 0xFFFFF000 + 12
@@ -22,6 +23,7 @@ LINK_INDEX = 16 + 4
 """Bytes of nlmsghdr, then of ifinfomsg before ifi_index."""
 ROUTE_ATTRIBUTES = 16 + 12
 """Bytes of nlmsghdr and rtmsg."""
+ETHERNET, ICMPV6, SOLICITATION, ADVERTISEMENT = 14, 58, 135, 136
 RTA_OIF, ATTRIBUTE_HEADER = 4, 4
 
 Instruction = tuple[int, int, int, int]
@@ -44,6 +46,20 @@ def routes_by(made: socket.socket, index: int) -> None:
         (BPF_TAX, 0, 0, 0),
         (BPF_LD_AT_X, 0, 0, ATTRIBUTE_HEADER),
         *_if_it_is(index),
+    )
+
+
+def solicitations(made: socket.socket) -> None:
+    """Of IPv6's Ethernet frames, a packet(7) socket's, those of neighbour discovery (RFC 4861)."""
+    _attach(
+        made,
+        (BPF_LD_BYTE, 0, 0, ETHERNET + 6),
+        (BPF_JUMP_IF_EQUAL, 0, 4, ICMPV6),
+        (BPF_LD_BYTE, 0, 0, ETHERNET + 40),
+        (BPF_JUMP_IF_EQUAL, 1, 0, SOLICITATION),
+        (BPF_JUMP_IF_EQUAL, 0, 1, ADVERTISEMENT),
+        (BPF_RETURN, 0, 0, ALL),
+        (BPF_RETURN, 0, 0, NOTHING),
     )
 
 

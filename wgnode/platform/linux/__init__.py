@@ -19,6 +19,7 @@ class Process:
     sockets = Options()
     routing = RoutingWatch
     links = None
+    neighbours = None
     layers = None
     control = None
     machine = None

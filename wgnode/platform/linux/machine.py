@@ -9,6 +9,7 @@ from wgnode.platform.linux import system
 from wgnode.platform.linux.baked import Baked
 from wgnode.platform.linux.confine import confine
 from wgnode.platform.linux.frames import limit_frames
+from wgnode.platform.linux.neighbours import Neighbours
 from wgnode.platform.linux.network import Network
 from wgnode.platform.linux.port import VirtioPort
 from wgnode.platform.linux.process import forbid_core_dumps
@@ -51,6 +52,7 @@ class Microvm:
     sockets = Options()
     routing = RoutingWatch
     control = VirtioPort
+    neighbours = Neighbours
 
     def __init__(self) -> None:
         self.links = Network()

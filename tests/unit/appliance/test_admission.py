@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.planes import plane
 from tests.unit.protocol.pairs import A4, B4, KEY_A, packet, pair
-from wgnode.appliance.expiries import LOOK_AGAIN, Expiries, due
+from wgnode.appliance.admission import LOOK_AGAIN, Admission, due
 from wgnode.appliance.log import Log
 from wgnode.io.loop import Loop
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig
@@ -53,8 +53,8 @@ def test_a_session_ends_at_its_time_and_not_before_and_the_clock_may_be_set_back
     clock, p = Clock(), pair().connect()
     loop = Loop(clock.now)
     console = os.open(tmp_path / "console", os.O_RDWR | os.O_CREAT)
-    expiries = Expiries(loop, Log(console), lambda: clock.wall + clock.offset)
-    expiries.watch(Shell(p.b.device), config(int(START) + 100))  # type: ignore[arg-type]
+    admission = Admission(loop, Log(console), lambda: clock.wall + clock.offset)
+    admission.watch(Shell(p.b.device), config(int(START) + 100))  # type: ignore[arg-type]
     for wall in (START + 31, START + 62, START + 93, START + 99.9):
         run_until(loop, clock, wall)
     p.a_to_b()
@@ -70,7 +70,7 @@ def test_a_session_ends_at_its_time_and_not_before_and_the_clock_may_be_set_back
     p.advance(10.0)
     p.a_to_b(b"again")
     assert packet(A4, B4, b"again") in p.b.delivered, "its time is not over by the clock that was set back"
-    assert "alice/phone has expired" in (tmp_path / "console").read_text()
+    assert "alice/phone is refused: expired" in (tmp_path / "console").read_text()
     os.close(console)
     loop.close()
 
@@ -80,10 +80,10 @@ def test_a_device_whose_time_is_prolonged_is_opened_by_the_change(tmp_path: Path
     clock, p = Clock(), pair()
     loop = Loop(clock.now)
     with open(tmp_path / "console", "w") as console:
-        expiries = Expiries(loop, Log(console.fileno()), lambda: clock.wall)
-        expiries.watch(Shell(p.b.device), config(int(START)))  # type: ignore[arg-type]
+        admission = Admission(loop, Log(console.fileno()), lambda: clock.wall)
+        admission.watch(Shell(p.b.device), config(int(START)))  # type: ignore[arg-type]
         assert p.b.peer.closed
-        expiries.watch(Shell(p.b.device), config(later))  # type: ignore[arg-type]
+        admission.watch(Shell(p.b.device), config(later))  # type: ignore[arg-type]
         assert not p.b.peer.closed
         loop.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ Examples:
 @click.option("--expires", help="When the user is refused: 2027-01-31, or 2027-01-31T18:00:00Z (UTC).")
 @options.public_key
 @options.png
-@options.no_qr
+@options.qr
 @options.where
 def add(
     name: str,
@@ -53,7 +54,7 @@ def add(
     expires: str | None,
     public_key: str | None,
     png: Path | None,
-    no_qr: bool,
+    qr: bool | None,
     **where: Any,
 ) -> None:
     """Add NAME's device to a site's stack file, and print the configuration that the device is given.
@@ -80,7 +81,7 @@ def add(
                 _member(file, name, groups, until), name, device, keys.public, int(time.time()) // DAY
             )
 
-        _give(file, edit, name, device, keys, (png, no_qr))
+        _give(file, edit, name, device, keys, (png, qr))
 
 
 @command.command(
@@ -95,9 +96,9 @@ Example:
 @options.device
 @options.public_key
 @options.png
-@options.no_qr
+@options.qr
 @options.where
-def rotate(name: str, device: str, public_key: str | None, png: Path | None, no_qr: bool, **where: Any) -> None:
+def rotate(name: str, device: str, public_key: str | None, png: Path | None, qr: bool | None, **where: Any) -> None:
     """Give NAME's device a new key, at the same addresses, and print its new configuration.
 
     The old key works until the next `pulumi up` of the site's stack.
@@ -107,7 +108,7 @@ def rotate(name: str, device: str, public_key: str | None, png: Path | None, no_
         _existing(file, name, device)
         keys = userkeys.keys_for(public_key)
         path = ("users", name, "devices", device, "publicKey")
-        _give(file, lambda file: file.put(*path, value=keys.public), name, device, keys, (png, no_qr))
+        _give(file, lambda file: file.put(*path, value=keys.public), name, device, keys, (png, qr))
 
 
 @command.command(
@@ -269,7 +270,7 @@ def _give(
     name: str,
     device: str,
     keys: userkeys.Keys,
-    shown: tuple[Path | None, bool],
+    shown: tuple[Path | None, bool | None],
 ) -> None:
     """Judge, write, and show what the device is given. Nothing is written before all of it is known."""
     made = edit(file)
@@ -288,11 +289,11 @@ def _give(
     click.echo(f"now run: pulumi up -s {file.stack}", err=True)
 
 
-def _show(config: ClientConfig, png: Path | None, no_qr: bool) -> None:
+def _show(config: ClientConfig, png: Path | None, qr: bool | None) -> None:
     text = config.text()
     if png is not None and not write_png(text, png):
         click.echo(NO_SEGNO, err=True)
-    if not no_qr and config.private_key:
+    if config.private_key and (sys.stderr.isatty() if qr is None else qr):
         click.echo(qr_lines(text) or NO_SEGNO, err=True)
     click.echo(text, nl=False)
 

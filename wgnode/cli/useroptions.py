@@ -52,7 +52,7 @@ public_key = click.option("--public-key", help="The device's own key, base64: it
 png = click.option(
     "--png", type=click.Path(path_type=Path, dir_okay=False), help="Write the QR code into this file (0600)."
 )
-no_qr = click.option("--no-qr", is_flag=True, help="Show no QR code in the terminal.")
+qr = click.option("--qr/--no-qr", default=None, help="Show the QR code.  [default: in a terminal]")
 
 
 @contextlib.contextmanager

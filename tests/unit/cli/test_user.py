@@ -66,7 +66,7 @@ def site(file: Path) -> Any:
 
 
 def add(*words: str, code: int = 0) -> Result:
-    return run("add", "alice", "--device", "phone", "--group", "staff", "--no-qr", *words, code=code)
+    return run("add", "alice", "--device", "phone", "--group", "staff", *words, code=code)
 
 
 def test_one_line_adds_a_device_and_prints_a_configuration_that_fits_the_file(file: Path) -> None:
@@ -98,6 +98,7 @@ def test_the_private_key_is_shown_once_and_is_nowhere_else_and_the_diff_is_shown
     answer = add("--png", "phone.png")
     private = answer.stdout.split("PrivateKey = ")[1].splitlines()[0]
     assert answer.output.count(private) == 1
+    assert "▄" not in answer.output, "a QR code tells the key too: where nobody sees it, it would be in a log"
     for path in file.parents[1].rglob("*"):
         if path.is_file() and path.suffix != ".png":
             assert private not in path.read_text()
@@ -110,7 +111,7 @@ def test_the_private_key_is_shown_once_and_is_nowhere_else_and_the_diff_is_shown
 
 
 def test_the_qr_code_has_the_configuration_and_its_file_is_for_its_owner(file: Path) -> None:
-    answer = run("add", "alice", "--device", "phone", "--group", "staff", "--png", "phone.png")
+    answer = run("add", "alice", "--device", "phone", "--group", "staff", "--png", "phone.png", "--qr")
     assert "▄" in answer.stderr
     png = file.parents[1] / "phone.png"
     assert png.read_bytes().startswith(b"\x89PNG")
@@ -141,7 +142,7 @@ def test_a_device_that_brings_its_own_key_gets_all_but_that(file: Path) -> None:
 
 
 def test_a_user_in_no_group_is_added_and_told_to_get_nothing(file: Path) -> None:
-    answer = run("add", "bob", "--device", "phone", "--no-qr")
+    answer = run("add", "bob", "--device", "phone")
     assert "user 'bob' is in no group, so the user's devices can't connect" in answer.stderr
     assert "user is in no group" in run("list").stdout
 
@@ -156,11 +157,11 @@ def test_an_address_that_is_given_up_rests(file: Path) -> None:
     assert site(file)["users"]["alice"]["devices"]["phone"]["addresses"] == ["10.1.0.130", "fd00:10:1::1002"]
     assert "nothing to do" in run("remove", "eve").stderr
     for name in ("a", "b", "c", "d"):
-        run("add", "alice", "--device", name, "--no-qr")
+        run("add", "alice", "--device", name)
     assert "10.1.0.129 is free again in 90 days" in run("add", "alice", "--device", "e", code=1).stderr
     text = file.read_text().replace(f'10.1.0.129: "{today}"', '10.1.0.129: "2020-01-01"')
     file.write_text(text)
-    run("add", "alice", "--device", "e", "--no-qr")
+    run("add", "alice", "--device", "e")
     assert site(file)["users"]["alice"]["devices"]["e"]["addresses"][0] == "10.1.0.129"
     assert "10.1.0.129" not in site(file)["pool"]["released"]
 
@@ -178,7 +179,7 @@ def test_disable_expire_and_rotate_change_what_they_say_and_can_be_said_twice(fi
     run("disable", "alice", "--device", "phone", "--undo")
     run("expire", "alice", "never")
     assert site(file)["users"]["alice"] == before
-    answer = run("rotate", "alice", "--device", "phone", "--no-qr")
+    answer = run("rotate", "alice", "--device", "phone")
     after = site(file)["users"]["alice"]["devices"]["phone"]
     assert after["addresses"] == before["devices"]["phone"]["addresses"]
     assert after["publicKey"] != before["devices"]["phone"]["publicKey"]
@@ -244,5 +245,5 @@ def test_a_file_that_has_one_address_twice_is_refused_by_every_command(file: Pat
         .replace(site(file)["users"]["alice"]["devices"]["phone"]["publicKey"], OTHER)
     )
     file.write_text(text + twice)
-    answer = run("add", "carol", "--device", "phone", "--no-qr", code=1)
+    answer = run("add", "carol", "--device", "phone", code=1)
     assert "device bob/phone: 10.1.0.129 is device alice/phone's already" in answer.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.parts import Transit
 from wgnode.topology import reached
-from wgnode.topology.users import Users, without_groups
+from wgnode.topology.users import Users, expired, without_groups
 
 
 class Site(pulumi.ComponentResource):
@@ -79,7 +80,7 @@ class Site(pulumi.ComponentResource):
         made_of(look, self._part("name"), self._part("uplink"), self.facts, self.endpoint, port)
 
     def _look_at_users(self, name: str, users: Mapping[str, Any] | None) -> None:
-        for said in without_groups(name, users):
+        for said in (*without_groups(name, users), *expired(name, users, time.time())):
             pulumi.log.warn(said, self)
 
     def _host(self) -> sdk.HypervisorHost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -65,7 +65,7 @@ class SiteFile:
         """Raises UserError."""
         return self._edited(lambda: take(self.text, (*SITE, *path)))
 
-    def _edited(self, edit: Any) -> SiteFile:
+    def _edited(self, edit: Callable[[], str]) -> SiteFile:
         try:
             return self.with_text(edit())
         except ValueError as error:
@@ -100,13 +100,13 @@ def found(directory: Path, environment: str | None, site: str | None) -> list[Si
 
 
 def one_of(files: Sequence[SiteFile], what: str) -> SiteFile:
-    """Raises UserError where there is none, or more than one."""
+    """`what` follows "site that". Raises UserError where there is none, or more than one."""
     if len(files) == 1:
         return files[0]
     if not files:
-        raise UserError(f"no stack file of a site here {what}")
+        raise UserError(f"no stack file here is of a site that {what}")
     names = ", ".join(f"{file.name} ({file.path})" for file in files)
-    raise UserError(f"several sites {what}: {names}; say which by --site, or --environment")
+    raise UserError(f"there is more than one site that {what}: {names}; say which by --site, or --environment")
 
 
 def added(file: SiteFile, user: str, device: str, public_key: str, today: int) -> SiteFile:

@@ -80,6 +80,6 @@ def chosen(where: Where, first: Callable[[SiteFile], bool], else_: Callable[[Sit
     with refusals():
         there = files(where)
         if where["site"]:
-            return userfile.one_of(there, f"is of site {where['site']!r}")
+            return userfile.one_of(there, f"is called {where['site']!r}")
         known = [file for file in there if first(file)]
         return userfile.one_of(known or [file for file in there if else_(file)], what)

@@ -93,6 +93,16 @@ def _why_not(user: Mapping[str, Any], device: Mapping[str, Any]) -> str:
     return "" if user.get("groups") else "user is in no group"
 
 
+def expired(site: str, users: Mapping[str, Any] | None, wall: float) -> Iterator[str]:
+    """What is to be said of users whose time is over at `wall` (seconds since 1970)."""
+    for name, user in (users or {}).items():
+        if user.get("devices") and user.get("expires") is not None and moment(user["expires"]) <= wall:
+            yield (
+                f"site {site!r}: user {name!r} has expired ({written(user['expires'])}), so the user's devices are"
+                f" refused; `wgnode user remove {name}` takes them out, `wgnode user expire` gives more time"
+            )
+
+
 def without_groups(site: str, users: Mapping[str, Any] | None) -> Iterator[str]:
     """What is to be said of users who get nothing, and did nothing to deserve it."""
     for name, user in (users or {}).items():

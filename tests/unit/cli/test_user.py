@@ -196,8 +196,11 @@ def test_disable_expire_and_rotate_change_what_they_say_and_can_be_said_twice(fi
         (["add", "alice", "--device", "phone", "--expires", "2020-01-01"], "2020-01-01 is over already"),
         (["add", "alice", "--device", "phone", "--expires", "soon"], "write it like 2027-01-31"),
         (["add", "alice", "--device", "phone", "--public-key", "x"], "--public-key: a key is not valid base64"),
-        (["add", "alice", "--device", "phone", "--site", "paris"], "no stack file of a site here is of site 'paris'"),
-        (["show", "eve"], "no stack file of a site here has a user 'eve'"),
+        (
+            ["add", "alice", "--device", "phone", "--site", "paris"],
+            "no stack file here is of a site that is called 'paris'",
+        ),
+        (["show", "eve"], "no stack file here is of a site that has a user 'eve'"),
     ],
 )
 def test_what_would_be_refused_later_is_refused_now_and_nothing_is_written(
@@ -211,7 +214,7 @@ def test_what_would_be_refused_later_is_refused_now_and_nothing_is_written(
 def test_a_home_without_endpoint_is_refused_by_name_and_of_two_sites_one_must_be_named(file: Path) -> None:
     cabin = file.with_name("Pulumi.dev-cabin.yaml")
     cabin.write_text(CABIN)
-    assert "several sites has a pool: berlin" in add(code=1).stderr
+    assert "there is more than one site that has a pool: berlin" in add(code=1).stderr
     answer = add("--site", "cabin", code=1)
     assert "site 'cabin' has no endpoint" in answer.stderr
     assert "(with an endpoint: berlin)" in answer.stderr

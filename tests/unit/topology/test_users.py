@@ -85,6 +85,13 @@ def test_who_is_in_no_group_or_disabled_gets_nothing_and_the_first_is_told() -> 
     assert said.startswith("site 'berlin': user 'bob' is in no group, so the user's devices can't connect")
 
 
+def test_whose_time_is_over_is_told_and_stays_a_peer_that_the_node_refuses() -> None:
+    (said,) = users.expired("berlin", SITE["users"], moment("2027-01-31"))
+    assert said.startswith("site 'berlin': user 'alice' has expired (2027-01-31)")
+    assert list(users.expired("berlin", SITE["users"], moment("2027-01-31") - 1)) == []
+    assert [one.label for one in facts().users.peers] == ["alice/phone"]
+
+
 def test_preshared_keys_are_what_they_were_and_differ_by_secret_and_key() -> None:
     """Recorded: another derivation would cut off every device."""
     assert users.preshared_key(bytes(32), bytes(32)).hex() == (

@@ -1,0 +1,80 @@
+"""A site's users, as a program in any language gives them: as a model, as a mapping, and as what comes later."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi import Output
+
+from pulumi_wgnode.components import Site
+from pulumi_wgnode.components.given import BadArguments, mapping
+
+from .test_compiled import config, mesh, people
+from .test_components import Engine, engine, run
+
+__all__ = ["engine", "mesh"]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_: warnings.append(text))
+    return warnings
+
+
+def berlin(mesh: dict[str, Any], given: Any, root: Path) -> None:
+    run(lambda: Site("berlin", given, topology=mesh["topology"], bundle=mesh["bundles"]["berlin"], root=root))
+
+
+def devices(engine: Engine) -> dict[str, Any]:
+    found: dict[str, Any] = engine.inputs("Gateway")["config"]["devices"]
+    return found
+
+
+@pytest.mark.parametrize("way", ["model", "mapping", "later"])
+def test_they_become_devices_of_the_gateway_however_they_are_given(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path, told: list[str], way: str
+) -> None:
+    given: Any = config(tmp_path, "berlin", **people())
+    if way != "model":
+        given = {**mapping(given), "gateway": {"image": "image.tar"}}
+    if way == "later":
+        given = {
+            **given,
+            "users": Output.from_input(given["users"]),
+            "deviceSecret": Output.secret(given["deviceSecret"]),
+        }
+    berlin(mesh, given, tmp_path)
+    assert devices(engine) == {
+        "alice/phone": {
+            "publicKeys": [people()["users"]["alice"]["devices"]["phone"]["publicKey"]],
+            "allowedIPs": ["10.1.0.130/32"],
+            "persistentKeepalive": 0,
+            "expires": 1801353600,
+        }
+    }
+    assert told == []
+
+
+def test_who_gets_nothing_is_told_by_name(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path, told: list[str]
+) -> None:
+    users = copy.deepcopy(people()["users"])
+    users["alice"] = {**users["alice"], "groups": [], "expires": "2020-01-01"}
+    berlin(mesh, config(tmp_path, "berlin", **people(users=users)), tmp_path)
+    assert "devices" not in engine.inputs("Gateway")["config"]
+    assert ["is in no group" in told[0], "has expired (2020-01-01)" in told[1]] == [True, True]
+
+
+def test_a_mapping_whose_users_do_not_fit_registers_nothing(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {**mapping(config(tmp_path, "berlin", **people())), "gateway": {"image": "image.tar"}}
+    given["groups"] = {}
+    with pytest.raises(BadArguments, match=r"users\.alice\.groups\[0\] user 'alice': there is no group 'staff'"):
+        berlin(mesh, given, tmp_path)
+    assert engine.registered == []

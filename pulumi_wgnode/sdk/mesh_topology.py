@@ -73,7 +73,9 @@ class MeshTopology(Resource):
 
     @property
     def mtu(self) -> Output[int | None]:
-        """Bytes of the largest packet inside of the tunnel, 1420 where it isn't given."""
+        """Bytes that a packet inside of the tunnel may have at most; where it isn't given, as many as are found to
+        fit on the way to each peer, up to 1440.
+        """
         return self.output("mtu")
 
     @property

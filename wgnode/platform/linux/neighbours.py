@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 from ipaddress import IPv6Address
 
+from wgnode.io.netlink import Rtnetlink
 from wgnode.io.netlink.filters import solicitations
 from wgnode.platform.linux.network import LAN
 
@@ -25,7 +26,8 @@ class Neighbours:
     """Raises OSError where there is no such card."""
 
     def __init__(self, name: str = LAN) -> None:
-        index = socket.if_nametoindex(name)
+        with Rtnetlink() as kernel:  # not if_nametoindex(3), whose AF_UNIX socket a gateway gets none of
+            index = kernel.link(name).index
         self._index, self._groups = index, set[IPv6Address]()
         with contextlib.ExitStack() as undo:
             self._arp = undo.enter_context(_wire(name, ETH_P_ARP))

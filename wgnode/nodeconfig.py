@@ -16,6 +16,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from wgnode import endpoint
+from wgnode.work import Work, at_once
 
 FORMAT = 1
 KEY_LENGTH = 32
@@ -107,6 +108,9 @@ class NodeConfig:
 
     def to_json(self) -> bytes:
         """Canonical bytes: peers by name, sorted keys, no white space."""
+        return self._canonical(_peers_to_dict(self.peers), _peers_to_dict(self.devices))
+
+    def _canonical(self, peers: dict[str, Any], devices: dict[str, Any]) -> bytes:
         return canonical(
             {
                 "format": FORMAT,
@@ -117,21 +121,27 @@ class NodeConfig:
                 "addresses": list(self.addresses),
                 "transit": _link_to_dict(self.transit),
                 "lan": _link_to_dict(self.lan),
-                "peers": _peers_to_dict(self.peers),
+                "peers": peers,
                 "interface": self.interface,
                 "mtu": self.mtu,
                 # Left out where it isn't set: sites from before it was there stay what they are.
                 **({"carrier": _carrier_to_dict(self.carrier)} if self.carrier else {}),
                 **({} if self.path_mtu else {"pathMtu": "off"}),
-                **({"devices": _peers_to_dict(self.devices)} if self.devices else {}),
+                **({"devices": devices} if devices else {}),
             }
         )
 
     @classmethod
     def from_json(cls, blob: bytes) -> NodeConfig:
         """Raises ConfigError for anything that `to_json` would not have written."""
+        return at_once(cls.reading(blob))
+
+    @classmethod
+    def reading(cls, blob: bytes) -> Work[NodeConfig]:
+        """As `from_json`, a step a peer (wgnode/work.py)."""
         try:
             raw = _load(blob)
+            peers, devices = raw["peers"], raw.get("devices", {})
             config = cls(
                 mesh=str(raw["mesh"]),
                 name=str(raw["name"]),
@@ -140,18 +150,19 @@ class NodeConfig:
                 addresses=tuple(str(ip_interface(address)) for address in raw["addresses"]),
                 transit=_link_from_dict(raw["transit"]),
                 lan=_link_from_dict(raw["lan"]),
-                peers=tuple(_peer_from_dict(name, peer) for name, peer in raw["peers"].items()),
+                peers=(yield from _reading_peers(peers)),
                 interface=str(raw["interface"]),
                 mtu=int(raw["mtu"]),
                 carrier=_carrier_from_dict(raw["carrier"]) if "carrier" in raw else None,
                 path_mtu="pathMtu" not in raw,
-                devices=tuple(_peer_from_dict(name, one) for name, one in raw.get("devices", {}).items()),
+                devices=(yield from _reading_peers(devices)),
             )
-            written = config.to_json()
+            _same(config._canonical(peers, devices), blob)
+        except ConfigError:
+            raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
-        if written != blob:
-            raise ConfigError("node configuration: not in canonical form, so not written by this version")
+        vars(config)["digest"] = hashlib.sha256(blob).hexdigest()  # `digest` would write all of it again
         return config
 
     @cached_property
@@ -267,6 +278,11 @@ def decode_key(text: str) -> bytes:
     return key
 
 
+def _same(written: bytes, blob: bytes) -> None:
+    if written != blob:
+        raise ConfigError("node configuration: not in canonical form, so not written by this version")
+
+
 def _load(blob: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(blob.decode())
@@ -314,18 +330,29 @@ def _endpoint(text: str) -> str:
 
 
 def _peers_to_dict(peers: Iterable[PeerConfig]) -> dict[str, Any]:
+    return {peer.name: _peer_to_dict(peer) for peer in peers}
+
+
+def _peer_to_dict(peer: PeerConfig) -> dict[str, Any]:
     return {
-        peer.name: {
-            "publicKeys": [encode_key(key) for key in peer.public_keys],
-            "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
-            "endpoint": peer.endpoint,
-            "persistentKeepalive": peer.persistent_keepalive,
-            **({} if peer.mtu is None else {"mtu": peer.mtu}),
-            **({} if peer.probe is None else {"probe": peer.probe}),
-            **({} if peer.expires is None else {"expires": peer.expires}),
-        }
-        for peer in peers
+        "publicKeys": [encode_key(key) for key in peer.public_keys],
+        "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
+        "endpoint": peer.endpoint,
+        "persistentKeepalive": peer.persistent_keepalive,
+        **({} if peer.mtu is None else {"mtu": peer.mtu}),
+        **({} if peer.probe is None else {"probe": peer.probe}),
+        **({} if peer.expires is None else {"expires": peer.expires}),
     }
+
+
+def _reading_peers(described: dict[str, Any]) -> Work[tuple[PeerConfig, ...]]:
+    """Each of them is what would be written of it."""
+    peers = []
+    for name, one in described.items():
+        yield True
+        peers.append(peer := _peer_from_dict(name, one))
+        _same(canonical(_peer_to_dict(peer)), canonical(one))
+    return tuple(peers)
 
 
 def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.interop import Namespace
-from wgnode.io.slices import at_once
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig
 from wgnode.platform.linux.network import Network
+from wgnode.work import at_once
 
 pytestmark = pytest.mark.lab
 

@@ -25,11 +25,11 @@ from wgnode.io.loop import Loop
 from wgnode.io.node import LiveDigest, Tai64n, from_config, literal_endpoint, reconfiguring
 from wgnode.io.path_report import fitted
 from wgnode.io.shell import Shell
-from wgnode.io.slices import Work
 from wgnode.io.tun import Tun
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets, decode_key, encode_key, fixed_differences
 from wgnode.platform import Confinement, Layers, Links, Platform, open_tun, tunnel
 from wgnode.protocol.device import Device
+from wgnode.work import Work, at_once
 
 DATA_PLANE = "WGNODE_DATAPLANE"
 """Kernel command line: `python` or `fast` for one of the data planes, as in `wgnode device`; the best otherwise.
@@ -184,14 +184,19 @@ class Gateway:
         Answers `applied` (the digest), or `restart` (why only a new start can do it) or `error`. After an error it
         may be tried again: whatever was done is compared with what is, not with what should have been.
         """
-        try:
-            new = NodeConfig.from_json(config.encode())
-            keys = NodeSecrets.from_json(secrets.encode())
-        except ValueError as error:
-            return reply(self._not_applied(error))
+        reading = _read(config.encode(), secrets.encode())
+        if self.shell is None:
+            return self._apply(at_once(reading), reply)
+        self.shell.slices.add(reading, lambda read: self._apply(read, reply))  # beside packets: nothing is changed yet
+
+    def _apply(
+        self, read: tuple[NodeConfig, NodeSecrets] | ValueError, reply: Callable[[dict[str, Any]], None]
+    ) -> None:
+        if isinstance(read, ValueError):
+            return reply(self._not_applied(read))
         if self.shell is None or not self.shell.device.running:
             return reply({"restart": f"no node runs ({self.error or 'it is booting'})"})
-        self.shell.slices.add(self._configure(self.shell, new, keys), reply, self.shell.changing)
+        self.shell.slices.add(self._configure(self.shell, *read), reply, self.shell.changing)
 
     def _configure(self, shell: Shell, new: NodeConfig, secrets: NodeSecrets) -> Work[dict[str, Any]]:
         old = self.config
@@ -349,6 +354,14 @@ class Gateway:
 
 def _without(config: NodeConfig, names: frozenset[str]) -> NodeConfig:
     return replace(config, devices=tuple(each for each in config.devices if each.name not in names))
+
+
+def _read(config: bytes, secrets: bytes) -> Work[tuple[NodeConfig, NodeSecrets] | ValueError]:
+    """Both, or why not."""
+    try:
+        return (yield from NodeConfig.reading(config)), NodeSecrets.from_json(secrets)
+    except ValueError as error:
+        return error
 
 
 def _endpoints(config: NodeConfig) -> dict[str, str | None]:

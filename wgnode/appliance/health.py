@@ -8,10 +8,10 @@ from typing import Any
 from wgnode.io.node import LiveDigest
 from wgnode.io.path_report import path_mtu
 from wgnode.io.paths import Paths
-from wgnode.io.slices import Work
 from wgnode.nodeconfig import encode_key
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
+from wgnode.work import Work
 
 
 def peer_health(device: Device, peer: Peer, now: float, wall: float, paths: Paths | None = None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode import nodeconfig
 from wgnode.io.endpoints import parse_endpoint
-from wgnode.io.slices import Work, at_once
 from wgnode.nodeconfig import LivePeer, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.device import Device
@@ -20,6 +19,7 @@ from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.noise import public_bytes
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.plane import Plane
+from wgnode.work import Work, at_once
 
 TAI64_EPOCH = 0x400000000000000A
 """TAI64 label of 1970, with the ten leap seconds of then, as every WireGuard has it."""

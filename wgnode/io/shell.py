@@ -14,7 +14,7 @@ from wgnode.io.loop import Loop, Timer
 from wgnode.io.paced import Paced
 from wgnode.io.packet_io import PacketIO
 from wgnode.io.paths import Paths
-from wgnode.io.slices import Slices, Work
+from wgnode.io.slices import Slices
 from wgnode.io.sticky import SourcePaths
 from wgnode.io.tun import Tun, TunGone
 from wgnode.io.uapi import answer
@@ -24,6 +24,7 @@ from wgnode.pathmtu.said import Said
 from wgnode.platform import Platform
 from wgnode.protocol.device import Device
 from wgnode.protocol.schedule import NEVER
+from wgnode.work import Work
 
 ASKING = 5e-5
 """Seconds, about, that it takes to ask the kernel for the way to one endpoint."""

@@ -1,20 +1,15 @@
-"""Long work in slices: between them the loop does everything else, packets, handshakes and timers among it.
-
-Work is a generator. It yields before each of its steps (a line of a request, a peer of an answer): True where it may
-rest, False where what it has begun should take effect as one.
-"""
+"""Long work (wgnode/work.py) in slices: between them the loop does everything else, packets, handshakes and timers."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 from wgnode.io.loop import Loop, Timer
+from wgnode.work import Result, Work
 
-Result = TypeVar("Result")
-Work = Generator[bool, None, Result]
 Within = Callable[[], AbstractContextManager[None]]
 
 STEPS = 128
@@ -23,15 +18,6 @@ MOST_STEPS = 1024
 """Of a slice that finds nowhere to rest: one peer may have any number of networks."""
 LONGEST_REST = 0.005
 """Seconds: enough to wake and move what waits, where a slice takes longer."""
-
-
-def at_once(work: Work[Result]) -> Result:
-    """All of it, for who has nothing else to do."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as finished:
-            return finished.value  # type: ignore[no-any-return]
 
 
 class Slices:

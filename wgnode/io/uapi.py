@@ -13,9 +13,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import ClassVar, Protocol
 
 from wgnode.io.endpoints import parse_endpoint
-from wgnode.io.slices import Work, at_once
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
+from wgnode.work import Work, at_once
 
 NO_KEY = bytes(32)
 LARGEST_PORT = LARGEST_KEEPALIVE = 0xFFFF

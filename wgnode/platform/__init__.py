@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 from wgnode.io.control import Message
 from wgnode.io.loop import Loop
-from wgnode.io.slices import Work
 from wgnode.io.sticky import Tunnels
 from wgnode.io.tun import Tun, TunOffloads
 from wgnode.nodeconfig import NodeConfig, NodeSecrets
 from wgnode.pathmtu.pieces import Whole
 from wgnode.pathmtu.said import Said
 from wgnode.protocol.endpoint import Endpoint
+from wgnode.work import Work
 
 Warn = Callable[[str], None]
 """Gets a line for a person."""

@@ -14,14 +14,18 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from wgnode.appliance import heard
 from wgnode.appliance.health import device_health
 from wgnode.dataplane.choose import choose
+from wgnode.io.control import HEADER, encode
 from wgnode.io.loop import Loop
 from wgnode.io.node import LiveDigest, new_device, reconfiguring
-from wgnode.io.slices import Slices, Work, at_once
+from wgnode.io.slices import Slices
 from wgnode.io.uapi import answer
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
+from wgnode.platform import tunnel
 from wgnode.protocol.device import Device
+from wgnode.work import Work, at_once
 
 OWN = bytes([8] + [7] * 30 + [71])
 CARD = LinkConfig("52:54:00:77:67:00", ())
@@ -48,15 +52,28 @@ def request(peers: list[PeerConfig]) -> str:
     return "\n".join(["set=1", *lines, "", ""])
 
 
+def in_one_step(do: Callable[[], object]) -> Work[object]:
+    """What is not sliced."""
+    yield True
+    return do()
+
+
 def works(device: Device, peers: list[PeerConfig]) -> Iterator[tuple[str, Callable[[], Work[object]]]]:
     """Each as it comes after the one before."""
     text, live, now = request(peers), LiveDigest(device), lambda: 1.0
     config, secrets = replace(CONFIG, peers=tuple(peers)), NodeSecrets((OWN,))
     fewer = replace(config, peers=tuple(replace(peer, allowed_ips=peer.allowed_ips[:2]) for peer in peers))
+    blob = config.to_json()
+    told = encode({"type": "configure", "id": 1, "config": blob.decode(), "secrets": secrets.to_json().decode()})
     yield "set of new peers", lambda: answer(device, text, now)
     yield "set of the same", lambda: answer(device, text, now)
     yield "get", lambda: answer(device, "get=1\n\n", now)
     yield "health", lambda: device_health(device, live, 1.0, 1.0)
+    health = at_once(device_health(device, live, 1.0, 1.0))
+    yield "health as JSON", lambda: in_one_step(lambda: encode({"type": "reply", "id": 1, "health": health}))
+    yield "message of a change", lambda: in_one_step(lambda: heard.parse(told[HEADER.size :]))
+    yield "its configuration", lambda: NodeConfig.reading(blob)
+    yield "its kernel routes", lambda: in_one_step(lambda: tunnel.differences(config, fewer))
     yield "live change", lambda: reconfiguring(device, fewer, secrets, now, former=config)
     yield "replace_peers", lambda: answer(device, "set=1\nreplace_peers=true\n\n", now)
 
@@ -100,7 +117,7 @@ def main() -> None:
             f"{plane}, {given.peers} peers: processor time that the loop is held, ms, medians of {given.rounds} rounds"
         )
         for name, (one, slices) in found.items():
-            print(f"  {name:18} at once {statistics.median(one):7.1f}, in slices {statistics.median(slices):6.1f}")
+            print(f"  {name:19} at once {statistics.median(one):7.1f}, in slices {statistics.median(slices):6.1f}")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ from wgnode.appliance.log import Log
 from wgnode.appliance.serve import serve
 from wgnode.io.loop import Loop
 from wgnode.io.shell import Shell
-from wgnode.io.slices import Work
 from wgnode.io.tun import TunOffloads
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.platform import Confinement
+from wgnode.work import Work
 
 PRIVATE = bytes([8] + [7] * 30 + [71])
 CARD = LinkConfig("52:54:00:00:00:01", ("192.0.2.1/24",))

@@ -14,9 +14,10 @@ from wgnode.appliance.log import Log
 from wgnode.dataplane.plain import PlainPlane
 from wgnode.io.loop import Loop
 from wgnode.io.node import TAI64_EPOCH, LiveDigest, new_device
-from wgnode.io.slices import Slices, at_once
+from wgnode.io.slices import Slices
 from wgnode.nodeconfig import LinkConfig, NodeConfig, encode_key
 from wgnode.protocol.endpoint import Endpoint
+from wgnode.work import at_once
 
 
 def test_two_nodes_meet_in_memory_when_the_image_is_built() -> None:

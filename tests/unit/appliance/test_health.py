@@ -10,8 +10,8 @@ import pytest
 from tests.unit.protocol.pairs import A4, B4, KEY_A, KEY_C, PSK_1, PSK_2, packet, pair
 from wgnode.appliance.health import device_health
 from wgnode.io.node import LiveDigest
-from wgnode.io.slices import at_once
 from wgnode.io.uapi import handle
+from wgnode.work import at_once
 
 
 @pytest.mark.parametrize("keys", [(KEY_A, KEY_C), (KEY_C, KEY_A)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_network
 
 import pytest
@@ -215,3 +216,29 @@ def test_whom_to_ask_is_an_address_in_the_one_way_it_is_written(probe: str) -> N
     asked = replace(CONFIG, peers=tuple(replace(peer, probe=probe) for peer in CONFIG.peers))
     with pytest.raises(ConfigError):
         NodeConfig.from_json(asked.to_json())
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ('"name":"berlin"', '"name": "berlin"'),
+        ('"name":"berlin"', '"name":"berlin","more":1'),
+        ('"cabin":{', '"cabin":{"more":1,'),
+        ('"persistentKeepalive":25', '"persistentKeepalive":25.0'),
+        ('"persistentKeepalive":0', '"persistentKeepalive":false'),
+        ('"persistentKeepalive":25', '"persistentKeepalive":1,"persistentKeepalive":25'),
+        ('["10.2.0.0/24","fd00:10:2::/64"]', '["fd00:10:2::/64","10.2.0.0/24"]'),
+        ('"fd00:10:2::/64"', '"fd00:10:2:0::/64"'),
+        ('"10.3.0.0/24"', '"10.3.0.1/24"'),
+    ],
+)
+def test_what_says_the_same_in_other_words_is_refused_of_a_peer_too(written: str, instead: str) -> None:
+    blob = CONFIG.to_json().decode()
+    assert written in blob
+    assert NodeConfig.from_json(blob.encode()) == CONFIG
+    with pytest.raises(ConfigError):
+        NodeConfig.from_json(blob.replace(written, instead, 1).encode())
+
+
+def test_a_configuration_that_was_read_has_the_digest_of_what_was_read() -> None:
+    assert NodeConfig.from_json(CONFIG.to_json()).digest == CONFIG.digest == sha256(CONFIG.to_json()).hexdigest()

@@ -21,10 +21,11 @@ from wgnode.dataplane.plain_io import PlainIO
 from wgnode.io.loop import Loop
 from wgnode.io.node import LiveDigest, from_config, new_device, reconfiguring
 from wgnode.io.shell import Shell
-from wgnode.io.slices import LONGEST_REST, MOST_STEPS, STEPS, Slices, Work
+from wgnode.io.slices import LONGEST_REST, MOST_STEPS, STEPS, Slices
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.protocol.device import MOST_AT_ONCE, Device
 from wgnode.protocol.endpoint import Endpoint
+from wgnode.work import Work
 
 PEERS, LINES = 1000, 5
 """Of a request, and lines that each has in it."""
@@ -254,6 +255,19 @@ PREFIXES = ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/9", "10.1.0.0/16", "10.1.0.0/17
 ADDRESSES = [ip_address(text).packed for text in ("10.1.0.1", "10.1.0.2", "10.1.1.1", "10.1.200.1", "10.2.0.1",
              "10.200.0.1", "192.0.2.1", "fd00:1::1", "fd00:1::2", "fd00:2::1", "2001:db8::1")]  # fmt: skip
 OWNERS = st.dictionaries(st.sampled_from(PREFIXES), st.integers(1, 4))
+
+
+def test_a_configuration_is_read_in_slices_of_peers() -> None:
+    peers = tuple(PeerConfig(f"p{at:03}", (at.to_bytes(32),), (f"10.0.{at}.0/24",)) for at in range(2 * STEPS))
+    config, read, turns = replace(CONFIG, peers=peers), list[NodeConfig](), 0
+    loop = Loop(lambda: 1.0)
+    slices = Slices(loop)
+    slices.add(NodeConfig.reading(config.to_json()), read.append)
+    while not read:
+        loop.run_once(0)
+        turns += 1
+    loop.close()
+    assert (read, turns) == ([config], 2)
 
 
 def a_configuration(owners: dict[str, int]) -> NodeConfig:

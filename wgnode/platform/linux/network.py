@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 
 from wgnode.io.netlink import Rtnetlink
-from wgnode.io.slices import Work
 from wgnode.nodeconfig import LinkConfig, NodeConfig
 from wgnode.platform.linux import features
 from wgnode.platform.linux.announce import announce
 from wgnode.platform.linux.sysctl import write_sysctl
 from wgnode.platform.tunnel import DEFAULT_ROUTES, routes, without_route
+from wgnode.work import Work
 
 WAN, LAN = "wan", "lan"
 """What the transit link's and the LAN's card are called in the gateway."""

@@ -12,7 +12,7 @@ from tests.standins.clones import Clone, kill
 from tests.standins.environment import MESH, Environment
 from wgnode import yamlfile
 
-pytestmark = pytest.mark.sampled(0)  # some twenty runs of the engine each
+pytestmark = [pytest.mark.sampled(0), pytest.mark.timeout(3600)]  # some twenty runs of the engine each
 
 SITES = ("prod-site0", "prod-site1")
 POLICY = {"canary": ["site0"], "waves": ["rest"], "soak": 0}

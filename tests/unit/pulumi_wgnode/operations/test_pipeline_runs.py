@@ -23,6 +23,8 @@ from tests.standins.hosts.kept import SiteHost
 from tools import ROOT
 from wgnode import yamlfile
 
+pytestmark = [pytest.mark.sampled(0), pytest.mark.timeout(3600)]  # some twenty runs of the engine each
+
 SITES = ("prod-site0", "prod-site1")
 IMAGE = f"python:3.12@sha256:{'0123456789abcdef' * 4}"
 _HOOK = """#!/bin/sh
@@ -39,6 +41,8 @@ class Repository:
         self.bare, self.log, self.artifacts = folder / "bare.git", folder / "log", folder / "artifacts"
         self.forge = there
         self.artifacts.mkdir()
+        self.environment.project.rollout = {"canary": ["site0"], "waves": ["rest"], "soak": 0}
+        self.environment.project.write()
         self.environment.init(MESH, *SITES)
         self.environment.wgnode("pipeline", "init", "github", "-e", "prod", "--oidc", "none")
         for stack in (MESH, *SITES):
@@ -116,7 +120,6 @@ def repository(engine_bin: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield Repository(tmp_path_factory.mktemp("pipelines"), there)
 
 
-@pytest.mark.sampled(0)  # some twenty runs of the engine
 def test_from_a_change_to_its_rollout_to_drift(repository: Repository) -> None:
     there = repository.forge
     repository.git("checkout", "-q", "-b", "change")
@@ -152,7 +155,6 @@ def test_from_a_change_to_its_rollout_to_drift(repository: Repository) -> None:
     assert [issue["state"] for issue in there.issues] == ["closed"]
 
 
-@pytest.mark.sampled(0)
 def test_gitlabs_jobs_from_a_change_to_its_rollout_to_drift(repository: Repository) -> None:
     (repository.bare / "hooks/post-receive").unlink(missing_ok=True)  # it runs GitHub's
     repository.environment.wgnode("pipeline", "init", "gitlab", "-e", "prod", "--oidc", "none", "--image", IMAGE)

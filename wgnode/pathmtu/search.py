@@ -128,11 +128,10 @@ class Search:
     def refused(self, now: float, probe: bytes) -> None:
         """Our own kernel found it too long (EMSGSIZE): so it is, on this link."""
         size = self._underway.unsent(now, probe, refused=True)
-        if size is None:
-            return
-        self._value.bracket.lost(size, MAX_PROBES)
-        if size <= self.known.size:
-            self._keep.strikes = MAX_PROBES
+        if size is not None:
+            self._value.bracket.lost(size, MAX_PROBES)
+            if size <= self.known.size:
+                self._keep.strikes = MAX_PROBES
 
     def sent(self, now: float, size: int, longest: int) -> None:
         """`size` bytes of the peer's own traffic went out since the last call, the longest packet of them `longest`."""
@@ -199,7 +198,7 @@ class Search:
         if not sizes or not self.credit.allows(self._cost(Step.SEARCH, sizes), self._value.bracket.low):
             return self._complete(now)
         self.credit.converge(self._cost(Step.SEARCH, sizes))
-        self._make(now, Step.SEARCH, sizes)
+        self._underway.make(now, Step.SEARCH, sizes, self._witnesses(Step.SEARCH))
 
     def _sizes(self) -> Sequence[int]:
         if not self._fresh:
@@ -218,9 +217,6 @@ class Search:
 
     def _kept(self, now: float, step: Step, sizes: Sequence[int]) -> None:
         self.credit.keep(self._cost(step, sizes))
-        self._make(now, step, sizes)
-
-    def _make(self, now: float, step: Step, sizes: Sequence[int]) -> None:
         self._underway.make(now, step, sizes, self._witnesses(step))
 
     def _cost(self, step: Step, sizes: Sequence[int]) -> int:
@@ -236,7 +232,8 @@ class Search:
         assert batch is not None
         self._next = now
         if not batch.alive:
-            self._unanswered(now, batch)
+            if not self._silence.quiet and batch.step is not Step.RAISE and self._silence.miss():
+                self._unknown(now)
             return
         revived, self._silence.missed = self._fresh and self._silence.missed > 0, 0
         self._lossy |= batch.lossy()
@@ -247,26 +244,18 @@ class Search:
         elif batch.step is Step.FALL:
             self._fell(now, batch)
         elif batch.step is Step.RAISE and self.state is State.SEARCHING:
-            self._note_lost(batch)
-
-    def _unanswered(self, now: float, batch: Batch) -> None:
-        if not self._silence.quiet and batch.step is not Step.RAISE and self._silence.miss():
-            self._unknown(now)
+            self._value.lost(batch.lost())
 
     def _searched(self, now: float, batch: Batch) -> None:
         if self._silence.quiet:
             self._restart(now, other_path=False)
             return
-        self._note_lost(batch)
+        self._value.lost(batch.lost())
         self._value.settle(now)
         if self._fresh:
             self._value.remember()
         self._fresh = False
         self.state = State.SEARCHING if self._value.bracket.low >= self._value.base else State.ERROR
-
-    def _note_lost(self, batch: Batch) -> None:
-        for size in batch.lost():
-            self._value.bracket.lost(size)
 
     def _fell(self, now: float, batch: Batch) -> None:
         """Where the present size was lost again, the largest that passed is the new one; else it was chance."""
@@ -296,8 +285,7 @@ class Search:
     def _complete(self, now: float) -> None:
         """All is known, or all that may be spent is."""
         if not self._value.bracket.low:
-            self._unknown(now)
-            return
+            return self._unknown(now)
         self._value.settle(now)
         self.state = State.COMPLETE
         self.credit.settle(self._value.bracket.low)

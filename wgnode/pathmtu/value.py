@@ -28,6 +28,11 @@ class Value:
     def size(self) -> int:
         return self.known.size
 
+    def lost(self, sizes: Collection[int]) -> None:
+        """Each once more, beside a small one that was alive."""
+        for size in sizes:
+            self.bracket.lost(size)
+
     def proven(self) -> bool:
         return self.known.evidence is Evidence.PROBE
 

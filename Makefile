@@ -135,7 +135,7 @@ bench-path: setup ## what a path with a smaller MTU costs a TCP flow (ROUNDS=5, 
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.path --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-scaling
-bench-scaling: setup ## what two threads move through the compiled plane in memory beside one (THREADS=2 at most, ROUNDS=21)
+bench-scaling: setup ## what two threads move through the compiled plane in memory beside one, and beside two engines (THREADS=2, ROUNDS=21)
 	@$(CARGO) run --quiet --release --locked --no-default-features --example scaling_bench -- \
 		--threads $(or $(THREADS),2) --rounds $(or $(ROUNDS),21)
 

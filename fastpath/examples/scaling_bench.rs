@@ -3,6 +3,9 @@
 //!
 //! Rounds of all numbers of threads take turns. The ratio is that of a round's two, its median over all rounds. On a
 //! machine with other work look at the processor time as well: what more of it a byte costs is what is lost for good.
+//!
+//! The control is as many engines as threads, which share nothing but the machine: its processors may be slower when all of
+//! them are busy, and no engine can do better than that.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -30,6 +33,8 @@ const SEGMENT: u16 = 1380;
 const PAYLOAD: usize = 45 * SEGMENT as usize;
 /// Jobs of each direction in a round: of AT_ONCE trains in, and as many frames as make a full job out.
 const JOBS: usize = 150;
+/// Before them, not measured: the first to use a buffer waits for its memory.
+const WARMING: usize = 20;
 
 fn main() {
     let option = |name: &str, otherwise: usize| {
@@ -47,8 +52,8 @@ fn main() {
         ("in", false, true),
         ("both", true, true),
     ] {
-        compare(name, most, rounds, |threads| {
-            run(suite, &trains, threads, out, into)
+        compare(name, most, rounds, |engines, threads| {
+            run(suite, &trains, (engines, threads), (out, into))
         });
     }
 }
@@ -56,33 +61,38 @@ fn main() {
 /// A round's gigabits a second, and processor seconds a gigabit.
 type Rate = (f64, f64);
 
-fn compare(name: &str, most: usize, rounds: usize, run: impl Fn(usize) -> Rate) {
-    let mut found = vec![vec![]; most];
+fn compare(name: &str, most: usize, rounds: usize, run: impl Fn(usize, usize) -> Rate) {
+    let together = (1..=most).map(|threads| (1, threads));
+    let apart = (2..=most).map(|engines| (engines, 1));
+    let kinds: Vec<_> = together.chain(apart).collect();
+    let mut found = vec![vec![]; kinds.len()];
     for round in 0..=rounds {
-        for (threads, rates) in (1..).zip(&mut found) {
-            let rate = run(threads);
+        for ((engines, threads), rates) in kinds.iter().zip(&mut found) {
+            let rate = run(*engines, *threads);
             if round > 0 {
                 rates.push(rate);
             }
         }
     }
-    for (threads, rates) in (1..).zip(&found) {
-        let rate = median(rates.iter().map(|rate| rate.0));
-        let ratio = median(
-            rates
-                .iter()
-                .zip(&found[0])
-                .map(|(more, one)| more.0 / one.0),
+    for (at, (engines, threads)) in kinds.iter().enumerate() {
+        let beside = |other: usize, of: fn(&Rate) -> f64| {
+            let pairs = found[at].iter().zip(&found[other]);
+            median(pairs.map(|(each, other)| of(each) / of(other)))
+        };
+        let speed = median(found[at].iter().map(|rate| rate.0));
+        let (rate, cost) = (beside(0, |rate| rate.0), beside(0, |rate| rate.1));
+        print!(
+            "{name:4} {engines} engines of {threads} threads {speed:6.2} Gbit/s, x {rate:.2}; \
+             processor time a byte x {cost:.2}"
         );
-        let cost = median(
-            rates
-                .iter()
-                .zip(&found[0])
-                .map(|(more, one)| more.1 / one.1),
-        );
-        println!(
-            "{name:4} {threads} threads {rate:6.2} Gbit/s, x {ratio:.2}; processor time a byte x {cost:.2}"
-        );
+        let ceiling = kinds.iter().position(|kind| *kind == (*threads, 1));
+        match ceiling {
+            Some(apart) if *threads > 1 => {
+                let reached = beside(apart, |rate| rate.0);
+                println!("; {reached:.2} of what {threads} separate engines reach");
+            }
+            _ => println!(),
+        }
     }
     std::io::stdout().flush().expect("somebody reads");
 }
@@ -157,7 +167,7 @@ fn trains(suite: Suite) -> Vec<Vec<u8>> {
     let far = table(suite, 2, 2, 1);
     let frame = frame();
     let mut trains = vec![];
-    while trains.len() < JOBS * AT_ONCE {
+    while trains.len() < (WARMING + JOBS) * AT_ONCE {
         let mut job = way_out::Job::default();
         let mut left = 1;
         job.fill(&far, NOW, |room| copy(&frame, room, &mut left));
@@ -188,19 +198,36 @@ impl Sink {
     }
 }
 
-struct Out<'a> {
-    table: &'a Table,
+/// Jobs that have been begun, and how many may be. One thread at a time asks.
+#[derive(Default)]
+struct Jobs {
+    begun: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Jobs {
+    fn next(&self) -> Option<usize> {
+        let number = self.begun.load(Ordering::Relaxed);
+        let more = number < self.most.load(Ordering::Relaxed);
+        self.begun
+            .store(number + usize::from(more), Ordering::Relaxed);
+        more.then_some(number)
+    }
+}
+
+struct Out {
+    table: Arc<Table>,
     frame: Vec<u8>,
-    jobs: AtomicUsize,
+    jobs: Jobs,
     sink: Mutex<Sink>,
 }
 
-impl Lane for Out<'_> {
+impl Lane for Out {
     type Job = way_out::Job;
 
     fn read(&self, job: &mut way_out::Job) -> Found {
-        let mut left = AT_ONCE * usize::from(next(&self.jobs).is_some()); // more than it takes
-        job.fill(self.table, NOW, |room| copy(&self.frame, room, &mut left))
+        let mut left = AT_ONCE * usize::from(self.jobs.next().is_some()); // more than it takes
+        job.fill(&self.table, NOW, |room| copy(&self.frame, room, &mut left))
     }
 
     fn work(&self, job: &mut way_out::Job) {
@@ -216,9 +243,9 @@ impl Lane for Out<'_> {
 }
 
 struct In<'a> {
-    table: &'a Table,
+    table: Arc<Table>,
     trains: &'a [Vec<u8>],
-    jobs: AtomicUsize,
+    jobs: Jobs,
     delivery: Mutex<Delivery>,
     sink: Mutex<Sink>,
 }
@@ -227,8 +254,8 @@ impl Lane for In<'_> {
     type Job = way_in::Job;
 
     fn read(&self, job: &mut way_in::Job) -> Found {
-        job.fill(self.table, NOW, |buffer, batches| {
-            let number = next(&self.jobs).ok_or(libc::EAGAIN)?;
+        job.fill(&self.table, NOW, |buffer, batches| {
+            let number = self.jobs.next().ok_or(libc::EAGAIN)?;
             let trains = &self.trains[number * AT_ONCE..][..AT_ONCE];
             for (at, (batch, train)) in batches.iter_mut().zip(trains).enumerate() {
                 let (start, length) = (at * LARGEST, train.len());
@@ -253,44 +280,60 @@ impl Lane for In<'_> {
     fn write(&self, job: &mut way_in::Job) -> bool {
         let mut delivery = self.delivery.lock().expect("no holder panics");
         let mut sink = self.sink.lock().expect("no holder panics");
-        job.deliver(&mut delivery, self.table, NOW, |parts| {
+        job.deliver(&mut delivery, &self.table, NOW, |parts| {
             parts.iter().for_each(|part| sink.take(part));
         });
         true
     }
 }
 
-/// Of the jobs that are left, ascending. One thread at a time asks.
-fn next(jobs: &AtomicUsize) -> Option<usize> {
-    let number = jobs.load(Ordering::Relaxed);
-    let more = number < JOBS;
-    jobs.store(number + usize::from(more), Ordering::Relaxed);
-    more.then_some(number)
+/// An engine and what it moves.
+struct Moving<'a> {
+    sending: Out,
+    receiving: In<'a>,
+    outs: Sequence<way_out::Job>,
+    ins: Sequence<way_in::Job>,
+    /// Whose turn it is. Who has it leads.
+    lead: Mutex<usize>,
 }
 
-fn run(suite: Suite, trains: &[Vec<u8>], threads: usize, out: bool, into: bool) -> Rate {
-    let table = table(suite, 1, 1, 2);
-    let jobs = |wanted: bool| AtomicUsize::new(if wanted { 0 } else { JOBS });
-    let sending = Out {
-        table: &table,
-        frame: frame(),
-        jobs: jobs(out),
-        sink: Mutex::default(),
-    };
-    let receiving = In {
-        table: &table,
-        trains,
-        jobs: jobs(into),
-        delivery: Mutex::new(Delivery::new(Offloads::ALL)),
-        sink: Mutex::default(),
-    };
-    let most = if threads == 1 { 1 } else { 2 * threads };
-    let (outs, ins) = (Sequence::of(most), Sequence::of(most));
-    let lead = Mutex::new(0);
-    let work = || {
+impl Moving<'_> {
+    fn new(suite: Suite, trains: &[Vec<u8>], threads: usize) -> Moving<'_> {
+        let table = Arc::new(table(suite, 1, 1, 2));
+        let most = if threads == 1 { 1 } else { 2 * threads };
+        Moving {
+            sending: Out {
+                table: table.clone(),
+                frame: frame(),
+                jobs: Jobs::default(),
+                sink: Mutex::default(),
+            },
+            receiving: In {
+                table,
+                trains,
+                jobs: Jobs::default(),
+                delivery: Mutex::new(Delivery::new(Offloads::ALL)),
+                sink: Mutex::default(),
+            },
+            outs: Sequence::of(most),
+            ins: Sequence::of(most),
+            lead: Mutex::default(),
+        }
+    }
+
+    /// So many jobs of each of these directions.
+    fn allow(&self, jobs: usize, (out, into): (bool, bool)) {
+        let allow =
+            |of: &Jobs, wanted| of.most.store(jobs * usize::from(wanted), Ordering::Relaxed);
+        allow(&self.sending.jobs, out);
+        allow(&self.receiving.jobs, into);
+    }
+
+    /// What each thread does until all is moved.
+    fn work(&self) {
         let mut idle = 0;
         while idle < 2 {
-            let mut leading = Some(lead.lock().expect("no holder panics"));
+            let mut leading = Some(self.lead.lock().expect("no holder panics"));
             let turn = leading.as_mut().map_or(0, |turn| {
                 **turn ^= 1;
                 **turn
@@ -301,20 +344,49 @@ fn run(suite: Suite, trains: &[Vec<u8>], threads: usize, out: bool, into: bool) 
                 leading = None;
             };
             match turn {
-                0 => pass(&sending, &outs, read),
-                _ => pass(&receiving, &ins, read),
-            }
+                0 => pass(&self.sending, &self.outs, read),
+                _ => pass(&self.receiving, &self.ins, read),
+            };
         }
+    }
+
+    /// Bytes of each direction.
+    fn moved(&self) -> (usize, usize) {
+        let bytes = |sink: &Mutex<Sink>| sink.lock().expect("no holder panics").bytes;
+        (bytes(&self.sending.sink), bytes(&self.receiving.sink))
+    }
+}
+
+/// So many engines, each of so many threads, and the directions that they move.
+fn run(
+    suite: Suite,
+    trains: &[Vec<u8>],
+    (engines, threads): (usize, usize),
+    ways: (bool, bool),
+) -> Rate {
+    let all: Vec<_> = (0..engines)
+        .map(|_| Moving::new(suite, trains, threads))
+        .collect();
+    let work = |jobs| {
+        all.iter().for_each(|each| each.allow(jobs, ways));
+        thread::scope(|scope| {
+            for each in &all {
+                (0..threads).for_each(|_| drop(scope.spawn(|| each.work())));
+            }
+        });
     };
+    let moved = || {
+        let each = all.iter().map(Moving::moved);
+        each.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
+    };
+    work(WARMING);
+    let warming = moved();
     let (begin, used) = (Instant::now(), processor_seconds());
-    thread::scope(|scope| {
-        (0..threads).for_each(|_| drop(scope.spawn(work)));
-    });
+    work(WARMING + JOBS);
     let (seconds, used) = (begin.elapsed().as_secs_f64(), processor_seconds() - used);
-    let bytes = |sink: Mutex<Sink>| sink.into_inner().expect("no holder panics").bytes;
-    let (sent, received) = (bytes(sending.sink), bytes(receiving.sink));
-    let least = |wanted: bool, trains| usize::from(wanted) * JOBS * trains * PAYLOAD;
-    assert!(sent >= least(out, 2) && received >= least(into, AT_ONCE));
+    let (sent, received) = (moved().0 - warming.0, moved().1 - warming.1);
+    let least = |wanted: bool, trains| usize::from(wanted) * engines * JOBS * trains * PAYLOAD;
+    assert!(sent >= least(ways.0, 2) && received >= least(ways.1, AT_ONCE));
     let gigabits = (sent + received) as f64 * 8e-9;
     (gigabits / seconds, used / gigabits)
 }

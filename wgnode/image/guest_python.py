@@ -21,7 +21,18 @@ LIBRARY = f"usr/lib/python{VERSION}"
 BINARY = f"usr/bin/python{VERSION}"
 LOADER = "lib64/ld-linux-x86-64.so.2"
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib")
-OURS = ("endpoint", "nodeconfig", "protocol", "pathmtu", "dataplane", "io", "platform", "responder", "appliance")
+OURS = (
+    "endpoint",
+    "nodeconfig",
+    "work",
+    "protocol",
+    "pathmtu",
+    "dataplane",
+    "io",
+    "platform",
+    "responder",
+    "appliance",
+)
 """What of `wgnode` runs inside the gateway."""
 UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 """Extension modules that would bring large libraries for nothing: hashlib has its own SHA-2 and BLAKE2."""

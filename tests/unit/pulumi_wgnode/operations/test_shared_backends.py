@@ -70,7 +70,7 @@ class Shared:
         """A command that is in the middle of an `up`, and that goes on at the end."""
         os.mkfifo(self.gate)
         gated = {**self.variables, "GATE": str(self.gate), "PYTHONPATH": str(ROOT)}
-        running = subprocess.Popen(argv, cwd=self.here, env=gated, start_new_session=True, stdout=subprocess.DEVNULL)
+        running = subprocess.Popen(argv, cwd=self.here, env=gated, process_group=0, stdout=subprocess.DEVNULL)
         try:
             with self.gate.open("w"):  # opens once the program has opened it
                 self.gate.unlink()

@@ -12,6 +12,7 @@ MODULES = (
     "endpoint.py",
     "formats.py",
     "nodeconfig.py",
+    "work.py",
     "io/__init__.py",
     "io/accept.py",
     "io/address.py",

@@ -12,7 +12,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from wgnode import formats
 FORMAT = 2
 PREFIX = "recovered:"
 MESH = "mesh"
-"""The name of component and resource in the program; it becomes the resource's id, as after `up`."""
+"""What this package's first user calls component and resource."""
 
 
 class RecoverError(ExplainedError):
@@ -38,6 +38,7 @@ class Recovery:
     """`inputs` as MeshTopology's, of the sites whose private keys were found; `allocations` also of the others.
 
     `private_keys` by site, (current, next), and `mesh_secret` are base64; `bundles` are those found on the hosts.
+    `name` is what the program calls component and resource; it becomes the resource's id, as after `up`.
     """
 
     inputs: Mapping[str, Any]
@@ -46,6 +47,7 @@ class Recovery:
     mesh_secret: str
     epoch: int
     bundles: Mapping[str, str]
+    name: str = MESH
 
     def state(self) -> dict[str, Any]:
         """As MeshTopology's state before the `up` that gives everything else."""
@@ -63,16 +65,17 @@ class Recovery:
 def write(path: Path, recovery: Recovery) -> None:
     """A new file that nobody else may read. Raises FileExistsError rather than write over one."""
     path = path.absolute()
-    component = {"type": "wgnode:index:Mesh", "name": "component", "logicalName": MESH, "component": True}
+    component = {"type": "wgnode:index:Mesh", "name": "component", "logicalName": recovery.name, "component": True}
     resource = {
         "type": "wgnode:index:MeshTopology",
         "name": "topology",
-        "logicalName": MESH,
+        "logicalName": recovery.name,
         "id": f"{PREFIX}{path}",
         "parent": "component",
         "version": version("wgnode"),
     }
-    content = {"resources": [component, resource], "recovered": {"format": FORMAT, **asdict(recovery)}}
+    recovered = {name: value for name, value in asdict(recovery).items() if name != "name"}  # the resources have it
+    content = {"resources": [component, resource], "recovered": {"format": FORMAT, **recovered}}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         json.dump(content, stream, indent=2)
@@ -92,7 +95,8 @@ def read(id: str) -> Recovery:
         raw, writer = content["recovered"], content["resources"][-1].get("version") if "resources" in content else None
         found = raw.pop("format")
         if found == FORMAT:
-            return Recovery(**raw)
+            resources = content.get("resources") or [{}]
+            return replace(Recovery(**raw), name=resources[-1].get("logicalName", MESH))
     except OSError as error:
         raise ExplainedError(
             f"recovery file {path}: {error.strerror}; `wgnode mesh recover` writes it, on the machine that imports it"

@@ -16,18 +16,34 @@ Exit codes: 0 written, 1 the hosts don't have one mesh or can't be asked (it is 
 Examples:
   wgnode mesh recover --environment prod
   wgnode mesh recover --environment prod --lost rome     rome's host is dead: it gets a new key
+  wgnode mesh recover --hosts sites.yaml --into prod     for a program of your own
 The whole way, for lost state, a lost passphrase and a dead host: docs/how-to/recover.md
 """
 )
 @options.choose_stacks
 @click.option("--lost", multiple=True, metavar="SITE", help="A site whose host is dead, or that left the mesh; repeat.")
 @click.option(
+    "--hosts",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A YAML file with `sites`, by name `host` (as of Site) and `recipientKey`, and `mesh`, the arguments of Mesh:"
+    " for programs whose stack files are not of this repository's form.",
+)
+@click.option("--into", metavar="STACK", help="With --hosts: the stack that the mesh belongs into.")
+@click.option("--name", default="mesh", show_default=True, help="With --hosts: what the program calls the mesh.")
+@click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The recovery file.  [default: MESHSTACK.recovery.json here]",
 )
 def recover(
-    directory: Path, environment: str | None, stacks: Sequence[str], lost: Sequence[str], output: Path | None
+    directory: Path,
+    environment: str | None,
+    stacks: Sequence[str],
+    lost: Sequence[str],
+    hosts: Path | None,
+    into: str | None,
+    name: str,
+    output: Path | None,
 ) -> None:
     """Read a mesh's keys and addresses back from its hosts, for `pulumi import`.
 
@@ -39,14 +55,20 @@ def recover(
     from pulumi_wgnode.operations import recovering
     from pulumi_wgnode.operations import stacks as stack_files
 
+    if hosts is None and into is None:
+        try:
+            folder = stack_files.project_folder(directory)
+            names = options.chosen(folder, environment, stacks)
+        except ExplainedError as error:
+            raise click.UsageError(str(error)) from None
+    elif hosts is None or into is None or environment or stacks:
+        raise click.UsageError("--hosts and --into belong together, and replace --environment and --stack")
     try:
-        folder = stack_files.project_folder(directory)
-        names = options.chosen(folder, environment, stacks)
-    except ExplainedError as error:
-        raise click.UsageError(str(error)) from None
-    try:
-        found = recovering.recover(folder, names, lost)
-        file = (output or Path(f"{found.mesh_stack}.recovery.json")).absolute()
+        if hosts and into:
+            found = recovering.recover_named(hosts, into, name, lost)
+        else:
+            found = recovering.recover(folder, names, lost)
+        file = (output or Path(f"{found.mesh_stack.rsplit('/', 1)[-1]}.recovery.json")).absolute()
         recovering.write(file, found.recovery)
     except ExplainedError as error:
         raise click.ClickException(str(error)) from None

@@ -63,11 +63,7 @@ def inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping[
         found, entry = mesh.sites[site.site], entries.get(site.site) or {}
         public = recipient.public_of(site.recipient_key) if site.recipient_key else entry.get("recipient")
         if not public:
-            missing.append(
-                f"site {site.site!r}: its stack has no recipientKey and the mesh's stack file no recipient of it: make"
-                f" one, `wgnode key recipient | pulumi config set --secret --path {PROJECT}:site.recipientKey --stack"
-                f" {site.stack}`, and put its public half into the mesh's stack file"
-            )
+            missing.append(_without_recipient(site))
         lans = entry.get("lans")
         same = isinstance(lans, list) and sorted(map(str, lans)) == sorted(found.lans)
         described[site.site] = {
@@ -89,6 +85,16 @@ def inputs(mesh: RecoveredMesh, sites: Sequence[SiteStack], configured: Mapping[
         **({"mtu": configured["mtu"]} if configured.get("mtu") else {}),
         **_steps(mesh, configured),
     }
+
+
+def _without_recipient(site: SiteStack) -> str:
+    if not site.mesh:
+        return f"{site.stack}: give its `recipientKey`, or its `recipient` in `mesh`; `wgnode key recipient` makes one"
+    return (
+        f"site {site.site!r}: its stack has no recipientKey and the mesh's stack file no recipient of it: make"
+        f" one, `wgnode key recipient | pulumi config set --secret --path {PROJECT}:site.recipientKey --stack"
+        f" {site.stack}`, and put its public half into the mesh's stack file"
+    )
 
 
 def _mtu(found: RecoveredSite, entry: Mapping[str, Any], configured: Mapping[str, Any]) -> dict[str, Any]:

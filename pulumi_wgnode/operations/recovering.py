@@ -6,13 +6,13 @@ import os
 import shlex
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pulumi_wgnode import recovery
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.operations import host_remains, recovered_inputs
+from pulumi_wgnode.operations import host_remains, recovered_inputs, recovered_sites
 from pulumi_wgnode.operations.host_remains import Files
 from pulumi_wgnode.operations.recovered_inputs import alive
 from pulumi_wgnode.operations.stacks import PROJECT, SiteStack, each, file_of, read_mesh, read_site, site_name
@@ -36,10 +36,28 @@ class Found:
 
 
 def recover(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> Found:
-    """Raises RecoverError or StackError."""
+    """By the stack files of this package's first user. Raises RecoverError or StackError."""
     sites = _read_stacks(folder, stacks, lost)
     mesh_stack = _one_mesh_stack(sites)
     configured = read_mesh(folder, mesh_stack)
+    found = _recovered(sites, configured, lost, recovery.MESH)
+    notes = () if configured else (_lost_file(file_of(folder, mesh_stack), found.recovery.inputs),)
+    stacks_asked = tuple(site.stack for site in sites)
+    return replace(found, mesh_stack=mesh_stack, stacks=stacks_asked, warnings=(*found.warnings, *notes))
+
+
+def recover_named(file: Path, into: str, name: str, lost: Collection[str]) -> Found:
+    """By a file that names the sites, into a stack whose program calls the mesh `name`. Raises as `recover`."""
+    sites, configured = recovered_sites.read(file)
+    found = _recovered([site for site in sites if site.site not in lost], configured, lost, name)
+    notes = () if configured else (_arguments(found.recovery.inputs),)
+    return replace(found, mesh_stack=into, warnings=(*found.warnings, *notes))
+
+
+def _recovered(sites: Sequence[SiteStack], configured: Mapping[str, Any], lost: Collection[str], name: str) -> Found:
+    """Whichever stack it is for."""
+    if not sites:
+        raise RecoverError(_ALL_LOST, [])
     files = host_remains.ask(sites, configured)
     try:
         mesh = topology.recover([one.remains for one in files], lost)
@@ -54,10 +72,10 @@ def recover(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> Found
         mesh_secret=encode_key(secret),
         epoch=mesh.epoch or FIRST_EPOCH,
         bundles={one.remains.site: one.sealed for one in files if one.sealed and one.remains.bundle},
+        name=name,
     )
-    notes = [] if configured else [_lost_file(file_of(folder, mesh_stack), inputs)]
-    warnings = (*mesh.warnings, *notes, *_bundle_warnings(mesh, files), *_lost_warnings(mesh))
-    return Found(mesh_stack, tuple(site.stack for site in sites), mesh, made, warnings)
+    warnings = (*mesh.warnings, *_bundle_warnings(mesh, files), *_lost_warnings(mesh))
+    return Found("", (), mesh, made, warnings)
 
 
 def write(path: Path, found: Recovery) -> None:
@@ -111,10 +129,13 @@ def _read_stacks(folder: Path, stacks: Sequence[str], lost: Collection[str]) -> 
 def _one_mesh_stack(sites: Sequence[SiteStack]) -> str:
     meshes = sorted({site.mesh for site in sites})
     if not meshes:
-        raise RecoverError("every site is given as lost: there is no host to recover anything from", [])
+        raise RecoverError(_ALL_LOST, [])
     if len(meshes) > 1:
         raise RecoverError("these sites belong to several meshes; choose one by --environment or --stack:", meshes)
     return meshes[0]
+
+
+_ALL_LOST = "every site is given as lost: there is no host to recover anything from"
 
 
 # What is said of it
@@ -125,6 +146,12 @@ def _lost_file(file: Path, inputs: Mapping[str, Any]) -> str:
     config = {"config": {f"{PROJECT}:role": "mesh", f"{PROJECT}:mesh": inputs}}
     text = yamlfile.block(config)
     return f"{file} has no mesh; this is what the hosts have, put it there:\n" + textwrap.indent(text, "  ").rstrip()
+
+
+def _arguments(inputs: Mapping[str, Any]) -> str:
+    """The mesh's arguments as they have to be for the hosts' mesh."""
+    text = textwrap.indent(yamlfile.block(dict(inputs)), "  ").rstrip()
+    return f"the program has to give the mesh these arguments, which the hosts have:\n{text}"
 
 
 def _bundle_warnings(mesh: RecoveredMesh, files: Sequence[Files]) -> list[str]:

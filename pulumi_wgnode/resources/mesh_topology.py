@@ -82,7 +82,7 @@ class MeshTopology:
     def _imported(self, found: recovery.Recovery) -> Imported:
         """The state that made the mesh which the hosts have."""
         inputs = self.check(dict(found.inputs), {})
-        return Imported(recovery.MESH, _renewed(inputs, found.state()), inputs)
+        return Imported(found.name, _renewed(inputs, found.state()), inputs)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         return _foreseen(inputs, state) if preview else _renewed(inputs, state)

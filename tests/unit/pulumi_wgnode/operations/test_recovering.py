@@ -402,3 +402,72 @@ def test_the_record_is_found_by_mesh_and_name_the_present_or_the_former(
     stack = SiteStack("dev-farm", "farm", "dev-mesh", Connection(ADDRESSES["farm"], (PIN,)), RECIPIENTS["farm"][0])
     configured = {"name": "dev", "sites": {"farm": {"renamedFrom": "barn"}}}
     assert read_files(host, stack, configured).remains.recorded_id == site_id("farm")
+
+
+# A program of one's own, whose stack files say nothing of sites
+
+
+def named(there: Mesh, **more: Any) -> Path:
+    """A file with its sites, and more."""
+    file = there.folder.root / "sites.yaml"
+    hosts = {name: {"address": at, "hostKeys": [PIN], "agent": True} for name, at in ADDRESSES.items()}
+    sites = {name: {"host": host, "recipientKey": RECIPIENTS[name][0]} for name, host in hosts.items()}
+    file.write_text(yaml.safe_dump({"sites": sites, **more}))
+    return file
+
+
+def test_by_a_file_of_hosts_a_mesh_goes_into_any_program_s_stack_under_its_own_name(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done = run("--environment", "dev")
+    assert done.exit_code == 0, done.output
+    file = named(mesh, mesh=mesh_configuration())
+    monkeypatch.chdir(tmp_path)
+    by_file = run("--hosts", str(file), "--into", "org/own/prod", "--name", "backbone")
+    assert by_file.exit_code == 0, by_file.output
+    assert by_file.stderr == ""
+    assert "--stack org/own/prod" in by_file.output
+    content = json.loads((tmp_path / "prod.recovery.json").read_text())
+    assert content["recovered"] == written(mesh.folder)
+    assert [one["logicalName"] for one in content["resources"]] == ["backbone"] * 2
+    imported = MeshTopology().read(f"recovered:{tmp_path / 'prod.recovery.json'}", {}, {})
+    assert isinstance(imported, Imported)
+    assert imported.id == "backbone"
+
+
+def test_without_the_mesh_s_arguments_the_file_s_reader_is_told_them(mesh: Mesh) -> None:
+    done = run("--hosts", str(named(mesh)), "--into", "prod", "--output", str(mesh.folder.root / "x.json"))
+    assert done.exit_code == 0, done.output
+    assert "note: the program has to give the mesh these arguments" in done.stderr
+    assert "10.1.0.0/24" in done.stderr
+    for private, _ in RECIPIENTS.values():
+        assert private not in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sites: {}", "sites: is empty"),
+        (
+            "sites: {berlin: {host: {address: 192.0.2.1}}}",
+            "sites.berlin.host.hostKeys: is missing: pin the host's keys",
+        ),
+        ("sites: {berlin: {recipientKey: secret-text}}", "sites.berlin.host: is missing: how its host is reached"),
+        ("sites: [", "sites.yaml: "),
+    ],
+)
+def test_a_file_of_hosts_that_can_t_be_is_refused_at_its_path(mesh: Mesh, text: str, said: str) -> None:
+    file = mesh.folder.root / "sites.yaml"
+    file.write_text(text)
+    done = run("--hosts", str(file), "--into", "prod")
+    assert done.exit_code == 1
+    assert said in done.output
+    assert "secret-text" not in done.output
+
+
+@pytest.mark.parametrize("words", [["--hosts", "sites.yaml"], ["--into", "prod"]])
+def test_a_file_of_hosts_and_a_stack_belong_together(mesh: Mesh, words: list[str]) -> None:
+    named(mesh)
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "belong together" in done.output

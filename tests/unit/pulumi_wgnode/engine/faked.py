@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pulumi_wgnode.call import deadline
 from pulumi_wgnode.hosts import undo
-from pulumi_wgnode.hosts.host import Connection
+from pulumi_wgnode.hosts.host import Connection, OutOfTime
 from pulumi_wgnode.provider import __main__ as provider
 from tests.unit.pulumi_wgnode.fake_host import link
 from tests.unit.pulumi_wgnode.resources.whole_site import SiteHost
@@ -59,7 +60,9 @@ class FakedHost(SiteHost):
         return self._kept(super().run(*arguments, **options))
 
     def write_file(self, path: str, data: bytes, **options: Any) -> bool:
-        time.sleep(self.own.get("slow", 0))
+        time.sleep(deadline.at_most(self.own.get("slow", 0)))
+        if why := deadline.over():  # as over SSH
+            raise OutOfTime(why)
         return bool(self._kept(super().write_file(path, data, **options)))
 
     def upload(self, path: str, source: str, **options: Any) -> None:

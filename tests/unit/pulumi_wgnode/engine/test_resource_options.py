@@ -32,6 +32,8 @@ def transformed(args):
     kind, given = args.type_.rsplit(":", 1)[1], {}
     for which, options in CHANGES["options"].items():
         given |= options if which in (kind, args.name) else {}
+    if "custom_timeouts" in given:
+        given["custom_timeouts"] = pulumi.CustomTimeouts(**given["custom_timeouts"])
     opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(**given))
     return pulumi.ResourceTransformationResult(args.props, opts)
 
@@ -122,6 +124,19 @@ def test_a_target_alone_is_changed(project: Project) -> None:
         assert "1 updated" in done
         assert "1 to update" in project.done("preview")
     assert "1 updated" in project.done("up", "--yes", "--skip-preview")
+
+
+def test_custom_timeouts_end_an_update_by_name(project: Project) -> None:
+    limited = {"site0-firewall": {"custom_timeouts": {"update": "1s"}}}
+    target = ("--target", urn(project, "site0-firewall"))
+    project.describe(slow=30)
+    with changed(project, site={"managementNetworks": ["192.0.3.0/24"]}, options=limited):
+        failed = project.pulumi("up", "--yes", "--skip-preview", *target)
+    assert failed.returncode
+    assert "update of site0-firewall may take 1 s by its customTimeouts, which are over" in failed.stdout
+    project.describe(slow=0)
+    project.done("up", "--yes", "--skip-preview")
+    assert f"{RESOURCES} unchanged" in project.done("preview", "--expect-no-changes")
 
 
 def test_a_protected_resource_is_not_deleted(project: Project) -> None:

@@ -19,8 +19,8 @@ def inputs(**changes: Any) -> dict[str, Any]:
         for number, name in enumerate(NAMES, 1)
     }
     sites["berlin"] |= {"endpoint": "198.51.100.2:51820", **changes}
-    # An MTU that nobody sets is each version's own choice.
-    return {"name": "dev", "tunnel": {"v4": "10.99.0.0/24"}, "sites": sites, "mtu": 1420}
+    # An MTU that nobody sets, or that was the default, is each version's own choice.
+    return {"name": "dev", "tunnel": {"v4": "10.99.0.0/24"}, "sites": sites, "mtu": 1400}
 
 
 @cache

@@ -47,8 +47,8 @@ def test_a_mesh_goes_on_with_the_other_version_as_it_is_or_is_refused(
     assert after["changes"] == []
     assert without_mark(after) == without_mark(before), "keys, addresses and bundles stay"
     assert after["written"]["format"] == own["written"]["format"]
-    changed = meshes.updated(versions[reads], after, meshes.inputs(), mtu=1400)
+    changed = meshes.updated(versions[reads], after, meshes.inputs(), mtu=1380)
     assert changed["changes"] == ["sites.berlin.mtu"]
     assert changed["privateKeys"] == before["privateKeys"]
-    back = meshes.updated(versions[writes], changed, meshes.inputs(mtu=1400), mtu=1400)
+    back = meshes.updated(versions[writes], changed, meshes.inputs(mtu=1380), mtu=1380)
     assert "refused" in back or back["changes"] == []

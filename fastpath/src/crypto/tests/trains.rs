@@ -132,10 +132,6 @@ fn bytes_that_carry_through_every_limb() {
                 .collect();
             let opened = keys.1.open_train(&mut forged, stride);
             assert!(
-                forged.iter().all(|byte| *byte == fill),
-                "a forged packet was changed"
-            );
-            assert!(
                 expected
                     .iter()
                     .enumerate()

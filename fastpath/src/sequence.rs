@@ -28,6 +28,31 @@ struct State<J> {
     closed: bool,
 }
 
+impl<J> State<J> {
+    /// The first one, if it is ready and nobody is writing. Nobody else gets one until it is written.
+    fn claim(&mut self) -> Option<Box<J>> {
+        if self.writing || self.held {
+            return None;
+        }
+        let first = self.begun.front_mut()?.take();
+        self.writing = first.is_some();
+        first
+    }
+
+    /// The one that was claimed; or it could not be.
+    fn wrote(&mut self, job: Box<J>, written: bool) {
+        self.writing = false;
+        if written {
+            self.begun.pop_front();
+            self.first += 1;
+            self.free.push(job);
+        } else {
+            self.begun[0] = Some(job);
+            self.held = true;
+        }
+    }
+}
+
 /// A job's place.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket(u64);
@@ -52,9 +77,10 @@ impl<J: Default> Sequence<J> {
 }
 
 impl<J> Sequence<J> {
-    /// A job to read into. Where all are in use it waits for one that is being worked on. None: nothing is to be read
-    /// while what there is can't be written, or ever more.
-    pub fn free(&self) -> Option<Box<J>> {
+    /// A job to read into, and its place behind all that was read before. To be called in the order of reading. Where all
+    /// jobs are in use it waits for one that is being worked on. None: nothing is to be read while what there is can't be
+    /// written, or ever more.
+    pub fn begin(&self) -> Option<(Ticket, Box<J>)> {
         let wait = |state: &State<J>| state.free.is_empty() && !state.held && !state.closed;
         let mut state = self.lock();
         state.waiting += 1;
@@ -63,58 +89,50 @@ impl<J> Sequence<J> {
         if state.held || state.closed {
             return None;
         }
-        state.free.pop()
-    }
-
-    /// It was not needed.
-    pub fn give_back(&self, job: Box<J>) {
-        self.lock().free.push(job);
-    }
-
-    /// The place of what was just read, behind all that was read before. To be called in the order of reading.
-    pub fn begin(&self) -> Ticket {
-        let mut state = self.lock();
+        let job = state.free.pop()?;
         state.begun.push_back(None);
-        Ticket(state.first + state.begun.len() as u64 - 1)
+        Some((Ticket(state.first + state.begun.len() as u64 - 1), job))
     }
 
-    /// It is ready to be written.
-    pub fn done(&self, ticket: Ticket, job: Box<J>) {
+    /// There was nothing to read into the job that was begun last, so it has no place.
+    pub fn give_back(&self, job: Box<J>) {
+        let mut state = self.lock();
+        state.begun.pop_back();
+        state.free.push(job);
+    }
+
+    /// It is ready to be written: what is ready is, as by `write`.
+    pub fn finish(&self, ticket: Ticket, job: Box<J>, write: impl FnMut(&mut J) -> bool) -> bool {
         let mut state = self.lock();
         let at = (ticket.0 - state.first) as usize;
         state.begun[at] = Some(job);
+        let first = state.claim();
+        drop(state);
+        self.write_from(first, write)
     }
 
     /// Gives `write` what is ready, in order, as long as there is; false from it: this can't be written for now. Then
-    /// nothing is until `release`. Where another thread is at it already, that one goes on to what is ready now.
-    pub fn write(&self, mut write: impl FnMut(&mut J) -> bool) {
-        while let Some(mut job) = self.claim() {
+    /// nothing is until `release`, and this returns false. Where another thread is at it already, that one goes on to what
+    /// is ready now.
+    pub fn write(&self, write: impl FnMut(&mut J) -> bool) -> bool {
+        let first = self.lock().claim();
+        self.write_from(first, write)
+    }
+
+    fn write_from(&self, mut next: Option<Box<J>>, mut write: impl FnMut(&mut J) -> bool) -> bool {
+        while let Some(mut job) = next {
             let written = write(&mut job);
             let mut state = self.lock();
-            state.writing = false;
-            if written {
-                state.begun.pop_front();
-                state.first += 1;
-                state.free.push(job);
-            } else {
-                state.begun[0] = Some(job);
-                state.held = true;
-            }
+            state.wrote(job, written);
             if state.waiting > 0 {
                 self.changed.notify_all();
             }
+            if !written {
+                return false;
+            }
+            next = state.claim();
         }
-    }
-
-    /// The first one, if it is ready and nobody is writing. Nobody else gets one until it is written.
-    fn claim(&self) -> Option<Box<J>> {
-        let mut state = self.lock();
-        if state.writing || state.held {
-            return None;
-        }
-        let first = state.begun.front_mut()?.take();
-        state.writing = first.is_some();
-        first
+        true
     }
 
     /// What could not be written may be tried again.
@@ -164,20 +182,19 @@ pub enum Found {
 }
 
 /// Moves what there is in one direction. `read` is told what was found when it is, and lets another thread read then if
-/// that is worth it.
-pub fn pass<L: Lane>(lane: &L, sequence: &Sequence<L::Job>, read: impl FnOnce(Found)) {
-    let Some(mut job) = sequence.free() else {
-        return;
+/// that is worth it. False: something can't be written for now.
+pub fn pass<L: Lane>(lane: &L, sequence: &Sequence<L::Job>, read: impl FnOnce(Found)) -> bool {
+    let Some((ticket, mut job)) = sequence.begin() else {
+        return false;
     };
     let found = lane.read(&mut job);
     if found == Found::Nothing {
-        return sequence.give_back(job);
+        sequence.give_back(job);
+        return true;
     }
-    let ticket = sequence.begin();
     read(found);
     lane.work(&mut job);
-    sequence.done(ticket, job);
-    sequence.write(|job| lane.write(job));
+    sequence.finish(ticket, job, |job| lane.write(job))
 }
 
 #[cfg(all(test, loom))]

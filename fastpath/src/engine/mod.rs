@@ -14,6 +14,7 @@ mod interleavings;
 mod outgoing;
 pub mod paths;
 pub mod peer;
+pub mod report;
 pub mod session;
 pub mod table;
 
@@ -30,6 +31,7 @@ pub use incoming::{Batch, Run};
 pub use outgoing::{By, HandingOver, Outgoing, Planned, Sealing, Unsealed};
 use paths::Paths;
 use peer::{PeerId, Peers};
+use report::Report;
 use session::Session;
 
 use crate::packet::inner::Address;
@@ -65,6 +67,7 @@ pub struct Entry {
 pub struct Engine {
     sessions: HashMap<u32, Entry, BuildHasherDefault<IndexHasher>>,
     pub peers: Peers,
+    pub report: Report,
     /// Their owners are places of peers.
     routes: Routes,
     /// Keys of mac1 for each of the device's identities.
@@ -182,7 +185,14 @@ impl Engine {
     /// What each peer did since the last time, and where it is if it has roamed.
     pub fn take_activity(&mut self) -> Vec<(PeerId, Activity, Option<Endpoint>)> {
         self.roamed = false;
+        self.report.taken();
         self.peers.take_activity()
+    }
+
+    /// It is time to take it. True once.
+    #[inline]
+    pub fn report_due(&mut self, now: f64) -> bool {
+        self.report.due(self.peers.active_count(), now)
     }
 
     /// What has been handed over may decide how the next packet goes.

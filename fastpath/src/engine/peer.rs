@@ -119,7 +119,6 @@ pub struct Peers {
     slots: Vec<Slot>,
     free: Vec<u32>,
     active: Vec<PeerId>,
-    reports: u64,
 }
 
 impl Peers {
@@ -197,11 +196,6 @@ impl Peers {
         Some(peer)
     }
 
-    /// How often activity was taken.
-    pub fn reports(&self) -> u64 {
-        self.reports
-    }
-
     /// How many have something to report.
     pub fn active_count(&self) -> usize {
         self.active.len()
@@ -209,7 +203,6 @@ impl Peers {
 
     /// What each peer did since the last time, and where it is if it has roamed.
     pub fn take_activity(&mut self) -> Vec<(PeerId, Activity, Option<Endpoint>)> {
-        self.reports += 1;
         let active = std::mem::take(&mut self.active);
         let report = |id: PeerId| {
             let peer = self.slots[id.slot as usize].peer.as_mut()?;

@@ -75,10 +75,11 @@ fn receive_batches(
     let Ok(count) = usize::try_from(got) else {
         return Err(errno());
     };
-    if count < AT_ONCE {
+    let full = count == AT_ONCE;
+    if !full {
         codel.emptied();
     }
-    let wall = clock::wall();
+    let wall = if full { clock::wall() } else { 0.0 };
     let mut cut_off = 0;
     for (number, header) in headers[..count].iter().enumerate() {
         let length = header.msg_len as usize;
@@ -93,7 +94,7 @@ fn receive_batches(
             ecn: beside.ecn,
             congested: beside
                 .arrived
-                .is_some_and(|arrived| count == AT_ONCE && codel.marks(wall - arrived, now)),
+                .is_some_and(|arrived| full && codel.marks(wall - arrived, now)),
         });
     }
     Ok((count, cut_off))

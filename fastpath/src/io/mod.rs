@@ -100,19 +100,25 @@ pub struct Socket {
     pub v6: bool,
 }
 
-/// What packets are moved between, and what is on its way. TUN and sockets are set while nobody moves packets.
+/// What packets are moved between. TUN and sockets are set while nobody moves packets.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    tun: Option<Tun>,
+    sockets: Sockets,
+    /// The socket that takes nothing for now, so the TUN is not watched: its senders feel it.
+    awaited: Option<i32>,
+}
+
+/// What packets are moved between, and what is on its way.
 pub struct Io {
     poller: Poller,
-    tun: Mutex<Option<Tun>>,
-    sockets: Mutex<Sockets>,
+    ends: Mutex<Ends>,
     /// The same for whoever writes to them, who may find that they take no trains.
     sending: Mutex<Sockets>,
     out: Sequence<way_out::Job>,
     into: Sequence<way_in::Job>,
     inbox: Mutex<Inbox>,
     delivery: Mutex<Delivery>,
-    /// The socket that takes nothing for now, so the TUN is not watched: its senders feel it.
-    awaited: Mutex<Option<i32>>,
     /// The TUN was deleted.
     tun_gone: AtomicBool,
 }
@@ -128,14 +134,12 @@ impl Io {
         let jobs = if threads == 1 { 1 } else { 2 * threads };
         let io = Io {
             poller: Poller::new()?,
-            tun: Mutex::default(),
-            sockets: Mutex::default(),
+            ends: Mutex::default(),
             sending: Mutex::default(),
             out: Sequence::of(jobs),
             into: Sequence::of(jobs),
             inbox: Mutex::default(),
             delivery: Mutex::new(Delivery::new(Offloads::default())),
-            awaited: Mutex::default(),
             tun_gone: AtomicBool::new(false),
         };
         io.poller.watch(other, libc::EPOLLIN)?;
@@ -146,16 +150,16 @@ impl Io {
     pub fn set_tun(&self, tun: Option<Tun>, offloads: Offloads) -> Result<(), i32> {
         *lock(&self.delivery) = Delivery::new(offloads);
         *lock(&self.inbox) = Inbox::default();
-        let awaited = lock(&self.awaited);
-        let mut current = lock(&self.tun);
-        if let Some(old) = current.take() {
+        let mut ends = lock(&self.ends);
+        if let Some(old) = ends.tun.take() {
             self.poller.unwatch(old.fd);
         }
         self.tun_gone.store(false, Ordering::Release);
-        *current = tun;
+        ends.tun = tun;
         tun.map_or(Ok(()), |tun| {
-            let events = if awaited.is_some() { 0 } else { libc::EPOLLIN };
-            self.poller.watch(tun.fd, events)
+            let awaited = ends.awaited.is_some();
+            self.poller
+                .watch(tun.fd, if awaited { 0 } else { libc::EPOLLIN })
         })
     }
 
@@ -163,12 +167,11 @@ impl Io {
     pub fn set_sockets(&self, sockets: Sockets, table: &Table) -> Result<(), i32> {
         self.lose_waiting(table);
         self.heed_sockets()?;
-        let old = std::mem::take(&mut *lock(&self.sockets));
+        let old = std::mem::replace(&mut lock(&self.ends).sockets, sockets);
         for fd in old.each() {
             self.poller.unwatch(fd);
         }
         table.step().cutting = sockets.sending.cutting.is_some();
-        *lock(&self.sockets) = sockets;
         *lock(&self.sending) = sockets;
         sockets
             .each()
@@ -201,7 +204,7 @@ impl Io {
 
     /// How many times a descriptor is read, while it has more, before others are.
     pub fn turns(&self, fd: i32) -> usize {
-        match *lock(&self.tun) {
+        match lock(&self.ends).tun {
             Some(tun) if tun.fd == fd => 1,
             _ => RECEIVES_A_TURN,
         }
@@ -216,8 +219,8 @@ impl Io {
         now: f64,
         read: impl FnOnce(Found),
     ) -> Result<bool, i32> {
-        let (tun, sockets) = (*lock(&self.tun), *lock(&self.sockets));
-        let tun = tun.filter(|_| !self.tun_gone());
+        let ends = *lock(&self.ends);
+        let tun = ends.tun.filter(|_| !self.tun_gone());
         let gone = || self.leave_tun();
         let out = WayOut {
             tun,
@@ -227,17 +230,18 @@ impl Io {
             gone: &gone,
         };
         if tun.is_some_and(|tun| tun.fd == fd) {
-            pass(&out, &self.out, read);
-            self.heed_sockets()?;
+            if !pass(&out, &self.out, read) {
+                self.heed_sockets()?;
+            }
             return Ok(self.tun_gone());
         }
-        if *lock(&self.awaited) == Some(fd) {
+        if ends.awaited == Some(fd) {
             self.out.release();
             self.out.write(|job| out.write(job));
             self.heed_sockets()?;
         }
-        if sockets.each().any(|socket| socket == fd) {
-            let v6 = sockets.v6 == Some(fd);
+        if ends.sockets.each().any(|socket| socket == fd) {
+            let v6 = ends.sockets.v6 == Some(fd);
             let into = WayIn {
                 socket: Socket { fd, v6 },
                 tun,
@@ -254,9 +258,9 @@ impl Io {
 
     /// A TUN that is gone would be readable for good.
     fn leave_tun(&self) {
-        let _nobody_watches = lock(&self.awaited);
+        let ends = lock(&self.ends); // so nobody watches it meanwhile
         if !self.tun_gone.swap(true, Ordering::AcqRel)
-            && let Some(tun) = *lock(&self.tun)
+            && let Some(tun) = ends.tun
         {
             self.poller.unwatch(tun.fd);
         }
@@ -265,14 +269,14 @@ impl Io {
     /// Watches the socket that took no more to become writable, and not the TUN meanwhile. Not the others: these are
     /// writable all the time.
     fn heed_sockets(&self) -> Result<(), i32> {
-        let mut awaited = lock(&self.awaited);
+        let mut ends = lock(&self.ends);
         let full = lock(&self.sending).full.filter(|_| self.out.held());
-        if *awaited == full {
+        if ends.awaited == full {
             return Ok(());
         }
-        for (fd, writable) in [(*awaited, 0), (full, libc::EPOLLOUT)] {
+        for (fd, writable) in [(ends.awaited, 0), (full, libc::EPOLLOUT)] {
             let Some(fd) = fd else { continue };
-            if lock(&self.sockets).each().any(|receiving| receiving == fd) {
+            if ends.sockets.each().any(|receiving| receiving == fd) {
                 self.poller.change(fd, libc::EPOLLIN | writable)?;
             } else if writable != 0 {
                 self.poller.watch(fd, writable)?;
@@ -280,9 +284,9 @@ impl Io {
                 self.poller.unwatch(fd);
             }
         }
-        *awaited = full;
+        ends.awaited = full;
         let readable = if full.is_some() { 0 } else { libc::EPOLLIN };
-        match *lock(&self.tun) {
+        match ends.tun {
             Some(tun) if !self.tun_gone() => self.poller.change(tun.fd, readable),
             _ => Ok(()),
         }

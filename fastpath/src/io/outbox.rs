@@ -111,7 +111,9 @@ impl Outbox {
 
     /// Sends all that is sealed: true. False when a socket takes no more for now; what is left waits.
     pub fn send(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
-        self.part(sockets, &table.step().paths, now);
+        if self.trains.iter().any(|train| train.messages() > 1) {
+            self.part(sockets, &table.step().paths, now);
+        }
         while !self.trains.is_empty() {
             if !self.send_some(sockets, table, now) {
                 return false;
@@ -149,6 +151,7 @@ impl Outbox {
 
     /// One system call. False when the socket takes no more for now.
     fn send_some(&mut self, sockets: &mut Sockets, table: &Table, now: f64) -> bool {
+        let alone = self.trains.len() == 1;
         let first = &mut self.trains[0];
         if matches!(first.by, By::Cutting(_)) && first.to.source.is_none() {
             first.by = By::Fragmenting; // what we cut has our address in its checksum
@@ -159,7 +162,9 @@ impl Outbox {
         };
         let sent = match (way.1, sockets.sending.cutting) {
             (By::Cutting(wire), Some((_, port))) => self.send_cut(fd, port, wire),
-            _ => self.send_at_once(fd, way),
+            // No room for others has to be made ready.
+            _ if alone && !first.apart => self.send_at_once::<1>(fd, way),
+            _ => self.send_at_once::<AT_ONCE>(fd, way),
         };
         let first = &mut self.trains[0];
         if sent > 0 {
@@ -207,23 +212,23 @@ impl Outbox {
         }
     }
 
-    /// What sendmmsg says of the first trains, of one socket, and of the messages of those that go apart.
-    fn send_at_once(&mut self, fd: i32, way: (bool, By)) -> i32 {
-        let mut addresses = [SocketAddress::EMPTY; AT_ONCE];
-        let mut controls = [Control::EMPTY; AT_ONCE];
+    /// What sendmmsg says of the first trains, MOST at most, of one socket, and of the messages of those that go apart.
+    fn send_at_once<const MOST: usize>(&mut self, fd: i32, way: (bool, By)) -> i32 {
+        let mut addresses = [SocketAddress::EMPTY; MOST];
+        let mut controls = [Control::EMPTY; MOST];
         let mut parts = [libc::iovec {
             iov_base: std::ptr::null_mut(),
             iov_len: 0,
-        }; AT_ONCE];
+        }; MOST];
         // SAFETY: all zeros is a valid mmsghdr.
-        let mut headers: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
+        let mut headers: [libc::mmsghdr; MOST] = unsafe { std::mem::zeroed() };
         let mut count = 0;
         let sendings = self
             .trains
             .iter()
             .take_while(|train| train.way() == way)
             .flat_map(Train::sendings);
-        for (train, range) in sendings.take(AT_ONCE) {
+        for (train, range) in sendings.take(MOST) {
             let (address, length) = SocketAddress::of(&train.to);
             addresses[count] = address;
             let segment = (range.len() > train.stride).then_some(train.stride as u16);

@@ -65,17 +65,15 @@ fn handed_over_last<J: Default>(
 ) -> bool {
     let sequence = Sequence::of(2);
     let [(one, mut first), (two, mut second)] = [0, 1].map(|number| {
-        let mut job = sequence.free().unwrap();
+        let (ticket, mut job) = sequence.begin().unwrap();
         begin(&mut job, number);
-        (sequence.begin(), job)
+        (ticket, job)
     });
     finish(&mut second);
-    sequence.done(two, second);
-    sequence.write(&mut write);
+    sequence.finish(two, second, &mut write);
     let early = waits(table);
     finish(&mut first);
-    sequence.done(one, first);
-    sequence.write(&mut write);
+    sequence.finish(one, first, &mut write);
     !early && waits(table)
 }
 
@@ -170,23 +168,21 @@ fn what_waits_for_sockets_that_are_gone_is_lost_and_what_the_protocol_is_owed_is
     let io = Io::new(UdpSocket::bind("127.0.0.1:0").unwrap().as_raw_fd(), 2).unwrap();
     for current in [Some(1), None] {
         table.command().set_current(peer, current);
-        let mut job = io.out.free().unwrap();
+        let (ticket, mut job) = io.out.begin().unwrap();
         let mut frames = vec![[vec![0; VNET_HEADER], packet()].concat()];
         job.fill(&table, NOW, |room| {
             let frame = frames.pop()?;
             room[..frame.len()].copy_from_slice(&frame);
             Some(frame.len())
         });
-        let ticket = io.out.begin();
         job.seal();
-        io.out.done(ticket, job);
-        io.out.write(|_| false);
+        io.out.finish(ticket, job, |_| false);
         if current.is_some() {
-            assert!(io.out.held() && io.out.free().is_none());
+            assert!(io.out.held() && io.out.begin().is_none());
             io.out.release();
         }
     }
     io.set_sockets(Sockets::default(), &table).unwrap();
-    assert!(!io.out.held() && io.out.free().is_some());
+    assert!(!io.out.held() && io.out.begin().is_some());
     assert_eq!(table.command().take_handed().len(), 1);
 }

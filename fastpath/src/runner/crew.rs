@@ -36,7 +36,7 @@ pub struct Crew {
     end: Bell,
     ending: AtomicBool,
     died: Mutex<Option<String>>,
-    /// Descriptors that were found ready, and how many times each may be read. Who has it leads.
+    /// Descriptors that were found ready, and how many times each has been read in this turn. Who has it leads.
     lead: Mutex<VecDeque<(RawFd, usize)>>,
 }
 
@@ -98,19 +98,20 @@ impl Crew {
 
     /// Until another one leads.
     fn lead(&self, mut lead: Lead<'_>) -> Result<(), Errno> {
+        let mut now = clock::now();
         while !self.ends() {
-            let Some((fd, turns)) = lead.pop_front() else {
-                self.wait(&mut lead)?;
+            let Some((fd, times)) = lead.pop_front() else {
+                self.wait(&mut lead, now)?;
                 continue;
             };
             let Some(inside) = self.shared.gate.enter() else {
                 break;
             };
             let mut leading = Some(lead);
-            let now = clock::now();
+            now = clock::now();
             let table = &self.shared.table;
             self.teller.inside(inside, table, now, || {
-                let read = |found| hand_on(&mut leading, fd, turns, found);
+                let read = |found| self.hand_on(&mut leading, (fd, times + 1), found);
                 self.io.handle(table, fd, now, read)
             })?;
             match leading {
@@ -121,28 +122,29 @@ impl Crew {
         Ok(())
     }
 
-    fn wait(&self, lead: &mut Lead<'_>) -> Result<(), Errno> {
-        let patience = self.teller.patience(&self.shared.gate, clock::now());
+    /// `now`: a moment ago.
+    fn wait(&self, lead: &mut Lead<'_>, now: f64) -> Result<(), Errno> {
+        let patience = self.teller.patience(&self.shared.gate, now);
         let events = self.io.poller().wait(patience)?;
-        lead.extend(events.fds().map(|fd| (fd, self.io.turns(fd))));
+        lead.extend(events.fds().map(|fd| (fd, 0)));
         if events.is_empty() {
             let table = &self.shared.table;
             self.teller.tell(table, false, clock::now());
         }
         Ok(())
     }
-}
 
-/// This was read: the next one may lead, if that is worth it.
-fn hand_on(leading: &mut Option<Lead<'_>>, fd: RawFd, turns: usize, found: Found) {
-    let (Some(lead), Found::Some { bytes, more }) = (leading.as_mut(), found) else {
-        return;
-    };
-    if more && turns > 1 {
-        lead.push_front((fd, turns - 1));
-    }
-    if bytes >= WORTH_WAKING && (more || !lead.is_empty()) || ALWAYS_HAND_ON {
-        *leading = None;
+    /// This was read, so many times by now: the next one may lead, if that is worth it.
+    fn hand_on(&self, leading: &mut Option<Lead<'_>>, (fd, times): (RawFd, usize), found: Found) {
+        let (Some(lead), Found::Some { bytes, more }) = (leading.as_mut(), found) else {
+            return;
+        };
+        if more && times < self.io.turns(fd) {
+            lead.push_front((fd, times));
+        }
+        if bytes >= WORTH_WAKING && (more || !lead.is_empty()) || ALWAYS_HAND_ON {
+            *leading = None;
+        }
     }
 }
 

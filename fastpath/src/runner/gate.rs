@@ -1,23 +1,33 @@
 //! Who may move packets: any number of threads at once, or none while somebody changes what they use.
 
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait_while};
+
+/// Nobody enters.
+const SHUT: usize = 1 << (usize::BITS - 1);
 
 #[derive(Default)]
 pub struct Gate {
+    /// Threads that are moving packets, and SHUT or not: whoever goes in and out while it is open needs nothing else.
+    inside: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Threads that are moving packets.
-    inside: usize,
     /// How many have it closed, or wait for that.
     closers: usize,
     /// Somebody has it closed at the moment.
     closed: bool,
     paused: bool,
     ending: bool,
+}
+
+impl State {
+    fn shut(&self) -> bool {
+        self.closers > 0 || self.paused || self.ending
+    }
 }
 
 /// A thread is moving packets for as long as it has this.
@@ -29,45 +39,59 @@ pub struct Closed<'a>(&'a Gate);
 impl Gate {
     /// Waits while it is closed or paused. None: it is time to end.
     pub fn enter(&self) -> Option<Inside<'_>> {
-        let mut state = self.wait(|state| (state.closers > 0 || state.paused) && !state.ending);
-        if state.ending {
-            return None;
+        let one_more = |inside| (inside & SHUT == 0).then_some(inside + 1);
+        while self
+            .inside
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
+            .is_err()
+        {
+            if self.wait(|state| state.shut() && !state.ending).ending {
+                return None;
+            }
         }
-        state.inside += 1;
         Some(Inside(self))
     }
 
     /// Threads that are moving packets.
     pub fn inside(&self) -> usize {
-        self.lock().inside
+        self.inside.load(Ordering::Acquire) & !SHUT
     }
 
     /// From now on nobody enters, and when this returns all who were inside have left: what they had read is written.
     pub fn close(&self) -> Closed<'_> {
-        self.lock().closers += 1;
-        self.wait(|state| state.inside > 0 || state.closed).closed = true;
+        self.change(|state| state.closers += 1);
+        self.wait(|state| self.inside() > 0 || state.closed).closed = true;
         Closed(self)
     }
 
     /// As `close`, until `resume`.
     pub fn pause(&self) {
-        self.lock().paused = true;
-        drop(self.wait(|state| state.inside > 0));
+        self.change(|state| state.paused = true);
+        drop(self.wait(|_| self.inside() > 0));
     }
 
     pub fn resume(&self) {
-        self.lock().paused = false;
-        self.changed.notify_all();
+        self.change(|state| state.paused = false);
     }
 
     /// Nobody enters any more, until `begin`.
     pub fn end(&self) {
-        self.lock().ending = true;
-        self.changed.notify_all();
+        self.change(|state| state.ending = true);
     }
 
     pub fn begin(&self) {
-        self.lock().ending = false;
+        self.change(|state| state.ending = false);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        if state.shut() {
+            self.inside.fetch_or(SHUT, Ordering::AcqRel);
+        } else {
+            self.inside.fetch_and(!SHUT, Ordering::AcqRel);
+        }
+        self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,9 +105,9 @@ impl Gate {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.inside -= 1;
-        if state.inside == 0 && (state.closers > 0 || state.paused) {
+        if self.0.inside.fetch_sub(1, Ordering::AcqRel) == SHUT + 1 {
+            // Whoever waits for this one to leave has either seen it leave, or waits by now.
+            drop(self.0.lock());
             self.0.changed.notify_all();
         }
     }
@@ -91,10 +115,10 @@ impl Drop for Inside<'_> {
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.closers -= 1;
-        state.closed = false;
-        self.0.changed.notify_all();
+        self.0.change(|state| {
+            state.closers -= 1;
+            state.closed = false;
+        });
     }
 }
 

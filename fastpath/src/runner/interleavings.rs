@@ -6,9 +6,9 @@ use loom::cell::UnsafeCell;
 use loom::thread;
 
 use super::bell::Rung;
-use super::report::AFTER;
 use super::teller::Teller;
 use super::*;
+use crate::engine::report::AFTER;
 use crate::sequence::{Found, Lane, Sequence, pass};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, in_every_order, lock, wait_while};

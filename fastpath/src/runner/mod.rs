@@ -9,7 +9,6 @@ mod crew;
 mod gate;
 #[cfg(all(test, loom))]
 mod interleavings;
-mod report;
 mod teller;
 #[cfg(all(test, not(loom), not(miri)))] // which have no sockets
 mod tests;

@@ -4,20 +4,21 @@ use std::io::Result;
 
 use super::bell::Bell;
 use super::gate::{Gate, Inside};
-use super::report::{AFTER, Report};
+use crate::engine::report::AFTER;
 use crate::engine::table::Table;
-use crate::sync::{Mutex, lock};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 pub struct Teller {
     pub bell: Bell,
-    report: Mutex<Report>,
+    /// When somebody has to `tell`, an `f64`'s bits: the engine's report, as whoever looked at that last has found it.
+    at: AtomicU64,
 }
 
 impl Teller {
     pub fn new() -> Result<Teller> {
         Ok(Teller {
             bell: Bell::new()?,
-            report: Mutex::default(),
+            at: AtomicU64::new(f64::INFINITY.to_bits()),
         })
     }
 
@@ -37,8 +38,11 @@ impl Teller {
 
     /// Rings for the program when there is something for it.
     pub fn tell(&self, table: &Table, gone: bool, now: f64) {
-        let engine = table.step();
-        let due = lock(&self.report).due(&engine, now);
+        let mut engine = table.step();
+        let due = engine.report_due(now);
+        // Under the engine's lock, so that what is found last is noted last.
+        self.at
+            .store(engine.report.at().to_bits(), Ordering::Relaxed);
         if gone || due || engine.waits_for_protocol() {
             drop(engine);
             self.bell.ring();
@@ -49,7 +53,7 @@ impl Teller {
     /// first, since whoever has left by then has noted here what there is to tell.
     pub fn patience(&self, gate: &Gate, now: f64) -> f64 {
         let busy = gate.inside() > 0;
-        let patience = lock(&self.report).patience(now);
+        let patience = f64::from_bits(self.at.load(Ordering::Relaxed)) - now;
         if busy { patience.min(AFTER) } else { patience }
     }
 }

@@ -130,18 +130,16 @@ fn whoever_waits_for_a_job_is_woken_when_there_is_one_or_never_will_be() {
     for write in [true, false] {
         in_every_order(move || {
             let sequence = Arc::new(Sequence::<u8>::of(1));
-            let job = sequence.free().unwrap();
-            let ticket = sequence.begin();
+            let (ticket, job) = sequence.begin().unwrap();
             let waiting = {
                 let sequence = sequence.clone();
-                thread::spawn(move || sequence.free().is_some())
+                thread::spawn(move || sequence.begin().is_some())
             };
             let closing = {
                 let sequence = sequence.clone();
                 thread::spawn(move || sequence.close())
             };
-            sequence.done(ticket, job);
-            sequence.write(|_| write);
+            sequence.finish(ticket, job, |_| write);
             let got = waiting.join().unwrap();
             assert!(
                 write || !got,

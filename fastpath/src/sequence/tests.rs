@@ -126,11 +126,11 @@ fn what_is_read_in_order_is_written_in_order_and_all_of_it() {
 fn nothing_is_read_while_nothing_can_be_written() {
     let numbers = Numbers::up_to(10, 1);
     let sequence = Sequence::of(2);
-    pass(&numbers, &sequence, |_| {});
+    assert!(!pass(&numbers, &sequence, |_| {}));
     assert!(sequence.held());
-    pass(&numbers, &sequence, |_| unreachable!());
+    assert!(!pass(&numbers, &sequence, |_| unreachable!()));
     sequence.release();
-    sequence.write(|job| numbers.write(job));
+    assert!(sequence.write(|job| numbers.write(job)));
     assert!(!sequence.held());
     assert_eq!(*numbers.written.lock().unwrap(), [0]);
 }
@@ -139,18 +139,16 @@ fn nothing_is_read_while_nothing_can_be_written() {
 fn who_waits_for_a_job_gets_none_when_it_is_closed_or_held() {
     for close in [true, false] {
         let sequence = Sequence::<u8>::of(1);
-        let job = sequence.free().unwrap();
-        let ticket = sequence.begin();
+        let (ticket, job) = sequence.begin().unwrap();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| sequence.free().is_none());
+            let waiting = scope.spawn(|| sequence.begin().is_none());
             while sequence.lock().waiting == 0 {
                 thread::yield_now();
             }
             if close {
                 sequence.close();
             } else {
-                sequence.done(ticket, job);
-                sequence.write(|_| false);
+                assert!(!sequence.finish(ticket, job, |_| false));
             }
             assert!(waiting.join().unwrap());
         });
@@ -163,17 +161,17 @@ proptest! {
     fn whatever_is_done_first_the_oldest_is_written_first(order in Just((0..9usize).collect::<Vec<_>>()).prop_shuffle()) {
         let sequence = Sequence::of(9);
         let mut begun: Vec<_> = (0..9).map(|number| {
-            let mut job = sequence.free().unwrap();
+            let (ticket, mut job) = sequence.begin().unwrap();
             *job = number;
-            Some((sequence.begin(), job))
+            Some((ticket, job))
         }).collect();
         let mut written = vec![];
         let mut finished = [false; 9];
         for at in order {
             let (ticket, job) = begun[at].take().unwrap();
             finished[at] = true;
-            sequence.done(ticket, job);
-            sequence.write(|job| { written.push(*job); true });
+            let all = sequence.finish(ticket, job, |job| { written.push(*job); true });
+            prop_assert!(all);
             let ready = finished.iter().take_while(|each| **each).count();
             prop_assert_eq!(&written, &(0..ready).collect::<Vec<_>>());
         }

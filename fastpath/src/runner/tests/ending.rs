@@ -75,7 +75,7 @@ fn a_thread_that_dies_tells_why_and_ends_the_others() {
         let held = shared.clone();
         let mut panicking = running(threads, move || {
             let engine = held.engine();
-            panic!("a peer of {}", engine.peers.reports())
+            panic!("a peer of {}", engine.peers.active_count())
         });
         assert!(rings(&panicking));
         assert_eq!(panicking.answer().as_deref(), Some("panicked: a peer of 0"));

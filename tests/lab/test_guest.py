@@ -139,7 +139,21 @@ def test_process_1_is_our_interpreter_and_runs_what_was_baked_in(network: Networ
     assert [peer["name"] for peer in health["peers"]] == ["b"]
 
 
-CONFINED = {"modules": "1", "kexec": "1"}
+CONFINED = {
+    "command-line": "known",
+    "lockdown": "integrity",
+    "threads": "1",
+    "modules": "1",
+    "kexec": "1",
+    "ptrace": "3",
+    "io-uring": "2",
+    "user-namespaces": "0",
+    "perf-events": "3",
+    "file-systems": "read-only",
+    "capabilities": "0000000002403400",
+    "no-new-privileges": "1",
+    "seccomp": "2",
+}
 
 
 def test_the_running_node_has_given_up_what_it_does_not_need(network: Network) -> None:
@@ -216,11 +230,15 @@ def test_secrets_are_nowhere_but_in_their_layer(network: Network) -> None:
 
 
 def test_hostd_finds_the_guest_again_after_a_restart_of_either(network: Network) -> None:
+    """This one's filter only logs, as the command line says, and that is told."""
     guest = network.guests["a"]
     guest.stop()
+    guest.cmdline = "WGNODE_SECCOMP=log"
     guest.boot()
     guest.start_hostd()
-    guest.wait_for_status()
+    assert guest.wait_for_status()["unconfined"] == ["seccomp"]
+    assert "warning: confinement: seccomp is log" in guest.console
+    guest.cmdline = ""
     hostd = guest.processes.pop()
     hostd.kill()
     hostd.wait(10)

@@ -9,7 +9,7 @@ from wgnode.image.guest_python import BINARY, LIBRARY
 
 INIT = f"#!/{BINARY} -ISBu\nfrom wgnode.appliance.main import main\n\nmain()\n".encode()
 """PID 1: isolated from the environment, no site directories, no writing of byte code, unbuffered."""
-MOUNT_POINTS = ("dev", "proc", "sys", "run", "etc/wgnode")
+MOUNT_POINTS = ("dev", "proc", "sys", "etc/wgnode")
 DEVICES = {"dev/console": (5, 1), "dev/null": (1, 3), "dev/kmsg": (1, 11), "dev/urandom": (1, 9)}
 """What the kernel and the interpreter open before PID 1 has mounted devtmpfs."""
 

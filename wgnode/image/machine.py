@@ -25,6 +25,15 @@ UDP_SEGMENTATION = "host_uso=on,guest_uso4=on,guest_uso6=on"
 """Of a card: whole trains of datagrams pass between guest and tap, either way, and are cut where they have to be.
 QEMU's since 8.2, and beyond the features of the legacy transport; where the host's taps can't, before Linux 6.2, it
 leaves them out."""
+HARDENED = (
+    "lockdown=integrity",
+    "ia32_emulation=off",
+    "proc_mem.force_override=never",
+    "debugfs=off",
+    "page_alloc.shuffle=1",
+)
+"""Of the guest's kernel, beside what Debian's has by itself: not even root changes it (unsigned modules, /dev/mem,
+kexec), no 32-bit system calls, no writing past page protection, no debugfs, free pages in random order."""
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -82,7 +91,7 @@ def command(machine: Machine) -> list[str]:
 
 def kernel_command_line(machine: Machine) -> str:
     """A panic or an oops ends the machine: whoever runs it starts a new one."""
-    words = ["console=ttyS0", "quiet", "panic=-1", "oops=panic", "random.trust_cpu=on"]
+    words = ["console=ttyS0", "quiet", "panic=-1", "oops=panic", "random.trust_cpu=on", *HARDENED]
     if machine.accelerator == "tcg" and machine.tsc_khz is not None:
         words.append(f"tsc_early_khz={machine.tsc_khz}")
     return " ".join([*words, *machine.extra_cmdline.split()])

@@ -52,7 +52,7 @@ def test_the_watchdog_is_armed_when_all_is_ready_and_fed_by_signs_of_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = tmp_path / "watchdog"
-    monkeypatch.setattr("wgnode.platform.linux.machine.confine", lambda warn, measures: Confinement())
+    monkeypatch.setattr("wgnode.platform.linux.machine.confine", lambda warn: Confinement())
     monkeypatch.setattr("wgnode.platform.linux.machine.Watchdog", lambda warn: Watchdog(warn, str(device)))
     init, warnings = Init(), list[str]()
     init.alive()

@@ -160,5 +160,3 @@ MEASURES = (
     Measure("seccomp", _install_filter, _filter, "2"),
 )
 """By name; the last three are the order that capabilities(7) and seccomp(2) ask for."""
-PROVEN = tuple(measure for measure in MEASURES if measure.name in ("modules", "kexec"))
-"""Those that a guest has booted with. The others are for whoever sees one do so (docs/decisions/confinement.md)."""

@@ -7,7 +7,7 @@ from wgnode.io.tun import Tun
 from wgnode.platform import Confinement, Warn
 from wgnode.platform.linux import system
 from wgnode.platform.linux.baked import Baked
-from wgnode.platform.linux.confine import PROVEN, confine
+from wgnode.platform.linux.confine import confine
 from wgnode.platform.linux.frames import limit_frames
 from wgnode.platform.linux.neighbours import Neighbours
 from wgnode.platform.linux.network import Network
@@ -32,7 +32,7 @@ class Init:
 
     def ready(self, warn: Warn) -> Confinement:
         self._watchdog = Watchdog(warn)
-        return confine(warn, PROVEN)
+        return confine(warn)
 
     def alive(self) -> None:
         if self._watchdog is not None:

@@ -14,9 +14,11 @@ from wgnode.platform.linux.sysctl import write_sysctl
 MOUNTS = (
     ("proc", "/proc", "proc", ""),
     ("sysfs", "/sys", "sysfs", ""),
-    ("devtmpfs", "/dev", "devtmpfs", ""),
-    ("tmpfs", "/run", "tmpfs", ""),
+    ("securityfs", "/sys/kernel/security", "securityfs", ""),
+    ("devtmpfs", "/dev", "devtmpfs", "size=64k,nr_inodes=1k"),
 )
+"""Of those, devtmpfs alone has room for more than the kernel puts there: for device nodes, and no files to speak of.
+The root is of memory too, until it is made read-only (confine.py)."""
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 SYS_FINIT_MODULE = 313
 REBOOT_MAGIC, REBOOT_MAGIC_2, RB_AUTOBOOT = 0xFEE1DEAD, 672274793, 0x01234567
@@ -57,7 +59,7 @@ def mount_file_systems() -> None:
     for source, target, kind, options in MOUNTS:
         flags = MS_NOSUID | MS_NOEXEC | (0 if kind == "devtmpfs" else MS_NODEV)
         os.makedirs(target, exist_ok=True)
-        words = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode() or None)
+        words = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
         _check(_libc.mount(*words), target)
 
 

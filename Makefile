@@ -190,6 +190,7 @@ lock: setup ## renew the locks of Python packages after a change; UPGRADE=1 take
 	$(LOCK) tools/node/requirements.in -o tools/node/requirements.lock
 	$(LOCK) tools/docs/requirements.in -o tools/docs/requirements.lock
 	$(LOCK) tools/moto/requirements.in -o tools/moto/requirements.lock
+	$(LOCK) --no-deps tools/cyclonedx/requirements.in -o tools/cyclonedx/requirements.lock
 	$(LOCK) -c requirements.lock tools/mutate/requirements.in -o tools/mutate/requirements.lock
 
 clean: ## remove what was built in this clone; caches shared with other clones stay

@@ -47,7 +47,7 @@ def build(pages: Path, site: Path) -> None:
 
 def sphinx() -> Path:
     """Where Sphinx and what it needs are installed. Raises StepFailed."""
-    return locked.ensure("docs", "fetching Sphinx for make docs")
+    return locked.ensure("docs")
 
 
 def main() -> str | None:

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import moto_server
+from tools import locked
 
 BUCKET = "wgnode"
 LONGEST = 60  # seconds that a server may take to be ready, on a busy machine
@@ -85,7 +85,7 @@ def _s3(folder: Path) -> Iterator[Backend]:
     with subprocess.Popen(
         [sys.executable, "-c", _S3],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(moto_server.ensure())},
+        env={**os.environ, "PYTHONPATH": str(locked.ensure("moto"))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

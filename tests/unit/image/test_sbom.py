@@ -13,13 +13,14 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
+from tools import locked
 from wgnode.cli import image as cli
 from wgnode.image import budget, cpio, lock, sbom
 from wgnode.image.archive import Members, write_archive
 from wgnode.image.build import PROJECT
 from wgnode.image.errors import ImageError
 
-SCHEMAS = Path(__file__).parent / "cyclonedx"
+SCHEMAS = "bom-1.6.SNAPSHOT.schema.json", "jsf-0.82.SNAPSHOT.schema.json", "spdx.SNAPSHOT.schema.json"
 DESCRIPTION: dict[str, Any] = {
     "name": "wgnode-1.2",
     "version": "1.2",
@@ -34,9 +35,10 @@ CARGO = (PROJECT / "fastpath" / "Cargo.toml").read_text(), (PROJECT / "fastpath"
 
 def violations(bill: dict[str, Any]) -> list[str]:
     """Of the schema that CycloneDX publishes, with the two that it refers to."""
-    read = {file.name: json.loads(file.read_text()) for file in SCHEMAS.glob("*.json")}
+    schemas = locked.ensure("cyclonedx") / "cyclonedx" / "schema" / "_res"
+    read = {name: json.loads((schemas / name).read_text()) for name in SCHEMAS}
     there = [(f"http://cyclonedx.org/schema/{name}", DRAFT7.create_resource(one)) for name, one in read.items()]
-    validator = Draft7Validator(read["bom-1.6.SNAPSHOT.schema.json"], registry=Registry().with_resources(there))
+    validator = Draft7Validator(read[SCHEMAS[0]], registry=Registry().with_resources(there))
     return [error.message for error in validator.iter_errors(bill)]
 
 

@@ -190,6 +190,7 @@ def _answer(request):
 
 
 def _boot():
+    os.mkdir("/run")  # the appliance has no place for files; ours writes some
     system.mount_file_systems()
     system.load_modules()
     system.load_modules(Path("/lib/modules/further"))

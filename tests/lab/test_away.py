@@ -204,15 +204,15 @@ def test_a_state_of_a_newer_version_is_refused_by_the_preview_and_stays(away: Aw
     exported = json.loads(away.done("stack", "export", *STACK))
     for resource in exported["deployment"]["resources"]:
         if resource["type"] == "wgnode:index:NatFirewall":
-            resource["outputs"]["written"] = {"format": 2, "by": "0.9.0"}
+            resource["outputs"]["written"] = {"format": 99, "by": "0.9.0"}
     (away.folder / "state.json").write_text(json.dumps(exported))
     away.done("stack", "import", "--file", "state.json", *STACK)
     for command in (("preview", *STACK), UP):
         refused = away.pulumi(*command)
         assert refused.returncode != 0
-        assert "the state of this resource has format 2, of wgnode 0.9.0" in refused.stdout
+        assert "the state of this resource has format 99, of wgnode 0.9.0" in refused.stdout
         assert "docs/how-to/older-version.md" in refused.stdout
-    assert away.resources()["NatFirewall"]["outputs"]["written"] == {"format": 2, "by": "0.9.0"}
+    assert away.resources()["NatFirewall"]["outputs"]["written"] == {"format": 99, "by": "0.9.0"}
 
 
 def test_a_wrong_option_is_told_before_anything_is_done(away: Away) -> None:

@@ -79,7 +79,7 @@ def inputs_of_gateway(lab: Lab, image: Properties, config: NodeConfig = CONFIG, 
     return Gateway().check(given, {})
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1, of="the gateway")
 def test_created_replaced_and_deleted(lab: Lab, image: Properties) -> None:
     survives(
         Trial(lab, "berlin", "Gateway", inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, memory=136)),
@@ -87,7 +87,7 @@ def test_created_replaced_and_deleted(lab: Lab, image: Properties) -> None:
     )
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1, of="the gateway")
 def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
     """From either of two configurations to the other, by the same guest all the time."""
     one, other = inputs_of_gateway(lab, image), inputs_of_gateway(lab, image, replace(CONFIG, peers=(PEER, JOINED)))

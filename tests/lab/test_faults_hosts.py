@@ -56,13 +56,13 @@ def folder(lab: Lab) -> Iterator[None]:
     lab.console("cabin", "rm -r /etc/wgnode /var/lib/wgnode")
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1, of="the kinds")
 def test_hypervisor_host(lab: Lab) -> None:
     second = host_inputs(lab, "10.98.0.0/24", transit={"v4": "10.200.0.0/30"})
     survives(Trial(lab, "berlin", "HypervisorHost", host_inputs(lab), second), ROUNDS)
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1, of="the kinds")
 @pytest.mark.usefixtures("folder")
 def test_nat_firewall(lab: Lab) -> None:
     allow = [{"protocol": "tcp", "port": 8080, "from": ["192.0.2.0/24"]}]
@@ -70,7 +70,7 @@ def test_nat_firewall(lab: Lab) -> None:
     survives(Trial(lab, "cabin", "NatFirewall", firewall_inputs(lab), second), ROUNDS)
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(1, of="the kinds")
 @pytest.mark.usefixtures("folder")
 def test_appliance_image(lab: Lab, image: Path) -> None:
     inputs = {"connection": connection(lab, "cabin"), "source": str(image), "sha256": sha256(image)}

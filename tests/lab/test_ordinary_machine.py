@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.ordinary import UID, OrdinaryMachine
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200), pytest.mark.sampled(0)]  # in make test-long
 KILL_WHAT_A_SESSION_LEAVES = """mkdir -p /etc/systemd/logind.conf.d &&
 printf '[Login]\nKillUserProcesses=yes\n' > /etc/systemd/logind.conf.d/kill.conf && systemctl restart systemd-logind"""
 LAB = "sudo .venv/bin/python -B -m lab"

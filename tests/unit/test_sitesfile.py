@@ -90,6 +90,7 @@ def test_check_judges_them_as_they_lie_there_and_as_they_were(project: Project) 
     assert any("is not in stacks/Pulumi.prod-mesh.yaml" in str(problem) for problem in after.problems)
 
 
+@pytest.mark.sampled(0)  # half a minute; in make test-long
 def test_a_stack_file_that_the_engine_can_not_hand_over_is_a_problem_with_the_way_out(project: Project) -> None:
     for number in range(90):
         project.add(f"more{number}")

@@ -93,6 +93,7 @@ SETTINGS = "[profile.release]\ncodegen-units = 7\n[build]\nrustflags = ['-g']\n[
 BUILD_THERE = "import os; os.umask(0o077); from tools.fastpath import wheel; print(wheel.ensure())"
 
 
+@pytest.mark.sampled(0)  # more than a minute; in make test-long
 def test_two_builders_give_the_same_bytes_without_a_path_of_their_machines(tmp_path: Path) -> None:
     """A minute: the only build here that is real. From another clone with other times, as another user, with another
     umask, language, time zone, home, place of crates, and settings for Cargo and compilers."""

@@ -16,6 +16,7 @@ from pulumi_wgnode.call.log import send_to
 from pulumi_wgnode.contracts.node import (
     NodeCarrier,
     NodeConfiguration,
+    NodeDevice,
     NodeKeys,
     NodeLink,
     NodePeer,
@@ -293,18 +294,18 @@ def test_what_a_node_would_refuse_is_refused_at_its_path(kind, path, value, wher
 
 
 @pytest.mark.parametrize(
-    ("model", "of_node"),
+    ("model", "of_node", "left_out"),
     [
-        (NodeConfiguration, NodeConfig),
-        (NodePeer, PeerConfig),
-        (NodeLink, LinkConfig),
-        (NodeCarrier, CarrierConfig),
-        (NodeKeys, NodeSecrets),
+        (NodeConfiguration, NodeConfig, set()),
+        (NodePeer, PeerConfig, {"name", "expires"}),
+        (NodeDevice, PeerConfig, {"name", "mtu", "probe"}),
+        (NodeLink, LinkConfig, set()),
+        (NodeCarrier, CarrierConfig, set()),
+        (NodeKeys, NodeSecrets, set()),
     ],
 )
-def test_the_structures_have_all_that_a_node_s_configuration_has(model, of_node):
-    fields = {field.name for field in dataclasses.fields(of_node)} - ({"name"} if of_node is PeerConfig else set())
-    assert set(model.model_fields) == fields
+def test_the_structures_have_all_that_a_node_s_configuration_has(model, of_node, left_out):
+    assert set(model.model_fields) == {field.name for field in dataclasses.fields(of_node)} - left_out
 
 
 def test_all_that_a_configuration_can_have_comes_through(kind):

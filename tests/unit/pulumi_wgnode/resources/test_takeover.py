@@ -22,7 +22,7 @@ from tests.unit.pulumi_wgnode.fake_host import FakeHost
 from tests.unit.pulumi_wgnode.resources import firewall_case, gateway_case, hypervisor_case
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.firewall import nft
-from wgnode.image import paths
+from wgnode.image import machine, paths
 
 CASE = json.loads(Path(__file__).with_name("cases").joinpath("site-before-owners.json").read_text())
 UNITS = (paths.PLAIN.hostd_unit, paths.PLAIN.gateway_unit)
@@ -59,6 +59,7 @@ def firewalled(monkeypatch):
 
 
 def running(monkeypatch):
+    monkeypatch.setattr(machine, "HARDENED", ())  # words for its kernel came later, and ask for a new guest
     host = with_files(GatewayHost(), "Gateway")
     host.directories = dict.fromkeys((paths.PLAIN.gateway, paths.PLAIN.hostd_directory), "0755 root:root")
     for unit in UNITS:

@@ -32,7 +32,7 @@ test: setup-tests lint test-rust image ## all tests, of exhaustive ones a sample
 	@$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadscope $(PYTEST)
 
 test-long: setup-tests languages sdk image ## what `make test` draws a sample of, with nothing left out; takes hours
-	@$(AS_ROOT) env WGNODE_SAMPLE=all $(PYTHON) -m pytest -n 2 --dist loadscope -m sampled $(PYTEST)
+	@$(AS_ROOT) env WGNODE_SAMPLE=all $(PYTHON) -m pytest -n 2 --dist loadscope -m "sampled or in_turn" $(PYTEST)
 
 test-unit: setup ## the tests that need no root
 	@$(PYTHON) -m pytest -n 2 -m "not lab" $(PYTEST)

@@ -19,6 +19,8 @@ from tools import ROOT
 
 VARIABLE = "WGNODE_SAMPLE"
 ALL = "all"
+FILES_IN_TURN = 2
+"""How many of the files marked `in_turn` a run takes."""
 T = TypeVar("T")
 
 
@@ -42,6 +44,12 @@ def choose(items: Sequence[T], count: int, purpose: str) -> list[T]:
     return [items[each] for each in chosen]
 
 
+def _of_files_not_in_turn(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    marked = [item for item in items if item.get_closest_marker("in_turn")]
+    chosen = set(choose(sorted({item.path for item in marked}), FILES_IN_TURN, "files in turn"))
+    return {item for item in marked if item.path not in chosen}
+
+
 def _commit() -> str:
     """Its abbreviated id. Root may run this in a clone of somebody else's."""
     argv = ["git", "-c", "safe.directory=*", "rev-parse", "--short=12", "HEAD"]
@@ -57,6 +65,7 @@ class Sampled:
 
     Marked `sampled(n, of="a name")`, tests of a file with the same name are one family, of which n are tried.
     A test that draws by itself (`choose`) is marked without a number, so that `make test-long` finds it.
+    Of the files marked `in_turn` a run takes FILES_IN_TURN, and of those what their other marks say.
     """
 
     def __init__(self) -> None:
@@ -64,13 +73,13 @@ class Sampled:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        left_out = _of_files_not_in_turn(items)
         families: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
         for item in items:
             if (mark := item.get_closest_marker("sampled")) and mark.args:
                 test, of = item.nodeid.partition("[")[0], mark.kwargs.get("of")
                 family = f"{test.partition('::')[0]} {of}" if of else test
                 families[family, int(mark.args[0])].append(item)
-        left_out: set[pytest.Item] = set()
         for (name, count), family in families.items():
             left_out |= set(family) - set(choose(family, count, name))
         if left_out:

@@ -63,6 +63,23 @@ def test_of_tests_of_one_name_as_many_are_tried(
     assert [sum(f"::test_{of}" in each for each in tests) for of in ("a", "b")] == [of_each, of_each]
 
 
+IN_TURN = "import pytest\npytestmark = pytest.mark.in_turn\ndef test_a(): pass\n" + SERIES
+
+
+@pytest.mark.parametrize(("seed", "files", "of_each"), [("a", 2, 3), ("b", 2, 3), (sample.ALL, 5, 10)])
+def test_of_files_in_turn_some_are_tried_and_of_these_what_their_other_marks_say(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, seed: str, files: int, of_each: int
+) -> None:
+    monkeypatch.setenv(sample.VARIABLE, seed)
+    pytester.makepyfile(**{f"test_{number}": IN_TURN for number in range(5)}, test_other="def test_x(): pass")
+    pytester.makeini("[pytest]\nmarkers =\n    sampled(n)\n    in_turn")
+    options = ("-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-v")
+    result = pytester.runpytest_inprocess(*options, plugins=[sample.Sampled()])
+    passed = [line.partition("::")[0] for line in result.outlines if " PASSED" in line]
+    assert sorted({passed.count(each) for each in set(passed)}) == [1, of_each], "one of the other file"
+    assert len(set(passed)) == files + 1
+
+
 def test_one_that_is_asked_for_by_name_is_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sample.VARIABLE, "a")
     assert [tried(pytester, f"test_it.py::test_x[{number}]")[0] for number in range(9)] == [str(n) for n in range(9)]

@@ -7,9 +7,10 @@ of both counts. It is a bound; what is found of a path counts below it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wgnode.topology.networks import Claim
+if TYPE_CHECKING:  # which needs the model, as that needs this
+    from wgnode.topology.networks import Claim
 
 SMALLEST = {4: 576, 6: 1280}
 """Bytes that every host takes (RFC 791 section 3.1, RFC 8200 section 5); below that, Linux has no IPv6 on a link."""

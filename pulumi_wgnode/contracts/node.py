@@ -29,7 +29,15 @@ from pulumi_wgnode.values import (
     PublicKey,
     SiteName,
 )
-from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, NodeSecrets, canonical
+from wgnode.nodeconfig import (
+    DEFAULT_INTERFACE,
+    DEFAULT_MTU,
+    FORMAT,
+    ConfigError,
+    NodeConfig,
+    NodeSecrets,
+    canonical,
+)
 
 Wire = dict[str, Any]
 
@@ -88,8 +96,8 @@ class NodeConfiguration(Model):
     transit: NodeLink = Field(description="its card into the link to the host")
     lan: NodeLink = Field(description="its card into the LAN")
     peers: dict[str, NodePeer] = Field(default={}, description="the other sites, by name")
-    interface: Interface = Field(default="wg0", description="the tunnel's interface in the gateway")
-    mtu: Count = Field(default=1420, description="bytes of the largest packet inside of the tunnel")
+    interface: Interface = Field(default=DEFAULT_INTERFACE, description="the tunnel's interface in the gateway")
+    mtu: Count = Field(default=DEFAULT_MTU, description="bytes of the largest packet inside of the tunnel")
     carrier: NodeCarrier | None = Field(default=None, description="the network that the site is reached by")
     path_mtu: PathMtu = Field(default="auto", description="off, and it searches no path MTU and acts on none")
     devices: dict[str, NodeDevice] | None = Field(default=None, description="users' devices, by USER/DEVICE")
@@ -123,7 +131,8 @@ def _config_of(text: str) -> NodeConfig:
         raw = _raw(json.loads(text))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
-    return NodeConfig.from_json(canonical({"format": FORMAT, "interface": "wg0", "mtu": 1420, **raw}))
+    defaults = {"format": FORMAT, "interface": DEFAULT_INTERFACE, "mtu": DEFAULT_MTU}
+    return NodeConfig.from_json(canonical({**defaults, **raw}))
 
 
 def secrets_of(given: Mapping[str, Any] | str) -> NodeSecrets:

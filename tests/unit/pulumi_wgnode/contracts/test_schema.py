@@ -112,8 +112,11 @@ def test_what_is_secret_is_secret_wherever_it_is() -> None:
     secret = {name for name, value in properties() if value.get("secret")}
     assert secret == {
         *(f"wgnode:index:{kind}.{name}" for kind in REACHED for name in ("privateKey", "passphrase")),
-        "wgnode:index:Site.recipientKey",
-        "wgnode:index:siteConfiguration.recipientKey",
+        *(
+            f"wgnode:index:{of}.{name}"
+            for of in ("Site", "siteConfiguration")
+            for name in ("recipientKey", "deviceSecret")
+        ),
         "wgnode:index:siteConfiguration.secrets",
         "wgnode:index:Gateway.secrets",
         "wgnode:index:MeshTopology.privateKeys",

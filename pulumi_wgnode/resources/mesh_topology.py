@@ -194,7 +194,7 @@ def _taken_over(news: Properties, known: Known) -> Iterator[PropertyChange]:
     if known.without_ids and isinstance(sites, dict):
         yield from (PropertyChange(f"sites.{name}.id", kind="ADD") for name in sorted(sites))
     elif known.unset_mtu_unsaid:
-        yield from (PropertyChange(f"topology.{name}", kind="ADD", drift=True) for name in FOUND)
+        yield from (PropertyChange(name, kind="ADD") for name in FOUND)
 
 
 def _public(inputs: Properties) -> Properties:

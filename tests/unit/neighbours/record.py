@@ -1,11 +1,12 @@
 """Records a stack of the version before, as its own plugin made it on faked hosts, for tests of what becomes of it.
 
-`python -m tests.unit.neighbours.record` writes tests/unit/pulumi_wgnode/states/stack-of-before.json: what the program
-gave, the stack's state with its secrets, and what is on its hosts. The version is the one of tests/neighbour.toml.
+`python -m tests.unit.neighbours.record` writes states/stack-of-before.json.gz in tests/unit/pulumi_wgnode: what the
+program gave, the stack's state with its secrets, and what is on its hosts. The version is that of tests/neighbour.toml.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import pickle
@@ -20,7 +21,7 @@ from tests.unit.pulumi_wgnode.engine import kept_host, programs
 from tests.unit.pulumi_wgnode.engine.project import Project
 from tools import ROOT, engine
 
-FILE = ROOT / "tests" / "unit" / "pulumi_wgnode" / "states" / "stack-of-before.json"
+FILE = ROOT / "tests" / "unit" / "pulumi_wgnode" / "states" / "stack-of-before.json.gz"
 HOSTD = b"This stands for the version's hostd, which is large.\n"
 
 
@@ -52,7 +53,8 @@ def _without_hostd(host: dict[str, Any]) -> tuple[str, str]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        FILE.write_text(json.dumps(recorded(Path(folder)), indent=1, sort_keys=True) + "\n")
+        text = json.dumps(recorded(Path(folder)), indent=1, sort_keys=True)
+        FILE.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(FILE, file=sys.stderr)
 
 

@@ -11,7 +11,7 @@ from tests.unit.neighbours.versions import Version
 from wgnode.topology.model import FOUND
 from wgnode.topology.mtu import LARGEST, UNSEARCHED
 
-MIGRATED = {f"topology.{name}" for name in FOUND}
+MIGRATED = set(FOUND)
 """What a mesh of a version before these gets with its next `up`, whatever else is asked."""
 DIRECTIONS = [("former", "this"), ("this", "former")]
 NEWER = r"changed nothing. Go on with that version or a later one"

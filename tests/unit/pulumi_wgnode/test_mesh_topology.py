@@ -338,7 +338,7 @@ def test_a_mesh_of_before_is_asked_once_which_mtu_was_given_and_the_preview_says
     before = made_before_1420_was_told_from_nothing(state)
     assert [one.mtu for one in Topology.from_dict(before["topology"]).sites.values()] == [1420, 1420]
     changes = MeshTopology().diff(before, inputs, inputs).changes
-    assert [(change.path, change.kind, change.replace) for change in changes] == [("topology.unsetMtu", "ADD", False)]
+    assert [(change.path, change.kind, change.replace) for change in changes] == [("unsetMtu", "ADD", False)]
     assert [line.startswith("berlin, cabin: nobody has set an `mtu`") for line in said] == ([] if given else [True])
     assert over_the_wire(KIND.update("mesh", before, inputs, True)) == state, "a preview knows all of it"
     assert over_the_wire(KIND.update("mesh", before, inputs, False)) == state

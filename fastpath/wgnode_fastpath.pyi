@@ -52,7 +52,6 @@ class Echo:
 
     peer: int
     packet: bytes
-    message: int
 
 @final
 class TooLong:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pulumi_wgnode.errors import ExplainedError
@@ -21,6 +22,9 @@ from wgnode.rollout.watch import Result
 PASSED, FAILED, NOT_MEASURED = 0, 1, 3
 """Exit codes; 2 is click's own, of wrong usage."""
 CODES = {Verdict.PASS: PASSED, Verdict.FAIL: FAILED, Verdict.UNMEASURED: NOT_MEASURED}
+
+
+Expectation = Expected | Result
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,11 @@ def judge(
     plan: Plan | None = None,
     environment: str | None = None,
     say: Callable[[str], object] = lambda line: None,
+    known: Mapping[str, Expectation] = MappingProxyType({}),
 ) -> Judged:
-    """Against what each stack's last `up` recorded, which has to be what `plan` wants, where there is one."""
-    found = stacks.each(names, lambda stack: _expected(folder, stack, plan))
+    """Against what each stack's last `up` recorded, which has to be what `plan` wants, where there is one; of those in
+    `known` nothing is read."""
+    found = stacks.each(names, lambda stack: known.get(stack) or _expected(folder, stack, plan))
     results = {name: one for name, one in zip(names, found, strict=True) if isinstance(one, Result)}
     unread = {name: one for name, one in zip(names, found, strict=True) if isinstance(one, ExplainedError)}
     results |= {name: Result(Verdict.UNMEASURED, (str(error),)) for name, error in unread.items()}
@@ -62,9 +68,13 @@ def judge(
     return Judged({name: results[name] for name in names}, soak, limits)
 
 
-def _expected(folder: Path, stack: str, plan: Plan | None) -> Expected | Result:
+def _expected(folder: Path, stack: str, plan: Plan | None) -> Expectation:
     """Raises StackError."""
-    deployment = recorded.export(folder, stack)
+    return expectation(stack, recorded.export(folder, stack), plan)
+
+
+def expectation(stack: str, deployment: Mapping[str, Any], plan: Plan | None) -> Expectation:
+    """What its gateway has to report, or the verdict where no report would do. Raises StackError."""
     if plan and (other := expected.of_plan(plan, stack, deployment)):
         return Result(Verdict.FAIL, (other,))
     return expected.of(stack, deployment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ LASTING = frozenset(token for token, part in recorded.PARTS.items() if part != "
 """What no planned change makes anew, since that is no way to change a site that runs; another image is another one."""
 
 
-def compared(folder: Path, plan: Plan, stack: str, file: Path | None = None) -> str:
-    """What differs from the plan's prediction, "" for nothing. The engine's own plan goes to `file`."""
+def compared(folder: Path, plan: Plan, stack: str, file: Path, state: Callable[[str], Mapping[str, Any]]) -> str:
+    """What differs from the plan's prediction, "" for nothing. The engine's own plan goes to `file`; `state` reads a
+    stack's as it is by then."""
     try:
         steps = _preview(folder, stack, file)
         bound = plan.stacks[stack]
-        found = digests_of(bound, stack, _as_state(steps, recorded.export(folder, stack)), plan.unknown)
+        found = digests_of(bound, stack, _as_state(steps, state(stack)), plan.unknown)
     except ExplainedError as error:
         return str(error)
     differ = sorted(part for part, digest in bound.after.items() if found.get(part) != digest)

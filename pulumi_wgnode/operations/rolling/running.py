@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.operations.rolling.hands import Hands
@@ -47,7 +48,7 @@ class Run:
 
     def go(self) -> Ended | Paused:
         """`check` going wrong pauses: nothing that was done is lost by that. Raises RefusedError before it begins."""
-        self.eyes.look(self.plan.stacks)
+        self.eyes.look(self.plan.stacks, self.hands.remember)
         if against := "; ".join(self._against()):
             raise RefusedError(f"not as the plan was made for: {against}; make a new plan")
         if self._begins():
@@ -67,7 +68,7 @@ class Run:
                 return Paused(str(error))
             self.memory = self._do(step, attempt(now, self.order))
             self.at("done")
-            self.eyes.look([*step.stacks, *self.eyes.away])
+            self._look_again(step)
             self.memory = self._judged(step, facts(self.plan, self.eyes.seen))
 
     def at(self, point: str) -> None:
@@ -86,10 +87,24 @@ class Run:
         now = facts(self.plan, self.eyes.seen)
         return self.order == "again" or (self.order == "run" and not now.attempt)
 
+    def _look_again(self, step: Compare | Apply | Gate | Undo | Verify) -> None:
+        """At what the step may have changed: a gate changes no stack, and a comparison has just read them itself. What
+        an `up` leaves is what its gate judges by."""
+        if isinstance(step, Compare | Gate):
+            self.eyes.look_at_hosts(step.stacks)
+            self.eyes.look(self.eyes.away)
+            return
+
+        def use(stack: str, deployment: Mapping[str, Any]) -> None:
+            if isinstance(step, Apply) and stack in step.stacks:
+                self.hands.expect(stack, deployment)
+
+        self.eyes.look([*step.stacks, *self.eyes.away], use)
+
     def _do(self, step: Step, number: int) -> Memory:
         memory, hands = self.memory, self.hands
         if isinstance(step, Compare):
-            return memory.after_compare(hands.compare(step.stacks))
+            return memory.after_compare(hands.compare(step.stacks, self.eyes.state))
         if isinstance(step, Verify):
             return memory.after_verify(hands.verify(step.stacks))
         if isinstance(step, Gate):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from wgnode.rollout.facts import Bound, Seen
 from wgnode.rollout.fingerprint import fingerprint
 from wgnode.rollout.picture import Digests, Unknown
 from wgnode.rollout.plan import Plan
+
+Use = Callable[[str, Mapping[str, Any]], object]
 
 
 @dataclass
@@ -36,22 +38,34 @@ class Eyes:
     _key: bytes = b""
     _known: dict[str, sites.Known] = field(default_factory=dict)
 
-    def look(self, names: Iterable[str]) -> None:
-        """At these; the mesh's first, whose secret the fingerprints need."""
+    def look(self, names: Iterable[str], use: Use = lambda stack, deployment: None) -> None:
+        """At these; the mesh's first, whose secret the fingerprints need. `use` is told of each state that is read."""
         chosen = [name for name in self.plan.stacks if name in set(names)]
-        if self.reach:
-            self._reach([name for name in chosen if name in self.plan.course.sites])
+        self._reach(chosen)
         first = [self.plan.mesh] if self.plan.mesh in chosen or not self._key else []
         for group in (first, [name for name in chosen if name != self.plan.mesh]):
-            for name, found in zip(group, stacks.each(group, self._read), strict=True):
-                self.unread.pop(name, None)
-                self.seen[name] = None if isinstance(found, ExplainedError) else found
-                if isinstance(found, ExplainedError):
-                    self.unread[name] = str(found)
+            stacks.each(group, lambda name: use(name, self.state(name)))
 
-    def _read(self, name: str) -> Seen:
+    def look_at_hosts(self, names: Iterable[str]) -> None:
+        """Of these only whether they answer: nothing has changed their stacks."""
+        self._reach(names)
+        for name in names:
+            if now := self.seen.get(name):
+                self.seen[name] = replace(now, reachable=name not in self.away)
+
+    def state(self, name: str) -> Mapping[str, Any]:
+        """As it is now, which is what is seen of the stack from now on. Raises StackError."""
+        try:
+            deployment = recorded.export(self.folder, name)
+            self.seen[name] = self._judged(name, deployment)
+        except ExplainedError as error:
+            self.seen[name], self.unread[name] = None, str(error)
+            raise
+        self.unread.pop(name, None)
+        return deployment
+
+    def _judged(self, name: str, deployment: Mapping[str, Any]) -> Seen:
         """Raises StackError."""
-        deployment = recorded.export(self.folder, name)
         digests = self._mesh(deployment) if name == self.plan.mesh else self._site(name, deployment)
         if not self._key:
             raise stacks.StackError(f"stack {name!r} can't be judged: {self.unread.get(self.plan.mesh, 'no mesh')}")
@@ -66,9 +80,10 @@ class Eyes:
     def _site(self, name: str, deployment: Mapping[str, Any]) -> Digests:
         return digests_of(self.plan.stacks[name], name, deployment, self.plan.unknown)
 
-    def _reach(self, names: list[str]) -> None:
+    def _reach(self, chosen: Iterable[str]) -> None:
         """A host that is there and lets us not in is no more use to us than one that is away, but is not told as one:
         the engine says why it refuses."""
+        names = [name for name in chosen if self.reach and name in self.plan.course.sites]
         fresh = [name for name in names if name not in self._known]
         for one in sites.know(self.folder, fresh, states=False) if fresh else []:
             self._known[one.stack] = one

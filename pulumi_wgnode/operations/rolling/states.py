@@ -73,6 +73,14 @@ class SiteState:
             "gateway.image": self.parts["gateway"].inputs["image"]["sha256"],
         }
 
+    def for_foreseeing(self) -> SiteState:
+        """What `foreseen` needs of it, which does not grow with the mesh."""
+        kept = {name: one for name, one in self.parts.items() if name == "firewall"}
+        if gateway := self.parts.get("gateway"):
+            machine = {"machine": gateway.inputs.get("machine")}
+            kept["gateway"] = Recorded(gateway.token, gateway.id, machine, {})
+        return SiteState(self.stack, kept, self.commands)
+
     def foreseen(self, model: OfflineSite, topology: Topology, root: Path) -> Picture:
         """What its file and the mesh's make of it, with what only its host knows as the state has it. Raises
         StackError."""

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from click.testing import Result as Done
 from pulumi_wgnode.hosts.host import Connection, HostUnreachable
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.operations.gating import judging
+from pulumi_wgnode.operations.gating.expected import Expected
 from pulumi_wgnode.operations.gating.judging import Judged
 from pulumi_wgnode.operations.rolling import claiming, running
 from tests.unit.pulumi_wgnode.operations.test_rollout_plan import Deployed
@@ -44,7 +46,7 @@ done
 case "$verb" in "up "*|destroy*|cancel*|preview*) echo "$verb $stack" >> "$here/calls";; esac
 at() { cat "$cwd/stacks/commit"; }
 case "$verb" in
-  "stack export") cat "$here/$stack.export";;
+  "stack export") echo "$stack" >> "$here/reads"; cat "$here/$stack.export";;
   config*) cat "$here/$stack.config";;
   "stack tag")
     mkdir -p "$here/$stack.tags"
@@ -186,6 +188,11 @@ class World(Deployed):
         )
 
     @property
+    def reads(self) -> Counter[str]:
+        """How often each stack's state was read, or would have been by a gate."""
+        return Counter((self.bin / "reads").read_text().split())
+
+    @property
     def applied(self) -> list[str]:
         """ "new prod-mesh", in order."""
         file = self.bin / "applied"
@@ -201,7 +208,9 @@ def faked(root: Path, set: Callable[[object, str, Any], None] = setattr) -> None
         if (bin / f"prod-site{number}.away").exists():
             raise HostUnreachable(f"host root@{connection.address}: no answer")
 
-    def judge(folder: Path, names: list[str], soak: float, limits: Limits, *_: Any) -> Judged:
+    def judge(folder: Path, names: list[str], soak: float, limits: Limits, *more: Any) -> Judged:
+        with (bin / "reads").open("a") as file:  # of those whose states it was not given
+            file.writelines(f"{name}\n" for name in names if not isinstance(more[-1].get(name), Expected))
         return Judged({name: gated(name) for name in names}, soak, limits)
 
     def gated(stack: str) -> Result:

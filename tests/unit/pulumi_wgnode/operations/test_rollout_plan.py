@@ -168,12 +168,12 @@ class Deployed(Project):
             "config": node_config(topology, name, SiteFacts(addresses)).to_json().decode(),
             "secrets": sealed("the private key"),
         }
-        firewall = NatFirewall().check(firewall, {})
+        firewall, when = NatFirewall().check(firewall, {}), {"modified": "2026-11-30T08:00:00Z"}
         self.export(
             f"prod-{name}",
-            {"type": "wgnode:index:HypervisorHost", "inputs": {**shared, "networks": networks}, "outputs": {}},
-            {"type": "wgnode:index:NatFirewall", "inputs": firewall, "outputs": firewall},
-            {"type": "wgnode:index:Gateway", "inputs": gateway, "outputs": {"live": "x"}},
+            {"type": "wgnode:index:HypervisorHost", "inputs": {**shared, "networks": networks}, "outputs": {}} | when,
+            {"type": "wgnode:index:NatFirewall", "inputs": firewall, "outputs": firewall} | when,
+            {"type": "wgnode:index:Gateway", "inputs": gateway, "outputs": {"live": "x", "applied": "x"}} | when,
         )
         plain = {
             "wgmesh:site": {"objectValue": {**own, "recipientKey": "k", "host": {**own["host"], "privateKey": "k"}}}

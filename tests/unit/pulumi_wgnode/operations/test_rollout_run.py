@@ -61,6 +61,12 @@ def test_the_mesh_comes_first_then_the_canary_then_waves_and_nobody_twice(world:
     assert (again["outcome"], len(world.applied)) == ("done", 5)
 
 
+def test_a_state_is_read_where_it_may_have_changed_and_not_again_for_each_who_asks(world: World) -> None:
+    """At the beginning, after the engine's plan, and after the `up`: a megabyte each, of a site among a thousand."""
+    report(world.run(), 0)
+    assert world.reads == {"prod-mesh": 2, **dict.fromkeys(SITES, 3)}
+
+
 def test_an_ill_canary_goes_back_by_itself_to_the_commit_before_mesh_and_all(world: World) -> None:
     world.mark("prod-site0", "ill")
     told = report(world.run(), 1)

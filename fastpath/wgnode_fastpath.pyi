@@ -52,6 +52,7 @@ class Echo:
 
     peer: int
     packet: bytes
+    message: int
 
 @final
 class TooLong:

@@ -11,11 +11,12 @@ import pulumi
 from pulumi_wgnode import seal
 from pulumi_wgnode.components.arguments import SiteArgs
 from pulumi_wgnode.components.ways_out import WaysOut
+from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.contracts.node import described, keys_described
 from pulumi_wgnode.contracts.parts import Transit as Link
 from wgnode import endpoint
 from wgnode.carriersfile import shipped
-from wgnode.nodeconfig import CarrierConfig, decode_key
+from wgnode.nodeconfig import CarrierConfig, NodeConfig, NodeSecrets, decode_key
 from wgnode.pathmtu.carriers import Direction
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import Reach, SiteFacts, compile_site, host_routes, site_problems
@@ -67,6 +68,20 @@ def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> d
 
     Raises SiteError.
     """
+    node, secrets, rest = _compiled(asked, topology, bundle)
+    return {**rest, "config": described(node), "secrets": keys_described(secrets)}
+
+
+def compiled_as_texts(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
+    """`compiled`, with texts for all that is as long as the mesh has sites (contracts/texts.py)."""
+    node, secrets, rest = _compiled(asked, topology, bundle)
+    long = {name: texts.PLAIN.write(rest[name]) for name in ("routes", "whose", "peers")}
+    return {**rest, **long, "config": node.to_json().decode(), "secrets": secrets.to_json().decode()}
+
+
+def _compiled(
+    asked: Asked, topology: Mapping[str, Any], bundle: str | None
+) -> tuple[NodeConfig, NodeSecrets, dict[str, Any]]:
     mesh, facts = _understood(asked, topology), asked.facts
     if problems := site_problems(mesh, asked.name, facts):
         raise SiteError(_explained(asked, mesh, problems))
@@ -77,11 +92,9 @@ def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> d
         raise SiteError(_explained(asked, mesh, [str(error)])) from None
     routes = host_routes(mesh, asked.name, facts.gateway_addresses) if facts.reach == "host-route" else []
     owners = {lan: f"site {name!r}" for name, site in mesh.sites.items() for lan in site.lans}
-    return {
+    rest = {
         "id": mesh.sites[asked.name].id,
         "mesh": mesh.mesh,
-        "config": described(node),
-        "secrets": keys_described(secrets),
         "routes": [asdict(route) for route in routes],
         "whose": {route.to: owners.get(route.to, "the tunnel") for route in routes},
         "peers": _addresses(peer.endpoint for peer in node.peers),
@@ -89,6 +102,7 @@ def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> d
         "listenPort": mesh.listen_port,
         "endpoint": mesh.sites[asked.name].endpoint,
     }
+    return node, secrets, rest
 
 
 def _understood(asked: Asked, topology: Mapping[str, Any]) -> Topology:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.operations.stacks import StackError, pulumi
 
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
@@ -22,7 +23,7 @@ PARTS = {
 
 @dataclass(frozen=True, repr=False)
 class Recorded:
-    """A resource as the state has it, its secrets opened."""
+    """A resource as the state has it, its secrets opened, all of it structures."""
 
     token: str
     id: str
@@ -64,7 +65,9 @@ def _unreadable(stack: str) -> StackError:
 
 
 def _recorded(raw: Mapping[str, Any]) -> Recorded:
-    return Recorded(raw["type"], raw.get("id", ""), opened(raw.get("inputs") or {}), opened(raw.get("outputs") or {}))
+    kind = raw["type"].rsplit(":", 1)[1]
+    inputs, outputs = (texts.read(kind, opened(raw.get(name) or {})) for name in ("inputs", "outputs"))
+    return Recorded(raw["type"], raw.get("id", ""), inputs, outputs)
 
 
 def opened(value: Any) -> Any:

@@ -14,9 +14,11 @@ from typing import cast
 
 from pulumi_wgnode import contracts
 from pulumi_wgnode.call.kind import Kind
+from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.resources.importing import Importable
+from pulumi_wgnode.resources.texted import Texted
 from pulumi_wgnode.resources.unrecorded import Unrecorded
-from pulumi_wgnode.resources.versioned import FORMAT, Needed, Versioned, of_connection, of_gateway
+from pulumi_wgnode.resources.versioned import FORMAT, Needed, Versioned, of_connection, of_gateway, of_host
 
 MODULES = {
     "wgnode:index:MeshTopology": "pulumi_wgnode.resources.mesh_topology",
@@ -28,7 +30,11 @@ MODULES = {
 
 MESH = "wgnode:index:MeshTopology"
 _ON_NO_HOST = {MESH}
-_FORMATS: dict[str, tuple[int, Needed | None]] = {MESH: (FORMAT, None), "wgnode:index:Gateway": (3, of_gateway)}
+_FORMATS: dict[str, tuple[int, Needed | None]] = {
+    MESH: (FORMAT, None),
+    "wgnode:index:Gateway": (3, of_gateway),
+    "wgnode:index:HypervisorHost": (3, of_host),
+}
 """The greatest that states have, and which one does (versioned.py)."""
 _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
 """Inputs that only say where something is, and the one that says what."""
@@ -37,8 +43,10 @@ _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}
 @cache
 def kind(token: str) -> Kind:
     """The one instance of a kind. Raises KeyError for a token that is not ours."""
-    module = importlib.import_module(MODULES[token])
-    of_its_own = getattr(module, token.rsplit(":", 1)[1])()
+    module, name = importlib.import_module(MODULES[token]), token.rsplit(":", 1)[1]
+    of_its_own = getattr(module, name)()
+    if name in texts.KINDS:
+        of_its_own = Texted(of_its_own, name)
     made: Kind = Versioned(cast(Kind, of_its_own), *_FORMATS.get(token, (2, of_connection)))
     if token in _UNRECORDED:
         made = Unrecorded(made, *_UNRECORDED[token])

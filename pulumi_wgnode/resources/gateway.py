@@ -25,7 +25,7 @@ from pulumi_wgnode.resources import gateway_change, host_checks, lan_addresses, 
 from pulumi_wgnode.resources.accelerator import AcceleratorError, announcement, resolve
 from pulumi_wgnode.resources.compare import changed_inputs
 from pulumi_wgnode.resources.foresee import Check
-from pulumi_wgnode.resources.gateway_state import SILENT, Desired, desired, differences, observed
+from pulumi_wgnode.resources.gateway_state import COMPARED, SILENT, Desired, desired, differences, observed
 from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
 from wgnode import formats
@@ -44,7 +44,7 @@ class Gateway:
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
         checked = _in_one_way(self._chosen(validated(CONTRACT.inputs, news), olds))
-        return checked if has_unknown(checked) else {**checked, **_planned(checked)}
+        return checked if has_unknown(checked) else {**checked, **_planned(checked, desired(checked))}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         state, old_inputs = upgraded(state), upgraded(old_inputs)
@@ -52,7 +52,9 @@ class Gateway:
         if old_inputs.get("secrets") != news.get("secrets"):  # as a whole: its paths have keys in them
             changes.append(PropertyChange("secrets"))
         if not has_unknown(news):
-            changes += differences(desired(news).properties(), state)
+            planned = news.keys() >= set(COMPARED)  # by their check
+            wanted = {name: news[name] for name in COMPARED} if planned else desired(news).properties()
+            changes += differences(wanted, state)
             changes += ownership.differences(state, news, "gateway")
             if told := announcement(_accelerator(old_inputs), _accelerator(news)):
                 log(told, Severity.WARNING)
@@ -71,14 +73,15 @@ class Gateway:
         owner = ownership.found(host, records, "gateway", inputs, inputs.get("instance", ""))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         try:
-            found = observed(host, desired(inputs))
+            wanted = desired(inputs)
+            found = observed(host, wanted)
         except ConfigError:  # of an older version of wgnode: this one can't judge what is there, so all of it is drift
             _require_known_format(inputs["config"])
             return {**inputs, "files": {}, "units": {}, **SILENT, **kept}, inputs
         there = found["files"] or found["units"] or ownership.claimed(records, "gateway", state)
         if owner is None or not there:
             return None
-        return {**inputs, **found, **kept}, {**inputs, **_planned(inputs)}
+        return {**inputs, **found, **kept}, {**inputs, **_planned(inputs, wanted)}
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
         known = Known.of(state, ownership.moved(state, inputs))
@@ -183,11 +186,11 @@ def _accelerator(inputs: Properties) -> str | None:
     return machine.get("accelerator") if isinstance(machine, dict) else None
 
 
-def _planned(inputs: Properties) -> Properties:
+def _planned(inputs: Properties, wanted: Desired) -> Properties:
     """What the host and the node will say once they are as the inputs want them."""
     config = config_of(inputs["config"])
     return {
-        **desired(inputs).properties(),
+        **wanted.properties(),
         "publicKey": encode_key(config.public_keys[0]),
         "addresses": list(config.addresses),
     }

@@ -22,12 +22,15 @@ from wgnode.image import layers, units
 from wgnode.image.paths import USER, Paths
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
 
+COMPARED = ("files", "directories", "units", "taps", "applied", "live", "node", "peers")
+"""Of `Desired.properties`, which checked inputs have too: those that differ are drift."""
 BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
 ATTACHED = "attached to the guest"
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
 
 _config_layer = lru_cache(maxsize=4)(layers.config_layer)  # wanted at each step of one change
+_network = lru_cache(maxsize=1 << 14)(lambda text: str(ip_network(text)))  # wanted and found are most often the same
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,6 @@ def _peer_described(
     return {
         "publicKey": ", next ".join(keys),
         "presharedKey": ", next ".join(f"sha256:{digest[:16]}" for digest in preshared) or "none",
-        "allowedIPs": sorted(str(ip_network(network)) for network in allowed_ips),
+        "allowedIPs": sorted(map(_network, allowed_ips)),
         "keepalive": keepalive,
     }

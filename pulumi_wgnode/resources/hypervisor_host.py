@@ -68,7 +68,8 @@ class HypervisorHost:
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
         checked = validated(CONTRACT.inputs, news)
-        return checked if has_unknown(checked) else _with_desired(checked, Traits.of(olds))
+        traits = Traits.of(olds)
+        return checked if has_unknown(checked) else _with_desired(checked, traits, desired(checked, traits))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         changes = changed_inputs(
@@ -92,7 +93,8 @@ class HypervisorHost:
         host, known = self._connect(connection(inputs)), Traits.of(state)
         seen = look(host, inputs, known.paths)
         traits = traits_of(seen, inputs, known)
-        found = observed(seen, desired(inputs, traits))
+        wanted = desired(inputs, traits)
+        found = observed(seen, wanted)
         owner = ownership.found(host, seen["owners"], "host", inputs, known.instance)
         there = found["files"] or found["users"] or ownership.claimed(seen["owners"], "host", state)
         if owner is None or not there:
@@ -102,21 +104,21 @@ class HypervisorHost:
         if wrong := way_of(seen, uplink_site(inputs, traits.paths)).way_out:
             log(f"host {host.name}: {wrong}", Severity.WARNING)
         obstacles.warn_of(host, seen, interfaces_of(inputs, traits.paths), traits.bridge)
-        overlap_checks.warn_of(host, inputs, desired(inputs, traits).network, seen)
+        overlap_checks.warn_of(host, inputs, wanted.network, seen)
         foreign_checks.warn_of(host, firewalls.of(seen, site_of(inputs, traits)))
         kept = {**ownership.kept(state), "owner": owner} if "claim" in state else {}
         now = {**_state(host, inputs, seen, found, traits, state.get("facts")), **kept}
-        return now, _with_desired(inputs, traits)
+        return now, _with_desired(inputs, traits, wanted)
 
     def update(self, id: str, state: Properties, inputs: Properties, preview: bool) -> Properties:
-        known = Known.of(state, ownership.moved(state, inputs))
+        known, traits = Known.of(state, ownership.moved(state, inputs)), Traits.of(state)
         if not preview:
             return self._apply(id, inputs, known, state)
         ownership.announce(inputs, known)
         return {
             "instance": "",
             **state,
-            **_with_desired(inputs, Traits.of(state)),
+            **_with_desired(inputs, traits, desired(inputs, traits)),
             "facts": state.get("facts") or UNKNOWN,
             "forwarding": state.get("forwarding") or UNKNOWN,
         }
@@ -244,5 +246,5 @@ def _forwarding(seen: Mapping[str, Any], traits: Traits) -> Properties:
     return {**before, "bridges": sorted({*before["bridges"], traits.bridge})}
 
 
-def _with_desired(inputs: Properties, traits: Traits) -> Properties:
-    return {**inputs, **desired(inputs, traits).outputs, "traits": traits.outputs()}
+def _with_desired(inputs: Properties, traits: Traits, wanted: Wanted) -> Properties:
+    return {**inputs, **wanted.outputs, "traits": traits.outputs()}

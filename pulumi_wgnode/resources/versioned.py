@@ -15,6 +15,7 @@ from typing import Any
 
 from pulumi_wgnode.call.kind import Diff, Imported, Kind, Partial, Properties
 from pulumi_wgnode.call.log import Severity, log
+from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.errors import ExplainedError
 from wgnode import formats
 
@@ -35,8 +36,14 @@ def of_connection(state: Properties) -> int:
 def of_gateway(state: Properties) -> int:
     """1 had `config` and `secrets` as JSON in text. With devices of users it is 3: versions before could not judge the
     node by a configuration that has them, and their `up` would take them away."""
-    config = state.get("config")
+    config = texts.read("Gateway", {"config": state.get("config")})["config"]
     return 3 if isinstance(config, Mapping) and config.get("devices") else 2
+
+
+def of_host(state: Properties) -> int:
+    """3 where routes are text (contracts/texts.py), which versions before can't read."""
+    networks = state.get("networks")
+    return 3 if isinstance(networks, Mapping) and isinstance(networks.get("routes"), str) else of_connection(state)
 
 
 class Versioned:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wgnode.nodeconfig import encode_key
-from wgnode.topology.model import DEFAULT_KEEPALIVE, Topology
+from wgnode.topology.model import Topology
 
+KEEPALIVE = 25
+"""Seconds: most devices are behind a NAT, and are called too."""
 NO_SEGNO = "no QR code without segno: pip install 'wgnode[users]'"
 
 
@@ -33,7 +35,7 @@ class ClientConfig:
         return (
             f"[Interface]\n{key}\nAddress = {own}\n\n"
             f"[Peer]\nPublicKey = {self.public_key}\nPresharedKey = {self.preshared_key}\nEndpoint = {self.endpoint}\n"
-            f"AllowedIPs = {', '.join(self.reached)}\nPersistentKeepalive = {DEFAULT_KEEPALIVE}\n"
+            f"AllowedIPs = {', '.join(self.reached)}\nPersistentKeepalive = {KEEPALIVE}\n"
         )
 
 

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from types import NoneType
 from typing import Any
 
 from wgnode.nodeconfig import decode_key
@@ -19,17 +18,14 @@ from wgnode.topology.networks import Address
 from wgnode.topology.users import FAMILIES, NAME, REACH_ALL, Users
 from wgnode.topology.validate import Problem
 
-_JSON = (str, int, float, list, Mapping, NoneType)
 SECRET = "deviceSecret"  # noqa: S105 - the name of a setting
 
 
 @dataclass
 class _Taken:
-    """Whose each address and key is, as far as it was read; `pool` has the networks that could be read, `unread` the
-    versions of IP of the others."""
+    """Whose each address and key is, as far as it was read; `pool` has the networks that could be read."""
 
     pool: list[Network]
-    unread: Set[int]
     addresses: dict[Address, str]
     keys: dict[bytes, str] = field(default_factory=dict)
 
@@ -39,13 +35,12 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     pool: list[Network] = []
     yield from _pool_problems(raw, pool)
     yield from _group_problems(_mapping(raw, "groups"))
-    said = {int(family[1]) for family in FAMILIES if _mapping(raw, "pool").get(family)}
-    taken = _Taken(pool, said - {network.version for network in pool}, known_machines(raw))
+    taken = _Taken(pool, known_machines(raw))
     users = _mapping(raw, "users")
     for name, user in users.items():
         yield from _name_problem(f".users.{name}", "user", name)
         if isinstance(user, Mapping):
-            yield from _user_problems(name, user, raw.get("groups"), taken)
+            yield from _user_problems(name, user, _mapping(raw, "groups"), taken)
     devices = [one for user in users.values() if isinstance(user, Mapping) for one in _mapping(user, "devices")]
     if devices and not raw.get("pool"):
         yield Problem(".pool", "is missing: the addresses of the LAN that devices get, such as {v4: 10.1.0.128/26}")
@@ -96,7 +91,7 @@ def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Prob
                 pool.append(networks.parse(text, int(family[1])))
             except ValueError as error:
                 yield Problem(f".pool.{family}", str(error))
-    if _mapping(raw, "users") and _mapping(raw, "lan").get("reach") == "masquerade":
+    if raw.get("users") and _mapping(raw, "lan").get("reach") == "masquerade":
         yield Problem(
             ".lan.reach",
             "masquerade gives whatever comes out of the tunnel the gateway's address in the LAN, so that no device"
@@ -107,8 +102,6 @@ def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Prob
 
 def _dhcp_problems(ranges: Any, pool: list[Network]) -> Iterator[Problem]:
     for number, text in enumerate(ranges if isinstance(ranges, list) else ()):
-        if not isinstance(text, str):
-            continue
         try:
             first, last = dhcp_range(text)
         except ValueError as error:
@@ -125,9 +118,9 @@ def _dhcp_problems(ranges: Any, pool: list[Network]) -> Iterator[Problem]:
                 )
 
 
-def dhcp_range(text: str) -> tuple[Address, Address]:
+def dhcp_range(text: Any) -> tuple[Address, Address]:
     """Of "10.1.0.100-10.1.0.199" or a network. Raises ValueError with what to do."""
-    parts = text.split("-")
+    parts = str(text).split("-")
     if len(parts) == 1:
         network = networks.parse(parts[0])
         return network.network_address, network.broadcast_address
@@ -144,10 +137,9 @@ def _group_problems(groups: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _name_problem(f".groups.{name}", "group", name)
         if not isinstance(group, Mapping):
             continue
-        reach, more = group.get("reach", REACH_ALL), bool(group.keys() - {"reach"})
-        if more or (isinstance(reach, _JSON) and reach != REACH_ALL):
+        if group.keys() - {"reach"} or group.get("reach", REACH_ALL) != REACH_ALL:
             yield Problem(
-                f".groups.{name}" if more else f".groups.{name}.reach",
+                f".groups.{name}",
                 f"group {name!r}: packets are not judged by group yet, so nothing can hold its members to less than"
                 " everything: `reach: all` is all that a group may say (docs/how-to/add-a-user.md says what that is)",
             )
@@ -160,11 +152,11 @@ def _name_problem(path: str, what: str, name: Any) -> Iterator[Problem]:
         )
 
 
-def _user_problems(name: str, user: Mapping[str, Any], groups: Any, taken: _Taken) -> Iterator[Problem]:
-    said, there = user.get("groups"), {} if groups is None else groups
-    for number, group in enumerate(said if isinstance(said, list) and isinstance(there, Mapping) else ()):
-        if isinstance(group, str) and group not in there:
-            known = ", ".join(sorted(map(str, there))) or "none"
+def _user_problems(name: str, user: Mapping[str, Any], groups: Mapping[str, Any], taken: _Taken) -> Iterator[Problem]:
+    said = user.get("groups")
+    for number, group in enumerate(said if isinstance(said, list) else ()):
+        if group not in groups:
+            known = ", ".join(sorted(map(str, groups))) or "none"
             yield Problem(
                 f".users.{name}.groups[{number}]",
                 f"user {name!r}: there is no group {group!r} (there are: {known}); add it under `groups:`, like"
@@ -195,8 +187,7 @@ def _device_problems(path: str, whose: str, device: Mapping[str, Any], taken: _T
         if address.version in families:
             yield Problem(here, f"{whose} has two addresses of IPv{address.version}; one of a family is a device's")
         families.add(address.version)
-        known = taken.pool and address.version not in taken.unread
-        if known and not any(address in network for network in taken.pool):
+        if taken.pool and not any(address in network for network in taken.pool):
             pools = ", ".join(map(str, taken.pool))
             yield Problem(here, f"{whose}: {address} is outside of the pool ({pools})")
         if (other := taken.addresses.setdefault(address, whose)) != whose:

@@ -80,10 +80,11 @@ const NAMES: [&str; 5] = [
     "mss_clamped",
 ];
 
-/// A reply that may be a probe's.
+/// A reply that may be a probe's, and how many bytes its message had.
 pub struct Echo {
     pub peer: PeerId,
     pub packet: Vec<u8>,
+    pub message: usize,
 }
 
 /// What is looked for in a peer's packets.
@@ -204,12 +205,16 @@ impl Fitting {
         }
     }
 
-    /// A reply that may be a probe's. False: there are enough.
-    pub fn keep(&mut self, packet: &[u8], peer: PeerId) -> bool {
+    /// A reply that may be a probe's, in a message of so many bytes. False: there are enough.
+    pub fn keep(&mut self, packet: &[u8], peer: PeerId, message: usize) -> bool {
         let room = self.echoes.len() < ECHOES;
         if room {
             let packet = packet.to_vec();
-            self.echoes.push(Echo { peer, packet });
+            self.echoes.push(Echo {
+                peer,
+                packet,
+                message,
+            });
         }
         room
     }

@@ -160,11 +160,12 @@ impl From<(Endpoint, usize)> for TooLong {
     }
 }
 
-/// A reply that may be a probe's.
+/// A reply that may be a probe's, and how many bytes its message had.
 #[pyclass(frozen, get_all)]
 pub struct Echo {
     peer: u64,
     packet: Vec<u8>,
+    message: usize,
 }
 
 impl From<fitting::Echo> for Echo {
@@ -172,6 +173,7 @@ impl From<fitting::Echo> for Echo {
         Echo {
             peer: echo.peer.into(),
             packet: echo.packet,
+            message: echo.message,
         }
     }
 }

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -202,14 +203,17 @@ def interfaces(links: str) -> list[str]:
 
 
 def _routes(network: Network, version: int) -> str:
-    wanted = [(to, via) for to, via in network.routes.items() if ip_network(to).version == version]
+    wanted = [(to, via) for to, via in network.routes.items() if _parsed(to).version == version]
     return "".join(" " + shlex.quote(f"{_short(to)} {via}") for to, via in sorted(wanted))
 
 
 def _short(network: str) -> str:
     """As `ip route` prints it: a single address without its prefix length."""
-    parsed = ip_network(network)
+    parsed = _parsed(network)
     return str(parsed.network_address) if parsed.prefixlen == parsed.max_prefixlen else str(parsed)
+
+
+_parsed = lru_cache(maxsize=1 << 14)(ip_network)  # a host's routes may be thousands, wanted again at each step
 
 
 def _is_bridge(link: Mapping[str, Any]) -> bool:

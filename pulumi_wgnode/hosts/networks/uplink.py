@@ -15,7 +15,6 @@ from typing import Any
 from pulumi_wgnode.hosts.networks import network
 from pulumi_wgnode.hosts.networks.routing import Routing
 from pulumi_wgnode.hosts.networks.ways import Address, Packet, leaves_by
-from wgnode.topology.model import DEFAULT_LISTEN_PORT
 
 SOUND = "traffic leaves by it"
 _MASTERS = {
@@ -38,7 +37,7 @@ class Site:
     lan: str = ""
     gateway: str = "wgnode-wan"
     guests: tuple[Address, ...] = ()
-    port: int = DEFAULT_LISTEN_PORT
+    port: int = 51820
     peers: tuple[Address, ...] = ()
 
 

@@ -21,6 +21,7 @@ from pulumi_wgnode.components.bootstrap import COMMAND_HOST_KEYS, MissingCommand
 from pulumi_wgnode.components.given import mapping
 from pulumi_wgnode.components.mesh_stack import MeshStackError, read_mesh
 from pulumi_wgnode.components.site import former_names
+from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.values import HOST_KEY_TYPES
 from tests.unit.pulumi_wgnode.keys import KEY
 
@@ -63,8 +64,9 @@ class Engine(mocks.Mocks):
         return {"name": args.args["name"], "outputs": self.stack, "secretOutputNames": []}
 
     def inputs(self, kind: str) -> dict[str, Any]:
+        """With structures, as the resource reads them."""
         (found,) = [args.inputs for args in self.registered if args.typ.endswith(f":{kind}")]
-        return dict(found)
+        return texts.read(kind, dict(found))
 
 
 @pytest.fixture

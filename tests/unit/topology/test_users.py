@@ -130,7 +130,7 @@ def test_a_good_site_has_no_problem() -> None:
         ("lan.dhcp", ["10.1.0.9-10.1.0.191"], ".pool.v4", "overlaps 10.1.0.9-10.1.0.191"),
         ("lan.reach", "masquerade", ".lan.reach", "users need host-route or proxy-arp"),
         ("deviceSecret", None, ".deviceSecret", "`wgnode user add` makes it"),
-        ("groups.staff", {"reach": ["10.1.0.0/24"]}, ".groups.staff.reach", "packets are not judged by group yet"),
+        ("groups.staff", {"reach": ["10.1.0.0/24"]}, ".groups.staff", "packets are not judged by group yet"),
         ("groups.staff", {"internet": "none"}, ".groups.staff", "packets are not judged by group yet"),
         ("groups.Staff", {"reach": "all"}, ".groups.Staff", "group name 'Staff': use a lower-case letter"),
         ("users.bob.groups", ["staf"], ".users.bob.groups[0]", "there is no group 'staf' (there are: staff); add it"),

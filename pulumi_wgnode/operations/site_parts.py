@@ -17,6 +17,7 @@ from pulumi_wgnode.call.log import Severity
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.operations.recorded import PARTS, Recorded
+from pulumi_wgnode.resources.inputs import undescribed
 from pulumi_wgnode.resources.unread import PASSED_OVER, UNREACHED, UNREAD
 
 _STEP = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)')
@@ -66,7 +67,7 @@ def read(one: Recorded, connection: Connection, kind: Kind) -> Part:
     told: list[tuple[str, Severity]] = []
     log.send_to(lambda text, severity: told.append((text, severity)))
     try:
-        return _compared(one, {**one.inputs, "connection": _as_inputs(connection)}, kind, told)
+        return _compared(one, {**one.inputs, "connection": undescribed(connection)}, kind, told)
     except ExplainedError as error:
         return Part(one.part, "unread", said=(str(error),))
     finally:
@@ -104,24 +105,6 @@ def _compared(one: Recorded, inputs: Properties, kind: Kind, told: Sequence[tupl
 def _said(told: Sequence[tuple[str, Severity]], severity: Severity) -> tuple[str, ...]:
     """Each once, also what reading and comparing both say."""
     return tuple(dict.fromkeys(text for text, how in told if how is severity))
-
-
-def _as_inputs(connection: Connection) -> Properties:
-    """As the contract has it, for the resources to read by."""
-    given = {
-        "address": connection.address,
-        "sshHost": connection.ssh_host,
-        "hostKeys": list(connection.host_keys),
-        "hostAuthorities": list(connection.authorities) or None,
-        "port": connection.port,
-        "user": connection.user,
-        "agent": connection.agent,
-        "privateKey": connection.private_key,
-        "passphrase": connection.passphrase,
-        "certificate": connection.certificate,
-        "jumpHosts": None if connection.jumps is None else [_as_inputs(jump) for jump in connection.jumps],
-    }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _steps(path: str) -> tuple[str, ...]:

@@ -42,6 +42,24 @@ def described(raw: Mapping[str, Any], is_jump: bool = False) -> Connection:
     )
 
 
+def undescribed(connection: Connection) -> Properties:
+    """The other way: as the contract has it, for the resources to read by."""
+    given = {
+        "address": connection.address,
+        "sshHost": connection.ssh_host,
+        "hostKeys": list(connection.host_keys),
+        "hostAuthorities": list(connection.authorities) or None,
+        "port": connection.port,
+        "user": connection.user,
+        "agent": connection.agent,
+        "privateKey": connection.private_key,
+        "passphrase": connection.passphrase,
+        "certificate": connection.certificate,
+        "jumpHosts": None if connection.jumps is None else [undescribed(jump) for jump in connection.jumps],
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def validated(model: type[BaseModel], news: Properties) -> Properties:
     """The inputs with defaults filled in; raises CheckError with all that is wrong, but never judges an UNKNOWN."""
     news = {name: value for name, value in news.items() if value is not None}

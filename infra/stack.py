@@ -15,7 +15,7 @@ from infra.config import MeshConfig, SiteConfig, parse_mesh, parse_site
 from infra.config_errors import ConfigurationError
 from infra.site_problems import PROJECT
 from pulumi_wgnode.components import together
-from wgnode import sitesfile, yamlfile
+from wgnode import sitesfile, usersfolder, yamlfile
 from wgnode.topology.validate import Problem
 
 
@@ -30,7 +30,7 @@ def load() -> MeshConfig | SiteConfig:
     if role == "mesh":
         return _mesh()
     if role == "site":
-        return parse_site(_object("site"), stack_file(), root(), _clear_secrets(), _written_problems("site"))
+        return _site()
     problem = "is missing: mesh or site" if role is None else f"{role!r} is neither mesh nor site"
     raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:role", problem)])
 
@@ -46,6 +46,19 @@ def _mesh() -> MeshConfig:
         return parse_mesh(mesh, stack_file(), _ours(found, "mesh"))
     except (sitesfile.SitesFileError, OSError) as error:
         raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:mesh", str(error))]) from None
+
+
+def _site() -> SiteConfig:
+    raw = _object("site")
+    try:
+        if usersfolder.named(raw) is None:
+            return parse_site(raw, stack_file(), root(), _clear_secrets(), _written_problems("site"))
+        read = usersfolder.beside(root() / stack_file())
+        whole = usersfolder.with_users(raw, read)
+        found = yamlfile.ambiguous(usersfolder.included(yamlfile.read(root() / stack_file()), read))
+        return parse_site(whole, stack_file(), root(), _clear_secrets(), _ours(found, "site"))
+    except (usersfolder.UsersFolderError, OSError) as error:
+        raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:site", str(error))]) from None
 
 
 def _beside(name: str) -> str:

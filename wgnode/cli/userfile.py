@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from wgnode import yamlfile
+from wgnode.cli import peoplefiles
+from wgnode.cli.peoplefiles import PeopleFiles
 from wgnode.cli.placed import put, take
 from wgnode.cli.stackfile import SITE
 from wgnode.topology import user_problems, users
@@ -28,11 +30,13 @@ class UserError(ValueError):
 
 @dataclass(frozen=True)
 class SiteFile:
-    """`text` is the file's, `site` what it says of the site; secrets are as they stand there."""
+    """`text` is the file's, `site` what it says of the site, users in files of their own (`people`) with it; secrets
+    are as they stand there."""
 
     path: Path
     text: str
     site: Mapping[str, Any]
+    people: PeopleFiles | None = None
 
     @property
     def name(self) -> str:
@@ -54,20 +58,32 @@ class SiteFile:
     def device(self, user: str, name: str) -> Mapping[str, Any] | None:
         return ((self.users.get(user) or {}).get("devices") or {}).get(name)
 
+    @property
+    def texts(self) -> dict[Path, str]:
+        """Of all files in the order in which they are to be written, "" for one that is to go. An address rests before
+        its device is gone."""
+        people = {} if self.people is None else {self.people.folder / name: t for name, t in self.people.texts.items()}
+        return {self.path: self.text, **people}
+
     def with_text(self, text: str) -> SiteFile:
-        return SiteFile(self.path, text, _site(text) or {})
+        """The stack file's."""
+        return _made(self.path, text, self.people)
 
     def put(self, *path: str, value: Any) -> SiteFile:
         """Raises UserError."""
-        return self._edited(lambda: put(self.text, (*SITE, *path), value))
+        if (people := self.people) is not None and path[0] == "users":
+            return self._edited(lambda: (self.text, people.put(path[1], path[2:], value)))
+        return self._edited(lambda: (put(self.text, (*SITE, *path), value), people))
 
     def take(self, *path: str) -> SiteFile:
         """Raises UserError."""
-        return self._edited(lambda: take(self.text, (*SITE, *path)))
+        if (people := self.people) is not None and path[0] == "users":
+            return self._edited(lambda: (self.text, people.take(path[1], path[2:])))
+        return self._edited(lambda: (take(self.text, (*SITE, *path)), people))
 
-    def _edited(self, edit: Callable[[], str]) -> SiteFile:
+    def _edited(self, edit: Callable[[], tuple[str, PeopleFiles | None]]) -> SiteFile:
         try:
-            return self.with_text(edit())
+            return _made(self.path, *edit())
         except ValueError as error:
             raise UserError(f"{self.path}: {error}; it was left as it is") from None
 
@@ -92,10 +108,10 @@ def found(directory: Path, environment: str | None, site: str | None) -> list[Si
         try:
             text = yamlfile.read(path)
             said = _site(text)
+            if said and site in (None, said.get("name")):
+                files.append(_made(path, text, peoplefiles.read(path, said)))
         except ValueError as error:
             raise UserError(f"{path}: {error}") from None
-        if said and site in (None, said.get("name")):
-            files.append(SiteFile(path, text, said))
     return files
 
 
@@ -160,6 +176,12 @@ def _free(file: SiteFile, today: int) -> Iterator[Address]:
 def _ends(network: Any) -> list[Address]:
     """What may be a LAN's network or broadcast address, or every router's."""
     return [network.network_address, network.broadcast_address] if network.version == 4 else [network.network_address]
+
+
+def _made(path: Path, text: str, people: PeopleFiles | None) -> SiteFile:
+    """Raises ValueError."""
+    site = _site(text) or {}
+    return SiteFile(path, text, site if people is None else {**site, "users": people.users}, people)
 
 
 def _site(text: str) -> Mapping[str, Any] | None:

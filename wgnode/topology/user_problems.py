@@ -91,6 +91,11 @@ def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Prob
                 pool.append(networks.parse(text, int(family[1])))
             except ValueError as error:
                 yield Problem(f".pool.{family}", str(error))
+    for text in _mapping(said, "released"):
+        try:
+            ip_address(str(text))
+        except ValueError:
+            yield Problem(f".pool.released.{text}", f"{text!r} is no address; those that were devices' stand here")
     if raw.get("users") and _mapping(raw, "lan").get("reach") == "masquerade":
         yield Problem(
             ".lan.reach",
@@ -155,7 +160,7 @@ def _name_problem(path: str, what: str, name: Any) -> Iterator[Problem]:
 def _user_problems(name: str, user: Mapping[str, Any], groups: Mapping[str, Any], taken: _Taken) -> Iterator[Problem]:
     said = user.get("groups")
     for number, group in enumerate(said if isinstance(said, list) else ()):
-        if group not in groups:
+        if not isinstance(group, str) or group not in groups:
             known = ", ".join(sorted(map(str, groups))) or "none"
             yield Problem(
                 f".users.{name}.groups[{number}]",

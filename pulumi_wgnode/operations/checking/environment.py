@@ -17,6 +17,7 @@ from wgnode.rollout.foresee import foresee
 from wgnode.rollout.outlook import Side, SiteSide
 from wgnode.rollout.policy import Policy, problems
 from wgnode.topology.compile import site_problems
+from wgnode.topology.homes import second_homes
 from wgnode.topology.model import MeshSpec, Topology, TopologyError
 from wgnode.topology.validate import mesh_problems
 
@@ -41,7 +42,8 @@ LONGEST = 120_000
 """Characters of a stack file that the engine is sure to hand to the program: by a variable, of 128 KiB at most."""
 _TOO_LONG = (
     "is too long for the engine, which hands it over in one variable of the environment; put the mesh's sites into a"
-    " file beside it, and `sitesFile: NAME.yaml` in the place of `sites:`"
+    " file beside it, and `sitesFile: NAME.yaml` in the place of `sites:`, a site's users into files of a folder beside"
+    " it, and `usersFolder: NAME` in the place of `users:`"
 )
 
 
@@ -120,6 +122,7 @@ def _mesh(
     fits = not found
     known = raw.get("sites") if isinstance(raw.get("sites"), dict) else {}
     found += _both_sides(path, known or {}, sites)
+    found += _second_homes(sites)
     policy, more = _policy(path, file, known or {})
     found += more
     if not fits or not isinstance(file.model, MeshTopologyInputs):
@@ -162,6 +165,13 @@ def _both_sides(path: str, known: Mapping[str, Any], sites: Mapping[str, tuple[s
             f"{PROJECT}:mesh.sites.{name}",
             f"no stack file here is of site {name!r}; add it (`wgnode site new {name}`), or take the site out",
         )
+
+
+def _second_homes(sites: Mapping[str, tuple[str, StackFile]]) -> Iterator[Found]:
+    of_site = {str(file.values["site"].get("name")): (path, file) for path, file in sites.values()}
+    users = {name: file.values["site"].get("users") for name, (_, file) in of_site.items()}
+    for site, problem in second_homes(users):
+        yield Found(of_site[site][0], f"{PROJECT}:site{problem.path}", problem.message)
 
 
 def _policy(path: str, file: StackFile, known: Mapping[str, Any]) -> tuple[Policy | None, list[Found]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pulumi_wgnode.errors import ExplainedError
-from wgnode import sitesfile, yamlfile
+from wgnode import sitesfile, usersfolder, yamlfile
 
 PROJECT_FILE = "Pulumi.yaml"
 GIT_TIMEOUT = 60.0
@@ -28,7 +28,8 @@ class FilesError(ExplainedError):
 class Files:
     """`texts` by the path from the project's folder, as "stacks/Pulumi.dev-mesh.yaml"; `commit` is the revision's.
 
-    Sites of a mesh are in its text, wherever they stand; `lengths` has the characters of each stack file itself.
+    Sites of a mesh and users of a site are in its text, wherever they stand; `lengths` has the characters of each stack
+    file itself.
     """
 
     texts: Mapping[str, str]
@@ -43,7 +44,14 @@ def of_folder(folder: Path, environment: str | None) -> Files:
         raise FilesError(f"{folder / PROJECT_FILE}: stackConfigDir leads out of the project; keep it inside")
     found = sorted(stacks.glob(pattern(environment))) if stacks.is_dir() else []
     texts = {str(PurePosixPath(file.relative_to(folder))): _text(inside, file) for file in found}
-    return _whole(texts, lambda path: _text(inside, folder / path), None)
+
+    def listed(path: str) -> list[str] | None:
+        where = folder / path
+        if not where.resolve().is_relative_to(inside):
+            raise FilesError(f"{where} is a link that leads out of the project; put the folder itself there")
+        return [f"{path}/{file.name}" for file in where.iterdir()] if where.is_dir() else None
+
+    return _whole(texts, lambda path: _text(inside, folder / path), listed, None)
 
 
 def of_revision(folder: Path, revision: str, environment: str | None) -> Files:
@@ -64,7 +72,12 @@ def of_revision(folder: Path, revision: str, environment: str | None) -> Files:
             raise FilesError(f"there is no file {path} in {revision}")
         return _contents(folder, {path: blob})[path]
 
-    return _whole(_contents(folder, wanted), read, commit)
+    def below(path: str) -> list[str] | None:
+        found = _blobs(folder, commit, [f"{path}/"])
+        listed.update(found)
+        return list(found) or None
+
+    return _whole(_contents(folder, wanted), read, below, commit)
 
 
 def pattern(environment: str | None) -> str:
@@ -76,17 +89,32 @@ def stack_of(path: str) -> str:
     return PurePosixPath(path).name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
-def _whole(texts: Mapping[str, str], read: Callable[[str], str], commit: str | None) -> Files:
-    """With the sites of meshes that have them in another file, which `read` gives by its path."""
+def _whole(
+    texts: Mapping[str, str],
+    read: Callable[[str], str],
+    listed: Callable[[str], list[str] | None],
+    commit: str | None,
+) -> Files:
+    """With the sites of meshes and the users of sites that stand in other files: `read` gives one by its path, `listed`
+    the paths of those in a folder, None where there is no such folder."""
     lengths = {path: len(text) for path, text in texts.items()}
-    return Files({path: _with_sites(path, text, read) for path, text in texts.items()}, commit, lengths)
 
+    def folder(here: PurePosixPath, name: str) -> dict[str, str]:
+        if (found := listed(str(here / name))) is None:
+            raise usersfolder.missing(name)
+        names = {PurePosixPath(one).name: one for one in found if PurePosixPath(one).match(usersfolder.FILES)}
+        return {name: read(names[name]) for name in sorted(names)}
 
-def _with_sites(path: str, text: str, read: Callable[[str], str]) -> str:
-    try:
-        return sitesfile.included(text, lambda name: read(str(PurePosixPath(path).with_name(name))))
-    except sitesfile.SitesFileError as error:
-        raise FilesError(f"{path}: {error}") from None
+    def whole(path: str, text: str) -> str:
+        here = PurePosixPath(path).parent
+        try:
+            return usersfolder.included(
+                sitesfile.included(text, lambda name: read(str(here / name))), lambda name: folder(here, name)
+            )
+        except (sitesfile.SitesFileError, usersfolder.UsersFolderError) as error:
+            raise FilesError(f"{path}: {error}") from None
+
+    return Files({path: whole(path, text) for path, text in texts.items()}, commit, lengths)
 
 
 def _stack_folder(project: str) -> str:

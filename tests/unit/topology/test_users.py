@@ -7,10 +7,13 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, encode_key
 from wgnode.topology import users
 from wgnode.topology.compile import SiteFacts, compile_site
+from wgnode.topology.homes import second_homes
 from wgnode.topology.model import TopologyError
 from wgnode.topology.user_problems import problems
 from wgnode.topology.users import Users, moment, without_groups
@@ -20,6 +23,22 @@ from .meshes import bundle_of, public_key, topology_of, two_sites
 PHONE, LAPTOP, DESK = (encode_key(public_key(name)) for name in ("phone", "laptop", "desk"))
 SECRET = bytes(range(32))
 GATEWAY = ("10.1.0.2", "fd00:10:1::2")
+WORDS = (
+    "users",
+    "groups",
+    "devices",
+    "pool",
+    "released",
+    "v4",
+    "v6",
+    "lan",
+    "dhcp",
+    "reach",
+    "firewall",
+    "forward",
+    "to",
+)
+WORDS += ("publicKey", "addresses", "expires")
 SITE = {
     "name": "berlin",
     "host": {"address": "198.51.100.2"},
@@ -129,6 +148,8 @@ def test_a_good_site_has_no_problem() -> None:
         ("lan.dhcp", ["10.1.0.9-10.1.0.3"], ".lan.dhcp[0]", "its first address comes behind its last"),
         ("lan.dhcp", ["10.1.0.9-10.1.0.191"], ".pool.v4", "overlaps 10.1.0.9-10.1.0.191"),
         ("lan.reach", "masquerade", ".lan.reach", "users need host-route or proxy-arp"),
+        ("pool.released", {"10.1.0": "2026-01-01"}, ".pool.released.10.1.0", "'10.1.0' is no address"),
+        ("users.bob.groups", [["staff"]], ".users.bob.groups[0]", "there is no group ['staff']"),
         ("deviceSecret", None, ".deviceSecret", "`wgnode user add` makes it"),
         ("groups.staff", {"reach": ["10.1.0.0/24"]}, ".groups.staff", "packets are not judged by group yet"),
         ("groups.staff", {"internet": "none"}, ".groups.staff", "packets are not judged by group yet"),
@@ -204,3 +225,34 @@ def test_a_home_that_nobody_can_call_is_refused_with_the_ways_out() -> None:
     cabin = SiteFacts(("10.2.0.2", "fd00:10:2::2"), users=facts(people).users)
     with pytest.raises(TopologyError, match=r"'cabin' has no endpoint.*give it one.*\(with an endpoint: berlin\)"):
         compile_site(topology, "cabin", bundle_of(topology, "cabin"), cabin, SECRET)
+
+
+def test_homes_are_told_where_they_are_the_second_and_people_with_one_are_not() -> None:
+    phone, other = {"publicKey": PHONE}, {"publicKey": LAPTOP}
+    found = second_homes(
+        {
+            "berlin": {"alice": {"devices": {"phone": phone}}, "carol": {}},
+            "cabin": {"alice": {"devices": {"pad": other}}, "bob": {"devices": {"phone": phone, "pad": other}}},
+        }
+    )
+    assert [(one.site, one.problem.path) for one in found] == [
+        ("cabin", ".users.alice"),
+        ("cabin", ".users.bob.devices.phone.publicKey"),
+    ]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from((PHONE, "10.1.0.130", "staff")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(WORDS), ANYTHING, max_size=6), ANYTHING)
+def test_whatever_stands_there_is_judged_without_a_surprise(raw: dict[str, Any], more: Any) -> None:
+    """Its shape is judged elsewhere; both are asked of the same values."""
+    for site in (raw, {**SITE, "users": more}, {**SITE, "users": {"bob": more}}, {**SITE, "pool": more}):
+        list(problems(site))
+    list(second_homes({"berlin": raw.get("users"), "cabin": more}))

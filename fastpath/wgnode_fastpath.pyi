@@ -21,8 +21,10 @@ class Activity:
 
     peer: int
     tx_bytes: int
+    tx_packets: int
     longest: int
     rx_bytes: int
+    rx_packets: int
     sent_at: float | None
     received_at: float | None
     waiting_since: float | None

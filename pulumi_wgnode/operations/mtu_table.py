@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pulumi_wgnode.operations.mtu_judge import Asked, Pair, Way
-from pulumi_wgnode.operations.status_table import duration
+from wgnode.figures import duration
 from wgnode.nodeconfig import CarrierConfig
 
 HEADING = ("peer", "to it", "inside", "evidence", "since", "from it", "inside", "evidence", "since")

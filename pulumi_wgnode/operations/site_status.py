@@ -5,8 +5,10 @@ Whether what is on the host is as wanted is judged by its resources (site_parts.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pulumi_wgnode.errors import ExplainedError
@@ -14,17 +16,20 @@ from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Host, HostHangs, HostUnreachable, NoEntry, NoSsh, NotAsked
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.operations import part_words
+from pulumi_wgnode.operations.counted import Counted, accounts_of, by_key, counted_of
 from pulumi_wgnode.operations.site_parts import Part
+from wgnode.hostd.accounts import Account
 from wgnode.hostd.said import answered, believed
 from wgnode.image import layers
 from wgnode.image.units import instance_option
-from wgnode.nodeconfig import NodeConfig
+from wgnode.nodeconfig import NodeConfig, PeerConfig
 
 HANDSHAKE_LIMIT = 180.0
 """Seconds after which a session can't be used any more (REJECT_AFTER_TIME): no packet passes without a newer one."""
-_READ = """exec 2>/dev/null; hostd=$1 unit=$2; shift 2
-/usr/bin/python3 -I "$(ls -t "$hostd"/*.pyz | head -n 1)" health --json "$@"
-echo; grep -oE 'images/[0-9a-f]{64}' "/etc/systemd/system/$unit" | head -n 1"""
+_READ = """exec 2>/dev/null; hostd=$(ls -t "$1"/*.pyz | head -n 1) unit=$2; shift 2
+/usr/bin/python3 -I "$hostd" health --json "$@"
+echo; grep -oE 'images/[0-9a-f]{64}' "/etc/systemd/system/$unit" | head -n 1
+echo; /usr/bin/python3 -I "$hostd" accounts "$@\""""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Peer:
     """A peer as the site's node has it. `handshake_age` is in seconds, None before the first; traffic in bytes.
 
     `expected`: somebody keeps this session alive, so it must have a recent handshake. `mtu` is what passes to it, wire
-    bytes, and `mtu_evidence` what vouches for that; None from a node that tells nothing of paths.
+    bytes, and `mtu_evidence` what vouches for that; None from a node that tells nothing of paths. `rx_bytes` and
+    `tx_bytes` are since the node's start, `counted` is in all, None from a hostd that does not count. A `device` is a
+    person's tunnel, which comes and goes; it is `expired` when its time is over.
     """
 
     name: str
@@ -45,10 +52,16 @@ class Peer:
     expected: bool = False
     mtu: int | None = None
     mtu_evidence: str | None = None
+    device: bool = False
+    expired: bool = False
+    counted: Counted | None = None
 
     @property
     def problem(self) -> str | None:
-        """Sites that both can be called, and have nothing to say, have no session: that is no problem."""
+        """Sites that both can be called, and have nothing to say, have no session: that is no problem. Nor is a device
+        that is switched off."""
+        if self.device:
+            return None
         if self.handshake_age is None:
             if self.expected or self.tx_bytes:
                 return f"no handshake with {self.name} yet" + (", it does not answer" if self.tx_bytes else "")
@@ -100,12 +113,14 @@ def why_not(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a host said: the node's health, the image's SHA-256, the configuration on its disk or why it has none."""
+    """What a host said: the node's health, the image's SHA-256, the configuration on its disk or why it has none, what
+    it has counted."""
 
     health: Mapping[str, Any]
     image: str
     config: NodeConfig | None
     damage: str = ""
+    accounts: tuple[Account, ...] = ()
 
 
 def ask(host: Host, site: str) -> Answer:
@@ -113,14 +128,15 @@ def ask(host: Host, site: str) -> Answer:
     paths = owners.paths_of(answer(host, owners.QUERY), site)
     arguments = [paths.hostd_directory, paths.gateway_unit, *instance_option(paths)]
     said = host.run(["sh", "-c", _READ, "status", *arguments], check=False, timeout=20)
-    health, _, image = said.stdout.partition("\n")
+    health, *others = said.stdout.split("\n")
     layer = host.read_file(paths.config_layer)
     report = answered(health)
-    digest = image.strip().removeprefix("images/")
+    digest = next((line.removeprefix("images/") for line in others if line.startswith("images/")), "")
+    counted = tuple(accounts_of(next((line for line in others if line.startswith("{")), "")))
     try:
-        return Answer(report, digest, layers.config_of(layer) if layer else None)
+        return Answer(report, digest, layers.config_of(layer) if layer else None, "", counted)
     except ValueError as error:
-        return Answer(report, digest, None, f"{paths.config_layer} is damaged ({error})")
+        return Answer(report, digest, None, f"{paths.config_layer} is damaged ({error})", counted)
 
 
 def judge(
@@ -129,7 +145,8 @@ def judge(
     """`parts` is what was found on the host, or why it is not known; `now` in seconds since 1970."""
     health, config = believed(answer.health) if answer.health else {}, answer.config
     status = str(health.get("status") or "none")
-    peers = tuple(_peer(raw, config, now) for raw in health.get("peers") or ())
+    counted = by_key(answer.accounts)
+    peers = tuple(_peer(raw, config, now, counted) for raw in health.get("peers") or ())
     problems = [*gateway_problems(status, health), *_taken(health), *_part_problems(parts)]
     if answer.damage:
         problems.append(f"{answer.damage}; `pulumi up` of its stack writes it anew")
@@ -148,14 +165,17 @@ def judge(
         dataplane=health.get("dataplane") or "",
         peers=peers,
         parts=() if isinstance(parts, ExplainedError) else parts,
-        notes=tuple(_machine_notes(site, health)),
+        notes=(*_machine_notes(site, health), *_expired_notes(config, now)),
     )
 
 
-def _peer(raw: Mapping[str, Any], config: NodeConfig | None, now: float) -> Peer:
+def _peer(
+    raw: Mapping[str, Any], config: NodeConfig | None, now: float, counted: Mapping[str, Account] = MappingProxyType({})
+) -> Peer:
     """A site keeps its sessions alive if it has a keepalive itself; one without endpoint keeps them towards us."""
     last = raw.get("last_handshake")
     configured = next((peer for peer in config.peers if peer.name == raw.get("name")), None) if config else None
+    device = next((one for one in config.devices if one.name == raw.get("name")), None) if config else None
     keepalive = int(raw.get("persistent_keepalive") or 0)
     path = raw.get("path_mtu") or {}
     return Peer(
@@ -169,6 +189,9 @@ def _peer(raw: Mapping[str, Any], config: NodeConfig | None, now: float) -> Peer
         expected=keepalive > 0 or (configured is not None and configured.endpoint is None),
         mtu=path.get("size"),
         mtu_evidence=path.get("evidence"),
+        device=device is not None,
+        expired=device is not None and is_over(device, now),
+        counted=counted_of(counted.get(raw["public_key"])),
     )
 
 
@@ -185,6 +208,17 @@ def _machine_notes(site: str, health: Mapping[str, Any]) -> Iterator[str]:
             f"its guest's kernel does not hold {', '.join(lacking)} (docs/security.md); `wgnode gateway console {site}`"
             " says why"
         )
+
+
+def _expired_notes(config: NodeConfig | None, now: float) -> Iterator[str]:
+    for device in config.devices if config else ():
+        if is_over(device, now):
+            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(device.expires))
+            yield f"device {device.name} has expired ({when}) and is refused; `wgnode user expire` gives more time"
+
+
+def is_over(device: PeerConfig, now: float) -> bool:
+    return device.expires is not None and device.expires <= now
 
 
 def _taken(health: Mapping[str, Any]) -> Iterator[str]:

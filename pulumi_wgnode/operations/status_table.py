@@ -8,6 +8,7 @@ from typing import Any
 from pulumi_wgnode.operations import part_words
 from pulumi_wgnode.operations.site_parts import Part
 from pulumi_wgnode.operations.site_status import Peer, SiteStatus, short
+from wgnode.figures import duration, size
 from wgnode.pathmtu.known import Evidence
 
 HEADING = ("peer", "endpoint", "handshake", "mtu", "received", "sent")
@@ -81,7 +82,9 @@ def _configuration(site: SiteStatus) -> str:
 
 def _row(peer: Peer) -> tuple[str, ...]:
     age = "never" if peer.handshake_age is None else f"{duration(peer.handshake_age)} ago"
-    return peer.name, peer.endpoint or "unknown", age, _mtu(peer), size(peer.rx_bytes), size(peer.tx_bytes)
+    traffic = peer.counted or peer
+    told = "expired" if peer.expired else age
+    return peer.name, peer.endpoint or "unknown", told, _mtu(peer), size(traffic.rx_bytes), size(traffic.tx_bytes)
 
 
 def _mtu(peer: Peer) -> str:
@@ -89,21 +92,3 @@ def _mtu(peer: Peer) -> str:
     if peer.mtu is None:
         return "-"
     return f"{peer.mtu}{'' if peer.mtu_evidence == Evidence.PROBE else '?'}"
-
-
-def duration(seconds: float) -> str:
-    """ "42 s", "3 min", "5 h", "9 d": whole units, rounded down, of the largest that fits twice."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def size(count: int) -> str:
-    """Bytes with a binary unit: "712 B", "1.5 MiB"."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"

@@ -23,8 +23,9 @@ from tests.unit.hostd.reports import NOW, peer
 from wgnode.hostd import guest as guest_module
 from wgnode.hostd import said
 from wgnode.hostd.notify import Notifier
+from wgnode.hostd.places import Places
 from wgnode.hostd.said import HOUR, Refused
-from wgnode.hostd.service import Hostd, Places
+from wgnode.hostd.service import Hostd
 from wgnode.hostd.state import StateFile
 from wgnode.image.layers import config_layer
 from wgnode.io import address

@@ -50,6 +50,7 @@ class Gateway:
     """`error` says why no node runs; the gateway then only answers the host.
 
     `loaded` is the digest of the configuration that was booted, `config` the one in force: `configure` replaces it.
+    `run` tells this start from every other: counters begin anew with it.
     """
 
     def __init__(self, loop: Loop, log: Log, platform: Platform) -> None:
@@ -65,6 +66,7 @@ class Gateway:
         self.learned: dict[str, Sequence[Learned]] = {}
         self.admission = Admission(loop, log)
         self.presence = Presence(loop, log, platform.neighbours, self._shut_out)
+        self.run = os.urandom(8).hex()
         self._live: LiveDigest | None = None
 
     def load(self) -> None:
@@ -305,6 +307,7 @@ class Gateway:
     def _described(self) -> dict[str, Any]:
         return {
             **self._identity(),
+            "run": self.run,
             "uptime": round(self.loop.now(), 3),
             "time": round(time.time(), 3),
             "python": ".".join(map(str, sys.version_info[:3])),

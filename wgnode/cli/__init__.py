@@ -23,6 +23,7 @@ COMMANDS = {
     },
     "Look after one": {
         "status": "Show what each site's gateway runs, its peers, and what is wrong.",
+        "who": "Show which device had ADDRESS: its user, its name and its public key.",
         "gateway": "Look into one gateway, or start it anew, over SSH to its host.",
         "rollout": "Take a change to all sites of an environment: plan, run, resume, undo, status.",
         "health": "Judge whether sites are healthy with their last change: pass, fail, or could not be measured.",

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wgnode import yamlfile
-from wgnode.cli import clientconfig, userfile, userkeys, usertable
+from wgnode.cli import clientconfig, userchange, userfile, userkeys, usershow
 from wgnode.cli import useroptions as options
 from wgnode.cli.clientconfig import NO_SEGNO, ClientConfig, qr_lines, write_png
+from wgnode.cli.userchange import existing, moment, write
 from wgnode.cli.userfile import DAY, SiteFile, UserError
+from wgnode.cli.useroptions import EXIT_CODES
 from wgnode.topology import user_problems, users
-
-EXIT_CODES = """\b
-Exit codes: 0 done, or there was nothing to do; 1 refused, or could not be done; 2 wrong usage.
-"""
+from wgnode.topology.homes import second_homes
 
 
 @click.group()
 def command() -> None:
     """Add people and their devices to a site, list, disable and remove them."""
+
+
+for each in (userchange.disable, userchange.expire, userchange.remove, usershow.list_command, usershow.show):
+    command.add_command(each)
 
 
 @command.command(
@@ -68,11 +68,11 @@ def add(
         where, lambda file: name in file.users, lambda file: bool(file.site.get("pool")), "has a pool"
     )
     with options.refusals():
-        keys, until = userkeys.keys_for(public_key), _moment(expires)
+        keys, until, others = userkeys.keys_for(public_key), moment(expires), options.files({**where, "site": None})
         if (there := file.device(name, device)) is not None:
             if public_key not in (None, there.get("publicKey")):
                 raise UserError(f"{name}/{device} is there with another key; `wgnode user rotate` gives it a new one")
-            _write(file, _member(file, name, groups, until))
+            write(file, _member(file, name, groups, until))
             click.echo(f"{name}/{device} is there already; `wgnode user rotate` makes a new key for it", err=True)
             return
 
@@ -81,7 +81,7 @@ def add(
                 _member(file, name, groups, until), name, device, keys.public, int(time.time()) // DAY
             )
 
-        _give(file, edit, name, device, keys, (png, qr))
+        _give(file, edit, name, device, keys, others, (png, qr))
 
 
 @command.command(
@@ -105,156 +105,11 @@ def rotate(name: str, device: str, public_key: str | None, png: Path | None, qr:
     """
     file = options.of_user(name, where)
     with options.refusals():
-        _existing(file, name, device)
+        existing(file, name, device)
         keys = userkeys.keys_for(public_key)
         path = ("users", name, "devices", device, "publicKey")
-        _give(file, lambda file: file.put(*path, value=keys.public), name, device, keys, (png, qr))
-
-
-@command.command(
-    epilog=EXIT_CODES
-    + """
-\b
-Examples:
-  wgnode user disable alice --device phone
-  wgnode user disable alice --undo
-"""
-)
-@options.name
-@options.maybe_device
-@click.option("--undo", is_flag=True, help="Let it connect again.")
-@options.where
-def disable(name: str, device: str | None, undo: bool, **where: Any) -> None:
-    """Let NAME, or one device, not connect any more; addresses and keys stay theirs.
-
-    The next `pulumi up` of the site's stack ends the sessions.
-    """
-    file = options.of_user(name, where)
-    with options.refusals():
-        _existing(file, name, device)
-        path = ("users", name, *(("devices", device) if device else ()), "disabled")
-        _write(file, file.take(*path) if undo else file.put(*path, value=True))
-
-
-@command.command(
-    epilog=EXIT_CODES
-    + """
-\b
-Examples:
-  wgnode user expire alice 2027-01-31
-  wgnode user expire alice never
-"""
-)
-@options.name
-@click.argument("when")
-@options.where
-def expire(name: str, when: str, **where: Any) -> None:
-    """Refuse NAME's devices from WHEN on: a day (its beginning), a time (UTC), or never.
-
-    The gateway does it by its own clock, once it has been told by `pulumi up`.
-    """
-    file = options.of_user(name, where)
-    with options.refusals():
-        moment = None if when == "never" else _moment(when)
-        path = ("users", name, "expires")
-        _write(file, file.take(*path) if moment is None else file.put(*path, value=moment))
-
-
-@command.command(
-    epilog=EXIT_CODES
-    + """
-\b
-Examples:
-  wgnode user remove alice --device phone
-  wgnode user remove alice
-"""
-)
-@options.name
-@options.maybe_device
-@options.where
-def remove(name: str, device: str | None, **where: Any) -> None:
-    """Take NAME, or one device, out of the stack file.
-
-    The addresses rest for 90 days, so that it stays clear whose they were. The next `pulumi up` of the site's stack
-    ends the sessions.
-    """
-    with options.refusals():
-        files = [file for file in options.files(where) if name in file.users]
-        if not files or (device and all(file.device(name, device) is None for file in files)):
-            click.echo("there is none such; nothing to do", err=True)
-            return
-        file = userfile.one_of(files, f"has a user {name!r}")
-        _write(file, userfile.removed(file, name, device, int(time.time()) // DAY))
-
-
-@command.command(
-    "list",
-    epilog=EXIT_CODES
-    + """
-\b
-Examples:
-  wgnode user list
-  wgnode user list --site berlin --json | jq -r '.devices[] | select(.state == "expired") | .user'
-""",
-)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@options.where
-def list_command(as_json: bool, **where: Any) -> None:
-    """List all devices of the folder's sites, as their stack files have them."""
-    with options.refusals():
-        rows = [row for file in options.files(where) for row in usertable.rows(file)]
-    if as_json:
-        click.echo(json.dumps({"devices": rows}, indent=2))
-        return
-    usertable.table(rows)
-
-
-@command.command(
-    epilog=EXIT_CODES
-    + """
-\b
-Examples:
-  wgnode user show alice
-  wgnode user show alice --json
-"""
-)
-@options.name
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@options.where
-def show(name: str, as_json: bool, **where: Any) -> None:
-    """Show NAME's groups, time and devices, as the stack file has them."""
-    file = options.of_user(name, where)
-    with options.refusals():
-        rows = [row for row in usertable.rows(file) if row["user"] == name]
-    user = file.users[name] or {}
-    expires = user.get("expires")
-    told = {
-        "user": name,
-        "site": file.name,
-        "groups": user.get("groups") or [],
-        "expires": None if expires is None else userfile.date_of(users.moment(expires)),
-        "disabled": bool(user.get("disabled")),
-        "devices": rows,
-    }
-    if as_json:
-        click.echo(json.dumps(told, indent=2))
-        return
-    groups = ", ".join(user.get("groups") or []) or "none, so no device can connect"
-    click.echo(f"{name} at {file.name}; groups: {groups}; expires: {told['expires'] or 'never'}")
-    usertable.table(rows)
-
-
-def _existing(file: SiteFile, name: str, device: str | None) -> None:
-    if device and file.device(name, device) is None:
-        there = ", ".join((file.users[name] or {}).get("devices") or {}) or "none"
-        raise UserError(f"user {name!r} has no device {device!r} (there are: {there})")
-
-
-def _moment(text: str | None) -> str | None:
-    """As it is written. Raises ValueError for what is no time, or over."""
-    if text is not None and users.moment(text) <= time.time():
-        raise UserError(f"{text} is over already; `wgnode user disable` ends it at once")
-    return text
+        others = options.files({**where, "site": None})
+        _give(file, lambda file: file.put(*path, value=keys.public), name, device, keys, others, (png, qr))
 
 
 def _member(file: SiteFile, name: str, groups: Sequence[str], expires: str | None) -> SiteFile:
@@ -270,23 +125,32 @@ def _give(
     name: str,
     device: str,
     keys: userkeys.Keys,
+    others: Sequence[SiteFile],
     shown: tuple[Path | None, bool | None],
 ) -> None:
     """Judge, write, and show what the device is given. Nothing is written before all of it is known."""
     made = edit(file)
     known, topology = made.understood(), userkeys.mesh_of(file)
-    if problems := list(user_problems.mesh_problems(topology, file.name, known)):
+    if problems := [*user_problems.mesh_problems(topology, file.name, known), *_other_homes(made, others)]:
         raise UserError("\n".join(problems))
     if (secret := userkeys.device_secret(file)) is None:
         file, secret = userkeys.with_new_secret(file)
         made = edit(file)
-    _write(file, made)
+    write(file, made)
     for said in users.without_groups(made.name, {name: made.users[name]}):
         click.echo(f"note: {said}", err=True)
     mine = next(one for one in made.understood().devices if one.label == f"{name}/{device}")
     preshared = users.preshared_key(secret, mine.public_key)
     _show(clientconfig.of_device(topology, made.name, mine.addresses, keys.private, preshared), *shown)
     click.echo(f"now run: pulumi up -s {file.stack}", err=True)
+
+
+def _other_homes(made: SiteFile, others: Sequence[SiteFile]) -> Iterator[str]:
+    """What contradicts the mesh's other sites."""
+    by_site = {one.name: one.users for one in others if one.mesh == made.mesh and one.name != made.name}
+    for site, problem in second_homes({**by_site, made.name: made.users}):
+        if site == made.name:
+            yield f"{made.path}: wgmesh:site{problem.path}: {problem.message}"
 
 
 def _show(config: ClientConfig, png: Path | None, qr: bool | None) -> None:
@@ -296,16 +160,3 @@ def _show(config: ClientConfig, png: Path | None, qr: bool | None) -> None:
     if config.private_key and (sys.stderr.isatty() if qr is None else qr):
         click.echo(qr_lines(text) or NO_SEGNO, err=True)
     click.echo(text, nl=False)
-
-
-def _write(file: SiteFile, made: SiteFile) -> None:
-    """What the program would refuse is not written."""
-    made.understood()
-    if made.text == file.text:
-        click.echo(f"{file.path} has it so already; nothing to do", err=True)
-        return
-    lines = difflib.unified_diff(
-        file.text.splitlines(), made.text.splitlines(), str(file.path), str(file.path), n=2, lineterm=""
-    )
-    click.echo("\n".join(lines), err=True)
-    yamlfile.write(file.path, made.text)

@@ -16,6 +16,10 @@ from wgnode.cli.userfile import SiteFile, UserError
 Command = TypeVar("Command", bound=Callable[..., Any])
 Where = dict[str, Any]
 """The options of `where`, by name."""
+UNITS = "bytes, packets, sessions, and seconds since 1970."
+EXIT_CODES = """\b
+Exit codes: 0 done, or there was nothing to do; 1 refused, or could not be done; 2 wrong usage.
+"""
 
 
 def names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -258,6 +258,8 @@ class FastPlane:
                     owing_more=did.owing_more,
                     endpoint=None if did.endpoint is None else to_endpoint(did.endpoint),
                     longest=did.longest,
+                    tx_packets=did.tx_packets,
+                    rx_packets=did.rx_packets,
                 )
             )
 

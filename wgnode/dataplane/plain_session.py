@@ -74,8 +74,10 @@ class PlainPeer:
         "received_at",
         "roamed",
         "rx_bytes",
+        "rx_packets",
         "sent_at",
         "tx_bytes",
+        "tx_packets",
         "waiting_since",
         "whole",
     )
@@ -98,7 +100,7 @@ class PlainPeer:
     def start_over(self) -> None:
         """All has been told."""
         self.active = self.roamed = self.owing_more = False
-        self.tx_bytes = self.rx_bytes = self.longest = 0
+        self.tx_bytes = self.rx_bytes = self.tx_packets = self.rx_packets = self.longest = 0
         self.sent_at: float | None = None
         self.received_at: float | None = None
         self.waiting_since: float | None = None
@@ -107,6 +109,7 @@ class PlainPeer:
     def sent(self, size: int, now: float) -> None:
         """A message with data, of so many bytes."""
         self.tx_bytes += size
+        self.tx_packets += 1
         if size > self.longest:
             self.longest = size
         self.sent_at = now
@@ -121,6 +124,7 @@ class PlainPeer:
         self.received_at = now
         self.waiting_since = None
         if data:
+            self.rx_packets += 1
             if self.owing_since is None:
                 self.owing_since = now
             else:
@@ -139,6 +143,8 @@ class PlainPeer:
             self.owing_more,
             self.endpoint if self.roamed else None,
             self.longest,
+            self.tx_packets,
+            self.rx_packets,
         )
         self.start_over()
         return told

@@ -1,4 +1,5 @@
-"""`hostd health`, `apply`, `probe` and `wait`: ask the running hostd, for people and for what deploys gateways."""
+"""`hostd health`, `apply`, `probe`, `accounts`, `holders` and `wait`: ask the running hostd, for people and for what
+deploys gateways."""
 
 from __future__ import annotations
 
@@ -56,6 +57,24 @@ def probe(path: Path, peer: str | None, fresh: bool = False) -> tuple[int, dict[
     except (OSError, ValueError) as error:
         return UNREACHABLE, {"error": f"{path}: {error}"}
     return (RUNNING if answer.get("probing") else NOT_RUNNING), answer
+
+
+def accounts(path: Path) -> tuple[int, dict[str, Any]]:
+    """What each peer has sent and received in all: 0 with `accounts`, else `error`."""
+    return _told(path, {"type": "accounts"}, "accounts")
+
+
+def holders(path: Path, address: str) -> tuple[int, dict[str, Any]]:
+    """Whose the address was: 0 with `holdings` and `since` when all of them are known, else `error`."""
+    return _told(path, {"type": "holders", "address": address}, "holdings")
+
+
+def _told(path: Path, question: dict[str, Any], wanted: str) -> tuple[int, dict[str, Any]]:
+    try:
+        answer = ask(path, question)
+    except (OSError, ValueError) as error:
+        return UNREACHABLE, {"error": f"{path}: {error}"}
+    return (RUNNING if wanted in answer else NOT_RUNNING), answer
 
 
 def wait(path: Path, wanted: dict[str, str], patience: float) -> tuple[int, dict[str, Any]]:

@@ -31,7 +31,8 @@ def read(file: Path, largest: int = LARGEST) -> tuple[Any, int]:
 
 
 def replace(file: Path, content: bytes) -> None:
-    """Raises OSError. Whatever lies in the new file's place goes, and is never written through."""
+    """On the disk when this returns. Raises OSError. Whatever lies in the new file's place goes, and is never written
+    through."""
     new = file.with_suffix(".new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -40,3 +41,8 @@ def replace(file: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(descriptor)
     os.replace(new, file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -21,23 +21,8 @@ class ConfigLayer:
         self._trouble = ""
         self._config: NodeConfig | None = None
 
-    def keys(self) -> frozenset[str] | None:
-        """All public keys of its peers and devices (base64), None while nobody knows any."""
-        config = self._read()
-        if config is None:
-            return None
-        return frozenset(encode_key(key) for peer in config.everybody for key in peer.public_keys)
-
-    def named(self) -> dict[str, str]:
-        """Endpoints that are names, by the peer's current public key."""
-        config = self._read()
-        return {
-            encode_key(peer.public_keys[0]): peer.endpoint
-            for peer in (() if config is None else config.peers)
-            if peer.public_keys and peer.endpoint is not None and not _literal(peer.endpoint)
-        }
-
-    def _read(self) -> NodeConfig | None:
+    def config(self) -> NodeConfig | None:
+        """The same object while the file is the same; None while nobody knows any."""
         path = self.path()
         try:
             found = os.stat(path)
@@ -50,6 +35,22 @@ class ConfigLayer:
             self._config = None
             self._tell(f"which peers there are is not known, so nothing of them is kept: {path}: {error}")
         return self._config
+
+    def keys(self) -> frozenset[str] | None:
+        """All public keys of its peers and devices (base64), None while nobody knows any."""
+        config = self.config()
+        if config is None:
+            return None
+        return frozenset(encode_key(key) for peer in config.everybody for key in peer.public_keys)
+
+    def named(self) -> dict[str, str]:
+        """Endpoints that are names, by the peer's current public key."""
+        config = self.config()
+        return {
+            encode_key(peer.public_keys[0]): peer.endpoint
+            for peer in (() if config is None else config.peers)
+            if peer.public_keys and peer.endpoint is not None and not _literal(peer.endpoint)
+        }
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:

@@ -13,8 +13,9 @@ from pathlib import Path
 from wgnode.hostd import client
 from wgnode.hostd.background import Background
 from wgnode.hostd.notify import Notifier
+from wgnode.hostd.places import Places
 from wgnode.hostd.said import printable
-from wgnode.hostd.service import Hostd, Places
+from wgnode.hostd.service import Hostd
 from wgnode.image.paths import PLAIN, Paths
 from wgnode.io.loop import Loop
 from wgnode.io.signals import Signals
@@ -40,9 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
     wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
     wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
-    for each in (health_parser, apply_parser, probe_parser, wait_parser):
+    accounts_parser = commands.add_parser("accounts", help="what each peer sent and received in all; prints JSON")
+    holders_parser = commands.add_parser("holders", help="which devices have had an address, and when; prints JSON")
+    holders_parser.add_argument("address")
+    asking = (health_parser, apply_parser, probe_parser, wait_parser, accounts_parser, holders_parser)
+    for each in asking:
         each.add_argument("--socket", type=Path, help="hostd's socket (the instance's)")
-    for each in (run_parser, health_parser, apply_parser, probe_parser, wait_parser):
+    for each in (run_parser, *asking):
         each.add_argument("--instance", type=Paths, default=PLAIN, help="which of the host's gateways (the first)")
     options = parser.parse_args(arguments)
     paths = options.instance
@@ -55,6 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
         code, answer = client.apply(socket)
     elif options.command == "probe":
         code, answer = client.probe(socket, options.peer, options.fresh)
+    elif options.command == "accounts":
+        code, answer = client.accounts(socket)
+    elif options.command == "holders":
+        code, answer = client.holders(socket, options.address)
     elif options.command == "wait":
         wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
         code, answer = client.wait(socket, wanted, options.patience)

@@ -6,20 +6,20 @@ import errno
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from wgnode.hostd import endpoints, live, state
+from wgnode.hostd import endpoints, state
 from wgnode.hostd.background import Background
 from wgnode.hostd.guest import Content, GuestLink
 from wgnode.hostd.layer import ConfigLayer
-from wgnode.hostd.lines import LineListener, Reply
+from wgnode.hostd.ledger import Ledger
+from wgnode.hostd.lines import LineListener
 from wgnode.hostd.naming import NamedPeers
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.pathmemory import PathMemory
+from wgnode.hostd.places import Places
+from wgnode.hostd.questions import Questions
 from wgnode.hostd.rates import Bucket
-from wgnode.hostd.said import LONGEST_NAME, Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText, printable
+from wgnode.hostd.said import Failure, Health, Heartbeat, Hello, LogLine, Said, UapiText
 from wgnode.io.loop import Loop
 from wgnode.io.uapi_socket import UapiListener
 
@@ -40,30 +40,12 @@ LINES = (20.0, 600.0)
 """Of the guest's log in the journal: a second, and at once. A guest boots with at most 500 that wait."""
 GREETINGS = (0.5, 10.0)
 """Each makes a few lines and questions; one that comes after too many only counts for what it says."""
-MOST_WRITES = 4
-"""Contents of the state file that may wait for a slow disk."""
+MOST_WRITES = 8
+"""Contents of what is kept that may wait for a slow disk."""
 STEP = 10**9
 """Nanoseconds; a clock that was set by more is told to the guest at once."""
 PRIORITY = {"error": "<3>", "warning": "<4>", "info": "<6>"}
 """What journald understands at the beginning of a line."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """`run` holds the sockets, `state` what is kept; `baked` the gateway's layers."""
-
-    name: str
-    run: Path
-    state: Path
-    baked: Path
-
-    @property
-    def config(self) -> Path:
-        return self.baked / "config.cpio"
-
-    @property
-    def secrets(self) -> Path:
-        return self.baked / "secrets.cpio"
 
 
 class Hostd:
@@ -83,6 +65,7 @@ class Hostd:
         self.layer = ConfigLayer(lambda: places.config, self._warn)
         self.kept = state.StateFile(places.state, wall(), self._warn, self.background.do)
         self.paths = PathMemory(places.state, self.kept.latest, self._warn, self.background.do)
+        self.ledger = Ledger(places.state, lambda: self._latest() / 1e9, self._warn, self.background.do)
         self._lines, self._greetings = Bucket(*LINES), Bucket(*GREETINGS)
         self._left_out = 0
         self._connected_at: float | None = None
@@ -91,7 +74,8 @@ class Hostd:
         self.peers = NamedPeers(loop, self._set_endpoint, say, lambda: wall() / 1e9)
         self.guest = GuestLink(loop, places.run / "control.sock", self._told, self._warn, self._latest)
         self.uapi = UapiListener(loop, UAPI_NAME, self._uapi, directory=places.run, largest=LARGEST_UAPI)
-        self.lines = LineListener(loop, places.run / "hostd.sock", self._asked)
+        self.questions = Questions(places, self.guest, self.layer, self.ledger, self._ask_health, self._applied)
+        self.lines = LineListener(loop, places.run / "hostd.sock", self.questions.asked)
         self._status = ""
         self._tick()
         self._send_time()
@@ -102,6 +86,7 @@ class Hostd:
         self.notifier.stopping()
         self.kept.save()
         self.paths.save()
+        self.ledger.save(at_once=True)
         self.lines.close()
         self.uapi.close()
         self.guest.close()
@@ -131,6 +116,7 @@ class Hostd:
 
     def _stamped(self, heartbeat: Heartbeat) -> None:
         """One that is not believed is a sign of life all the same: the node may run, and its clock is set by us."""
+        self.ledger.alive(self.guest.connected_at)
         if heartbeat.tai64n is not None:
             self.kept.stamped(heartbeat.tai64n)
         elif not self._doubted:
@@ -171,49 +157,11 @@ class Hostd:
             return reply(f"errno=-{errno.EINVAL}\n\n")
         self.guest.request({"type": "uapi", "text": text}, lambda answer: reply(_uapi_answer(answer)))
 
-    def _asked(self, question: dict[str, Any], reply: Reply) -> None:
-        if question.get("type") == "apply":
-            return live.apply(
-                self.guest, lambda answer: self._applied(answer, reply), self.places.config, self.places.secrets
-            )
-        if question.get("type") == "probe":
-            return self._probe(question.get("peer"), question.get("fresh") is True, reply)
-        if question.get("type") != "health":
-            return reply({"error": f"unknown question {question.get('type')!r}"})
-        own = {"name": self.places.name, "status": self.guest.status, "error": None}
-        if own["status"] in ("stopped", "booting"):
-            return reply({**own, "error": f"the guest is {own['status']}"})
-
-        def answered(answer: Content | None) -> None:
-            if isinstance(answer, Health):
-                return reply({**answer.report, **own, "error": answer.report.get("error")})
-            why = answer.error if isinstance(answer, Failure) else "the guest does not answer"
-            reply({**own, "status": "silent", "error": why})
-
-        self._ask_health(answered)
-
-    def _probe(self, peer: object, fresh: bool, reply: Reply) -> None:
-        """Search the path to a peer (its key), or to all, anew; what is found is in health as it comes. `fresh`: after
-        a handshake of its own."""
-        if peer is not None and peer not in (self.layer.keys() or ()):
-            return reply({"error": f"no peer of this gateway has the key {printable(str(peer), LONGEST_NAME)}"})
-        if self.guest.status != "running" or self.guest.hello is None:
-            return reply({"error": f"the guest is {self.guest.status}"})
-        if "probe" not in self.guest.hello.can:
-            return reply({"error": f"version {self.guest.hello.version} of the node can't be asked to probe"})
-
-        def answered(answer: Content | None) -> None:
-            refused = answer.error if isinstance(answer, Failure) else "the guest does not answer"
-            reply({"probing": True} if isinstance(answer, Health) else {"error": refused})
-
-        self.guest.request({"type": "probe", "peer": peer, **({"fresh": True} if fresh else {})}, answered)
-
-    def _applied(self, answer: dict[str, Any], reply: Reply) -> None:
-        if "applied" in answer:
-            self.peers.rename(self.layer.named())
-            self._resume()  # for a peer that is back
-            self.peers.ask()
-        reply(answer)
+    def _applied(self) -> None:
+        """The node has another configuration."""
+        self.peers.rename(self.layer.named())
+        self._resume()  # for a peer that is back
+        self.peers.ask()
 
     # What happens by itself
 
@@ -223,6 +171,8 @@ class Hostd:
         if status != self._status:
             self._status = status
             self.notifier.status(f"guest {status}")
+            if status == "stopped":
+                self.ledger.save(at_once=True)  # there is nobody to read again what was counted
         if self._lively(status):
             self.notifier.feed()
         self._follow_clock()
@@ -277,6 +227,7 @@ class Hostd:
     def _learn(self, health: Health) -> None:
         """Of the peers that the configuration has: what a guest says of others is passed on, and not kept."""
         self.peers.learn(health)
+        self.ledger.heard(health.report, self.layer.config(), self.guest.connected_at)
         keys = self.layer.keys()
         if keys is None:
             self.kept.save()

@@ -34,6 +34,7 @@ class Configured:
         self.running = False
         self._tables = tables
         self._now = 0.0
+        self._added = 0
         self._networks_moved = 0
         self._networks_texts: dict[int, tuple[tuple[int, int], str]] = {}
         self._tell_mtus()
@@ -107,7 +108,8 @@ class Configured:
     def add_peer(self, public_keys: Sequence[bytes], name: str = "") -> Peer:
         """Raises ValueError for our own key, a key another peer holds, or not one or two 32-byte keys."""
         self._check_public_keys(public_keys, None)
-        peer = Peer(name, self._tables.plane)
+        self._added += 1
+        peer = Peer(name, self._tables.plane, self._added)
         peer.timers = Timers(peer.number, self._tables.schedule, self._tables.jitter)
         self._tables.peers[peer.number] = peer
         self._assign_statics(peer, public_keys)

@@ -144,6 +144,7 @@ def receive_cookie_reply(tables: Tables, data: bytes, now: float) -> None:
 def complete(peer: Peer, now: float) -> None:
     """Both sides have the session."""
     peer.last_handshake = now
+    peer.sessions += 1
     peer.timers.handshake_complete()
 
 

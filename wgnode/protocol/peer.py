@@ -30,15 +30,16 @@ class Peer:
     `public_keys` and `preshared_keys` hold up to two each (current, next). `persistent_keepalive` is in seconds,
     0 for off. `last_handshake` is the time (seconds, the clock of `now`) of the last completed handshake,
     None before the first. `probe` is the tunnel address (4 or 16 bytes) that answers echoes, where it is configured.
-    `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages.
+    `rx_bytes` and `tx_bytes` count whole UDP payloads of authenticated messages, `rx_packets` and `tx_packets` those of
+    them that carry packets, `sessions` completed handshakes. `serial` tells it from others that its device has had.
     The attributes after those are the protocol's own; the plane knows the peer by its `number`. For `changes` see
     Configured.revision. One that is `closed` stays configured, and nothing goes to it or comes from it.
     """
 
     timers: Timers
 
-    def __init__(self, name: str, plane: Plane) -> None:
-        self.name = name
+    def __init__(self, name: str, plane: Plane, serial: int = 0) -> None:
+        self.name, self.serial = name, serial
         self.number = plane.add_peer()
         self.changes = 0
         self.preshared_keys: tuple[bytes, ...] = ()
@@ -48,6 +49,7 @@ class Peer:
         self.closed = False
         self.rx_bytes = 0
         self.tx_bytes = 0
+        self.rx_packets = self.tx_packets = self.sessions = 0
 
         self.statics: list[RemoteStatic] = []
         self.slots = KeypairSlots()

@@ -21,7 +21,8 @@ class Activity(NamedTuple):
     `waiting_since` is when the first data was sent of which nothing authenticated has come back since;
     `owing_since` when the first data came that nothing was sent after, `owing_more` whether more data did.
     `endpoint` is where the newest authenticated message came from, None where that is the peer's endpoint already.
-    `longest` is the largest message sent, in bytes of UDP payload, 0 for none.
+    `longest` is the largest message sent, in bytes of UDP payload, 0 for none. Packets are messages that are no
+    keepalives.
     """
 
     peer: int
@@ -34,6 +35,8 @@ class Activity(NamedTuple):
     owing_more: bool
     endpoint: Endpoint | None
     longest: int = 0
+    tx_packets: int = 0
+    rx_packets: int = 0
 
 
 class Limit(NamedTuple):

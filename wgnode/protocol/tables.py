@@ -100,6 +100,7 @@ class Tables:
     def seal(self, peer: Peer, keypair: Keypair, packet: bytes) -> None:
         """Queue an inner packet, or a keepalive (empty). Ask `keypair.may_send` before."""
         self.transmit(peer, keypair.keys.seal(pad(packet, self.mtu, self.plane.bounds(peer.number))))
+        peer.tx_packets += 1 if packet else 0
 
     def stage(self, peer: Peer, packet: bytes) -> None:
         """Keep a packet (empty: a keepalive) until there is a session; the oldest goes first when full."""

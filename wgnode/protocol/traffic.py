@@ -101,6 +101,7 @@ def receive(tables: Tables, data: bytes, source: Endpoint, now: float) -> None:
         _confirm(tables, peer, now)
     _renew_at_the_last_minute(tables, peer, now)
     if padded:
+        peer.rx_packets += 1
         peer.timers.data_received(now)
         length, inner_source = length_and_source(padded)
         if not tables.plane.accepts(peer.number, inner_source):
@@ -112,6 +113,8 @@ def note_activity(tables: Tables, peer: Peer, activity: Activity, now: float) ->
     """What the plane sent and received for a peer: as if it had gone through `send` and `receive`."""
     peer.tx_bytes += activity.tx_bytes
     peer.rx_bytes += activity.rx_bytes
+    peer.tx_packets += activity.tx_packets
+    peer.rx_packets += activity.rx_packets
     if activity.endpoint is not None:
         tables.move(peer, activity.endpoint)
     peer.timers.note_activity(activity)

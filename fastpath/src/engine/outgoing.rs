@@ -235,7 +235,8 @@ impl Engine {
         now: f64,
     ) -> Sealing {
         if let Some(peer) = self.peers.active(way.peer) {
-            peer.activity.sent(train.total(), train.stride, true, now);
+            peer.activity
+                .sent(train.total(), train.stride, train.messages, now);
         }
         Sealing {
             unsealed: Unsealed {

@@ -222,11 +222,7 @@ mod tests {
     fn what_is_told_of_a_removed_peer_is_never_anothers() {
         let mut peers = Peers::default();
         let gone = peers.add();
-        peers
-            .active(gone)
-            .unwrap()
-            .activity
-            .sent(100, 100, true, 1.0);
+        peers.active(gone).unwrap().activity.sent(100, 100, 1, 1.0);
         let told = peers.take_activity();
         peers.remove(gone);
         let ids: Vec<_> = (0..100)

@@ -85,9 +85,11 @@ pub fn destination(
 pub struct Activity {
     peer: u64,
     tx_bytes: u64,
+    tx_packets: u64,
     /// Bytes of the largest message sent, 0 for none.
     longest: usize,
     rx_bytes: u64,
+    rx_packets: u64,
     sent_at: Option<f64>,
     received_at: Option<f64>,
     waiting_since: Option<f64>,
@@ -104,8 +106,10 @@ impl From<(PeerId, engine::activity::Activity, Option<Endpoint>)> for Activity {
         Activity {
             peer: peer.into(),
             tx_bytes: did.tx_bytes,
+            tx_packets: did.tx_packets,
             longest: did.longest,
             rx_bytes: did.rx_bytes,
+            rx_packets: did.rx_packets,
             sent_at: did.sent_at,
             received_at: did.received_at,
             waiting_since: did.waiting_since,

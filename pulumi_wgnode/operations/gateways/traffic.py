@@ -8,7 +8,7 @@ from typing import Any
 
 from pulumi_wgnode.operations.gateways.asked import Asked
 from pulumi_wgnode.operations.gateways.restart import peer_name
-from pulumi_wgnode.operations.status_table import duration, size
+from wgnode.figures import duration, size
 
 HEADING = ("peer", "endpoint", "handshake", "round trip", "in", "out", "received", "sent")
 _LEFT = 2

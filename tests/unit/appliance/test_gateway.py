@@ -73,6 +73,10 @@ def test_health_gives_handshakes_in_wall_time_and_no_secret() -> None:
             "last_handshake": 4990.0,
             "rx_bytes": 0,
             "tx_bytes": 0,
+            "rx_packets": 0,
+            "tx_packets": 0,
+            "sessions": 0,
+            "serial": 1,
             "persistent_keepalive": 25,
             "path_mtu": None,
         }

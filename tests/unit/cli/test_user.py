@@ -250,3 +250,95 @@ def test_a_file_that_has_one_address_twice_is_refused_by_every_command(file: Pat
     file.write_text(text + twice)
     answer = run("add", "carol", "--device", "phone", code=1)
     assert "device bob/phone: 10.1.0.129 is device alice/phone's already" in answer.stderr
+
+
+def test_a_person_and_a_device_have_one_home(file: Path) -> None:
+    cabin = file.with_name("Pulumi.dev-cabin.yaml")
+    cabin.write_text(CABIN)
+    run("add", "alice", "--device", "phone", "--group", "staff", "--public-key", KEY, "--site", "berlin")
+    outputs = file.parents[1] / "bin/outputs"
+    mesh = two_sites()
+    mesh["sites"]["cabin"]["endpoint"] = "198.51.100.3:51820"
+    outputs.write_text(json.dumps(topology_of(mesh).to_dict()))
+    before = cabin.read_text()
+    answer = run("add", "alice", "--device", "laptop", "--site", "cabin", code=1)
+    assert "user 'alice' has a home already, site 'berlin'" in answer.stderr
+    answer = run("add", "bob", "--device", "phone", "--public-key", KEY, "--site", "cabin", code=1)
+    assert "device bob/phone has the public key of alice/phone at site 'berlin'" in answer.stderr
+    assert cabin.read_text() == before
+    cabin.write_text(CABIN.replace("mesh: dev-mesh", "mesh: test-mesh"))
+    run("add", "alice", "--device", "laptop", "--site", "cabin")
+
+
+# In files of their own
+
+
+@pytest.fixture
+def folder(file: Path) -> Path:
+    """Where berlin's users stand."""
+    file.write_text(BERLIN.replace("    pool:", "    usersFolder: users/berlin\n    pool:"))
+    made = file.parent / "users/berlin"
+    made.mkdir(parents=True)
+    return made
+
+
+def test_a_new_user_has_a_file_of_the_name_and_none_in_the_stack_file(file: Path, folder: Path) -> None:
+    answer = add()
+    written = yaml.safe_load((folder / "alice.yaml").read_text())
+    assert written["alice"]["devices"]["phone"]["addresses"] == ["10.1.0.129", "fd00:10:1::1001"]
+    assert "users" not in site(file)
+    assert f"+++ {folder.relative_to(file.parents[1])}/alice.yaml" in answer.stderr
+    assert run("list").stdout.splitlines()[1].split()[:3] == ["berlin", "alice", "phone"]
+    assert "10.1.0.130" in run("add", "bob", "--device", "phone", "--group", "staff").stdout
+
+
+def test_who_stands_in_another_file_is_changed_there_and_every_other_line_stays(file: Path, folder: Path) -> None:
+    phone = f"phone: {{publicKey: {KEY}, addresses: [10.1.0.130]}}"
+    before = f"# of the second floor\nbob:  # since May\n  groups: [staff]\n  devices:\n    {phone}\neve: {{}}\n"
+    (folder / "floor.yaml").write_text(before)
+    run("add", "bob", "--device", "laptop", "--public-key", OTHER)
+    run("disable", "bob", "--device", "laptop")
+    lines = (folder / "floor.yaml").read_text().splitlines()
+    assert [line for line in lines if line in before.splitlines()] == before.splitlines()
+    assert not (folder / "bob.yaml").exists()
+    run("expire", "eve", "2099-01-31")
+    run("remove", "bob")
+    assert yaml.safe_load((folder / "floor.yaml").read_text()) == {"eve": {"expires": "2099-01-31"}}
+
+
+def test_the_last_user_of_a_file_takes_it_along_and_addresses_rest_in_the_stack_file(file: Path, folder: Path) -> None:
+    add()
+    run("remove", "alice")
+    assert list(folder.iterdir()) == []
+    assert set(site(file)["pool"]["released"]) == {"10.1.0.129", "fd00:10:1::1001"}
+    add()
+    assert "10.1.0.130" in (folder / "alice.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"a.yaml": "alice: {}\n", "b.yaml": "alice: {}\n"}, "user 'alice' stands in users/berlin/a.yaml and in"),
+        ({"a.yaml": "- alice\n"}, "users/berlin/a.yaml is no mapping of users by name"),
+    ],
+)
+def test_files_that_contradict_each_other_are_refused_by_every_command(
+    file: Path, folder: Path, files: dict[str, str], says: str
+) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    for words in (["list"], ["show", "alice"], ["add", "bob", "--device", "phone"], ["remove", "alice"]):
+        assert says in run(*words, code=1).stderr
+
+
+def test_a_name_that_is_none_makes_no_file(file: Path, folder: Path) -> None:
+    for name in ("../alice", "Alice", "a b"):
+        assert f"user name {name!r}" in run("add", name, "--device", "phone", code=1).stderr
+    assert list(folder.parent.rglob("*.yaml")) == []
+
+
+def test_a_folder_that_is_not_there_and_users_in_two_kinds_of_places_are_named(file: Path, folder: Path) -> None:
+    folder.rmdir()
+    assert "`usersFolder: users/berlin`: there is no such folder" in add(code=1).stderr
+    file.write_text(file.read_text() + "    users: {}\n")
+    assert "both `users` and `usersFolder`" in add(code=1).stderr

@@ -45,14 +45,14 @@ def test_what_happened_has_the_names_of_the_protocol() -> None:
     (message,) = engine.send(bytes(10) + packet, 101.0) or ()
     assert (message.peer, far.open(message.data)) == (peer, packet + bytes(-len(packet) % 16))
     (did,) = engine.activity()
-    idle: dict[str, object] = dict.fromkeys(NAMES, None)
+    idle: dict[str, object] = {**dict.fromkeys(NAMES, None), "tx_packets": 0, "rx_packets": 0}
     sent = {"tx_bytes": len(message.data), "rx_bytes": 0, "sent_at": 101.0, "waiting_since": 101.0, "owing_more": False}
-    assert told(did) == {**idle, "peer": peer, **sent}
+    assert told(did) == {**idle, "peer": peer, **sent, "tx_packets": 1}
     for now in (102.0, 103.0):
         engine.receive(far.seal(packet), AWAY, now)
     (did,) = engine.activity()
     received = {"rx_bytes": 2 * len(far.seal(packet)), "received_at": 103.0, "owing_since": 102.0, "owing_more": True}
-    assert told(did) == {**idle, "peer": peer, "tx_bytes": 0, **received, "endpoint": AWAY}
+    assert told(did) == {**idle, "peer": peer, "tx_bytes": 0, **received, "rx_packets": 2, "endpoint": AWAY}
 
 
 def test_what_is_handed_over_has_a_place_or_is_a_packet_of_ours() -> None:

@@ -2,6 +2,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from wgnode.hostd import client, service
 from wgnode.hostd import guest as guest_module
 from wgnode.hostd.notify import Notifier
 from wgnode.hostd.pathmemory import PathMemory
+from wgnode.hostd.places import Places
 from wgnode.hostd.said import PeerPlace
-from wgnode.hostd.service import Hostd, Places
+from wgnode.hostd.service import Hostd
 from wgnode.image.layers import config_layer, secrets_layer
 from wgnode.io.loop import Loop
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, encode_key
@@ -222,13 +224,18 @@ def test_what_is_kept_survives_hostd(loop: Loop, guest: FakeGuest, hostd: Hostd,
     assert json.loads((tmp_path / "peers.json").read_text())["tai64n"] == 1_100 * 10**9
 
 
-def apply(loop: Loop, guest: FakeGuest, hostd: Hostd, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def apply(
+    loop: Loop, guest: FakeGuest, hostd: Hostd, answer: dict[str, Any], health: dict[str, Any] | None = None
+) -> tuple[int, dict[str, Any]]:
     """What `hostd apply` gives, when the guest answers like this."""
     results: list[tuple[int, dict[str, Any]]] = []
     path = hostd.places.run / "hostd.sock"
     threading.Thread(target=lambda: results.append(client.apply(path)), daemon=True).start()
 
     def answered() -> bool:
+        for question in guest.of_type("health"):  # what there was to count, before it is too late
+            guest.received.remove(question)
+            guest.send({"type": "reply", "id": question["id"], "health": health or HEALTH})
         for question in guest.of_type("configure"):
             if answer and not question.get("done"):
                 question["done"] = True
@@ -252,6 +259,35 @@ def test_the_baked_layers_are_brought_to_the_running_node(
     assert (asked["config"].encode(), asked["secrets"].encode()) == (config.to_json(), secrets.to_json())
     assert hostd.peers.named == {KEY: "gate.example:1"}, "names are resolved from now on, those of the layer"
     turn(loop, guest, lambda: len(guest.of_type("resume")) == 2)
+
+
+def test_what_a_removed_device_has_sent_and_whose_its_address_was_is_told_afterwards(
+    loop: Loop, guest: FakeGuest, hostd: Hostd
+) -> None:
+    phone = PeerConfig("alice/phone", (b"a" * 32,), ("10.1.0.130/32",))
+    tablet = PeerConfig("bob/tablet", (b"b" * 32,), ("10.1.0.130/32",))
+    before, after = (replace(node_config(None), devices=(device,)) for device in (phone, tablet))
+    hostd.places.config.write_bytes(config_layer(before))
+    greet(loop, guest, can=["configure"])
+    counted = {"public_key": encode_key(b"a" * 32), "serial": 2, "rx_bytes": 500, "rx_packets": 4}
+    health = {**HEALTH, "run": "abc", "applied": before.digest, "peers": [PEER, counted]}
+    answer_health(loop, guest, health)
+    turn(loop, guest, lambda: hostd.ledger.accounts()["accounts"])
+    guest.received.clear()
+    hostd.places.config.write_bytes(config_layer(after))
+    last = {**health, "peers": [PEER, {**counted, "rx_bytes": 700}]}
+    assert apply(loop, guest, hostd, {"applied": after.digest}, last)[0] == 0
+    path = hostd.places.run / "hostd.sock"
+    code, answer = in_thread(loop, guest, lambda: client.accounts(path))
+    assert code == 0
+    assert {one["name"]: (one["rx_bytes"], one["left"]) for one in answer["accounts"]} == {
+        "cabin": (0, None),
+        "alice/phone": (700, 1000.0),
+        "bob/tablet": (0, None),
+    }
+    code, answer = in_thread(loop, guest, lambda: client.holders(path, "10.1.0.130"))
+    assert (code, [one["name"] for one in answer["holdings"]]) == (0, ["alice/phone", "bob/tablet"])
+    assert in_thread(loop, guest, lambda: client.holders(path, "nowhere"))[0] == 1
 
 
 def test_a_node_that_can_not_be_changed_while_it_runs_is_said_to_need_a_restart(
@@ -372,7 +408,7 @@ def test_a_search_is_asked_of_a_guest_that_knows_how_for_peers_that_there_are(
     guest.send({"type": "heartbeat"})
     replies: list[dict[str, Any]] = []
     fresh = {"fresh": True} if peer else {}
-    hostd._asked({"type": "probe", "peer": peer, **fresh}, replies.append)
+    hostd.questions.asked({"type": "probe", "peer": peer, **fresh}, replies.append)
     if answer:
         turn(loop, guest, lambda: guest.of_type("probe"))
         (question,) = guest.of_type("probe")

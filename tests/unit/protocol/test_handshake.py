@@ -304,3 +304,19 @@ def test_bytes_are_counted_as_whole_udp_payloads() -> None:
     p.advance(10)
     assert p.a.peer.tx_bytes == 148 + 64 + 32
     assert p.b.peer.rx_bytes == 148 + 64 + 32
+
+
+def test_packets_are_counted_without_keepalives_and_sessions_by_their_handshakes() -> None:
+    p = pair()
+    p.a_to_b(b"first")
+    p.a_to_b(b"second")
+    p.b_to_a(b"third")
+    p.advance(10)  # a keepalive
+    assert [(one.peer.tx_packets, one.peer.rx_packets, one.peer.sessions) for one in (p.a, p.b)] == [
+        (2, 1, 1),
+        (1, 2, 1),
+    ]
+    p.a.device.renew(p.a.peer, p.now)
+    p.deliver()
+    assert (p.a.peer.sessions, p.b.peer.sessions) == (2, 2)
+    assert p.a.peer.serial != p.a.device.add_peer([bytes(range(32))]).serial

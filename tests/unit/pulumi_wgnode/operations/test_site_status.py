@@ -27,13 +27,15 @@ from pulumi_wgnode.hosts.host import (
 )
 from pulumi_wgnode.hosts.owners import Owner, Record
 from pulumi_wgnode.operations import site_status
+from pulumi_wgnode.operations.counted import Counted
 from pulumi_wgnode.operations.hosts import ask_all
 from pulumi_wgnode.operations.site_parts import Difference, Part
-from pulumi_wgnode.operations.site_status import judge
+from pulumi_wgnode.operations.site_status import Answer, judge
 from pulumi_wgnode.operations.stacks import SiteStack, StackError
 from pulumi_wgnode.operations.status_table import render
 from tests.unit.pulumi_wgnode.fake_host import FakeHost
 from tests.unit.pulumi_wgnode.operations.status_case import (
+    CABIN,
     CONFIG,
     IMAGE,
     NOW,
@@ -43,7 +45,9 @@ from tests.unit.pulumi_wgnode.operations.status_case import (
     status,
     with_parts,
 )
+from wgnode.hostd.accounts import Account, Counts
 from wgnode.image import layers, paths
+from wgnode.nodeconfig import PeerConfig, encode_key
 
 
 def problems(raw: dict[str, Any]) -> str:
@@ -115,6 +119,39 @@ def test_a_peer_that_never_answered_is_a_problem() -> None:
     assert problems(health(peer("cabin", last_handshake=None, tx_bytes=0), peer("farm"))) == (
         "no handshake with cabin yet"
     )
+
+
+PHONE = PeerConfig("alice/phone", (bytes([9]) * 32,), ("10.1.0.130/32",), expires=int(NOW))
+PEOPLE = replace(CONFIG, devices=(PHONE,))
+
+
+def phone(**changes: object) -> dict[str, object]:
+    return {**peer("cabin"), "name": "alice/phone", "public_key": encode_key(PHONE.public_keys[0]), **changes}
+
+
+def test_a_device_that_is_switched_off_is_no_problem_and_one_that_has_expired_is_told() -> None:
+    raw = health(peer("cabin"), peer("farm"), phone(last_handshake=None), loaded=PEOPLE.digest)
+    found = status(raw, replace(PEOPLE, devices=(replace(PHONE, expires=int(NOW) + 1),)))
+    assert (found.healthy, found.notes, found.peers[2].device, found.peers[2].expired) == (True, (), True, False)
+    found = status(raw, PEOPLE)
+    assert found.healthy
+    assert found.peers[2].expired
+    assert found.notes == (
+        "device alice/phone has expired (1970-01-12T13:46:40Z) and is refused; `wgnode user expire` gives more time",
+    )
+    assert render([found]).splitlines()[6].split()[:3] == ["alice/phone", "192.0.2.7:40000", "expired"]
+
+
+def test_what_is_counted_in_all_is_shown_in_place_of_what_this_node_has_counted() -> None:
+    counts = Counts(rx_bytes=5 << 20, tx_bytes=3 << 20, rx_packets=9, tx_packets=8, sessions=7)
+    account = Account("cabin", (encode_key(CABIN),), counts=counts, first_seen=1.0, last_seen=2.0)
+    gone = replace(account, name="former", left=5.0, counts=Counts())
+    answer = Answer(health(), IMAGE, CONFIG, accounts=(account, gone))
+    found = judge("dev-berlin", "berlin", "root@fake", answer, WELL, NOW)
+    assert found.peers[0].counted == Counted(**counts._asdict(), first_seen=1.0, last_seen=2.0, endpoints=())
+    assert found.peers[1].counted is None
+    cabin, farm = (line.split()[-4:] for line in render([found]).splitlines()[4:6])
+    assert (cabin, farm) == (["5.0", "MiB", "3.0", "MiB"], ["2.0", "KiB", "1.0", "KiB"])
 
 
 # Asking

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pulumi_wgnode.operations.site_parts import Part
-from pulumi_wgnode.operations.status_table import duration, render, size
+from pulumi_wgnode.operations.status_table import render
 from tests.unit.pulumi_wgnode.operations.status_case import (
     CONFIG,
     NOW,
@@ -15,6 +15,7 @@ from tests.unit.pulumi_wgnode.operations.status_case import (
     status,
     with_parts,
 )
+from wgnode.figures import duration, size
 
 
 def test_the_table_has_a_block_a_site_with_its_digests_peers_and_problems() -> None:

@@ -54,7 +54,6 @@ class Echo:
 
     peer: int
     packet: bytes
-    message: int
 
 @final
 class TooLong:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
@@ -39,7 +39,13 @@ class Model(BaseModel):
     def secret_names(cls) -> tuple[str, ...]:
         """Those of `secret` fields, on the wire."""
         fields = cls.model_fields.items()
-        return tuple(wire_name(name, field) for name, field in fields if field.json_schema_extra == _SECRET)
+        return tuple(wire_name(name, field) for name, field in fields if is_secret(field))
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Of `secret`, or one that pydantic keeps out of texts by itself."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return field.json_schema_extra == _SECRET or SecretStr in kinds
 
 
 def snake(wire: str) -> str:

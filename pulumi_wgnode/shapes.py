@@ -7,10 +7,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pulumi_wgnode.model import is_secret
 from pulumi_wgnode.words import shown, wanted
 from wgnode.topology.validate import Problem
-
-SECRET_FIELDS = frozenset({"privateKey", "passphrase", "recipientKey", "deviceSecret", "private_key", "recipient_key"})
 
 
 def shape_problems(model: type[BaseModel], error: ValidationError, prefix: str) -> list[Problem]:
@@ -39,8 +38,17 @@ def _message(model: type[BaseModel], found: dict[str, Any]) -> str:
     if found["type"] == "value_error":
         said = str(found["ctx"]["error"])
         return said.replace(repr(given), shown(given)) if isinstance(given, str) else said
-    secret = SECRET_FIELDS & set(location)
-    return wanted(found) if secret else f"{wanted(found)}, not {shown(given)}"
+    return wanted(found) if _in_secret(model, location) else f"{wanted(found)}, not {shown(given)}"
+
+
+def _in_secret(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
+    """Whether what is there is a secret, or in one."""
+    for place, step in enumerate(location):
+        inner = _model_at(model, location[:place])
+        for name, field in inner.model_fields.items() if inner else ():
+            if step in (name, field.alias) and is_secret(field):
+                return True
+    return False
 
 
 def _described(model: type[BaseModel], location: tuple[int | str, ...]) -> str:

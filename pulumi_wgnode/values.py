@@ -137,6 +137,16 @@ def _public_key(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    decode_key(text)  # whose errors quote nothing
+    return text
+
+
+def _endpoint(text: str) -> str:
+    endpoint.split(text)
+    return text
+
+
 def _moment(text: str) -> str:
     users.moment(text)
     return text
@@ -193,12 +203,16 @@ DeviceSecret = Annotated[SecretStr, AfterValidator(_device_secret)]
 DhcpRange = Annotated[str, AfterValidator(_range)]
 Directory = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.+-]+)+$")]
 """A path on a host that needs quoting nowhere: in units, in QEMU's options."""
+EndpointText = Annotated[str, AfterValidator(_endpoint)]
+"""ADDRESS:PORT or NAME:PORT."""
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 HostKey = Annotated[str, AfterValidator(_host_key)]
 Instance = Annotated[str, Field(pattern=rf"^({INSTANCE.pattern})$")]
 Interface = Annotated[str, AfterValidator(_interface)]
 InterfaceText = Annotated[str, _text_of(ip_interface)]
 """An address with the length of its network's prefix."""
+Key = Annotated[str, AfterValidator(_key)]
+"""A private or pre-shared key, base64."""
 Mac = Annotated[str, Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 Moment = Annotated[str, BeforeValidator(users.written), AfterValidator(_moment)]
 """The beginning of a day, or a time: UTC."""

@@ -19,6 +19,7 @@ from wgnode import endpoint
 from wgnode.work import Work, at_once
 
 FORMAT = 1
+DEFAULT_INTERFACE, DEFAULT_MTU = "wg0", 1420
 KEY_LENGTH = 32
 FIXED = ("mesh", "interface", "transit", "lan", "path_mtu")
 """What of a configuration a running node can't change: which mesh it is of, its network cards, and whether it searches
@@ -94,8 +95,8 @@ class NodeConfig:
     transit: LinkConfig
     lan: LinkConfig
     peers: tuple[PeerConfig, ...] = ()
-    interface: str = "wg0"
-    mtu: int = 1420
+    interface: str = DEFAULT_INTERFACE
+    mtu: int = DEFAULT_MTU
     carrier: CarrierConfig | None = None
     path_mtu: bool = True
     """Whether it searches, for each peer, how large packets may be, and acts on that."""

@@ -47,8 +47,7 @@ def problems(model: type[Model], given: Mapping[str, Any]) -> list[tuple[str, st
 
 def site_problems(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What several arguments of a site say together, as far as they are known."""
-    raw = {name: value for name, value in given.items() if value is not UNKNOWN}
-    return [(problem.path.removeprefix("."), problem.message) for problem in together.problems(raw)]
+    return [(problem.path.removeprefix("."), problem.message) for problem in together.problems(given)]
 
 
 def require(

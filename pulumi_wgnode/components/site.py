@@ -12,17 +12,17 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 
 from pulumi_wgnode import sdk
-from pulumi_wgnode.call.kind import UNKNOWN
+from pulumi_wgnode.call.kind import UNKNOWN, CheckError
 from pulumi_wgnode.components import component
-from pulumi_wgnode.components.arguments import LanArgs, SiteArgs
+from pulumi_wgnode.components.arguments import SiteArgs
 from pulumi_wgnode.components.bootstrap import bootstrapped
-from pulumi_wgnode.components.compiled import Asked, compiled_as_texts, site_facts
+from pulumi_wgnode.components.compiled import compiled_as_texts
 from pulumi_wgnode.components.given import BadArguments, filled, known, made_of, mapping, part, require, site_problems
+from pulumi_wgnode.components.site_configuration import configured
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
-from pulumi_wgnode.contracts.parts import Transit
 from wgnode.topology import reached
-from wgnode.topology.users import Users, expired, without_groups
+from wgnode.topology.users import expired, without_groups
 
 
 class Site(pulumi.ComponentResource):
@@ -180,18 +180,22 @@ def _compiled(
 ) -> Output[dict[str, Any]]:
     """A secret as a whole; raises SiteError at once where all of it is plain."""
 
-    def made(name: str, stack: str, key: str, lan: Any, link: Any, *more: Any) -> dict[str, Any]:
-        (carrier, path_mtu, pool, people, secret, *mesh), here = more, LanArgs(**lan)
-        users = Users.of(pool, people)
-        facts = site_facts(here.gateway_addresses, Transit(**link), here.reach, carrier, path_mtu=path_mtu, users=users)
-        return compiled_as_texts(Asked(name, facts, key, stack or "", secret, ways_out), *mesh)
+    def made(stack: str | None, topology: Any, bundle: Any, *parts: Any) -> dict[str, Any]:
+        asked = {path.rsplit(".", 1)[-1]: value for path, value in zip(_COMPILED, parts, strict=True)}
+        try:  # what came as an Output was not judged before
+            whole = {**asked, "topology": topology, "bundle": bundle or ""}
+            return configured(whole, stack or "", ways_out, compiled_as_texts)
+        except CheckError as error:
+            raise BadArguments(f"site {asked['name']!r}: {error}") from None
 
-    names = ("name", "mesh", "recipientKey", "lan", "gateway.transit", "carrier", "pathMtu", *_OF_USERS)
-    parts = (part(given, *path.split(".")) for path in names)
-    return Output.secret(made_of(made, *parts, topology, bundle))
+    parts = (part(given, *path.split(".")) for path in _COMPILED)
+    return Output.secret(made_of(made, part(given, "mesh"), topology, bundle, *parts))
 
 
-_OF_USERS = ("pool", "users", "deviceSecret")
+_COMPILED = (
+    *("name", "recipientKey", "carrier", "pathMtu", "pool", "groups", "users", "deviceSecret"),
+    *("lan.gatewayAddresses", "lan.reach", "gateway.transit"),
+)
 
 
 def _plain(compiled: Output[dict[str, Any]], name: str) -> Output[Any]:

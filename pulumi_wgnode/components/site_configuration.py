@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from pulumi_wgnode.call.kind import CheckError, Properties, Secret, has_unknown
 from pulumi_wgnode.components.compiled import Asked, SiteError, compiled, site_facts
+from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.contract import PACKAGE
 from pulumi_wgnode.contracts.hypervisor_host import GatewayLan, Route
 from pulumi_wgnode.contracts.node import NodeConfiguration, NodeKeys
@@ -21,6 +23,9 @@ from pulumi_wgnode.values import Address, Carrier, DeviceSecret, PathMtu, Port, 
 from wgnode.topology import user_problems
 from wgnode.topology.compile import Reach
 from wgnode.topology.users import Users
+
+Compile = Callable[[Asked, Mapping[str, Any], str], dict[str, Any]]
+"""compiled.compiled, or its like."""
 
 
 class SiteConfigurationInputs(Model):
@@ -79,23 +84,28 @@ class Function:
 FUNCTION = Function("siteConfiguration", SiteConfigurationInputs, SiteConfigurationOutputs)
 
 
+def configured(given: Properties, stack: str, ways_out: WaysOut, by: Compile = compiled) -> Properties:
+    """What is compiled (`by`) of a site's arguments that are all known. Raises CheckError and SiteError."""
+    validated(SiteConfigurationInputs, given)
+    known = {name: value for name, value in given.items() if value is not None}
+    asked = SiteConfigurationInputs.model_validate(known)
+    addresses, reach = asked.gateway_addresses, asked.reach
+    if found := list(user_problems.problems({**known, "lan": {"reach": reach, "gatewayAddresses": addresses}})):
+        raise CheckError([(one.path.removeprefix("."), one.message) for one in found])
+    users = Users.of(known.get("pool"), known.get("users"))
+    facts = site_facts(addresses, asked.transit, reach, asked.carrier, path_mtu=asked.path_mtu, users=users)
+    key, secret = asked.recipient_key.get_secret_value(), known.get("deviceSecret")
+    return by(Asked(asked.name, facts, key, stack, secret, ways_out), asked.topology, asked.bundle)
+
+
 def site_configuration(given: Properties) -> Properties:
     """Raises CheckError; what doesn't fit together has no path."""
     if has_unknown(given):
         raise CheckError([("", "its arguments must be known: call it of their outputs")])
-    validated(SiteConfigurationInputs, given)
-    known = {name: value for name, value in given.items() if value is not None}
-    asked = SiteConfigurationInputs.model_validate(known)
-    addresses, carrier = asked.gateway_addresses, asked.carrier
-    if found := list(user_problems.problems({**known, "lan": {"reach": asked.reach, "gatewayAddresses": addresses}})):
-        raise CheckError([(one.path.removeprefix("."), one.message) for one in found])
-    users = Users.of(known.get("pool"), known.get("users"))
-    facts = site_facts(addresses, asked.transit, asked.reach, carrier, path_mtu=asked.path_mtu, users=users)
-    key, secret = asked.recipient_key.get_secret_value(), known.get("deviceSecret")
     try:
-        made = compiled(Asked(asked.name, facts, key, asked.mesh_stack, secret), asked.topology, asked.bundle)
+        made = configured(given, str(given.get("meshStack") or ""), WaysOut())
     except SiteError as error:
         raise CheckError([("", str(error))]) from None
-    whose = {"id": made.pop("id"), "mesh": made.pop("mesh"), "name": asked.name}
+    whose = {"id": made.pop("id"), "mesh": made.pop("mesh"), "name": given["name"]}
     told = {**made, "site": whose, "gateway": made.pop("lan"), "secrets": Secret(made["secrets"])}
     return {name: value for name, value in told.items() if value is not None and name != "lan"}

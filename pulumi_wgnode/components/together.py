@@ -32,8 +32,9 @@ def clear_secrets(raw: Any) -> list[str]:
 def problems(raw: Mapping[str, Any]) -> list[Problem]:
     lan, gateway = (_mapping(raw, key) for key in ("lan", "gateway"))
     found = []
-    if raw.get("uplink") and raw.get("uplink") == lan.get("interface"):
-        found.append(Problem(".lan.interface", f"{raw['uplink']} is the uplink; the LAN needs an interface of its own"))
+    uplink = raw.get("uplink")
+    if isinstance(uplink, str) and uplink and uplink == lan.get("interface"):
+        found.append(Problem(".lan.interface", f"{uplink} is the uplink; the LAN needs an interface of its own"))
     image = gateway.get("image")
     if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
         found.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))

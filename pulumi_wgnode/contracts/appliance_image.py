@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
-from pulumi_wgnode.contracts.parts import Site
+from pulumi_wgnode.contracts.parts import WRITTEN, Site, Written
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import Sha256
 
@@ -31,7 +31,7 @@ class ApplianceImageOutputs(Model):
     files: dict[str, str] = Field(description="by name, digest and mode of what lies there")
     directories: dict[str, str] = Field(description="by path, mode and owner")
     wanted: dict[str, str] = Field(description="by name, digest and mode of what is in the image")
-    written: int | None = Field(default=None, description="the format of what is recorded; absent before there was one")
+    written: Written | None = Field(default=None, description=WRITTEN)
 
 
 CONTRACT = Contract("ApplianceImage", ApplianceImageInputs, ApplianceImageOutputs, unrepeated=("source",))

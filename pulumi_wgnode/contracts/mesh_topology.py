@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from pulumi_wgnode.contracts.contract import Contract
+from pulumi_wgnode.contracts.parts import WRITTEN, Written
 from pulumi_wgnode.model import Model, secret
 from pulumi_wgnode.values import Count, Port
 from wgnode.topology.labels import Step
@@ -78,7 +79,7 @@ class MeshTopologyOutputs(Model):
     forgotten: list[str] = Field(description="sites that were given up")
     private_keys: dict[str, list[str]] = secret("by site, its WireGuard keys, base64")
     mesh_secret: str = secret("what pre-shared keys are derived from, base64")
-    written: int | None = Field(default=None, description="the format of what is recorded; absent before there was one")
+    written: Written | None = Field(default=None, description=WRITTEN)
 
 
 CONTRACT = Contract("MeshTopology", MeshTopologyInputs, MeshTopologyOutputs, unrepeated=("sites", "forget"))

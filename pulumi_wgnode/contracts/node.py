@@ -15,8 +15,29 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
 from pulumi_wgnode.model import Model
-from pulumi_wgnode.values import AddressText, Count, InterfaceText, Mac, NetworkText, PathMtu, Port
-from wgnode.nodeconfig import FORMAT, ConfigError, NodeConfig, NodeSecrets, canonical
+from pulumi_wgnode.values import (
+    AddressText,
+    Count,
+    EndpointText,
+    Interface,
+    InterfaceText,
+    Key,
+    Mac,
+    NetworkText,
+    PathMtu,
+    Port,
+    PublicKey,
+    SiteName,
+)
+from wgnode.nodeconfig import (
+    DEFAULT_INTERFACE,
+    DEFAULT_MTU,
+    FORMAT,
+    ConfigError,
+    NodeConfig,
+    NodeSecrets,
+    canonical,
+)
 
 Wire = dict[str, Any]
 
@@ -36,9 +57,9 @@ class NodeLink(Model):
 class NodePeer(Model):
     """A peer of the node."""
 
-    public_keys: list[str] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
+    public_keys: list[PublicKey] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
     allowed_ips: list[NetworkText] = Field(alias="allowedIPs", description="the networks behind it")
-    endpoint: str | None = Field(default=None, description="ADDRESS:PORT or NAME:PORT, where it can be called")
+    endpoint: EndpointText | None = Field(default=None, description="ADDRESS:PORT or NAME:PORT, where it can be called")
     persistent_keepalive: Count = Field(default=0, ge=0, le=65535, description="seconds, 0 for off")
     mtu: Count | None = Field(default=None, description="bytes of inner packet, where it is less than the node's")
     probe: AddressText | None = Field(
@@ -49,9 +70,9 @@ class NodePeer(Model):
 class NodeDevice(Model):
     """A person's tunnel: a peer that calls, and is nowhere else."""
 
-    public_keys: list[str] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
+    public_keys: list[PublicKey] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
     allowed_ips: list[NetworkText] = Field(alias="allowedIPs", description="its own addresses, and no others")
-    endpoint: str | None = Field(default=None, description="nothing: it calls")
+    endpoint: EndpointText | None = Field(default=None, description="nothing: it calls")
     persistent_keepalive: Count = Field(default=0, ge=0, le=65535, description="seconds, 0 for off")
     expires: Count | None = Field(default=None, description="seconds since 1970: from then on the node refuses it")
 
@@ -68,15 +89,15 @@ class NodeConfiguration(Model):
     """All that a gateway's node needs but its secrets; the function `siteConfiguration` makes it."""
 
     mesh: str = Field(description="the mesh's name")
-    name: str = Field(description="the site's")
-    public_keys: list[str] = Field(min_length=1, max_length=2, description="its own keys, base64: current, next")
+    name: SiteName = Field(description="the site's")
+    public_keys: list[PublicKey] = Field(min_length=1, max_length=2, description="its own keys, base64: current, next")
     listen_port: Port = Field(description="the UDP port that it listens on")
     addresses: list[InterfaceText] = Field(description="its addresses in the tunnel, with prefix length")
     transit: NodeLink = Field(description="its card into the link to the host")
     lan: NodeLink = Field(description="its card into the LAN")
     peers: dict[str, NodePeer] = Field(default={}, description="the other sites, by name")
-    interface: str = Field(default="wg0", description="the tunnel's interface in the gateway")
-    mtu: Count = Field(default=1420, description="bytes of the largest packet inside of the tunnel")
+    interface: Interface = Field(default=DEFAULT_INTERFACE, description="the tunnel's interface in the gateway")
+    mtu: Count = Field(default=DEFAULT_MTU, description="bytes of the largest packet inside of the tunnel")
     carrier: NodeCarrier | None = Field(default=None, description="the network that the site is reached by")
     path_mtu: PathMtu = Field(default="auto", description="off, and it searches no path MTU and acts on none")
     devices: dict[str, NodeDevice] | None = Field(default=None, description="users' devices, by USER/DEVICE")
@@ -85,8 +106,8 @@ class NodeConfiguration(Model):
 class NodeKeys(Model):
     """A gateway's secrets; the function `siteConfiguration` makes them."""
 
-    private_keys: list[str] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
-    preshared_keys: dict[str, list[str]] = Field(
+    private_keys: list[Key] = Field(min_length=1, max_length=2, description="its keys, base64: current, next")
+    preshared_keys: dict[PublicKey, list[Key]] = Field(
         default={}, description="by a peer's current public key, its pre-shared keys, base64"
     )
 
@@ -115,7 +136,8 @@ def _config_of(text: str) -> NodeConfig:
         raw = _raw(json.loads(text))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
-    return _read(canonical({"format": FORMAT, "interface": "wg0", "mtu": 1420, **raw}).decode())
+    defaults = {"format": FORMAT, "interface": DEFAULT_INTERFACE, "mtu": DEFAULT_MTU}
+    return _read(canonical({**defaults, **raw}).decode())
 
 
 def secrets_of(given: Mapping[str, Any] | str) -> NodeSecrets:

@@ -10,6 +10,8 @@ from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import Port, SourceNetwork, TransitV4, TransitV6
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6
 
+WRITTEN = "the format of what is recorded, and by whom; absent before there was one"
+
 
 class Site(Model):
     """Whose resource it is."""
@@ -59,10 +61,17 @@ class Forwarding(Model):
     bridges: list[str] = Field(description="the bridges that it had, and the LAN's")
 
 
+class Written(Model):
+    """The shape of what is recorded of a resource."""
+
+    format: int = Field(description="its number: a version that knows only smaller ones refuses it")
+    by: str = Field(description="the version of the package that wrote it")
+
+
 class Owned(Model):
     """The outputs by which a resource knows what on its host is its own."""
 
     claim: str | None = Field(default=None, description="the mark of this resource in the gateway's owner record")
     machine_id: str | None = Field(default=None, description="the host's /etc/machine-id: another one is another host")
     owner: str | None = Field(default=None, description="who the host says that this belongs to")
-    written: int | None = Field(default=None, description="the format of what is recorded; absent before there was one")
+    written: Written | None = Field(default=None, description=WRITTEN)

@@ -14,16 +14,23 @@ from pulumi_wgnode.call.kind import CheckError, Diff, Partial, PropertyChange
 from pulumi_wgnode.provider.codec import encode_map, keep_secrets, secret_at
 
 Context: TypeAlias = grpc.ServicerContext
+LONGEST = 1000
+"""Characters of what is wrong with one value."""
 
 
 def failures(error: CheckError, given: Struct) -> list[provider_pb2.CheckFailure]:
     """The engine shows the value at each path, of secrets too: what is wrong with one has no path but in its text."""
     return [
-        provider_pb2.CheckFailure(reason=f"{path}: {why}")
+        provider_pb2.CheckFailure(reason=f"{path}: {_cut(why)}")
         if secret_at(given, path)
-        else provider_pb2.CheckFailure(property=path, reason=why)
+        else provider_pb2.CheckFailure(property=path, reason=_cut(why))
         for path, why in error.failures
     ]
+
+
+def _cut(reason: str) -> str:
+    """It may quote a value of any length."""
+    return reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ..."
 
 
 def abort_partial(context: Context, error: Partial, given: Struct, reason: str) -> NoReturn:

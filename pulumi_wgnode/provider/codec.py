@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
-from pulumi_wgnode.call.kind import UNKNOWN, Properties, Secret
+from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Properties, Secret
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a format's marker, nobody's secret)
@@ -21,7 +21,7 @@ UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 def decode(value: struct_pb2.Value) -> Any:
-    """One value. Raises ValueError for assets, archives and resource references, which no resource here takes."""
+    """One value. Raises CheckError for assets, archives and resource references, which no resource here takes."""
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return UNKNOWN if value.string_value == UNKNOWN_TEXT else value.string_value
@@ -31,7 +31,7 @@ def decode(value: struct_pb2.Value) -> Any:
     if kind == "bool_value":
         return value.bool_value
     if kind == "list_value":
-        return [decode(item) for item in value.list_value.values]
+        return [_decode_at(f"[{place}]", item) for place, item in enumerate(value.list_value.values)]
     if kind == "struct_value":
         return _decode_struct(value.struct_value)
     return None
@@ -46,11 +46,22 @@ def _decode_struct(struct: struct_pb2.Struct) -> Any:
         return decode(fields["value"])
     if signature == OUTPUT_SIGNATURE:
         return decode(fields["value"]) if "value" in fields else UNKNOWN
-    raise ValueError(f"values of the kind {signature} (assets, archives, resources) are not supported")
+    raise CheckError([("", "is an asset, an archive or a resource, and none of these goes here")])
 
 
 def decode_map(struct: struct_pb2.Struct) -> Properties:
-    return {name: decode(value) for name, value in struct.fields.items()}
+    return {name: _decode_at(name, value) for name, value in struct.fields.items()}
+
+
+def _decode_at(step: str, value: struct_pb2.Value) -> Any:
+    try:
+        return decode(value)
+    except CheckError as error:
+        raise CheckError([(step + _below(path), reason) for path, reason in error.failures]) from None
+
+
+def _below(path: str) -> str:
+    return f".{path}" if path and not path.startswith("[") else path
 
 
 def encode(value: Any) -> struct_pb2.Value:

@@ -137,7 +137,8 @@ def _property(value: dict[str, Any]) -> dict[str, Any]:
     # An SDK gives defaults as if the program had, and a text that is empty says there no more than none.
     if isinstance(value.get("default"), str | int | bool) and value["default"] != "":
         made["default"] = value["default"]
-    return {**made, "secret": True} if value.get("secret") or value.get("writeOnly") else made
+    choices = [value, *value.get("anyOf", [])]
+    return {**made, "secret": True} if any(one.get("secret") or one.get("writeOnly") for one in choices) else made
 
 
 def _type(value: dict[str, Any]) -> dict[str, Any]:

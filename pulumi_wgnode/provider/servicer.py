@@ -173,6 +173,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         with self._call(urn, context):
             try:
                 failures = construct.failures(request.type, decode_map(request.inputs))
+            except CheckError as error:
+                failures = error.failures
             except KeyError:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._name} has no component {request.type}")
             if failures:

@@ -18,6 +18,7 @@ from pulumi_wgnode.hosts import kept_inputs, owners
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.hosts.ssh import pool, way
+from pulumi_wgnode.hosts.ssh.environment import SSH_PORT
 from pulumi_wgnode.resources.appliance_image import observed
 from pulumi_wgnode.resources.hypervisor_state import Traits
 from pulumi_wgnode.resources.inputs import connection, described
@@ -96,7 +97,7 @@ class Importable(OnHost):
 def _where(id: str) -> tuple[Properties, str | None]:
     """(the connection, the site). Raises ExplainedError for what is no such id."""
     found = _ID.fullmatch(id)
-    if not found or not 0 < int(found["port"] or 22) < 65536:
+    if not found or not 0 < int(found["port"] or SSH_PORT) < 65536:
         raise ExplainedError(
             f"cannot import {id}: its id says where the resource is: [USER@]HOST[:PORT]/SITE, such as"
             " root@203.0.113.2/berlin"

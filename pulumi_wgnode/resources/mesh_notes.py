@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pulumi_wgnode.resources.mesh_state import Known
-from wgnode.topology import history, reached
+from wgnode.topology import history, mtu, reached
 from wgnode.topology.allocate import Allocation
 from wgnode.topology.model import MeshSpec
 
@@ -20,6 +20,9 @@ def foreseen(spec: MeshSpec, known: Known) -> Iterator[str]:
     gone = [name for name in sorted(known.allocations) if name not in spec.sites and name not in moves.values()]
     for name in gone:
         yield _gone(name, known.allocations[name], spec, known)
+    unset = [name for name, one in sorted(spec.sites.items()) if not (one.mtu or spec.mtu)]
+    if known.unset_mtu_unsaid and unset:
+        yield _mtu_found(unset)
 
 
 def warnings(spec: MeshSpec, known: Known) -> Iterator[str]:
@@ -35,6 +38,14 @@ def _taken_over(names: list[str]) -> str:
         f"this mesh is from before sites had ids: {', '.join(names)} get one each. Names, indices, addresses, keys and"
         " MAC addresses stay, and no gateway restarts: with each site's next `up` its node accepts the pre-shared keys"
         " that derive from ids beside those of now, in any order of the sites"
+    )
+
+
+def _mtu_found(names: list[str]) -> str:
+    return (
+        f"{', '.join(names)}: nobody has set an `mtu`, so the tunnel had {mtu.UNSEARCHED}; after this `up` it has up to"
+        f" {mtu.LARGEST}, as far as the way to each peer carries it, with each site's own next `up` and live; who wants"
+        f" {mtu.UNSEARCHED} gives `mtu: {mtu.UNSEARCHED}`"
     )
 
 

@@ -16,7 +16,7 @@ from pulumi_wgnode.errors import ExplainedError
 from wgnode import formats
 from wgnode.topology import identity, labels
 from wgnode.topology.allocate import Allocation
-from wgnode.topology.model import FORMAT, MeshSpec
+from wgnode.topology.model import FORMAT, MeshSpec, older_than_search
 from wgnode.topology.networks import addresses
 
 
@@ -30,6 +30,8 @@ class Known:
     private_keys: Mapping[str, list[str]] = field(default_factory=dict)
     forgotten: Set[str] = frozenset()
     without_ids: bool = False
+    unset_mtu_unsaid: bool = False
+    """It was made by a version before 1420 was told from nothing."""
     listened: Set[int] = frozenset()
     """The ports that it has listened on: of now, and former ones as long as an endpoint has them."""
 
@@ -41,13 +43,14 @@ class Known:
         sites, port = topology.get("sites", {}), topology.get("listenPort")
         ports = frozenset(map(int, [*([] if port is None else [port]), *topology.get("formerListenPorts", ())]))
         keys = state.get("privateKeys", {})
+        of_all: dict[str, Any] = {"listened": ports, "unset_mtu_unsaid": bool(topology) and older_than_search(topology)}
         if state.get("indices"):
-            return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True, listened=ports)
+            return cls(_older_than_ids(state), frozenset(sites), keys, without_ids=True, **of_all)
         try:
             found = {name: Allocation.from_dict(raw) for name, raw in {**state.get("resting", {}), **sites}.items()}
         except ValueError as error:
             raise ExplainedError(f"the mesh's state can't be read, and nothing was changed: {error}") from None
-        return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())), listened=ports)
+        return cls(found, frozenset(sites), keys, frozenset(state.get("forgotten", ())), **of_all)
 
 
 def require_understood(state: Properties) -> None:

@@ -26,7 +26,7 @@ from wgnode.nodeconfig import KEY_LENGTH, decode_key, encode_key
 from wgnode.topology import history
 from wgnode.topology.allocate import Allocation, allocate
 from wgnode.topology.bundle import Bundle
-from wgnode.topology.model import MeshSpec, Topology, TopologyError
+from wgnode.topology.model import FOUND, MeshSpec, Topology, TopologyError
 from wgnode.topology.plan import decide
 from wgnode.topology.validate import mesh_problems
 
@@ -189,10 +189,12 @@ def _bundle(topology: Topology, site: str, keys: list[str], secret: str) -> Bund
 
 
 def _taken_over(news: Properties, known: Known) -> Iterator[PropertyChange]:
-    """A state that is older than ids is a difference, though nothing of the configuration is."""
+    """A state of an older version is a difference, though nothing of the configuration is."""
     sites = news.get("sites")
     if known.without_ids and isinstance(sites, dict):
         yield from (PropertyChange(f"sites.{name}.id", kind="ADD") for name in sorted(sites))
+    elif known.unset_mtu_unsaid:
+        yield from (PropertyChange(name, kind="ADD") for name in FOUND)
 
 
 def _public(inputs: Properties) -> Properties:

@@ -75,6 +75,6 @@ class ApplianceImage(Resource):
         return self.output("wanted")
 
     @property
-    def written(self) -> Output[int | None]:
-        """The format of what is recorded; absent before there was one."""
+    def written(self) -> Output[Any | None]:
+        """The format of what is recorded, and by whom; absent before there was one."""
         return self.output("written")

@@ -124,8 +124,8 @@ class Gateway(Resource):
         return self.output("owner")
 
     @property
-    def written(self) -> Output[int | None]:
-        """The format of what is recorded; absent before there was one."""
+    def written(self) -> Output[Any | None]:
+        """The format of what is recorded, and by whom; absent before there was one."""
         return self.output("written")
 
     @property

@@ -116,6 +116,6 @@ class MeshTopology(Resource):
         return self.output("meshSecret")
 
     @property
-    def written(self) -> Output[int | None]:
-        """The format of what is recorded; absent before there was one."""
+    def written(self) -> Output[Any | None]:
+        """The format of what is recorded, and by whom; absent before there was one."""
         return self.output("written")

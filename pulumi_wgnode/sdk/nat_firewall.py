@@ -154,8 +154,8 @@ class NatFirewall(Resource):
         return self.output("owner")
 
     @property
-    def written(self) -> Output[int | None]:
-        """The format of what is recorded; absent before there was one."""
+    def written(self) -> Output[Any | None]:
+        """The format of what is recorded, and by whom; absent before there was one."""
         return self.output("written")
 
     @property

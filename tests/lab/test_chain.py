@@ -132,6 +132,15 @@ def test_the_guest_runs_nothing_but_our_interpreter(lab: Lab, deployed: Deployme
     assert re.fullmatch(r"/usr/bin/python3\.\d+", health["pid1"]["exe"])
 
 
+def test_what_runs_on_a_host_is_exposed_little(lab: Lab, deployed: Deployment) -> None:
+    """As systemd judges it, from 0 to 10: https://www.freedesktop.org/software/systemd/man/systemd-analyze.html."""
+    units = ("wgnode-gateway.service", "wgnode-hostd.service")
+    judged = {unit: lab.host_ssh("berlin", f"systemd-analyze security --no-pager {unit}").stdout for unit in units}
+    exposures = {unit: float(re.findall(r"exposure level for .*: ([\d.]+)", text)[0]) for unit, text in judged.items()}
+    print(exposures)
+    assert max(exposures.values()) <= 2.0, judged
+
+
 def test_wg_show_answers_several_clients_at_once(lab: Lab, deployed: Deployment) -> None:
     assert reachable(lab)
     command = "for i in 1 2 3 4 5; do wg show berlin latest-handshakes & done; wait"

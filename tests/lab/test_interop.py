@@ -320,11 +320,15 @@ def test_endpoint_follows_ours_from_ipv4_to_ipv6_and_back(pair: Pairing) -> None
 
 def learned(node: Node) -> dict[str, Any]:
     """What our node has found of the way to its only peer."""
-    with socket.socket(socket.AF_UNIX) as asked:
-        asked.connect(f"/var/run/wgnode/{node.interface}.sock")
-        asked.sendall(b"path-mtu\n")
-        answer = json.loads(asked.makefile().readline())
-    return dict(answer["peers"][0]["path_mtu"] or {})
+    return dict(asked(node, "path-mtu")["peers"][0]["path_mtu"] or {})
+
+
+def asked(node: Node, question: str) -> Any:
+    """Of our node, by its socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(f"/var/run/wgnode/{node.interface}.sock")
+        asking.sendall(question.encode() + b"\n")
+        return json.loads(asking.makefile().readline())
 
 
 def nothing_longer(node: Node, size: int) -> None:
@@ -335,7 +339,7 @@ def nothing_longer(node: Node, size: int) -> None:
 
 
 @pytest.mark.sampled(0)  # some seconds each; in make test-long
-def test_our_way_is_found_whatever_wireguard_the_peer_runs(pair: Pairing) -> None:
+def test_our_way_is_found_and_asked_for_the_way_back_whatever_wireguard_the_peer_runs(pair: Pairing) -> None:
     """Each answers a small echo in a long message; one has receive buffers of 4,096 bytes, which a LAN never fills."""
     one, two = pair.nodes("ours")
     introduce(one, two)
@@ -346,3 +350,7 @@ def test_our_way_is_found_whatever_wireguard_the_peer_runs(pair: Pairing) -> Non
     assert found["evidence"] == "probe", found
     assert 1400 <= found["size"] <= 1403, found
     assert two.pings(one, 4, 2, 0.2) == 2, "its own way is its own affair"
+    nothing_longer(one, 1371)
+    asked(one, "probe")
+    back = wait_for(lambda: learned(one).get("back"), f"nothing of the way back: {learned(one)}", 20)
+    assert (back["evidence"], 1371 - 20 < back["size"] <= 1371) == ("echo", True), back

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from wgnode.nodeconfig import encode_key
-from wgnode.topology.model import Topology
+from wgnode.topology.model import DEFAULT_KEEPALIVE, Topology
 
-KEEPALIVE = 25
-"""Seconds: most devices are behind a NAT, and are called too."""
 NO_SEGNO = "no QR code without segno: pip install 'wgnode[users]'"
 
 
@@ -35,7 +33,7 @@ class ClientConfig:
         return (
             f"[Interface]\n{key}\nAddress = {own}\n\n"
             f"[Peer]\nPublicKey = {self.public_key}\nPresharedKey = {self.preshared_key}\nEndpoint = {self.endpoint}\n"
-            f"AllowedIPs = {', '.join(self.reached)}\nPersistentKeepalive = {KEEPALIVE}\n"
+            f"AllowedIPs = {', '.join(self.reached)}\nPersistentKeepalive = {DEFAULT_KEEPALIVE}\n"
         )
 
 

@@ -48,7 +48,7 @@ class Tai64n:
         return struct.pack(">QI", TAI64_EPOCH + seconds, nanoseconds & ~(WHITENING - 1))
 
 
-def new_device(plane: Plane, *, mtu: int = 1420, tai64n: Callable[[], bytes] | None = None) -> Device:
+def new_device(plane: Plane, *, mtu: int = nodeconfig.DEFAULT_MTU, tai64n: Callable[[], bytes] | None = None) -> Device:
     """An unconfigured device with the machine's randomness and clock."""
     return Device(plane=plane, random=os.urandom, tai64n=tai64n or Tai64n(), mtu=mtu)
 

@@ -9,10 +9,13 @@ from typing import Any
 
 from wgnode import endpoint, formats
 from wgnode.nodeconfig import decode_key, encode_key
-from wgnode.topology import labels
+from wgnode.topology import labels, mtu
 from wgnode.topology.identity import parse_id
 
 FORMAT = 2
+FOUND = {"unsetMtu": "found"}
+"""In a topology: where a site has no `mtu`, nobody has set one. Versions before left 1420 out too, which all sites
+without one then had: so without this they have it until the mesh's next `up`."""
 DEFAULT_KEEPALIVE = 25
 DEFAULT_LISTEN_PORT = 51820
 
@@ -125,16 +128,22 @@ class SiteTopology:
         }
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> SiteTopology:
+    def from_dict(cls, raw: Mapping[str, Any], unset: int | None = None) -> SiteTopology:
+        """`unset` is the mtu where there is none."""
         return cls(
             addresses=tuple(str(ip_address(address)) for address in raw["addresses"]),
             public_keys=tuple(decode_key(key) for key in raw["publicKeys"]),
             endpoint=raw.get("endpoint"),
             lans=tuple(str(ip_network(lan)) for lan in raw["lans"]),
             keepalive=int(raw["keepalive"]),
-            mtu=int(raw["mtu"]) if "mtu" in raw else None,
+            mtu=int(raw["mtu"]) if "mtu" in raw else unset,
             **allocated(raw),
         )
+
+
+def older_than_search(raw: Mapping[str, Any]) -> bool:
+    """Whether a topology doesn't say which sites' mtu was set."""
+    return not FOUND.items() <= raw.items()
 
 
 def allocated(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,6 +182,7 @@ class Topology:
             "listenPort": self.listen_port,
             **former,
             "epoch": self.epoch,
+            **FOUND,
             "sites": {name: site.to_dict() for name, site in sorted(self.sites.items())},
         }
 
@@ -184,13 +194,14 @@ class Topology:
             if why := formats.newer("the topology", found, FORMAT):
                 raise NewerTopology(why)
             raise TopologyError(f"the topology has format {found!r}, this version reads {FORMAT}")
+        unset = mtu.UNSEARCHED if older_than_search(raw) else None
         try:
             return cls(
                 mesh=str(raw["mesh"]),
                 tunnel=tuple(ip_network(network) for _, network in sorted(raw["tunnel"].items()) if network),
                 listen_port=int(raw["listenPort"]),
                 epoch=int(raw["epoch"]),
-                sites={name: SiteTopology.from_dict(site) for name, site in raw["sites"].items()},
+                sites={name: SiteTopology.from_dict(site, unset) for name, site in raw["sites"].items()},
                 former_ports=tuple(int(port) for port in raw.get("formerListenPorts") or ()),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:

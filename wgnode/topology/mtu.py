@@ -7,16 +7,19 @@ of both counts. It is a bound; what is found of a path counts below it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wgnode.topology.networks import Claim
+from wgnode.nodeconfig import DEFAULT_MTU
+
+if TYPE_CHECKING:  # which needs the model, as that needs this
+    from wgnode.topology.networks import Claim
 
 SMALLEST = {4: 576, 6: 1280}
 """Bytes that every host takes (RFC 791 section 3.1, RFC 8200 section 5); below that, Linux has no IPv6 on a link."""
 LARGEST = 1440
 """Bytes: with 60 around it over IPv4, a packet of 1,500, which is what the gateway's own links carry. So it is the most
 that any peer can need, and what a tunnel has that searches its paths (docs/decisions/interface-mtu.md)."""
-UNSEARCHED = 1420
+UNSEARCHED = DEFAULT_MTU
 """Bytes, of a tunnel that searches nothing: with 80 around it, it fits into 1,500 over IPv6 too."""
 
 

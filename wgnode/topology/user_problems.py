@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from types import NoneType
 from typing import Any
 
 from wgnode.nodeconfig import decode_key
@@ -18,14 +19,17 @@ from wgnode.topology.networks import Address
 from wgnode.topology.users import FAMILIES, NAME, REACH_ALL, Users
 from wgnode.topology.validate import Problem
 
+_JSON = (str, int, float, list, Mapping, NoneType)
 SECRET = "deviceSecret"  # noqa: S105 - the name of a setting
 
 
 @dataclass
 class _Taken:
-    """Whose each address and key is, as far as it was read; `pool` has the networks that could be read."""
+    """Whose each address and key is, as far as it was read; `pool` has the networks that could be read, `unread` the
+    versions of IP of the others."""
 
     pool: list[Network]
+    unread: Set[int]
     addresses: dict[Address, str]
     keys: dict[bytes, str] = field(default_factory=dict)
 
@@ -35,12 +39,13 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     pool: list[Network] = []
     yield from _pool_problems(raw, pool)
     yield from _group_problems(_mapping(raw, "groups"))
-    taken = _Taken(pool, known_machines(raw))
+    said = {int(family[1]) for family in FAMILIES if _mapping(raw, "pool").get(family)}
+    taken = _Taken(pool, said - {network.version for network in pool}, known_machines(raw))
     users = _mapping(raw, "users")
     for name, user in users.items():
         yield from _name_problem(f".users.{name}", "user", name)
         if isinstance(user, Mapping):
-            yield from _user_problems(name, user, _mapping(raw, "groups"), taken)
+            yield from _user_problems(name, user, raw.get("groups"), taken)
     devices = [one for user in users.values() if isinstance(user, Mapping) for one in _mapping(user, "devices")]
     if devices and not raw.get("pool"):
         yield Problem(".pool", "is missing: the addresses of the LAN that devices get, such as {v4: 10.1.0.128/26}")
@@ -96,7 +101,7 @@ def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Prob
             ip_address(str(text))
         except ValueError:
             yield Problem(f".pool.released.{text}", f"{text!r} is no address; those that were devices' stand here")
-    if raw.get("users") and _mapping(raw, "lan").get("reach") == "masquerade":
+    if _mapping(raw, "users") and _mapping(raw, "lan").get("reach") == "masquerade":
         yield Problem(
             ".lan.reach",
             "masquerade gives whatever comes out of the tunnel the gateway's address in the LAN, so that no device"
@@ -107,6 +112,8 @@ def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Prob
 
 def _dhcp_problems(ranges: Any, pool: list[Network]) -> Iterator[Problem]:
     for number, text in enumerate(ranges if isinstance(ranges, list) else ()):
+        if not isinstance(text, str):
+            continue
         try:
             first, last = dhcp_range(text)
         except ValueError as error:
@@ -123,9 +130,9 @@ def _dhcp_problems(ranges: Any, pool: list[Network]) -> Iterator[Problem]:
                 )
 
 
-def dhcp_range(text: Any) -> tuple[Address, Address]:
+def dhcp_range(text: str) -> tuple[Address, Address]:
     """Of "10.1.0.100-10.1.0.199" or a network. Raises ValueError with what to do."""
-    parts = str(text).split("-")
+    parts = text.split("-")
     if len(parts) == 1:
         network = networks.parse(parts[0])
         return network.network_address, network.broadcast_address
@@ -142,9 +149,10 @@ def _group_problems(groups: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _name_problem(f".groups.{name}", "group", name)
         if not isinstance(group, Mapping):
             continue
-        if group.keys() - {"reach"} or group.get("reach", REACH_ALL) != REACH_ALL:
+        reach, more = group.get("reach", REACH_ALL), bool(group.keys() - {"reach"})
+        if more or (isinstance(reach, _JSON) and reach != REACH_ALL):
             yield Problem(
-                f".groups.{name}",
+                f".groups.{name}" if more else f".groups.{name}.reach",
                 f"group {name!r}: packets are not judged by group yet, so nothing can hold its members to less than"
                 " everything: `reach: all` is all that a group may say (docs/how-to/add-a-user.md says what that is)",
             )
@@ -157,11 +165,11 @@ def _name_problem(path: str, what: str, name: Any) -> Iterator[Problem]:
         )
 
 
-def _user_problems(name: str, user: Mapping[str, Any], groups: Mapping[str, Any], taken: _Taken) -> Iterator[Problem]:
-    said = user.get("groups")
-    for number, group in enumerate(said if isinstance(said, list) else ()):
-        if not isinstance(group, str) or group not in groups:
-            known = ", ".join(sorted(map(str, groups))) or "none"
+def _user_problems(name: str, user: Mapping[str, Any], groups: Any, taken: _Taken) -> Iterator[Problem]:
+    said, there = user.get("groups"), {} if groups is None else groups
+    for number, group in enumerate(said if isinstance(said, list) and isinstance(there, Mapping) else ()):
+        if isinstance(group, str) and group not in there:
+            known = ", ".join(sorted(map(str, there))) or "none"
             yield Problem(
                 f".users.{name}.groups[{number}]",
                 f"user {name!r}: there is no group {group!r} (there are: {known}); add it under `groups:`, like"
@@ -192,7 +200,8 @@ def _device_problems(path: str, whose: str, device: Mapping[str, Any], taken: _T
         if address.version in families:
             yield Problem(here, f"{whose} has two addresses of IPv{address.version}; one of a family is a device's")
         families.add(address.version)
-        if taken.pool and not any(address in network for network in taken.pool):
+        known = taken.pool and address.version not in taken.unread
+        if known and not any(address in network for network in taken.pool):
             pools = ", ".join(map(str, taken.pool))
             yield Problem(here, f"{whose}: {address} is outside of the pool ({pools})")
         if (other := taken.addresses.setdefault(address, whose)) != whose:

@@ -80,11 +80,10 @@ const NAMES: [&str; 5] = [
     "mss_clamped",
 ];
 
-/// A reply that may be a probe's, and how many bytes its message had.
+/// A reply that may be a probe's.
 pub struct Echo {
     pub peer: PeerId,
     pub packet: Vec<u8>,
-    pub message: usize,
 }
 
 /// What is looked for in a peer's packets.
@@ -205,16 +204,12 @@ impl Fitting {
         }
     }
 
-    /// A reply that may be a probe's, in a message of so many bytes. False: there are enough.
-    pub fn keep(&mut self, packet: &[u8], peer: PeerId, message: usize) -> bool {
+    /// A reply that may be a probe's. False: there are enough.
+    pub fn keep(&mut self, packet: &[u8], peer: PeerId) -> bool {
         let room = self.echoes.len() < ECHOES;
         if room {
             let packet = packet.to_vec();
-            self.echoes.push(Echo {
-                peer,
-                packet,
-                message,
-            });
+            self.echoes.push(Echo { peer, packet });
         }
         room
     }

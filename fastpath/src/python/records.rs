@@ -164,12 +164,11 @@ impl From<(Endpoint, usize)> for TooLong {
     }
 }
 
-/// A reply that may be a probe's, and how many bytes its message had.
+/// A reply that may be a probe's.
 #[pyclass(frozen, get_all)]
 pub struct Echo {
     peer: u64,
     packet: Vec<u8>,
-    message: usize,
 }
 
 impl From<fitting::Echo> for Echo {
@@ -177,7 +176,6 @@ impl From<fitting::Echo> for Echo {
         Echo {
             peer: echo.peer.into(),
             packet: echo.packet,
-            message: echo.message,
         }
     }
 }

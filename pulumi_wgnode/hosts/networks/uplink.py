@@ -15,6 +15,7 @@ from typing import Any
 from pulumi_wgnode.hosts.networks import network
 from pulumi_wgnode.hosts.networks.routing import Routing
 from pulumi_wgnode.hosts.networks.ways import Address, Packet, leaves_by
+from wgnode.topology.model import DEFAULT_LISTEN_PORT
 
 SOUND = "traffic leaves by it"
 _MASTERS = {
@@ -37,7 +38,7 @@ class Site:
     lan: str = ""
     gateway: str = "wgnode-wan"
     guests: tuple[Address, ...] = ()
-    port: int = 51820
+    port: int = DEFAULT_LISTEN_PORT
     peers: tuple[Address, ...] = ()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import paramiko
 
 from pulumi_wgnode.hosts.host import NoWay
+from pulumi_wgnode.hosts.ssh.environment import SSH_PORT
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def of(names: Iterable[str], files: Iterable[Path]) -> Known:
 
 
 def name(host: str, port: int) -> str:
-    return host if port == 22 else f"[{host}]:{port}"
+    return host if port == SSH_PORT else f"[{host}]:{port}"
 
 
 def _entries(file: Path) -> Iterator[tuple[str, str, str]]:

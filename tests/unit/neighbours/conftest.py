@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.unit.neighbours.versions import OURS, NoHistory, Version, former
+from tests.unit.neighbours.versions import OURS, NoHistory, NoPlane, Version, former, with_plane
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,17 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
         said = subprocess.run(argv, env=version.environment, capture_output=True, text=True, check=True).stdout
         assert all(path.startswith(str(version.tree)) for path in said.split()), said
     return {version.name: version for version in (OURS, other)}
+
+
+@pytest.fixture(scope="session")
+def compiled(versions: dict[str, Version], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
+    """The same, each with its own compiled data plane."""
+    try:
+        made = {name: with_plane(one, tmp_path_factory.mktemp(f"plane-{name}")) for name, one in versions.items()}
+    except NoPlane as missing:
+        pytest.skip(str(missing))
+    for version in made.values():
+        argv = [sys.executable, "-P", "-c", "import wgnode_fastpath; print(wgnode_fastpath.__file__)"]
+        said = subprocess.run(argv, env=version.environment, capture_output=True, text=True, check=True).stdout
+        assert said.startswith(str(version.plane)), said
+    return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from tests.unit.neighbours import meshes
 from tests.unit.neighbours.sites import Site, packet, passes
 from tests.unit.neighbours.versions import Version
+from wgnode.dataplane.choose import FAST, PYTHON
 
 pytestmark = pytest.mark.timeout(300)
 MIXES = {"former node": ("this", "former", "this"), "this node": ("former", "this", "former")}
@@ -30,12 +31,13 @@ PHONE = {"publicKeys": ["AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="], "allowe
 class Pair:
     """Berlin, which is what a mix is about, and cabin, which calls it and is of one version."""
 
-    def __init__(self, folder: Path, versions: dict[str, Version], mix: tuple[str, str, str]) -> None:
+    def __init__(self, folder: Path, versions: dict[str, Version], mix: tuple[str, str, str], plane: str) -> None:
         writer, node, peer = (versions[name] for name in mix)
         mesh = meshes.made(writer)
         self.told = {"berlin": meshes.read(writer, mesh, "berlin"), "cabin": meshes.read(peer, mesh, "cabin")}
-        self.berlin = Site(folder / "berlin", writer, node, "python")
-        self.cabin = Site(folder / "cabin", peer, peer, "python")
+        self.plane = plane
+        self.berlin = Site(folder / "berlin", writer, node, plane)
+        self.cabin = Site(folder / "cabin", peer, peer, plane)
 
     def bake(self, name: str, port: int = 0, **changes: Any) -> dict[str, str]:
         told = copy.deepcopy(self.told[name])
@@ -51,7 +53,19 @@ class Pair:
 
 @pytest.fixture(params=MIXES)
 def pair(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, Version]) -> Iterator[Pair]:
-    made = Pair(tmp_path, versions, MIXES[request.param])
+    with pair_of(tmp_path, versions, request.param, PYTHON) as made:
+        yield made
+
+
+@pytest.fixture(params=MIXES)
+def compiled_pair(request: pytest.FixtureRequest, tmp_path: Path, compiled: dict[str, Version]) -> Iterator[Pair]:
+    with pair_of(tmp_path, compiled, request.param, FAST) as made:
+        yield made
+
+
+@contextmanager
+def pair_of(folder: Path, versions: dict[str, Version], mix: str, plane: str) -> Iterator[Pair]:
+    made = Pair(folder, versions, MIXES[mix], plane)
     yield made
     made.berlin.close()
     made.cabin.close()
@@ -61,13 +75,26 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, Ver
 def test_a_site_is_deployed_changed_probed_and_followed_by_another_guest(
     pair: Pair, versions: dict[str, Version]
 ) -> None:
+    goes_through_its_life(pair, versions)
+
+
+@pytest.mark.sampled(0)  # builds the former version's data plane where that was never done
+@pytest.mark.timeout(1200)
+def test_so_it_is_where_both_run_the_compiled_data_plane_of_their_own_version(
+    compiled_pair: Pair, compiled: dict[str, Version]
+) -> None:
+    goes_through_its_life(compiled_pair, compiled)
+
+
+def goes_through_its_life(pair: Pair, versions: dict[str, Version]) -> None:
     berlin, cabin = pair.berlin, pair.cabin
     with ExitStack() as running:
         running.enter_context(berlin.hostd())
         first = running.enter_context(ExitStack())
         loaded = pair.bake("berlin")["applied"]
         first.enter_context(berlin.guest())
-        assert berlin.wait(status="running", loaded=loaded)["name"] == "gateway"
+        health = berlin.wait(status="running", loaded=loaded)
+        assert (health["name"], health["dataplane"]) == ("gateway", pair.plane)
         port = int(berlin.uapi("get=1\n\n")["listen_port"])
 
         pair.bake("cabin", peers=pair.calls(port))
@@ -102,7 +129,7 @@ def test_a_site_is_deployed_changed_probed_and_followed_by_another_guest(
 def test_a_node_of_before_refuses_what_it_does_not_know_and_goes_on_with_what_it_has(
     versions: dict[str, Version], tmp_path: Path
 ) -> None:
-    site = Site(tmp_path / "site", versions["this"], versions["former"], "python")
+    site = Site(tmp_path / "site", versions["this"], versions["former"], PYTHON)
     told = meshes.read(versions["this"], meshes.made(versions["this"]), "berlin")
     config, secrets = {**told["config"], "listenPort": 0}, told["secrets"]
     before = site.bake(config, secrets)

@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,36 @@ PINNED = ROOT / "tests" / "neighbour.toml"
 PARTS = Path("tests", "unit", "neighbours", "parts")
 
 
+WHEEL = """
+import json, os
+from tools.fastpath import pinned, wheel
+os.environ.update(pinned.toolchain())
+why_not = None if wheel.built() else wheel.why_not()
+print(json.dumps({"why_not": why_not, "wheel": None if why_not else str(wheel.built() or wheel.ensure())}))
+"""
+
+
 class NoHistory(Exception):
     """The clone has not the commit."""
 
 
+class NoPlane(Exception):
+    """A version's compiled data plane can't be built here; the text says why."""
+
+
 @dataclass(frozen=True)
 class Version:
-    """`name` stands in the ids of tests."""
+    """`name` stands in the ids of tests; `plane` is a folder with its own compiled data plane."""
 
     name: str
     tree: Path
+    plane: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """In which Python imports this version."""
-        return {**os.environ, "PYTHONPATH": str(self.tree)}
+        places = [str(self.tree), *([str(self.plane)] if self.plane else [])]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
     def part(self, name: str, *arguments: str | Path | int) -> list[str]:
         """The command of one."""
@@ -75,3 +91,16 @@ def former(folder: Path) -> Version:
         raise NoHistory(f"the history of this clone has no {commit()[:12]}")
     subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
     return Version("former", folder)
+
+
+def with_plane(version: Version, folder: Path) -> Version:
+    """With the compiled data plane of its own sources, unpacked into `folder`: built once, and kept for all clones by
+    what it is made of. Raises NoPlane."""
+    argv = [sys.executable, "-P", "-c", WHEEL]
+    done = subprocess.run(argv, env=version.environment, stdout=subprocess.PIPE, text=True, check=True)
+    made = json.loads(done.stdout.splitlines()[-1])
+    if made["why_not"]:
+        raise NoPlane(f"the compiled data plane is not there for version {version.name!r}: {made['why_not']}")
+    with zipfile.ZipFile(made["wheel"]) as wheel:
+        wheel.extractall(folder)
+    return replace(version, plane=folder)

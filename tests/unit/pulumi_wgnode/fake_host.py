@@ -313,7 +313,7 @@ class FakeHost:
     def _owners(self) -> Iterator[str]:
         yield f"machine {self.machine}"
         for path, (data, *_) in sorted(self.files.items()):
-            if path.startswith(owners.DIRECTORY):
+            if path.startswith(owners.DIRECTORY) and path.endswith(".json"):
                 id = path.rpartition("/")[2].removesuffix(".json")
                 yield f"record {b64(id.encode())} {b64(data)}"
         if layer := self.files.get(paths.PLAIN.config_layer):

@@ -16,7 +16,7 @@ from pulumi_wgnode.resources import mesh_topology
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
 from wgnode import recipient
 from wgnode.topology.compile import SiteFacts, compile_site
-from wgnode.topology.model import Topology
+from wgnode.topology.model import FOUND, Topology
 
 RECIPIENTS = {name: recipient.generate() for name in ("berlin", "cabin", "farm")}
 KIND = MeshTopology()
@@ -319,3 +319,29 @@ def test_state_grows_with_the_number_of_sites_not_with_its_square() -> None:
     few, many = size(10), size(100)
     assert (many - few) / 90 < 2600
     assert many < 10 * few * 1.02
+
+
+def made_before_1420_was_told_from_nothing(state: dict[str, Any]) -> dict[str, Any]:
+    topology = {name: value for name, value in state["topology"].items() if name not in FOUND}
+    sites = {name: {key: one[key] for key in one if key != "mtu"} for name, one in topology["sites"].items()}
+    return {**state, "topology": {**topology, "sites": sites}}
+
+
+@pytest.mark.parametrize("given", [{}, {"mtu": 1420}])
+def test_a_mesh_of_before_is_asked_once_which_mtu_was_given_and_the_preview_says_what_follows(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(mesh_topology, "log", lambda text, severity: said.append(text))
+    inputs = mesh(**given)
+    state = over_the_wire(KIND.create("mesh", inputs, False)[1])
+    before = made_before_1420_was_told_from_nothing(state)
+    assert [one.mtu for one in Topology.from_dict(before["topology"]).sites.values()] == [1420, 1420]
+    changes = MeshTopology().diff(before, inputs, inputs).changes
+    assert [(change.path, change.kind, change.replace) for change in changes] == [("unsetMtu", "ADD", False)]
+    assert [line.startswith("berlin, cabin: nobody has set an `mtu`") for line in said] == ([] if given else [True])
+    assert over_the_wire(KIND.update("mesh", before, inputs, True)) == state, "a preview knows all of it"
+    assert over_the_wire(KIND.update("mesh", before, inputs, False)) == state
+    said.clear()
+    assert MeshTopology().diff(state, inputs, inputs).changes == ()
+    assert said == []

@@ -35,19 +35,18 @@ def devices(engine: Engine) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("way", ["model", "mapping", "later"])
+@pytest.mark.parametrize("way", ["model", "mapping", "later", "secret later", "pool later", "groups later"])
 def test_they_become_devices_of_the_gateway_however_they_are_given(
     engine: Engine, mesh: dict[str, Any], tmp_path: Path, told: list[str], way: str
 ) -> None:
     given: Any = config(tmp_path, "berlin", **people())
     if way != "model":
         given = {**mapping(given), "gateway": {"image": "image.tar"}}
-    if way == "later":
-        given = {
-            **given,
-            "users": Output.from_input(given["users"]),
-            "deviceSecret": Output.secret(given["deviceSecret"]),
-        }
+    if way.endswith("later"):
+        secret = Output.secret(given["deviceSecret"])
+        later = {"users": Output.from_input(given["users"]), "deviceSecret": secret}
+        alone = way.removesuffix("later").strip()
+        given |= {"": later, "secret": {"deviceSecret": secret}}.get(alone) or {alone: Output.from_input(given[alone])}
     berlin(mesh, given, tmp_path)
     assert devices(engine) == {
         "alice/phone": {
@@ -68,6 +67,14 @@ def test_who_gets_nothing_is_told_by_name(
     berlin(mesh, config(tmp_path, "berlin", **people(users=users)), tmp_path)
     assert "devices" not in engine.inputs("Gateway")["config"]
     assert ["is in no group" in told[0], "has expired (2020-01-01)" in told[1]] == [True, True]
+
+
+def test_what_comes_later_is_judged_when_it_is_there(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    given = {**mapping(config(tmp_path, "berlin", **people())), "gateway": {"image": "image.tar"}}
+    users = copy.deepcopy(given["users"])
+    users["alice"]["devices"]["phone"]["publicKey"] = "x"
+    with pytest.raises(BadArguments, match=r"site 'berlin': users\.alice\.devices\.phone\.publicKey: 'x' is no"):
+        berlin(mesh, {**given, "users": Output.from_input(users)}, tmp_path)
 
 
 def test_a_mapping_whose_users_do_not_fit_registers_nothing(

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from wgnode.firewall.rules import PLAIN_TRANSIT
+from wgnode.topology.model import DEFAULT_LISTEN_PORT
 
 Network = IPv4Network | IPv6Network
 Family = Literal["ip", "ip6"]
@@ -69,7 +70,7 @@ class Site:
     transit: str = PLAIN_TRANSIT
     bridge: str = "wgnode-br0"
     uplink: str | None = None
-    listen_port: int = 51820
+    listen_port: int = DEFAULT_LISTEN_PORT
     families: tuple[Family, ...] = FAMILIES
     routed: tuple[Family, ...] = FAMILIES
     guests: Mapping[Family, Network] = field(default_factory=dict)

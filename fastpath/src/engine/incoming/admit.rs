@@ -95,7 +95,7 @@ impl Engine {
             return self.counters.drop(Drop::NotEcnCapable);
         }
         if let Some(watched) = &from.watched {
-            if watched.may_be_probes(packet) && self.keeps(packet, from, range.len()) {
+            if watched.may_be_probes(packet) && self.keeps(packet, from) {
                 return;
             }
             self.fitting.clamp(packet, watched.limit);
@@ -127,10 +127,10 @@ impl Engine {
 
     /// A reply that may be a probe's is kept as long as the protocol may still be bothered; else it goes its way.
     #[cold]
-    fn keeps(&mut self, packet: &[u8], from: &Sender, message: usize) -> bool {
+    fn keeps(&mut self, packet: &[u8], from: &Sender) -> bool {
         let peer = self.peers.get_mut(from.peer);
         peer.is_some_and(|peer| peer.may_hand_over(1, from.now) > 0)
-            && self.fitting.keep(packet, from.peer, message)
+            && self.fitting.keep(packet, from.peer)
     }
 
     /// `heard`: bytes of all messages, and how many of these are no keepalives.

@@ -20,9 +20,7 @@ from pulumi_wgnode.resources.gateway import Gateway
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from pulumi_wgnode.resources.mesh_topology import MeshTopology
 from pulumi_wgnode.resources.nat_firewall import NatFirewall
-from tests.unit.pulumi_wgnode.resources import firewall_case, gateway_case, hypervisor_case
-from tests.unit.pulumi_wgnode.resources.image_case import CONNECTION
-from tests.unit.pulumi_wgnode.test_compiled import MESH, PRIVATE
+from tests.unit.pulumi_wgnode import whole_inputs
 
 SCHEMA = json.loads(registry.schema())
 EXAMPLES = ["", " ", ",", "10.0.0.0/8", "10.0.0.0/30", "fd00::/126", "10.0.0.1", "fe80::1%eth0", "::/0", "wan0", "{}"]
@@ -35,27 +33,12 @@ def nowhere(_: Connection) -> Host:
 
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "MeshTopology": (MeshTopology(), MESH),
-    "HypervisorHost": (HypervisorHost(connect=nowhere), hypervisor_case.NEWS),
-    "NatFirewall": (NatFirewall(connect=nowhere), firewall_case.NEWS),
-    "ApplianceImage": (
-        ApplianceImage(connect=nowhere),
-        {"connection": CONNECTION, "source": "a.tar", "sha256": "ab" * 32},
-    ),
-    "Gateway": (Gateway(connect=nowhere), gateway_case.NEWS),
+    "MeshTopology": (MeshTopology(), whole_inputs.ALL["MeshTopology"]),
+    **{
+        kind.__name__: (kind(connect=nowhere), whole_inputs.ALL[kind.__name__])
+        for kind in (HypervisorHost, NatFirewall, ApplianceImage, Gateway)
+    },
 }
-
-SITE: dict[str, Any] = {
-    "name": "cabin",
-    "host": CONNECTION,
-    "managementNetworks": ["192.0.2.0/24"],
-    "uplink": "wan0",
-    "lan": {"interface": "lan0", "gatewayAddresses": ["10.2.0.2"]},
-    "recipientKey": PRIVATE,
-    "gateway": {"image": "image.tar"},
-    "topology": {},
-}
-COMPONENTS = {"wgnode:index:Mesh": MESH, "wgnode:index:Site": SITE}
 
 
 def of_type(value: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -112,35 +95,27 @@ def test_inputs_of_the_schema_s_types_pass_or_are_refused_by_name(name: str, dat
         assert checked.keys() >= {one for one, value in news.items() if value is not None and one in described}
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", whole_inputs.COMPONENTS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_so_do_the_arguments_of_components(name: str, data: st.DataObject) -> None:
-    described = SCHEMA["resources"][name]["inputProperties"]
-    given = copy.deepcopy(COMPONENTS[name])
-    assert construct.failures(name, given) == []
+    token = f"wgnode:index:{name}"
+    described = SCHEMA["resources"][token]["inputProperties"]
+    given = copy.deepcopy(whole_inputs.ALL[name])
+    assert construct.failures(token, given) == []
     for _ in range(data.draw(st.integers(1, 3))):
         container, step, one = data.draw(st.sampled_from(list(places(given, described))))
         container[step] = data.draw(of_type(one))
-    for path, reason in construct.failures(name, given):
+    for path, reason in construct.failures(token, given):
         assert path.replace("[", ".").split(".")[0] in described, (path, reason)
         assert reason
-
-
-ASKED = {
-    "name": "cabin",
-    "topology": {},
-    "bundle": "",
-    "recipientKey": PRIVATE,
-    "gatewayAddresses": ["10.2.0.2"],
-}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_so_do_those_of_a_function(data: st.DataObject) -> None:
     described = SCHEMA["functions"]["wgnode:index:siteConfiguration"]["inputs"]["properties"]
-    given = copy.deepcopy(ASKED)
+    given = copy.deepcopy(whole_inputs.ALL["siteConfiguration"])
     for _ in range(data.draw(st.integers(1, 3))):
         container, step, one = data.draw(st.sampled_from(list(places(given, described))))
         container[step] = data.draw(of_type(one))

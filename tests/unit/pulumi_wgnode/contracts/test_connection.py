@@ -8,7 +8,7 @@ import pytest
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError
 from pulumi_wgnode.provider import construct, registry
-from tests.unit.pulumi_wgnode.contracts.test_any_inputs import KINDS, SITE
+from tests.unit.pulumi_wgnode import whole_inputs
 from tests.unit.pulumi_wgnode.keys import KEY, PIN
 
 HERE = {"address": "192.0.2.1", "hostKeys": [PIN]}
@@ -22,7 +22,7 @@ BAD = [
 
 
 def refused(token: str, connection: dict[str, Any]) -> list[tuple[str, str]]:
-    _, news = KINDS[token.rsplit(":", 1)[1]]
+    news = whole_inputs.ALL[token.rsplit(":", 1)[1]]
     try:
         registry.kind(token).check({**news, "connection": connection}, {})
     except CheckError as error:
@@ -43,7 +43,7 @@ def test_it_is_a_failure_of_every_resource_on_a_host_at_its_path(
 
 @pytest.mark.parametrize(("connection", "path", "said"), BAD)
 def test_so_it_is_of_a_component(connection: dict[str, Any], path: str, said: str) -> None:
-    ((where, why),) = construct.failures("wgnode:index:Site", {**SITE, "host": connection})
+    ((where, why),) = construct.failures("wgnode:index:Site", {**whole_inputs.ALL["Site"], "host": connection})
     assert where == f"host.{path}"
     assert why.startswith(said)
 

@@ -14,11 +14,11 @@ import pytest
 
 from tests.unit.pulumi_wgnode.engine.project import Project
 from tests.unit.pulumi_wgnode.keys import KEY, PIN
-from tools import ROOT, golang, languages, sdk
+from tools import ROOT, golang, languages, node, sdk
 from tools.engine import ENGINE_MODULE
 from wgnode import recipient
 
-pytestmark = [pytest.mark.sampled(0), pytest.mark.timeout(1800)]  # language hosts, and for Go Pulumi's SDK compiled
+pytestmark = [pytest.mark.sampled(0), pytest.mark.timeout(1800)]  # language hosts, Pulumi's SDKs for Go and Node.js
 NUMBER = {"berlin": 1, "cabin": 2}
 ENDPOINT = "198.51.100.1:51820"
 
@@ -96,5 +96,13 @@ def test_go(tmp_path: Path, pulumi_environment: Callable[..., dict[str, str]]) -
     environment["PATH"] = os.pathsep.join([str(go.program.parent), environment["PATH"]])
     made = project("go", tmp_path, environment)
     subprocess.run([go.program, "build", "-o", tmp_path / "built", "."], cwd=made.folder, env=environment, check=True)
+    tell(made, *places())
+    two_sites_are_made_and_stay(made)
+
+
+def test_typescript(tmp_path: Path, pulumi_environment: Callable[..., dict[str, str]]) -> None:
+    sdk.write(tmp_path / "build" / "sdk")
+    made = project("typescript", tmp_path, node.environment(pulumi_environment()))
+    subprocess.run(["npm", "ci", "--no-progress"], cwd=made.folder, env=made.environment, check=True)
     tell(made, *places())
     two_sites_are_made_and_stay(made)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.runtime import rpc
 
-from pulumi_wgnode.call.kind import UNKNOWN, Secret, has_unknown
+from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Secret, has_unknown
 from pulumi_wgnode.provider import codec
 
 values = st.recursive(
@@ -50,8 +50,15 @@ def test_an_output_without_a_value_is_unknown():
 
 
 def test_assets_are_refused():
-    with pytest.raises(ValueError, match="not supported"):
+    with pytest.raises(CheckError, match="an asset, an archive or a resource"):
         codec.decode(codec.encode({rpc._special_sig_key: rpc._special_asset_sig}))
+
+
+def test_an_asset_is_refused_where_it_is():
+    asset = {rpc._special_sig_key: rpc._special_asset_sig}
+    with pytest.raises(CheckError) as refused:
+        codec.decode_map(codec.encode_map({"keys": [{"file": "x"}, {"file": asset}]}))
+    assert [path for path, _ in refused.value.failures] == ["keys[1].file"]
 
 
 def test_what_is_no_property_value_is_refused():

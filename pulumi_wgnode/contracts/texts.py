@@ -95,12 +95,11 @@ def stay(kind: str, inputs: Properties) -> bool:
         return False
 
 
-def shown(kind: str, path: str, *properties: Properties) -> str:
-    """The path of a change as the engine can follow it: of a part that is text in any of these, the part's."""
-    for part, _ in _of(kind):
-        if path.startswith((f"{part}.", f"{part}[")) and any(isinstance(_at(one, part), str) for one in properties):
-            return part
-    return path
+def within(kind: str, path: str, properties: Properties) -> bool:
+    """Whether a change at that path is inside of what is text there."""
+    return any(
+        path.startswith((f"{part}.", f"{part}[")) and isinstance(_at(properties, part), str) for part, _ in _of(kind)
+    )
 
 
 def _of(kind: str) -> Iterator[tuple[str, Text]]:

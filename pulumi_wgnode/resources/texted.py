@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
-from pulumi_wgnode.call.kind import Diff, Imported, Partial, Properties, PropertyChange
+from pulumi_wgnode.call.kind import Diff, Imported, Partial, Properties
+from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.hosts.host import Host
+
+SHOWN = 20
+"""Changes within texts that are told by path."""
+_SIGNS = {"ADD": "+", "DELETE": "-", "UPDATE": "~"}
 
 
 class Texted:
@@ -28,14 +32,15 @@ class Texted:
         return self._as(news, self._kind.check(self._read(news), self._read(olds)))
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
-        """Of what is text, whether it differs at all: the engine's display takes JSON apart, and names the peer."""
-
-        def shown(change: PropertyChange) -> PropertyChange:
-            path = texts.shown(self._name, change.path, state if change.drift else old_inputs, news)
-            return change if path == change.path else replace(change, path=path, kind="UPDATE")
-
+        """By the paths of the structures. The engine's display can't follow them into a text, so they are told as well;
+        of a whole text it would show every peer that there is."""
         found: Diff = self._kind.diff(self._read(state), self._read(old_inputs), self._read(news))
-        return replace(found, changes=tuple(dict.fromkeys(map(shown, found.changes))))
+        if told := [
+            f"{_SIGNS[one.kind]} {one.path}" for one in found.changes if texts.within(self._name, one.path, news)
+        ]:
+            more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+            log(f"within its texts: {', '.join(told[:SHOWN])}{more}", Severity.INFO)
+        return found
 
     def create(self, name: str, inputs: Properties, preview: bool) -> tuple[str, Properties]:
         with self._partial(inputs):

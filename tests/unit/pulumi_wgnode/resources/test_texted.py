@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Partial
+from pulumi_wgnode.call.log import send_to
 from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.contracts.node import config_of, described, keys_described
 from pulumi_wgnode.operations import recorded, site_parts
@@ -101,18 +102,20 @@ def test_a_gateway_of_many_is_made_read_and_compared_as_text(kind: Any) -> None:
     assert kind.read(id, state, inputs) is None
 
 
-def test_a_peer_more_is_told_of_the_texts_that_have_it(kind: Any) -> None:
+def test_a_peer_more_is_told_by_its_name(kind: Any) -> None:
     inputs = kind.check(gateway(mesh_of(MANY)), {})
     id, state = kind.create("x", inputs, False)
     news = kind.check(gateway(mesh_of(MANY + 1)), inputs)
-    paths = [change.path for change in kind.diff(state, inputs, news).changes]
-    assert sorted(path for path in paths if path not in ("applied", "live")) == [
-        "config",
-        "files.config",
-        "files.secrets",
-        "peers",
-        "secrets",
-    ]
+    said: list[str] = []
+    send_to(lambda text, severity: said.append(text))
+    try:
+        paths = [change.path for change in kind.diff(state, inputs, news).changes]
+    finally:
+        send_to(None)
+    name = f"site{MANY + 1:04}"
+    assert {f"config.peers.{name}", "secrets", f"peers.{name}"} <= set(paths)
+    assert not [path for path in paths if "site" in path and name not in path]
+    assert said == [f"within its texts: + config.peers.{name}, + peers.{name}"]
     state = kind.update(id, state, news, False)
     assert kind.diff(state, news, news).changes == ()
 
@@ -157,7 +160,8 @@ def test_routes_of_many_are_texts_in_a_format_that_versions_before_refuse(hyperv
     assert hypervisor.read(id, state, inputs) == (state, inputs)
     assert hypervisor.diff(state, inputs, inputs).changes == ()
     more = hypervisor.check(host_of(MANY + 1), inputs)
-    assert {change.path for change in hypervisor.diff(state, inputs, more).changes} >= {"networks.routes", "routes"}
+    changes = {change.path for change in hypervisor.diff(state, inputs, more).changes}
+    assert {f"networks.routes[{MANY}]", 'routes["10.128.65.0/24"]'} <= changes
     structures = hypervisor.check(host_of(MANY, structures=True), {})
     assert hypervisor.diff(state, inputs, structures).changes == ()
     assert of_host(structures) < 3

@@ -16,10 +16,13 @@ from pulumi_wgnode.cli import options
 
 if TYPE_CHECKING:
     from pulumi_wgnode.operations.mtu_judge import Asked, Pair
+    from pulumi_wgnode.operations.mtu_look import Sites
 
 
 PROBING = 7.0
 """Seconds that a search is given, and one of the way back after it: each is exact within 3, at 50 ms round trip."""
+LONGEST = 30.0
+"""Seconds that one on a busy machine, or over a path that loses much, is waited for in all."""
 
 
 @click.command(
@@ -96,14 +99,24 @@ def command(
         raise click.UsageError(f"site {site!r} is none of those that are chosen: {known}")
     if probe and not mtu_judge.unknown_peer(asked, site, peer):
         wrong = sites.probe(mtu_judge.to_probe(asked, site, peer))
-        time.sleep(PROBING)
-        asked = [mtu_judge.with_problem(one, wrong.get(one.stack)) for one in sites.ask()]
+        asked = [mtu_judge.with_problem(one, wrong.get(one.stack)) for one in _searched(sites)]
     pairs = mtu_judge.pairs(asked, time.time(), site, peer)
     wanted = [one for one in asked if site in (None, one.site)]
     if peer is not None and mtu_judge.unknown_peer(asked, site, peer):
         raise click.UsageError(f"peer {peer!r} is none of {site}'s: {', '.join(_peers(wanted)) or 'it has none'}")
     _show(wanted, pairs, history, as_json)
     sys.exit(1 if any(one.problem for one in wanted) else 0)
+
+
+def _searched(sites: Sites) -> list[Asked]:
+    """As soon as nobody searches any more, or after LONGEST."""
+    from pulumi_wgnode.operations import mtu_judge
+
+    until = time.monotonic() + LONGEST
+    time.sleep(PROBING)
+    while mtu_judge.searching(asked := sites.ask()) and time.monotonic() < until:
+        time.sleep(1)
+    return asked
 
 
 def _of_device(name: str, peer: str | None, probe: bool, history: bool, as_json: bool) -> None:

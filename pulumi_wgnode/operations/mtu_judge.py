@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wgnode.nodeconfig import CarrierConfig
-from wgnode.pathmtu.known import Evidence
+from wgnode.pathmtu.known import Evidence, State
 from wgnode.pathmtu.ladder import RESOLUTION
 from wgnode.pathmtu.sizes import inner_of
 from wgnode.protocol.constants import PADDING_MULTIPLE
@@ -109,6 +109,12 @@ def to_probe(asked: Sequence[Asked], site: str | None, peer: str | None) -> dict
     raws = here.health.get("peers", ())
     key = next((raw["public_key"] for raw in raws if peer in (raw.get("name"), raw["public_key"])), None)
     return found if here.problem else found | {here.stack: key}
+
+
+def searching(asked: Sequence[Asked]) -> bool:
+    """Whether somebody is answered, but has not found all yet."""
+    ways = (way for pair in pairs(asked, 0.0) for way in (pair.sends, pair.receives) if way is not None)
+    return any(way.state in (State.SEARCHING, State.ERROR) for way in ways)
 
 
 def with_problem(one: Asked, problem: str | None) -> Asked:

@@ -368,6 +368,25 @@ def test_probing_comes_first_and_what_can_not_probe_says_so(
     assert "  ! it does not probe: the guest is silent" in done.output
 
 
+def test_a_search_that_has_not_ended_is_waited_for_and_one_without_end_not_for_ever(
+    asked: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that answers nothing, hence is at BASE, is not waited for."""
+    quiet = site("cabin", berlin=path(1280, "unknown", state="base"))
+    under_way = [site("berlin", cabin=path(1396, state="searching")), quiet]
+    told = iter([under_way, under_way, [site("berlin", cabin=path(1440, state="search_complete")), quiet]])
+    answers = Answers(asked)
+    monkeypatch.setattr(answers, "ask", lambda: next(told))
+    monkeypatch.setattr(mtu_look, "Sites", lambda *_: answers)
+    monkeypatch.setattr(mtu, "PROBING", 0.0)
+    monkeypatch.setattr(answers, "probe", lambda _: {})
+    assert "1440" in run("--probe").output
+    assert next(told, None) is None
+    monkeypatch.setattr(answers, "ask", lambda: under_way)
+    monkeypatch.setattr(mtu, "LONGEST", 0.0)
+    assert "1396" in run("--probe").output
+
+
 class Host:
     """Answers `hostd probe`."""
 

@@ -274,11 +274,11 @@ def test_another_key_is_told_without_any_path_in_it(kind):
     ("path", "value", "where"),
     [
         (("config", "addresses"), ["10.99.0.1/33"], "config.addresses[0]"),
-        (("config", "peers", "cabin", "publicKeys"), ["x"], "config"),
-        (("config", "peers", "cabin", "endpoint"), "nowhere", "config"),
+        (("config", "peers", "cabin", "publicKeys"), ["x"], "config.peers.cabin.publicKeys[0]"),
+        (("config", "peers", "cabin", "endpoint"), "nowhere", "config.peers.cabin.endpoint"),
         (("config", "lan", "mac"), "1", "config.lan.mac"),
         (("config", "format"), 1, "config.format"),
-        (("secrets", "privateKeys"), [UNSHOWN], "secrets"),
+        (("secrets", "privateKeys"), [UNSHOWN], "secrets.privateKeys[0]"),
     ],
 )
 def test_what_a_node_would_refuse_is_refused_at_its_path(kind, path, value, where):

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.lab.bare_gateway import Files
 from wgnode.appliance.serve import serve
 from wgnode.platform import Confinement, Warn
-from wgnode.platform.linux import Process, capabilities, seccomp
+from wgnode.platform.linux import Process, capabilities, masquerade, seccomp
 from wgnode.platform.linux.neighbours import Neighbours
 from wgnode.platform.linux.network import Network
 
@@ -44,6 +44,7 @@ class InNamespace(Process):
         self.links = Network()  # type: ignore[assignment]
         self.layers = Files(config, secrets)  # type: ignore[assignment]
         self.machine = Machine()  # type: ignore[assignment]
+        masquerade.SETTINGS.clear()  # which are the whole machine's
 
 
 if __name__ == "__main__":

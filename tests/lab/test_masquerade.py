@@ -17,10 +17,20 @@ TEXT = """
 table inet wgnode {
     chain prerouting { type filter hook prerouting priority raw; iifname "wan" notrack; }
     chain output { type filter hook output priority raw; oifname "wan" notrack; }
-    chain postrouting { type nat hook postrouting priority srcnat; iifname "wg0" oifname "lan" masquerade; }
+    chain postrouting {
+        type nat hook postrouting priority srcnat;
+        iifname "wg0" ip saddr 10.1.0.0/24 accept
+        iifname "wg0" ip saddr 10.9.0.64/27 accept
+        iifname "wg0" ip6 saddr fd00:10:1::/64 accept
+        iifname "wg0" oifname "lan" masquerade
+    }
 }
 """
-APPLY = "from wgnode.platform.linux import masquerade; masquerade.apply(masquerade.ruleset('wg0', 'wan', 'lan'))"
+APPLY = """
+from wgnode.platform.linux import masquerade
+lan = ("10.1.0.2/24", "10.9.0.66/27", "fd00:10:1::2/64", "10.1.0.3/24")
+masquerade.apply(masquerade.ruleset("wg0", "wan", "lan", lan))
+"""
 REFUSED = """
 from wgnode.platform.linux import masquerade
 steps = masquerade.ruleset("wg0", "wan", "lan")
@@ -60,7 +70,7 @@ def test_our_messages_make_the_table_that_nft_makes(namespaces: list[str]) -> No
     assert done.returncode == 0, done.stderr
     done = inside(theirs, "nft", "-f", "-", given=TEXT)
     assert done.returncode == 0, done.stderr
-    assert len(ruleset(theirs)) == 7
+    assert len(ruleset(theirs)) == 10
     assert ruleset(ours) == ruleset(theirs)
 
 

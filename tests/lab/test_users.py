@@ -155,10 +155,14 @@ def found(space: Namespace, address: str) -> bool:
     return "lladdr" in space.run("ip", "neigh", "show", address)
 
 
-@pytest.mark.parametrize("plane", programs.PLANES)
-def test_a_phone_is_seen_in_the_lan_as_itself_and_found_there_without_a_route(plane: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("plane", "reach"), [*((plane, "host-route") for plane in programs.PLANES), (programs.PLANES[0], "masquerade")]
+)
+def test_a_phone_is_seen_in_the_lan_as_itself_and_found_there_without_a_route(
+    plane: str, reach: str, tmp_path: Path
+) -> None:
     programs.ours(plane)  # skips where it is not built
-    with office(tmp_path, plane) as it:
+    with office(tmp_path, plane, reach) as it:
         desk, phone = it.spaces["desk"], it.spaces["phone"]
         it.phone_up()
         for near, far, own in (("10.1.0.7", 4, PHONE[0]), ("fd00:10:1::7", 6, PHONE[1])):

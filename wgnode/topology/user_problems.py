@@ -101,12 +101,6 @@ def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Prob
             ip_address(str(text))
         except ValueError:
             yield Problem(f".pool.released.{text}", f"{text!r} is no address; those that were devices' stand here")
-    if _mapping(raw, "users") and _mapping(raw, "lan").get("reach") == "masquerade":
-        yield Problem(
-            ".lan.reach",
-            "masquerade gives whatever comes out of the tunnel the gateway's address in the LAN, so that no device"
-            " would have its own there; users need host-route or proxy-arp",
-        )
     yield from _dhcp_problems(_mapping(raw, "lan").get("dhcp"), pool)
 
 

@@ -77,13 +77,14 @@ def test_a_refused_step_is_named() -> None:
         connection.acknowledged(answer(0, errno.EPERM), steps, "masquerade")
 
 
-@pytest.mark.parametrize(("wanted", "calls"), [(True, [("wg7", "wan", "lan")]), (False, [])])
+@pytest.mark.parametrize(("wanted", "calls"), [(True, [("wg7", "wan", "lan", ("10.1.0.2/24",))]), (False, [])])
 def test_only_a_configuration_that_asks_for_it_masquerades(
-    monkeypatch: pytest.MonkeyPatch, wanted: bool, calls: list[tuple[str, ...]]
+    monkeypatch: pytest.MonkeyPatch, wanted: bool, calls: list[tuple[object, ...]]
 ) -> None:
-    seen: list[tuple[str, ...]] = []
+    seen: list[tuple[object, ...]] = []
     monkeypatch.setattr(masquerade, "start", lambda *names: seen.append(names))
-    wan, lan = LinkConfig("52:54:00:00:00:01", ()), LinkConfig("52:54:00:00:00:02", (), masquerade=wanted)
+    wan = LinkConfig("52:54:00:00:00:01", ())
+    lan = LinkConfig("52:54:00:00:00:02", ("10.1.0.2/24",), masquerade=wanted)
     monkeypatch.setattr(Network, "configure_links", lambda *_: None)
     Network().prepare(NodeConfig("m", "a", (), 51820, (), wan, lan, interface="wg7"))
     assert seen == calls

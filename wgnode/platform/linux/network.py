@@ -26,7 +26,7 @@ class Network:
         if config.lan.masquerade:
             from wgnode.platform.linux import masquerade  # only who asks for it pays for it
 
-            masquerade.start(config.interface, WAN, LAN)
+            masquerade.start(config.interface, WAN, LAN, config.lan.addresses)
         self.configure_links(config)
 
     def configure_links(self, config: NodeConfig) -> None:

@@ -7,7 +7,7 @@ place, the engine's `Session`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 
 import wgnode_fastpath
@@ -16,6 +16,7 @@ from wgnode_fastpath import Engine, Events, Session, Suite
 from wgnode.dataplane import fitting
 from wgnode.dataplane.fitting import Fitting
 from wgnode.dataplane.places import to_endpoint, to_place
+from wgnode.policy.model import Denial, FlowFigures, Policy
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.cookie import mac1_key
 from wgnode.protocol.endpoint import Endpoint
@@ -162,6 +163,20 @@ class FastPlane:
     def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
         self._peers[peer].echo = addresses
         self.engine.set_echo(peer, addresses)
+
+    def set_policy(self, policy: Policy | None, classes: Mapping[int, int]) -> None:
+        """Not yet: what a stack file may say of groups needs no verdict so far."""
+
+    def set_class(self, peer: int, number: int | None) -> None: ...
+
+    def end_flows(self, peer: int) -> None: ...
+
+    def take_denials(self) -> list[Denial]:
+        return []
+
+    @property
+    def flows(self) -> FlowFigures:
+        return FlowFigures()
 
     def add_network(self, network: str | Network, peer: int) -> None:
         net = ip_network(network, strict=False)

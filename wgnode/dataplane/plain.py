@@ -6,11 +6,13 @@ Read it beside fastpath/src/engine/, the compiled one: both do the same with the
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import count
 
 from wgnode.dataplane import fitting
 from wgnode.dataplane.fitting import Fitting
 from wgnode.dataplane.plain_session import PlainPeer, PlainSession
+from wgnode.policy.model import Denial, FlowFigures, Policy
 from wgnode.protocol.allowed_ips import AllowedIPs, Network
 from wgnode.protocol.constants import REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME
 from wgnode.protocol.endpoint import Endpoint
@@ -95,6 +97,20 @@ class PlainPlane:
 
     def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
         self._peers[peer].echo = addresses
+
+    def set_policy(self, policy: Policy | None, classes: Mapping[int, int]) -> None:
+        """Not yet: what a stack file may say of groups needs no verdict so far."""
+
+    def set_class(self, peer: int, number: int | None) -> None: ...
+
+    def end_flows(self, peer: int) -> None: ...
+
+    def take_denials(self) -> list[Denial]:
+        return []
+
+    @property
+    def flows(self) -> FlowFigures:
+        return FlowFigures()
 
     def add_network(self, network: str | Network, peer: int) -> None:
         self._routes.insert(network, self._peers[peer])

@@ -44,6 +44,8 @@ class Drop(StrEnum):
     """An inner packet whose version or length is wrong."""
     SOURCE_NOT_ALLOWED = "source_not_allowed"
     """An inner source address that belongs to another peer or to none."""
+    DENIED = "denied"
+    """Not allowed to this device, or not to reach it: see policy.model.Denial."""
     BAD_OUTGOING = "bad_outgoing"
     """A packet to send that is not IPv4 or IPv6."""
     NO_PEER = "no_peer"

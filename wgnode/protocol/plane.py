@@ -8,9 +8,11 @@ change, and hears from it what passed through (`Activity`) and what only the pro
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from wgnode.policy.model import Denial, FlowFigures, Policy
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.endpoint import Endpoint
 
@@ -168,6 +170,25 @@ class Plane(Protocol):
     def set_echo(self, peer: int, addresses: tuple[bytes, bytes] | None) -> None:
         """Tunnel addresses of 4 or 16 bytes, ours and the peer's: echo replies from that to this one, whole ones of
         ICMP or ICMPv6, are not delivered but kept for `take_echoes`. None: there are none, or no probe is under way."""
+
+    # Access policy: see wgnode.policy. A peer without a class is a site, and its packets are not judged
+
+    def set_policy(self, policy: Policy | None, classes: Mapping[int, int]) -> None:
+        """The policy and all peers' classes at once: a peer that is not named has none. What differs from before
+        judges every flow again at its next packet. None: nothing is judged, and all flows are forgotten."""
+
+    def set_class(self, peer: int, number: int | None) -> None:
+        """Of one peer. Where it differs its flows end."""
+
+    def end_flows(self, peer: int) -> None:
+        """Those that it has begun, and those that were begun to it."""
+
+    def take_denials(self) -> list[Denial]:
+        """Since the last call, at most MOST_DENIALS different ones and what is left of each peer's."""
+
+    @property
+    def flows(self) -> FlowFigures:
+        """Of now, and since the start."""
 
     # Cryptokey routing (wp 2): see allowed_ips.AllowedIPs
 

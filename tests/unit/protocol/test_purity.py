@@ -24,7 +24,7 @@ ALLOWED = {
 }
 NEEDED_BY = {"wipe.py": {"ctypes", "sys"}}
 """Overwriting memory is no business of the world outside."""
-OURS = ("wgnode.protocol", "wgnode.nodeconfig")
+OURS = ("wgnode.protocol", "wgnode.policy", "wgnode.nodeconfig")
 
 
 def imports(path: Path) -> set[str]:

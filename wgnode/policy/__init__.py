@@ -1,0 +1,1 @@
+"""Who may reach what: the compiled policy, a packet's place in it, the verdict and the flows; pure."""

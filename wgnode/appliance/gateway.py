@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wgnode.appliance import guesses
+from wgnode.appliance import configured, guesses
 from wgnode.appliance.admission import Admission
 from wgnode.appliance.health import device_health
 from wgnode.appliance.heard import Learned
@@ -97,6 +97,7 @@ class Gateway:
             if self.shell.paths is not None:
                 self.shell.paths.mtu_follows = True
             guesses.tell_profile(self.shell.paths, self.config)
+            configured.keep_to(self.shell, self.config)
         except Exception as error:
             self._fail(error)
 
@@ -212,6 +213,7 @@ class Gateway:
         self.config = new
         self.presence.watch(new)
         guesses.tell_profile(shell.paths, new)
+        configured.keep_to(shell, new)
         self.log.info(f"configuration {new.digest[:12]} applied, {len(new.peers)} peers")
         return {"applied": new.digest, "endpoints": self._named_endpoints()}
 

@@ -66,7 +66,7 @@ class Platform(Protocol):
         """Watch the routing of the network namespace where this is called. Raises OSError.
 
         None: a reply's source address is kept for as long as the kernel takes it, and tunnels that are routed into
-        themselves or each other are not noticed.
+        themselves or each other are not noticed. The node itself keeps to the MTUs of routes that are configured.
         """
 
     @property

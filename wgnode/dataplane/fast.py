@@ -244,7 +244,7 @@ class FastPlane:
         long = fitting.is_long(len(message), self._peers[peer].limit)
         (self.fragmented if long else self.datagrams).append((message, endpoint))
 
-    def deliver(self, peer: int, packet: bytes) -> None:
+    def deliver(self, peer: int, packet: bytes, now: float) -> None:
         limit, echo = self._peers[peer].limit, self._peers[peer].echo
         if echo is not None and fitting.may_be_probes(packet, echo):
             self._echoes.append(Echo(peer, packet))

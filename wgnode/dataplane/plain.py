@@ -11,6 +11,7 @@ from itertools import count
 
 from wgnode.dataplane import fitting
 from wgnode.dataplane.fitting import Fitting
+from wgnode.dataplane.flows import Flows
 from wgnode.dataplane.plain_session import PlainPeer, PlainSession
 from wgnode.policy.model import Denial, FlowFigures, Policy
 from wgnode.protocol.allowed_ips import AllowedIPs, Network
@@ -45,6 +46,7 @@ class PlainPlane:
         self._handed: list[Handed] = []
         self._echoes: list[Echo] = []
         self._fitting = Fitting()
+        self._flows = Flows(self.sent_to)
 
     @property
     def fitted(self) -> Counter[str]:
@@ -66,6 +68,7 @@ class PlainPlane:
     def remove_peer(self, peer: int) -> None:
         gone = self._peers.pop(peer)
         self._routes.remove_owner(gone)
+        self._flows.remove(peer)
         if gone.active:
             self._active.remove(gone)
 
@@ -99,27 +102,35 @@ class PlainPlane:
         self._peers[peer].echo = addresses
 
     def set_policy(self, policy: Policy | None, classes: Mapping[int, int]) -> None:
-        """Not yet: what a stack file may say of groups needs no verdict so far."""
+        self._flows.set_policy(policy, classes)
+        for number, peer in self._peers.items():
+            peer.judged = number in self._flows.classes
 
-    def set_class(self, peer: int, number: int | None) -> None: ...
+    def set_class(self, peer: int, number: int | None) -> None:
+        self._flows.set_class(peer, number)
+        self._peers[peer].judged = peer in self._flows.classes
 
-    def end_flows(self, peer: int) -> None: ...
+    def end_flows(self, peer: int) -> None:
+        self._flows.end(peer)
 
     def take_denials(self) -> list[Denial]:
-        return []
+        return self._flows.take_denials()
 
     @property
     def flows(self) -> FlowFigures:
-        return FlowFigures()
+        return self._flows.figures
 
     def add_network(self, network: str | Network, peer: int) -> None:
         self._routes.insert(network, self._peers[peer])
+        self._flows.judge_again()
 
     def remove_network(self, network: str | Network, peer: int) -> None:
         self._routes.remove(network, self._peers[peer])
+        self._flows.judge_again()
 
     def remove_networks(self, peer: int) -> None:
         self._routes.remove_owner(self._peers[peer])
+        self._flows.judge_again()
 
     def networks(self, peer: int) -> list[Network]:
         return self._routes.networks(self._peers[peer])
@@ -174,14 +185,17 @@ class PlainPlane:
     def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
         (self.datagrams if len(message) <= self._peers[peer].whole else self.fragmented).append((message, endpoint))
 
-    def deliver(self, peer: int, packet: bytes) -> None:
-        self._deliver(self._peers[peer], packet)
+    def deliver(self, peer: int, packet: bytes, now: float) -> None:
+        self._deliver(self._peers[peer], packet, now)
 
-    def _deliver(self, peer: PlainPeer, packet: bytes) -> None:
+    def _deliver(self, peer: PlainPeer, packet: bytes, now: float) -> None:
+        """Raises ProtocolError."""
         if peer.echo is not None and fitting.may_be_probes(packet, peer.echo):
             self._echoes.append(Echo(peer.number, packet))
-        else:
-            self.packets.append(packet if peer.limit is None else self._fitting.clamp(packet, peer.limit))
+            return
+        if peer.judged and not self._flows.passes(peer.number, packet, now, outgoing=True):
+            raise ProtocolError(Drop.DENIED)
+        self.packets.append(packet if peer.limit is None else self._fitting.clamp(packet, peer.limit))
 
     def _hand_over(self, data: bytes, source: Endpoint | None) -> bool:
         self._handed.append(Handed(data, source))
@@ -192,6 +206,8 @@ class PlainPlane:
         peer = self._routes.lookup(destination(packet))
         if peer is None:
             raise ProtocolError(Drop.NO_PEER)
+        if peer.judged and not self._flows.passes(peer.number, packet, now, outgoing=False):
+            raise ProtocolError(Drop.DENIED)
         endpoint, session = peer.endpoint, peer.current
         if endpoint is None:
             raise ProtocolError(Drop.NO_ENDPOINT)
@@ -242,7 +258,7 @@ class PlainPlane:
             length, inner_source = length_and_source(padded)
             if self._routes.lookup(inner_source) is not peer:
                 raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
-            self._deliver(peer, padded if length == len(padded) else padded[:length])
+            self._deliver(peer, padded if length == len(padded) else padded[:length], now)
         return True
 
     def _note_active(self, peer: PlainPeer) -> None:

@@ -66,6 +66,7 @@ class PlainPeer:
         "echo",
         "endpoint",
         "inner",
+        "judged",
         "limit",
         "longest",
         "number",
@@ -87,6 +88,7 @@ class PlainPeer:
         self.endpoint: Endpoint | None = None
         self.current: PlainSession | None = None
         self.echo: tuple[bytes, bytes] | None = None
+        self.judged = False
         self.set_limit(None, route_mtus)
         self.start_over()
 

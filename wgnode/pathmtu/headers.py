@@ -27,6 +27,8 @@ class Headers(NamedTuple):
     more: bool
     dont: bool
     """DF; true for IPv6."""
+    identification: bytes = b""
+    """Of the packet that a fragment is of; empty for IPv6 without a fragment header."""
 
 
 def read(packet: bytes) -> Headers | None:
@@ -45,22 +47,24 @@ def _read4(packet: bytes) -> Headers | None:
         return None
     field = int.from_bytes(packet[6:8], "big")
     more, dont = bool(field & 0x2000), bool(field & 0x4000)
-    return Headers(4, packet[12:16], packet[16:20], length, packet[9], header, (field & 0x1FFF) * 8, more, dont)
+    offset = (field & 0x1FFF) * 8
+    return Headers(4, packet[12:16], packet[16:20], length, packet[9], header, offset, more, dont, packet[4:6])
 
 
 def _read6(packet: bytes) -> Headers | None:
     length = IPV6_HEADER + int.from_bytes(packet[4:6], "big")
     if length > len(packet):
         return None
-    protocol, at, fragment, more = packet[6], IPV6_HEADER, 0, False
+    protocol, at, fragment, more, identification = packet[6], IPV6_HEADER, 0, False, b""
     for _ in range(_MOST_EXTENSIONS):
         if protocol not in EXTENSIONS or fragment:
-            return Headers(6, packet[8:24], packet[24:40], length, protocol, at, fragment, more, True)
+            source, destination = packet[8:24], packet[24:40]
+            return Headers(6, source, destination, length, protocol, at, fragment, more, True, identification)
         if at + 8 > length:
             return None
         if protocol == _FRAGMENT:
             field = int.from_bytes(packet[at + 2 : at + 4], "big")
-            fragment, more = field & 0xFFF8, bool(field & 1)
+            fragment, more, identification = field & 0xFFF8, bool(field & 1), packet[at + 4 : at + 8]
         size = _extension_size(protocol, packet[at + 1])
         protocol, at = packet[at], at + size
         if at > length:

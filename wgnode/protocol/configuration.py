@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from wgnode.protocol.access import Access
 from wgnode.protocol.allowed_ips import Network
 from wgnode.protocol.constants import KEY_LENGTH, MAX_KEYS
 from wgnode.protocol.cookie import CookieChecker
@@ -33,6 +34,7 @@ class Configured:
         self.fwmark = 0
         self.running = False
         self._tables = tables
+        self.access = Access(tables)
         self._now = 0.0
         self._added = 0
         self._networks_moved = 0
@@ -113,6 +115,7 @@ class Configured:
         peer.timers = Timers(peer.number, self._tables.schedule, self._tables.jitter)
         self._tables.peers[peer.number] = peer
         self._assign_statics(peer, public_keys)
+        self.access.classify(peer)
         return peer
 
     def remove_peer(self, public_key: bytes) -> None:
@@ -128,6 +131,7 @@ class Configured:
         del self._tables.peers[peer.number]
         self._networks_texts.pop(peer.number, None)
         self._tables.plane.remove_peer(peer.number)
+        self.access.forget(peer)
         self._tables.events.removed(peer.number)
 
     def set_public_keys(self, peer: Peer, keys: Sequence[bytes]) -> None:
@@ -136,6 +140,7 @@ class Configured:
         first = peer.public_key
         peer.changes += 1
         self._assign_statics(peer, keys)
+        self.access.classify(peer)
         self._tables.events.rekeyed(peer.number)
         gone = [keypair for keypair in peer.slots.all() if keypair.remote not in peer.statics]
         self._tables.end_sessions(peer, gone)
@@ -164,9 +169,10 @@ class Configured:
             self._keepalive_at_once(peer)
 
     def set_closed(self, peer: Peer, closed: bool) -> None:
-        """Its sessions end at once and none begins, until it is opened again; its configuration stays."""
+        """Its sessions and flows end at once and none begins, until it is opened again; its configuration stays."""
         if closed and not peer.closed:
             self._tables.forget(peer)
+            self._tables.plane.end_flows(peer.number)
         peer.closed = closed
 
     def set_limit(self, peer: Peer, limit: Limit | None) -> None:

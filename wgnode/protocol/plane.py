@@ -234,5 +234,5 @@ class Plane(Protocol):
     def transmit(self, peer: int, message: bytes, endpoint: Endpoint) -> None:
         """Queue a message that the protocol has sealed or made: to `datagrams`, or `fragmented` where it is longer."""
 
-    def deliver(self, peer: int, packet: bytes) -> None:
-        """An inner packet of the peer's that the protocol has opened and checked."""
+    def deliver(self, peer: int, packet: bytes, now: float) -> None:
+        """An inner packet of the peer's that the protocol has opened and checked. Raises ProtocolError (DENIED)."""

@@ -106,7 +106,7 @@ def receive(tables: Tables, data: bytes, source: Endpoint, now: float) -> None:
         length, inner_source = length_and_source(padded)
         if not tables.plane.accepts(peer.number, inner_source):
             raise ProtocolError(Drop.SOURCE_NOT_ALLOWED)
-        tables.plane.deliver(peer.number, padded[:length])
+        tables.plane.deliver(peer.number, padded[:length], now)
 
 
 def note_activity(tables: Tables, peer: Peer, activity: Activity, now: float) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from wgnode.cli.nanosimage import nanos
 from wgnode.image import apt, best, compared, lock, renew, sbom
 from wgnode.image.archive import Members, read_members
 from wgnode.image.build import PROJECT, Built, cache_directory, listing
@@ -31,6 +32,9 @@ class NotCompared(Reported):
 @click.group()
 def command() -> None:
     """Build and inspect appliance images."""
+
+
+command.add_command(nanos)
 
 
 @command.command()

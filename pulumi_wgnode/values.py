@@ -19,6 +19,7 @@ from pulumi_wgnode.hosts.ssh import certificates, private_key
 from pulumi_wgnode.hosts.ssh.environment import HOST_KEY_TYPES, PASSPHRASE
 from wgnode import endpoint, recipient
 from wgnode.carriersfile import shipped
+from wgnode.image import backends
 from wgnode.image.paths import INSTANCE
 from wgnode.nodeconfig import decode_key
 from wgnode.topology import networks, transit, users
@@ -197,6 +198,7 @@ Address = Annotated[str, AfterValidator(_address)]
 Authority = Annotated[str, AfterValidator(_authority)]
 AddressText = Annotated[str, _text_of(ip_address)]
 Certificate = Annotated[str, AfterValidator(_certificate)]
+BackendName = Annotated[backends.Name, AfterValidator(backends.built)]
 Carrier = Annotated[str, AfterValidator(_carrier)]
 Count = Annotated[int, BeforeValidator(_number)]
 DeviceSecret = Annotated[SecretStr, AfterValidator(_device_secret)]

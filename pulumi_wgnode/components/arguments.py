@@ -17,6 +17,7 @@ from pulumi_wgnode.contracts.users import Group, Pool, User
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
     Address,
+    BackendName,
     Carrier,
     Count,
     DeviceSecret,
@@ -29,6 +30,7 @@ from pulumi_wgnode.values import (
     SiteName,
     SourceNetwork,
 )
+from wgnode.image import backends
 from wgnode.image.machine import SMALLEST_MEMORY
 from wgnode.topology.compile import Reach
 
@@ -63,11 +65,15 @@ class LanArgs(Model):
 
 
 class GatewayArgs(Model):
-    """The virtual machine; `memory` is in MiB. `image` is a path from `Site`'s root, or a URL with `sha256`.
+    """The machine of its node; `memory` is in MiB. `image` is a path from `Site`'s root, or a URL with `sha256`.
 
     With `sha256` a file need not be there either, until a host needs it.
     """
 
+    backend: BackendName = Field(
+        default=backends.DEFAULT,
+        description="what runs the node: microvm (a virtual machine). Another one replaces the gateway",
+    )
     memory: Count = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20, description="MiB")
     cpus: Count = Field(default=1, ge=1, le=64, description="processors")
     accelerator: Literal["auto", "kvm", "tcg"] = Field(

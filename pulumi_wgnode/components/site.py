@@ -21,6 +21,7 @@ from pulumi_wgnode.components.given import BadArguments, filled, known, made_of,
 from pulumi_wgnode.components.site_configuration import configured
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
+from wgnode.image import backends
 from wgnode.topology import reached
 from wgnode.topology.users import expired, without_groups
 
@@ -88,6 +89,8 @@ class Site(pulumi.ComponentResource):
             f"{self._called}-host",
             **self._of,
             listen_port=_plain(self._compiled, "listenPort"),
+            backend=made_of(_other_backend, self._part("gateway", "backend")),
+            packages=made_of(_packages, self._part("gateway", "backend")),
             networks={
                 "uplink": self._part("uplink"),
                 "lanInterface": self._part("lan", "interface"),
@@ -123,7 +126,8 @@ class Site(pulumi.ComponentResource):
         image: sdk.ApplianceImage,
         firewall: sdk.NatFirewall,
     ) -> sdk.Gateway:
-        accelerator = self._part("gateway", "accelerator")
+        backend = self._part("gateway", "backend")
+        accelerator = made_of(_accelerator, backend, self._part("gateway", "accelerator"))
         return sdk.Gateway(
             f"{self._called}-gateway",
             **self._of,
@@ -131,11 +135,12 @@ class Site(pulumi.ComponentResource):
             lan_interface=self._part("lan", "interface"),
             image={"directory": image.directory, "sha256": image.output("sha256")},
             machine={
+                "backend": made_of(_other_backend, backend),
                 "memory": self._part("gateway", "memory"),
                 "cpus": self._part("gateway", "cpus"),
                 "accelerator": accelerator,
                 "kvm": _kvm(accelerator, host),
-                "udpSegmentation": host.facts.apply(lambda facts: facts.get("udpSegmentation", False)),
+                "udpSegmentation": made_of(_udp_segmentation, backend, host.facts),
             },
             config=_plain(self._compiled, "config"),
             secrets=self._compiled["secrets"],
@@ -238,13 +243,31 @@ def _all_of(interface: str, others: Sequence[str] | None) -> list[str]:
     return [interface, *(others or ())]
 
 
-def _kvm(accelerator: Input[str], host: sdk.HypervisorHost) -> Input[Any]:
+def _other_backend(backend: str) -> str | None:
+    return None if backend == backends.DEFAULT else backend
+
+
+def _packages(backend: str) -> list[str] | None:
+    """Those of the default are the default."""
+    return None if backend == backends.DEFAULT else list(backends.named(backend).packages)
+
+
+def _accelerator(backend: str, asked: str) -> str | None:
+    return asked if backends.named(backend).accelerated else None
+
+
+def _udp_segmentation(backend: str, facts: Mapping[str, Any]) -> bool | None:
+    return facts.get("udpSegmentation", False) if backends.named(backend).accelerated else None
+
+
+def _kvm(accelerator: Input[str | None], host: sdk.HypervisorHost) -> Input[Any]:
     """What there is to choose by, of who may."""
 
-    def of(accelerator: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-        return None if accelerator == "tcg" else {"usable": facts["kvm"], "reason": facts["kvmReason"]}
+    def of(accelerator: str | None, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+        chosen = accelerator in (None, "tcg")
+        return None if chosen else {"usable": facts["kvm"], "reason": facts["kvmReason"]}
 
-    return None if accelerator == "tcg" else made_of(of, accelerator, host.facts)
+    return None if accelerator in (None, "tcg") else made_of(of, accelerator, host.facts)
 
 
 def _after(opts: ResourceOptions, others: list[pulumi.Resource]) -> ResourceOptions:

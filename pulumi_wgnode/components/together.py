@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pulumi_wgnode.contracts.connection import Jump
+from wgnode.image import backends
 from wgnode.image.variants import Variant
 from wgnode.topology import user_problems
 from wgnode.topology.validate import Problem
@@ -38,7 +39,14 @@ def problems(raw: Mapping[str, Any]) -> list[Problem]:
     image = gateway.get("image")
     if isinstance(image, str) and "://" in image and not gateway.get("sha256"):
         found.append(Problem(".gateway.sha256", "is missing: an image from a URL is taken only by its SHA-256"))
-    return [*found, *user_problems.problems(raw)]
+    return [*found, *_refused(lan, gateway), *user_problems.problems(raw)]
+
+
+def _refused(lan: Mapping[str, Any], gateway: Mapping[str, Any]) -> Iterator[Problem]:
+    """What the backend can't do."""
+    asked = {"accelerator": gateway.get("accelerator"), "masquerade": lan.get("reach") == "masquerade"}
+    for what, why in backends.refusals(str(gateway.get("backend") or backends.DEFAULT), asked):
+        yield Problem(".lan.reach" if what == "masquerade" else f".gateway.{what}", why)
 
 
 def _at(raw: Any, path: str) -> Any:

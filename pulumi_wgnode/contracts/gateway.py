@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, model_validator
 
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
 from pulumi_wgnode.contracts.node import Configuration, Keys
 from pulumi_wgnode.contracts.parts import Owned, Site
 from pulumi_wgnode.model import Model, secret
-from pulumi_wgnode.values import Count, Directory, Instance, Interface, Sha256
+from pulumi_wgnode.values import BackendName, Count, Directory, Instance, Interface, Sha256
+from wgnode.image import backends
 from wgnode.image.machine import SMALLEST_MEMORY
 
 Asked = Literal["auto", "kvm", "tcg"]
@@ -25,8 +26,13 @@ class Kvm(Model):
 
 
 class Machine(Model):
-    """The virtual machine."""
+    """The machine that the node runs in."""
 
+    backend: BackendName = Field(
+        default=backends.DEFAULT,
+        description="what it is: microvm (a virtual machine) or another that is built; another one replaces the"
+        " gateway; recorded where it is no microvm",
+    )
     memory: Count = Field(default=SMALLEST_MEMORY, ge=SMALLEST_MEMORY, le=1 << 20, description="MiB")
     cpus: Count = Field(default=1, ge=1, le=64, description="processors")
     accelerator: Asked = Field(
@@ -41,6 +47,14 @@ class Machine(Model):
     kvm: Kvm | None = Field(
         default=None, description="whether guests can run by KVM on the host, and why; not recorded"
     )
+
+    @model_validator(mode="after")
+    def _can(self) -> Machine:
+        asked: dict[str, Any] = {"accelerator": self.accelerator} if "accelerator" in self.model_fields_set else {}
+        asked["udpSegmentation"] = self.udp_segmentation
+        for what, why in backends.refusals(self.backend, asked):
+            raise ValueError(f"{what}: {why}")
+        return self
 
 
 class Image(Model):

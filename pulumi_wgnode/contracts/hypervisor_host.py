@@ -10,10 +10,11 @@ from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
 from pulumi_wgnode.contracts.parts import Forwarding, Owned, Site, Transit
 from pulumi_wgnode.model import Model
-from pulumi_wgnode.values import AddressText, Interface, InterfaceText, Mac, NetworkText, PackageName, Port
+from pulumi_wgnode.values import AddressText, BackendName, Interface, InterfaceText, Mac, NetworkText, PackageName, Port
+from wgnode.image import backends
 from wgnode.topology.model import DEFAULT_LISTEN_PORT
 
-PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "qemu-system-x86", "wireguard-tools")
+PACKAGES = backends.named(backends.DEFAULT).packages
 
 
 class Route(Model):
@@ -62,6 +63,16 @@ class HypervisorHostInputs(Model):
     listen_port: Port = Field(default=DEFAULT_LISTEN_PORT, description="the UDP port that leads to the gateway")
     packages: list[PackageName] = Field(default=list(PACKAGES), description="Debian packages that it has to have")
     networks: Networks = Field(description="its interfaces, and its links and routes to the gateway")
+    backend: BackendName = Field(
+        default=backends.DEFAULT,
+        description="what the gateway will be, as for Gateway: its links depend on it; recorded where it is no microvm",
+    )
+
+    @model_validator(mode="after")
+    def _has_cards(self) -> HypervisorHostInputs:
+        if backends.named(self.backend).cards == "veth" and self.networks.gateway is None:
+            raise ValueError(f"backend {self.backend} needs `networks.gateway`, whose MAC address its card is given")
+        return self
 
 
 class Facts(Model):

@@ -32,8 +32,8 @@ MESH = "wgnode:index:MeshTopology"
 _ON_NO_HOST = {MESH}
 _FORMATS: dict[str, tuple[int, Needed | None]] = {
     MESH: (FORMAT, None),
-    "wgnode:index:Gateway": (3, of_gateway),
-    "wgnode:index:HypervisorHost": (3, of_host),
+    "wgnode:index:Gateway": (4, of_gateway),
+    "wgnode:index:HypervisorHost": (4, of_host),
 }
 """The greatest that states have, and which one does (versioned.py)."""
 _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}

@@ -29,6 +29,7 @@ from pulumi_wgnode.resources.gateway_state import COMPARED, SILENT, Desired, des
 from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
 from wgnode import formats
+from wgnode.image import backends
 from wgnode.image.paths import Paths
 from wgnode.nodeconfig import FORMAT, ConfigError, encode_key
 
@@ -44,11 +45,13 @@ class Gateway:
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
         checked = _in_one_way(self._chosen(validated(CONTRACT.inputs, news), olds))
+        _require_possible(checked)
         return checked if has_unknown(checked) else {**checked, **_planned(checked, desired(checked))}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
         state, old_inputs = upgraded(state), upgraded(old_inputs)
-        changes = changed_inputs(old_inputs, news, _COMPARED, replace=ownership.replaced(old_inputs, news))
+        replace = (*ownership.replaced(old_inputs, news), *_another_backend(old_inputs, news))
+        changes = changed_inputs(old_inputs, news, _COMPARED, replace=replace)
         if old_inputs.get("secrets") != news.get("secrets"):  # as a whole: its paths have keys in them
             changes.append(PropertyChange("secrets"))
         if not has_unknown(news):
@@ -56,7 +59,7 @@ class Gateway:
             wanted = {name: news[name] for name in COMPARED} if planned else desired(news).properties()
             changes += differences(wanted, state)
             changes += ownership.differences(state, news, "gateway")
-            if told := announcement(_accelerator(old_inputs), _accelerator(news)):
+            if told := _new_backend(old_inputs, news) or announcement(_accelerator(old_inputs), _accelerator(news)):
                 log(told, Severity.WARNING)
         return Diff(tuple(changes))
 
@@ -114,6 +117,8 @@ class Gateway:
         machine = checked["machine"]
         if has_unknown(machine):
             return checked
+        if not backends.of(machine).accelerated:
+            return {**checked, "machine": _recorded({name: machine[name] for name in ("backend", "memory", "cpus")})}
         kvm, asked = machine.get("kvm"), machine["accelerator"]
         if kvm is None and asked == "auto":
             raise CheckError([("machine.kvm", "auto needs the host's facts of KVM: give `kvm`, or kvm or tcg instead")])
@@ -163,6 +168,15 @@ def _in_one_way(checked: Properties) -> Properties:
     return made
 
 
+def _require_possible(checked: Properties) -> None:
+    """Raises CheckError for a configuration that its backend can't do."""
+    if has_unknown(checked["machine"]) or has_unknown(checked["config"]):
+        return
+    asked = {"masquerade": config_of(checked["config"]).lan.masquerade}
+    if refused := list(backends.refusals(backends.of(checked["machine"]).name, asked)):
+        raise CheckError([(f"config.lan.{what}", why) for what, why in refused])
+
+
 def _require_known_format(config: str) -> None:
     """Raises ExplainedError for a configuration of a newer version, from when it was text."""
     with contextlib.suppress(ValueError, AttributeError, TypeError):
@@ -178,7 +192,25 @@ def _instance(inputs: Properties) -> str:
 def _recorded(machine: Properties) -> Properties:
     """What makes the machine, as states of versions that knew less have it too."""
     without = {"kvm"} if machine.get("udpSegmentation") else {"kvm", "udpSegmentation"}
+    without |= {"backend"} if machine.get("backend") == backends.DEFAULT else set()
     return {name: value for name, value in machine.items() if name not in without}
+
+
+def _another_backend(old: Properties, news: Properties) -> tuple[str, ...]:
+    """A path for `changed_inputs`: what is there of one backend is of no use to another."""
+    known = isinstance(old.get("machine"), dict) and not has_unknown(news.get("machine"))
+    return ("machine.backend",) if known and _new_backend(old, news) else ()
+
+
+def _new_backend(old: Properties, news: Properties) -> str | None:
+    """What a preview says of another backend; None where nothing changes."""
+    before, now = (backends.of(inputs.get("machine") or {}) for inputs in (old, news))
+    if before.name == now.name:
+        return None
+    return (
+        f"backend {now.name} in place of {before.name}: the gateway is replaced by {now.about}. Its tunnels are down"
+        " from when its host's links change until the new one runs, and nothing goes back to the former one by itself"
+    )
 
 
 def _accelerator(inputs: Properties) -> str | None:

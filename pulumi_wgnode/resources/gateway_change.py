@@ -58,8 +58,7 @@ def apply(host: Host, wanted: Desired) -> None:
         install_hostd(host, wanted, found)
         found = observed(host, wanted)  # without its companion the node could not be asked
     differing = _differing(wanted, found)
-    if "files.bundle" in differing:
-        _write(host, wanted, "bundle")
+    _write(host, wanted, *(name for name in ("bundle", *wanted.programs) if f"files.{name}" in differing))
     if why := _why_no_guest(host, wanted, found):
         log(f"gateway on {host.name}: a new guest: {why}", Severity.INFO)
         return replace(host, wanted, found)
@@ -108,7 +107,9 @@ def _other_machine(host: Host, wanted: Desired, found: Properties) -> bool:
     if not _other_content(wanted, found, "gatewayUnit"):
         return False
     unit = wanted.files["gatewayUnit"]
-    return not units.same_machine((host.read_file(unit.path) or b"").decode(errors="replace"), unit.data.decode())
+    return not wanted.backend.same_machine(
+        (host.read_file(unit.path) or b"").decode(errors="replace"), unit.data.decode()
+    )
 
 
 def _of_node(differing: set[str]) -> bool:

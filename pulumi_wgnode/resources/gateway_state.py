@@ -18,13 +18,13 @@ from pulumi_wgnode.hosts.query import Query, ask
 from pulumi_wgnode.resources.compare import drift
 from wgnode.hostd import bundle
 from wgnode.hostd.said import answered, believed
-from wgnode.image import layers, units
+from wgnode.image import backends, layers, units
+from wgnode.image.backends import Backend
 from wgnode.image.paths import USER, Paths
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
 
 COMPARED = ("files", "directories", "units", "taps", "applied", "live", "node", "peers")
 """Of `Desired.properties`, which checked inputs have too: those that differ are drift."""
-BOOT_TIMEOUT = {"kvm": 30.0, "tcg": 120.0}  # seconds from the start of QEMU until the node answers, on a busy host
 ATTACHED = "attached to the guest"
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
@@ -59,10 +59,16 @@ class Desired:
     memory: int
     boot_timeout: float
     paths: Paths
+    backend: Backend
 
     @property
     def directories(self) -> dict[str, str]:
         return dict.fromkeys((self.paths.gateway, self.paths.hostd_directory), "0755 root:root")
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Names of the files that its unit runs, beside those that every gateway has."""
+        return tuple(self.backend.programs(self.paths))
 
     @property
     def units(self) -> tuple[str, str]:
@@ -93,13 +99,14 @@ def desired(inputs: Properties) -> Desired:
     hostd = bundle.build()
     hostd_path = paths.hostd_bundle(hashlib.sha256(hostd).hexdigest())
     machine = inputs["machine"]
+    backend = backends.of(machine)
     unit = units.GatewayUnit(
         name=name,
         image=inputs["image"]["directory"],
         lan_mac=config.lan.mac,
         memory=machine["memory"],
         cpus=machine["cpus"],
-        accelerator=machine["accelerator"],
+        accelerator=machine.get("accelerator", "tcg"),
         udp_segmentation=machine.get("udpSegmentation", False),
         paths=paths,
     )
@@ -107,11 +114,12 @@ def desired(inputs: Properties) -> Desired:
         "config": Content(paths.config_layer, _config_layer(config)),
         "secrets": Content(paths.secrets_layer, layers.secrets_layer(secrets), 0o600, USER),
         "hostd": Content(hostd_path, hostd),
-        "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.gateway_unit}", units.gateway_service(unit).encode()),
+        "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.gateway_unit}", backend.service(unit).encode()),
         "hostdUnit": Content(
             f"{services.DIRECTORY}/{paths.hostd_unit}", units.hostd_service(name, hostd_path, paths).encode()
         ),
     }
+    files |= {called: Content(*program) for called, program in backend.programs(paths).items()}
     if "bundle" in inputs:
         files["bundle"] = Content(paths.sealed_bundle, inputs["bundle"].encode())
     return Desired(
@@ -122,8 +130,9 @@ def desired(inputs: Properties) -> Desired:
         node_described(config.public_keys, config.listen_port, 0),
         {peer.name: _peer_wanted(peer, secrets) for peer in config.everybody},
         machine["memory"],
-        BOOT_TIMEOUT[machine["accelerator"]],
+        backend.boot_timeout(unit),
         paths,
+        backend,
     )
 
 

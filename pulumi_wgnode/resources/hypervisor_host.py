@@ -51,6 +51,7 @@ from pulumi_wgnode.resources.hypervisor_state import (
 )
 from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
+from wgnode.image import backends
 from wgnode.image.paths import IMAGES, STATE
 from wgnode.topology.transit import Transit
 
@@ -67,7 +68,7 @@ class HypervisorHost:
 
     def check(self, news: Properties, olds: Properties) -> Properties:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
-        checked = validated(CONTRACT.inputs, news)
+        checked = _recorded(validated(CONTRACT.inputs, news))
         traits = Traits.of(olds)
         return checked if has_unknown(checked) else _with_desired(checked, traits, desired(checked, traits))
 
@@ -203,6 +204,11 @@ class HypervisorHost:
         except HostError:
             nothing: Properties = {name: {} for name in wanted.outputs}
             return {**inputs, **nothing, "facts": {}, "traits": kept.outputs(), "instance": kept.instance}
+
+
+def _recorded(inputs: Properties) -> Properties:
+    """As states of versions that knew one backend have them too."""
+    return {name: value for name, value in inputs.items() if (name, value) != ("backend", backends.DEFAULT)}
 
 
 def _unnamed(inputs: Properties) -> Properties:

@@ -21,6 +21,7 @@ from pulumi_wgnode.hosts.packages import packages
 from pulumi_wgnode.hosts.query import Query, ask
 from pulumi_wgnode.resources import obstacles
 from pulumi_wgnode.resources.compare import drift
+from wgnode.image import backends
 from wgnode.image.paths import IMAGES, PLAIN, STATE, USER, Paths
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6, Transit
 
@@ -99,7 +100,9 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     addresses = tuple(address for address in transit.host if traits.ipv6 or ":" not in address)
     paths = traits.paths
     bridge = traits.bridge if network.is_ours(traits.bridge) else paths.bridge
-    net = Network(given["uplink"], given["lanInterface"], addresses, routes, paths, bridge, traits.protocol)
+    net = Network(
+        given["uplink"], given["lanInterface"], addresses, routes, paths, bridge, traits.protocol, _lan_mac(inputs)
+    )
     values = sysctls(net.uplink, traits)
     contents = {
         paths.network_script: network.script(net),
@@ -119,6 +122,11 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     }
     outputs["links"] |= lan_manager.wanted(traits.manager, net.lan)
     return Wanted(net, contents, outputs, uplink_site(inputs, paths))
+
+
+def _lan_mac(inputs: Properties) -> str:
+    """For a gateway whose cards the host makes whole; "" for one that opens taps."""
+    return str(inputs["networks"]["gateway"]["mac"]) if backends.of(inputs).cards == "veth" else ""
 
 
 def directories(paths: Paths) -> dict[str, str]:

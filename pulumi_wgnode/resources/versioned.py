@@ -35,13 +35,19 @@ def of_connection(state: Properties) -> int:
 
 def of_gateway(state: Properties) -> int:
     """1 had `config` and `secrets` as JSON in text. With devices of users it is 3: versions before could not judge the
-    node by a configuration that has them, and their `up` would take them away."""
+    node by a configuration that has them, and their `up` would take them away. Of another backend than a microvm it is
+    4: versions before would start a virtual machine in its place."""
+    if (state.get("machine") or {}).get("backend"):
+        return 4
     config = texts.read("Gateway", {"config": state.get("config")})["config"]
     return 3 if isinstance(config, Mapping) and config.get("devices") else 2
 
 
 def of_host(state: Properties) -> int:
-    """3 where routes are text (contracts/texts.py), which versions before can't read."""
+    """3 where routes are text (contracts/texts.py), which versions before can't read; 4 where the gateway is no
+    microvm, whose links versions before would make otherwise."""
+    if state.get("backend"):
+        return 4
     networks = state.get("networks")
     return 3 if isinstance(networks, Mapping) and isinstance(networks.get("routes"), str) else of_connection(state)
 

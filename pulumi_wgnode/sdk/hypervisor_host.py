@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pulumi import Input, Output, ResourceOptions
 
@@ -34,6 +34,7 @@ class HypervisorHost(Resource):
         networks: Input[Networks | NetworksDict],
         listen_port: Input[int | None] = None,
         packages: Input[Sequence[Input[str]] | None] = None,
+        backend: Input[Literal["microvm", "process", "libvirt", "nanos"] | None] = None,
     ) -> None:
         super().__init__(
             resource_name,
@@ -44,6 +45,7 @@ class HypervisorHost(Resource):
                 "listen_port": listen_port,
                 "packages": packages,
                 "networks": networks,
+                "backend": backend,
             },
         )
 
@@ -71,6 +73,11 @@ class HypervisorHost(Resource):
     def networks(self) -> Output[Any]:
         """Its interfaces, and its links and routes to the gateway."""
         return self.output("networks")
+
+    @property
+    def backend(self) -> Output[Literal["microvm", "process", "libvirt", "nanos"]]:
+        """What the gateway will be, as for Gateway: its links depend on it; recorded where it is no microvm."""
+        return self.output("backend")
 
     @property
     def claim(self) -> Output[str | None]:

@@ -158,8 +158,9 @@ class KvmDict(TypedDict):
 
 
 class MachineDict(TypedDict):
-    """The virtual machine."""
+    """The machine that the node runs in."""
 
+    backend: NotRequired[Input[Literal["microvm", "process", "libvirt", "nanos"] | None]]
     memory: NotRequired[Input[int | None]]
     cpus: NotRequired[Input[int | None]]
     accelerator: NotRequired[Input[Literal["auto", "kvm", "tcg"] | None]]

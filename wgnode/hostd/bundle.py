@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 WGNODE = Path(__file__).resolve().parents[1]
@@ -58,10 +59,15 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def build() -> bytes:
     """The zipapp's bytes, to be run as `python3 -I FILE`."""
+    return zipapp(MODULES, MAIN)
+
+
+def zipapp(modules: Iterable[str], main: bytes) -> bytes:
+    """Of modules below `wgnode`, and what it runs."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "__main__.py", MAIN)
-        for module in MODULES:
+        _add(archive, "__main__.py", main)
+        for module in modules:
             _add(archive, f"wgnode/{module}", (WGNODE / module).read_bytes())
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from wgnode.image import cpio
 from wgnode.image.guest_python import BINARY, LIBRARY
+from wgnode.image.unpack import SERVICE
 
 INIT = f"#!/{BINARY} -ISBu\nfrom wgnode.appliance.main import main\n\nmain()\n".encode()
 """PID 1: isolated from the environment, no site directories, no writing of byte code, unbuffered."""
+AS_A_SERVICE = f"#!/{BINARY} -ISBu\nfrom wgnode.appliance.service import main\n\nmain()\n".encode()
+"""The same, of a gateway that has no machine of its own."""
 MOUNT_POINTS = ("dev", "proc", "sys", "etc/wgnode")
 DEVICES = {"dev/console": (5, 1), "dev/null": (1, 3), "dev/kmsg": (1, 11), "dev/urandom": (1, 9)}
 """What the kernel and the interpreter open before PID 1 has mounted devtmpfs."""
@@ -35,4 +38,5 @@ def initial_files(
     entries[f"{LIBRARY}/lib-dynload"] = cpio.directory()
     entries["etc/wgnode/image.json"] = cpio.file(description)
     entries["init"] = cpio.file(INIT, 0o755)
+    entries[SERVICE] = cpio.file(AS_A_SERVICE, 0o755)
     return entries

@@ -55,6 +55,20 @@ class Paths:
         return f"{self.gateway}/bundle.sealed"
 
     @property
+    def root(self) -> str:
+        """Of a gateway that is a process: the image and its layers, unpacked anew at each start."""
+        return self._own(f"{STATE}/root")
+
+    @property
+    def unpacker(self) -> str:
+        return f"{self.gateway}/unpack.pyz"
+
+    @property
+    def namespace(self) -> str:
+        """The network namespace of such a one, as ip-netns(8) names it."""
+        return f"/run/netns/{self.run_name}"
+
+    @property
     def hostd_directory(self) -> str:
         return self._own(f"{STATE}/hostd")
 

@@ -16,7 +16,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from pulumi_wgnode.hosts.judging import features
-from wgnode.image.paths import PLAIN, USER, Paths
+from wgnode.image.paths import PLAIN, TRANSIT_MAC, USER, Paths
 
 PROTOCOLS = range(119, 151)  # of the routes of a host's gateways, one each; unassigned in /etc/iproute2/rt_protos
 METRIC = 30000  # of all of them: behind what managers of networks give theirs, so that a host's own always count
@@ -34,6 +34,7 @@ class Network:
     """`transit` are the host's addresses with prefix length, `routes` next hops in the LAN by network.
 
     `bridge` is ours, for a LAN interface that is none itself; `protocol` tells our routes from those of others.
+    `lan_mac` is the gateway's in the LAN, where its cards are ends of veths in a namespace; else they are taps.
     """
 
     uplink: str
@@ -43,6 +44,7 @@ class Network:
     paths: Paths = PLAIN
     bridge: str = PLAIN.bridge
     protocol: int = PROTOCOLS[0]
+    lan_mac: str = ""
 
 
 class MissingInterface(Exception):
@@ -73,7 +75,9 @@ def _shell(name: str) -> str:
 def _settings(network: Network) -> list[str]:
     """Whose links these are, for all of the functions."""
     paths = network.paths
+    inside = f"CARDS=veth WAN_MAC={TRANSIT_MAC} LAN_MAC={network.lan_mac}" if network.lan_mac else "CARDS=tap"
     return [
+        f"{inside} NAMESPACE={paths.run_name}",
         f"UPLINK={shlex.quote(network.uplink)}",
         f"LAN={shlex.quote(network.lan)}",
         f"WAN_TAP={paths.transit_tap} LAN_TAP={paths.lan_tap} BRIDGE={network.bridge}",
@@ -83,9 +87,10 @@ def _settings(network: Network) -> list[str]:
 
 def described(network: Network, bridge: str = PLAIN.bridge) -> dict[str, dict[str, str]]:
     """Links and routes as `observed` describes them once they are up; `bridge` is where the LAN is attached."""
+    card = "veth" if network.lan_mac else f"tap of {USER}"
     links = {
-        network.paths.transit_tap: f"tap of {USER}, up, {' '.join(sorted(network.transit))}",
-        network.paths.lan_tap: f"tap of {USER}, up, in {bridge}",
+        network.paths.transit_tap: f"{card}, up, {' '.join(sorted(network.transit))}",
+        network.paths.lan_tap: f"{card}, up, in {bridge}",
     }
     if bridge == network.bridge:
         links |= {bridge: "bridge, up", network.lan: f"up, in {bridge}"}

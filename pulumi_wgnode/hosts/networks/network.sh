@@ -4,6 +4,8 @@
 #
 #   uplink -- this host -- $WAN_TAP [gateway] $LAN_TAP -- bridge -- LAN
 #
+# Or, where CARDS=veth, ends of veths in the network namespace $NAMESPACE, called "wan" and "lan" there.
+#
 # The bridge may be shared with other gateways of this host, whose taps are called wgnode-lan or wgnlan-*: the last of
 # them takes it away.
 set -eu
@@ -15,11 +17,44 @@ bridge() { if [ -d "/sys/class/net/$LAN/bridge" ]; then echo "$LAN"; else echo "
 master() { basename "$(readlink "/sys/class/net/$1/master" 2>/dev/null || echo none)"; }
 exists() { [ -e "/sys/class/net/$1" ]; }
 
-tap() { # NAME: a bridge takes the lowest address of its ports', so one of the host's own goes on with the one it has
-    ! exists "$1" || return 0
-    ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
+is_tap() { [ -e "/sys/class/net/$1/tun_flags" ]; }
+
+is_veth() { # NAME: one of ours
+    [ -n "$(ip -o link show dev "$1" type veth)" ] && [ "$(cat "/sys/class/net/$1/ifalias")" = "$MARK" ]
+}
+
+card() { # NAME INSIDE MAC: a bridge takes the lowest address of its ports', so one of the host's goes on with its own
+    if ! exists "$1"; then
+        :
+    elif [ "$CARDS" = tap ]; then
+        ! is_tap "$1" || return 0
+        ip link del "$1"
+    elif is_veth "$1" && ip -n "$NAMESPACE" link show dev "$2" >/dev/null 2>&1; then
+        return 0
+    else
+        ip link del "$1"
+    fi
+    if [ "$CARDS" = tap ]; then
+        ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
+    else
+        ip link add name "$1" type veth peer name "$2" address "$3" netns "$NAMESPACE"
+        ip link set "$1" alias "$MARK"
+    fi
     ip link set "$1" address "fe:$(mac "$1" | cut -d : -f 2-)"
     sysctl -q -w "net.ipv6.conf.$1.accept_ra=0" 2>/dev/null || true  # a guest is no router of the host's
+}
+
+namespace() { # there, with nothing of the host's settings that would make it another machine than a guest is; or gone
+    if [ "$CARDS" = tap ]; then
+        [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
+        return
+    fi
+    ! ip netns exec "$NAMESPACE" true 2>/dev/null || return 0
+    [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
+    ip netns add "$NAMESPACE"
+    for setting in rp_filter arp_ignore arp_announce arp_filter log_martians; do
+        ip netns exec "$NAMESPACE" sysctl -q -w "net.ipv4.conf.all.$setting=0" "net.ipv4.conf.default.$setting=0"
+    done
 }
 
 set_addresses() { # INTERFACE ADDRESS...: these and no others
@@ -191,6 +226,10 @@ unlisten() { # as it was, once no gateway of this host has it forward
 }
 
 check() { # what keeps LAN from being taken over, a line each; nothing is touched
+    for link in "$WAN_TAP" "$LAN_TAP"; do
+        ! exists "$link" || is_tap "$link" || is_veth "$link" ||
+            echo "there is a $link already that is none of ours: remove it, or call it something else"
+    done
     [ "$(bridge)" = "$BRIDGE" ] || return 0
     if exists "$BRIDGE" && ! is_ours; then
         echo "there is a $BRIDGE already that is none of ours: remove it, or call it something else"
@@ -215,8 +254,9 @@ up() {
     keep_ports
     listen
     join_forwarded on "$UPLINK" || true # which a kernel may not have, and packets go without
-    tap "$WAN_TAP"
-    tap "$LAN_TAP"
+    namespace
+    card "$WAN_TAP" wan "${WAN_MAC-}"
+    card "$LAN_TAP" lan "${LAN_MAC-}"
     set_addresses "$WAN_TAP" $TRANSIT
     ip link set "$WAN_TAP" up
     if [ "$(bridge)" = "$BRIDGE" ]; then join; else leave; fi
@@ -251,6 +291,7 @@ down() {
     for name in "$LAN_TAP" "$WAN_TAP"; do
         ! exists "$name" || ip link del "$name"
     done
+    [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
     reload_managers
     [ -z "$last" ] || ! exists "$LAN" || networkd_goes_on
 }

@@ -19,6 +19,7 @@ from pulumi_wgnode.operations.checking.stackfile import OfflineSite
 from pulumi_wgnode.operations.recorded import Recorded, opened
 from pulumi_wgnode.operations.stacks import StackError
 from pulumi_wgnode.resources import firewall_state
+from wgnode.image import backends
 from wgnode.nodeconfig import ConfigError
 from wgnode.rollout.picture import Picture, described, draw
 from wgnode.topology.compile import Route
@@ -69,7 +70,8 @@ class SiteState:
             "bootstrap": list(self.commands),
             "gateway.memory": machine["memory"],
             "gateway.cpus": machine["cpus"],
-            "gateway.accelerator": machine["accelerator"],
+            "gateway.backend": machine.get("backend", backends.DEFAULT),
+            "gateway.accelerator": machine.get("accelerator"),
             "gateway.image": self.parts["gateway"].inputs["image"]["sha256"],
         }
 
@@ -94,7 +96,7 @@ class SiteState:
     def _foreseen_settings(self, model: OfflineSite, root: Path) -> dict[str, Any]:
         gateway = self.parts["gateway"].inputs if "gateway" in self.parts else {}
         ran_by = (gateway.get("machine") or {}).get("accelerator")
-        asked = model.gateway.accelerator
+        asked = model.gateway.accelerator if backends.named(model.gateway.backend).accelerated else None
         return {
             **_way_in(model.host.to_dict()),
             "uplink": model.uplink,
@@ -102,6 +104,7 @@ class SiteState:
             "bootstrap": sorted(model.bootstrap),
             "gateway.memory": model.gateway.memory,
             "gateway.cpus": model.gateway.cpus,
+            "gateway.backend": model.gateway.backend,
             "gateway.accelerator": (ran_by or asked) if asked == "auto" else asked,
             "gateway.image": image(self.stack, model, root),
         }

@@ -66,6 +66,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "connection": CONNECTION,
         "site": IDENTITY,
         "listenPort": 51820,
+        "backend": "microvm",
         "packages": ["nftables"],
         "networks": {
             "uplink": "wan0",
@@ -99,6 +100,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "memory": 160,
             "cpus": 1,
             "accelerator": "auto",
+            "backend": "microvm",
             "udpSegmentation": False,
             "kvm": {"usable": True, "reason": "it is there"},
         },
@@ -142,6 +144,7 @@ COMPONENTS: dict[str, dict[str, Any]] = {
             "memory": 160,
             "cpus": 1,
             "accelerator": "auto",
+            "backend": "microvm",
             "image": "image.tar",
             "sha256": "ab" * 32,
             "transit": TRANSIT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -10,22 +11,23 @@ from typing import Any
 from wgnode.nodeconfig import ConfigError, NodeConfig, NodeSecrets
 
 DIRECTORY = Path("/etc/wgnode")
+SECRETS = "secrets.json"
 
 
 class Baked:
     """The layers of the initial file system, which is memory."""
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
-        self._directory = directory
+        self.directory = directory
 
     def config(self) -> NodeConfig:
-        return read_config(self._directory)
+        return read_config(self.directory)
 
     def secrets(self) -> NodeSecrets:
-        return take_secrets(self._directory)
+        return take_secrets(self.directory)
 
     def image(self) -> dict[str, Any]:
-        return read_image(self._directory)
+        return read_image(self.directory)
 
 
 def read_config(directory: Path) -> NodeConfig:
@@ -35,12 +37,16 @@ def read_config(directory: Path) -> NodeConfig:
 
 def take_secrets(directory: Path) -> NodeSecrets:
     """Read the secrets, then overwrite and remove the file. Raises ConfigError, which never quotes them."""
-    file = directory / "secrets.json"
-    blob = _read(file, "node secrets")
     try:
-        return NodeSecrets.from_json(blob)
+        return read_secrets(directory)
     finally:
-        wipe(file)
+        with contextlib.suppress(FileNotFoundError):
+            wipe(directory / SECRETS)
+
+
+def read_secrets(directory: Path) -> NodeSecrets:
+    """Raises ConfigError, which never quotes them."""
+    return NodeSecrets.from_json(_read(directory / SECRETS, "node secrets"))
 
 
 def wipe(file: Path) -> None:

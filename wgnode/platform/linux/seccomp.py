@@ -52,6 +52,8 @@ CALLS = {
     "membarrier": 324, "statx": 332, "rseq": 334,
 }  # fmt: skip
 """arch/x86/entry/syscalls/syscall_64.tbl."""
+OF_A_LISTENER = {"accept4": 288}
+"""More, for a node that its host calls by a socket (hosted.py)."""
 LIMITED: Mapping[str, tuple[int, Argument]] = {
     "mmap": (9, Argument(2, unset=PROT_EXEC)),
     "mprotect": (10, Argument(2, unset=PROT_EXEC)),
@@ -74,11 +76,11 @@ DEADLY = {
 }  # fmt: skip
 
 
-def program(otherwise: int = ERRNO | errno.EPERM) -> bytes:
+def program(otherwise: int = ERRNO | errno.EPERM, calls: Mapping[str, int] = CALLS) -> bytes:
     """The filter as an array of struct sock_filter; `otherwise` is what happens to all that is in no list."""
     code = [_load(ARCHITECTURE), _jump(EQUAL, AUDIT_ARCH_X86_64, 1, 0), _give(KILL)]
     code += [_load(NUMBER), _jump(AT_LEAST, X32, 0, 1), _give(KILL)]
-    code += _calls(CALLS.values(), ALLOW)
+    code += _calls(calls.values(), ALLOW)
     for number, argument in LIMITED.values():
         judged = _judged(argument)
         code += [_jump(EQUAL, number, 0, len(judged)), *judged]

@@ -6,7 +6,6 @@ import pytest
 
 from pulumi_wgnode.call.kind import Partial
 from pulumi_wgnode.resources import gateway_change
-from pulumi_wgnode.resources.gateway_state import BOOT_TIMEOUT
 from tests.unit.pulumi_wgnode.resources.gateway_case import (
     CONFIG,
     SECRETS,
@@ -16,6 +15,7 @@ from tests.unit.pulumi_wgnode.resources.gateway_case import (
     kind,
 )
 from tests.unit.pulumi_wgnode.resources.gateway_host import CONSOLE, GatewayHost
+from wgnode.image.backends.microvm import BOOT_TIMEOUT
 from wgnode.nodeconfig import expected_live_digest
 
 __all__ = ["clock", "host", "kind"]

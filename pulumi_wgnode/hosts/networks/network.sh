@@ -23,16 +23,18 @@ is_veth() { # NAME: one of ours
     [ -n "$(ip -o link show dev "$1" type veth)" ] && [ "$(cat "/sys/class/net/$1/ifalias")" = "$MARK" ]
 }
 
+delete() { ip link del "$1" 2>/dev/null || ! exists "$1"; } # NAME: it may go with its other end meanwhile
+
 card() { # NAME INSIDE MAC: a bridge takes the lowest address of its ports', so one of the host's goes on with its own
     if ! exists "$1"; then
         :
     elif [ "$CARDS" = tap ]; then
         ! is_tap "$1" || return 0
-        ip link del "$1"
+        delete "$1"
     elif is_veth "$1" && ip -n "$NAMESPACE" link show dev "$2" >/dev/null 2>&1; then
         return 0
     else
-        ip link del "$1"
+        delete "$1"
     fi
     if [ "$CARDS" = tap ]; then
         ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
@@ -44,13 +46,11 @@ card() { # NAME INSIDE MAC: a bridge takes the lowest address of its ports', so 
     sysctl -q -w "net.ipv6.conf.$1.accept_ra=0" 2>/dev/null || true  # a guest is no router of the host's
 }
 
-namespace() { # there, with nothing of the host's settings that would make it another machine than a guest is; or gone
-    if [ "$CARDS" = tap ]; then
-        [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
-        return
-    fi
+no_namespace() { [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"; }
+
+namespace() { # with nothing of the host's settings that would make it another machine than a guest is
     ! ip netns exec "$NAMESPACE" true 2>/dev/null || return 0
-    [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
+    no_namespace
     ip netns add "$NAMESPACE"
     for setting in rp_filter arp_ignore arp_announce arp_filter log_martians; do
         ip netns exec "$NAMESPACE" sysctl -q -w "net.ipv4.conf.all.$setting=0" "net.ipv4.conf.default.$setting=0"
@@ -254,9 +254,10 @@ up() {
     keep_ports
     listen
     join_forwarded on "$UPLINK" || true # which a kernel may not have, and packets go without
-    namespace
+    [ "$CARDS" = tap ] || namespace
     card "$WAN_TAP" wan "${WAN_MAC-}"
     card "$LAN_TAP" lan "${LAN_MAC-}"
+    [ "$CARDS" = veth ] || no_namespace
     set_addresses "$WAN_TAP" $TRANSIT
     ip link set "$WAN_TAP" up
     if [ "$(bridge)" = "$BRIDGE" ]; then join; else leave; fi
@@ -291,7 +292,7 @@ down() {
     for name in "$LAN_TAP" "$WAN_TAP"; do
         ! exists "$name" || ip link del "$name"
     done
-    [ ! -e "/run/netns/$NAMESPACE" ] || ip netns del "$NAMESPACE"
+    no_namespace
     reload_managers
     [ -z "$last" ] || ! exists "$LAN" || networkd_goes_on
 }

@@ -4,15 +4,13 @@ link that is somebody else's."""
 from __future__ import annotations
 
 import secrets
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from pulumi_wgnode.hosts.networks.network import READ_LINKS, Network, described, observed, script
-from tests.lab.bare_host import BareHost, bare_host
+from pulumi_wgnode.hosts.networks.network import READ_LINKS, Network, described, observed
+from tests.lab.held_host import Held, held_host
 from tests.lab.interop import wait_for
 from wgnode.image.paths import TRANSIT_MAC, Paths
 
@@ -29,33 +27,10 @@ def network() -> Network:
     return Network("wan0", "lan0", ("172.31.255.253/30",), {}, paths, paths.bridge, lan_mac=MAC)
 
 
-@dataclass(frozen=True)
-class Held(BareHost):
-    """Its mounts stay between commands, among them those of namespaces that it has made itself: they are those of a
-    process that was started in it."""
-
-    pid: int
-
-    def run(self, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        argv = ["nsenter", "--target", str(self.pid), "--mount", "--net", *command]
-        return subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60, check=False)
-
-    def shell(self, command: str, check: bool = True) -> str:
-        done = self.run("bash", "-c", command)
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout
-
-    def script(self, network: Network, verb: str = "up") -> subprocess.CompletedProcess[str]:
-        return self.run("sh", "-s", verb, text=script(network).replace("mode tap user wgnode", "mode tap"))
-
-
 @pytest.fixture
 def host(network: Network) -> Iterator[Held]:
-    with bare_host(HOME) as bare:
-        holder = bare.space.spawn("sleep", "infinity")
-        wait_for(lambda: Path(f"/proc/{holder.pid}/comm").read_text() == "sleep\n", "the holder is in its namespace")
-        yield (made := Held(bare.space, holder.pid))
-        made.script(network, "down")
+    with held_host(network, HOME) as made:
+        yield made
 
 
 def links(host: Held, network: Network) -> dict[str, str]:
@@ -99,7 +74,7 @@ def test_one_kind_of_cards_takes_the_place_of_the_other(host: Held, network: Net
 def test_cards_whose_namespace_was_taken_away_are_made_anew(host: Held, network: Network) -> None:
     host.script(network)
     host.shell(f"ip netns del {network.paths.run_name}")
-    assert network.paths.transit_tap not in links(host, network)
+    wait_for(lambda: network.paths.transit_tap not in links(host, network), "they go with it")
     assert host.script(network).returncode == 0
     assert links(host, network) == described(network, network.bridge)["links"]
 

@@ -11,12 +11,15 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wgnode import plainyaml
 
 _BOOLEAN = re.compile(r"(?i:y|yes|n|no|on|off)")
 _OCTAL = re.compile(r"[-+]?0o?[0-9_]*[0-9][0-9_]*")
@@ -33,6 +36,8 @@ class YamlError(ValueError):
 
 def parse(text: str) -> Any:
     """The one document's plain values; None for an empty one. Raises YamlError."""
+    with suppress(plainyaml.Unread):
+        return plainyaml.read(text)
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
@@ -43,6 +48,8 @@ def parse(text: str) -> Any:
 
 def judged(text: str) -> tuple[Any, list[tuple[str, str]]]:
     """What `parse` and `ambiguous` give, the text read once: of a thousand files that counts. Raises YamlError."""
+    with suppress(plainyaml.Unread):
+        return plainyaml.read(text), []
     reader = YAML(typ="safe", pure=True)
     try:
         node: Node | None = reader.compose(text)
@@ -67,11 +74,16 @@ def ambiguous(text: str) -> Iterator[tuple[str, str]]:
 
     The path is as in `.sites.no.lans[0]`. Raises YamlError.
     """
-    yield from _ambiguous_in(compose(text), "")
+    try:
+        plainyaml.read(text)
+    except plainyaml.Unread:
+        yield from _ambiguous_in(compose(text), "")
 
 
 def scalar(value: str) -> str:
     """A text as it stands in YAML on one line, quoted where somebody could take it for something else."""
+    if plainyaml.is_text(value):
+        return value
     plain = _PLAIN.fullmatch(value) and " #" not in value and ": " not in value
     if plain and _ambiguity(value) is None and not _SIXTIES.fullmatch(value) and parse(value) == value:
         return value

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wgnode import usersfolder, yamlfile
+from wgnode import plainyaml, usersfolder, yamlfile
 from wgnode.cli.placed import put, take
 from wgnode.usersfolder import UsersFolderError, users_of
+
+_ENTRY = re.compile(r"^[^\s#-]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class PeopleFiles:
         file = self._file_of(user)
         if file is None:
             return self._begun(user, path, value)
-        return self._with(file, lambda text: put(text, (user, *path), value))
+        return self._with(file, lambda text: _beside(text, user, lambda part: put(part, (user, *path), value)))
 
     def take(self, user: str, path: tuple[str, ...]) -> PeopleFiles:
         """Without what stands there; a file goes with its last user. Raises ValueError."""
@@ -40,7 +43,7 @@ class PeopleFiles:
             return self
         if not path and len(users_of(file, self.texts[file])) == 1:
             return self._with(file, lambda _: "")
-        return self._with(file, lambda text: take(text, (user, *path)))
+        return self._with(file, lambda text: _beside(text, user, lambda part: take(part, (user, *path))))
 
     def _file_of(self, user: str) -> str | None:
         return next((file for file, text in self.texts.items() if user in users_of(file, text)), None)
@@ -60,6 +63,19 @@ class PeopleFiles:
             return replace(self, texts={**self.texts, file: edit(self.texts.get(file, ""))})
         except ValueError as error:
             raise UsersFolderError(f"{self.name}/{file}: {error}") from None
+
+
+def _beside(text: str, user: str, edit: Callable[[str], str]) -> str:
+    """Edited where the user stands, by that and one user beside it: all of a file of thousands takes a minute."""
+    try:
+        plainyaml.read(text)
+    except plainyaml.Unread:  # anybody's lines may be anywhere
+        return edit(text)
+    starts = [found.start() for found in _ENTRY.finditer(text)]
+    named = re.compile(rf"{re.escape(user)}:(?:\s|$)")
+    at = next(number for number, start in enumerate(starts) if named.match(text, start))
+    first, last = starts[max(0, at - 1)], [*starts, len(text), len(text)][at + 1 + (at == 0)]
+    return text[:first] + edit(text[first:last]) + text[last:]
 
 
 def read(stack_file: Path, site: Any) -> PeopleFiles | None:

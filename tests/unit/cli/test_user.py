@@ -15,7 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.unit.cli.test_site import FAKE_PULUMI
 from tests.unit.topology.meshes import public_key, topology_of, two_sites
+from wgnode import plainyaml
+from wgnode.cli import placed
 from wgnode.cli.clientconfig import qr_lines
+from wgnode.cli.peoplefiles import PeopleFiles
 from wgnode.cli.user import command
 from wgnode.nodeconfig import decode_key, encode_key
 from wgnode.topology import users
@@ -329,6 +332,19 @@ def test_files_that_contradict_each_other_are_refused_by_every_command(
         (folder / name).write_text(text)
     for words in (["list"], ["show", "alice"], ["add", "bob", "--device", "phone"], ["remove", "alice"]):
         assert says in run(*words, code=1).stderr
+
+
+@pytest.mark.parametrize("user", ["alice", "bob", "eve", "zoe"])
+def test_an_edit_among_many_is_what_it_is_of_the_whole_file(user: str) -> None:
+    text = "# all\nalice:  # a\n  groups: [staff]\n# bob\nbob: {}\n\n"
+    text += f"eve:\n  devices:\n    phone:\n      publicKey: {KEY}\n"
+    text += "# last\nzoe:\n  groups:\n  - staff\n# end\n"
+    plainyaml.read(text)  # else all of it is edited anyway
+    for path, value in (("expires", "2099-01-31"), ("groups", ["a", "b"])):
+        made = PeopleFiles(Path(), "users", {"all.yaml": text}).put(user, (path,), value)
+        assert made.texts["all.yaml"] == placed.put(text, (user, path), value)
+    made = PeopleFiles(Path(), "users", {"all.yaml": text}).take(user, ())
+    assert made.texts["all.yaml"] == placed.take(text, (user,))
 
 
 def test_a_name_that_is_none_makes_no_file(file: Path, folder: Path) -> None:

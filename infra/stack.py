@@ -54,9 +54,9 @@ def _site() -> SiteConfig:
         if usersfolder.named(raw) is None:
             return parse_site(raw, stack_file(), root(), _clear_secrets(), _written_problems("site"))
         read = usersfolder.beside(root() / stack_file())
-        whole = usersfolder.with_users(raw, read)
-        found = yamlfile.ambiguous(usersfolder.included(yamlfile.read(root() / stack_file()), read))
-        return parse_site(whole, stack_file(), root(), _clear_secrets(), _ours(found, "site"))
+        whole, found = usersfolder.judged(raw, read)
+        written = [*_written_problems("site"), *(Problem(path, what) for path, what in found)]
+        return parse_site(whole, stack_file(), root(), _clear_secrets(), written)
     except (usersfolder.UsersFolderError, OSError) as error:
         raise ConfigurationError(stack_file(), [Problem(f"{PROJECT}:site", str(error))]) from None
 

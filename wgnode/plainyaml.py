@@ -12,10 +12,12 @@ from datetime import date
 from typing import Any, NamedTuple
 
 _WORD = r"[A-Za-z](?:[A-Za-z0-9._/+=@:-]*[A-Za-z0-9_/+=-])?"
+_MORE = r"[A-Za-z0-9/+](?:[A-Za-z0-9._/+=@:-]*[A-Za-z0-9_/+=-])?"
 _ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2}|-[0-9]{1,3}(?:\.[0-9]{1,3}){3})?"
 _ADDRESS6 = r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*::(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*(?:/[0-9]{1,3})?|/[0-9]{1,3})"
 _KEY = r"[0-9A-Za-z+/]{43}="  # of 32 bytes
 _TEXT = re.compile(rf"{_WORD}|{_ADDRESS}|{_ADDRESS6}|{_KEY}")
+_WORDS = re.compile(rf"{_WORD}(?: {_MORE})+")
 _QUOTED = re.compile(r'"([A-Za-z0-9 ._/+=@:,-]*)"')
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -51,7 +53,7 @@ def read(text: str) -> Any:
 
 def scalar(text: str) -> Any:
     """Of a plain or simply quoted value on a line. Raises Unread."""
-    if is_text(text):
+    if is_text(text) or _WORDS.fullmatch(text):
         return text
     if text in ("true", "false"):
         return text == "true"

@@ -65,35 +65,54 @@ def beside(stack_file: Path) -> Read:
 
 def with_users(site: Any, read: Read) -> Any:
     """`wgmesh:site` with its users in it, wherever they stand. Raises UsersFolderError."""
+    return judged(site, read)[0]
+
+
+def judged(site: Any, read: Read) -> tuple[Any, list[tuple[str, str]]]:
+    """`with_users`, and what of those files not all read alike (yamlfile.judged), by its path in the site. Raises
+    UsersFolderError."""
     if (name := named(site)) is None:
-        return site
-    return {**{key: value for key, value in site.items() if key != KEY}, "users": merged(name, read(name))}
+        return site, []
+    users, ambiguous = _merged(name, read(name))
+    whole = {**{key: value for key, value in site.items() if key != KEY}, "users": users}
+    return whole, [(f".users{path}", what) for path, what in ambiguous]
 
 
 def merged(folder: str, files: Mapping[str, str]) -> dict[str, Any]:
     """The users of all files. Raises UsersFolderError."""
+    return _merged(folder, files)[0]
+
+
+def _merged(folder: str, files: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     found: dict[str, Any] = {}
     where: dict[str, str] = {}
+    ambiguous: list[tuple[str, str]] = []
     for file, text in sorted(files.items()):
-        for user, said in users_of(f"{folder}/{file}", text).items():
+        users, more = _judged(f"{folder}/{file}", text)
+        ambiguous += more
+        for user, said in users.items():
             if user in found:
                 raise UsersFolderError(
                     f"user {user!r} stands in {where[user]} and in {folder}/{file}; keep one of them"
                 )
             found[user], where[user] = said, f"{folder}/{file}"
-    return found
+    return found, ambiguous
 
 
 def users_of(file: str, text: str) -> dict[str, Any]:
     """Of one file. Raises UsersFolderError."""
+    return _judged(file, text)[0]
+
+
+def _judged(file: str, text: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     try:
-        users = yamlfile.parse(text) if text.strip() else {}
+        users, ambiguous = yamlfile.judged(text) if text.strip() else ({}, [])
     except yamlfile.YamlError as error:
         raise UsersFolderError(f"{file}: {error}") from None
     users = {} if users is None else users  # comments only
     if not isinstance(users, dict) or not all(isinstance(name, str) for name in users):
         raise UsersFolderError(f"{file} is no mapping of users by name")
-    return users
+    return users, ambiguous
 
 
 def included(text: str, read: Read) -> str:
@@ -112,6 +131,11 @@ def included(text: str, read: Read) -> str:
     if (_site(whole) or {}).get("users") != users:
         raise UsersFolderError(f"{name}: its files are not plain lines of `NAME: ...`; write them so")
     return whole
+
+
+def without(text: str) -> str:
+    """A site's stack file in which nothing is said of the folder."""
+    return _LINE.sub("", text)
 
 
 def _indented(text: str, indent: str) -> str:

@@ -88,7 +88,7 @@ def configured(given: Properties, stack: str, ways_out: WaysOut, by: Compile = c
     """What is compiled (`by`) of a site's arguments that are all known. Raises CheckError and SiteError."""
     validated(SiteConfigurationInputs, given)
     known = {name: value for name, value in given.items() if value is not None}
-    asked = SiteConfigurationInputs.model_validate(known)
+    asked = SiteConfigurationInputs.model_validate({**known, "users": None})  # they may be thousands, judged now
     addresses, reach = asked.gateway_addresses, asked.reach
     if found := list(user_problems.problems({**known, "lan": {"reach": reach, "gatewayAddresses": addresses}})):
         raise CheckError([(one.path.removeprefix("."), one.message) for one in found])

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from infra import stack as program
+from pulumi_wgnode.cli.check import command
 from pulumi_wgnode.operations.checking import environment, files
 from tests.many_sites import Project, keys
 from tests.unit.topology.meshes import public_key
@@ -152,11 +154,29 @@ def test_a_folder_that_is_not_there_and_links_that_lead_out_are_refused(project:
     link.unlink()
     (project.root / "stacks/users/site0/alice.yaml").unlink()
     (project.root / "stacks/users/site0").rmdir()
-    with pytest.raises(files.FilesError, match="there is no such folder"):
-        files.of_folder(project.root, "prod")
+    assert "there is no such folder" in problems(files.of_folder(project.root, "prod"))
     (project.root / "stacks/users/site0").symlink_to("/etc")
     with pytest.raises(files.FilesError, match="leads out"):
         files.of_folder(project.root, "prod")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("eve.yaml", "alice: {}\n", "user 'alice' stands in users/site0/alice.yaml and in users/site0/eve.yaml"),
+        ("eve.yaml", "eve: [\n", "users/site0/eve.yaml: not valid YAML"),
+        ("eve.yaml", "eve: {groups: [nobody]}\n", "user 'eve': there is no group 'nobody'"),
+        ("eve.yaml", "Eve: {}\n", "user name 'Eve'"),
+        ("eve.yaml", "# nobody yet\n", ""),
+    ],
+)
+def test_check_ends_with_1_where_files_of_users_contradict_each_other(
+    file: str, text: str, says: str, project: Project
+) -> None:
+    (project.root / "stacks/users/site0" / file).write_text(text)
+    answer = CliRunner().invoke(command, ["-C", str(project.root), "-e", "prod"])
+    assert answer.exit_code == (1 if says else 0), answer.output
+    assert says in " ".join(answer.output.split())
 
 
 def load(project: Project, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -13,7 +13,8 @@ from wgnode.io import strict
 
 LATEST = (1 << 32) * 10**9
 """Nanoseconds: the year 2106. A clock or time stamp beyond is nobody's."""
-MOST_PEERS = 10_000
+MOST_PEERS = 16_384
+"""10,000 devices, and the sites."""
 LONGEST_KEY = 64
 MOST_LEARNED = 16
 """Sizes of one peer's paths."""

@@ -16,7 +16,8 @@ from wgnode import endpoint as parsed
 
 LONGEST_LINE = 2000
 LONGEST_NAME = 64
-MOST_PEERS = 10_000
+MOST_PEERS = 16_384
+"""10,000 devices, and the sites."""
 MOST_COUNTERS = 1000
 MOST_MEASURES = 64
 WORD = re.compile(r"[A-Za-z0-9_.+~:-]{1,64}")

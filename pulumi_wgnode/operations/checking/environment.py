@@ -20,6 +20,7 @@ from wgnode.topology.compile import site_problems
 from wgnode.topology.homes import second_homes
 from wgnode.topology.model import MeshSpec, Topology, TopologyError
 from wgnode.topology.validate import mesh_problems
+from wgnode.usersfolder import KEY as USERS_FOLDER
 
 ELSEWHERE = (
     "name",
@@ -82,6 +83,7 @@ def read(files: Files) -> Environment:
     """Problems leave out what they are of: a site that can't be read is in no `Mesh`."""
     read = {path: judge(text) for path, text in sorted(files.texts.items())}
     found = [Found(path, one.path, one.message) for path, file in read.items() for one in file.problems]
+    found += [Found(path, f"{PROJECT}:site.{USERS_FOLDER}", what) for path, what in files.folders.items()]
     found += [Found(path, "", _TOO_LONG) for path, length in files.lengths.items() if length > LONGEST]
     by_stack = {stack_of(path): (path, file) for path, file in read.items()}
     meshes: dict[str, Mesh] = {}

@@ -29,12 +29,13 @@ class Files:
     """`texts` by the path from the project's folder, as "stacks/Pulumi.dev-mesh.yaml"; `commit` is the revision's.
 
     Sites of a mesh and users of a site are in its text, wherever they stand; `lengths` has the characters of each stack
-    file itself.
+    file itself, `folders` what is wrong with a site's folder of users, which is then left out.
     """
 
     texts: Mapping[str, str]
     commit: str | None = None
     lengths: Mapping[str, int] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
 
 
 def of_folder(folder: Path, environment: str | None) -> Files:
@@ -108,13 +109,17 @@ def _whole(
     def whole(path: str, text: str) -> str:
         here = PurePosixPath(path).parent
         try:
-            return usersfolder.included(
-                sitesfile.included(text, lambda name: read(str(here / name))), lambda name: folder(here, name)
-            )
-        except (sitesfile.SitesFileError, usersfolder.UsersFolderError) as error:
+            text = sitesfile.included(text, lambda name: read(str(here / name)))
+        except sitesfile.SitesFileError as error:
             raise FilesError(f"{path}: {error}") from None
+        try:
+            return usersfolder.included(text, lambda name: folder(here, name))
+        except usersfolder.UsersFolderError as error:
+            folders[path] = str(error)
+            return usersfolder.without(text)
 
-    return Files({path: whole(path, text) for path, text in texts.items()}, commit, lengths)
+    folders: dict[str, str] = {}
+    return Files({path: whole(path, text) for path, text in texts.items()}, commit, lengths, folders)
 
 
 def _stack_folder(project: str) -> str:

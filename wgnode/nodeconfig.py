@@ -16,6 +16,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from wgnode import endpoint
+from wgnode.policy import written as access
+from wgnode.policy.model import Policy
 from wgnode.work import Work, at_once
 
 FORMAT = 1
@@ -54,7 +56,7 @@ class PeerConfig:
     `persistent_keepalive` is in seconds, 0 for off. `mtu` is that of the routes to it, in bytes of inner packet, where
     it is smaller than the node's. `probe` is the address in the tunnel that answers echoes, by which the path's MTU is
     searched; None: the only /32 of the allowed IPs, or the only /128. `expires` is in seconds since 1970: from then on
-    it is refused, by the node's own clock.
+    it is refused, by the node's own clock. `access` is its class in the node's policy; None, and it is not judged.
     """
 
     name: str
@@ -65,6 +67,7 @@ class PeerConfig:
     mtu: int | None = None
     probe: str | None = None
     expires: int | None = None
+    access: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class NodeConfig:
     path_mtu: bool = True
     """Whether it searches, for each peer, how large packets may be, and acts on that."""
     devices: tuple[PeerConfig, ...] = ()
+    policy: Policy | None = None
+    """What devices may reach; None where nothing is judged."""
 
     @property
     def everybody(self) -> tuple[PeerConfig, ...]:
@@ -129,6 +134,7 @@ class NodeConfig:
                 **({"carrier": _carrier_to_dict(self.carrier)} if self.carrier else {}),
                 **({} if self.path_mtu else {"pathMtu": "off"}),
                 **({"devices": devices} if devices else {}),
+                **({} if self.policy is None else {"policy": access.written(self.policy)}),
             }
         )
 
@@ -157,6 +163,7 @@ class NodeConfig:
                 carrier=_carrier_from_dict(raw["carrier"]) if "carrier" in raw else None,
                 path_mtu="pathMtu" not in raw,
                 devices=(yield from _reading_peers(devices)),
+                policy=access.read(raw["policy"]) if "policy" in raw else None,
             )
             _same(config._canonical(peers, devices), blob)
         except ConfigError:
@@ -343,6 +350,7 @@ def _peer_to_dict(peer: PeerConfig) -> dict[str, Any]:
         **({} if peer.mtu is None else {"mtu": peer.mtu}),
         **({} if peer.probe is None else {"probe": peer.probe}),
         **({} if peer.expires is None else {"expires": peer.expires}),
+        **({} if peer.access is None else {"access": peer.access}),
     }
 
 
@@ -366,4 +374,5 @@ def _peer_from_dict(name: str, raw: dict[str, Any]) -> PeerConfig:
         mtu=None if raw.get("mtu") is None else int(raw["mtu"]),
         probe=str(ip_address(raw["probe"])) if "probe" in raw else None,
         expires=int(raw["expires"]) if "expires" in raw else None,
+        access=int(raw["access"]) if "access" in raw else None,
     )

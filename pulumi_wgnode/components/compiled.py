@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any
 
 import pulumi
@@ -119,8 +120,17 @@ def facts_of(config: SiteArgs) -> SiteFacts:
     """What a site's own arguments say of its gateway."""
     lan, link = config.lan, config.gateway.transit
     people = config.to_dict()
-    users = Users.of(people.get("pool"), people.get("users"))
-    return site_facts(lan.gateway_addresses, link, lan.reach, config.carrier, path_mtu=config.path_mtu, users=users)
+    users = Users.of(people.get("pool"), people.get("users"), people.get("groups"))
+    facts = site_facts(lan.gateway_addresses, link, lan.reach, config.carrier, path_mtu=config.path_mtu, users=users)
+    return replace(facts, host_addresses=tuple(_addresses_of(config.host.address)))
+
+
+def _addresses_of(host: str | None) -> Iterator[str]:
+    """Where it is no name."""
+    try:
+        yield str(ip_address(host or ""))
+    except ValueError:
+        return
 
 
 def site_facts(

@@ -92,7 +92,7 @@ def configured(given: Properties, stack: str, ways_out: WaysOut, by: Compile = c
     addresses, reach = asked.gateway_addresses, asked.reach
     if found := list(user_problems.problems({**known, "lan": {"reach": reach, "gatewayAddresses": addresses}})):
         raise CheckError([(one.path.removeprefix("."), one.message) for one in found])
-    users = Users.of(known.get("pool"), known.get("users"))
+    users = Users.of(known.get("pool"), known.get("users"), known.get("groups"))
     facts = site_facts(addresses, asked.transit, reach, asked.carrier, path_mtu=asked.path_mtu, users=users)
     key, secret = asked.recipient_key.get_secret_value(), known.get("deviceSecret")
     return by(Asked(asked.name, facts, key, stack, secret, ways_out), asked.topology, asked.bundle)

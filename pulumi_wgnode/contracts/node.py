@@ -75,6 +75,7 @@ class NodeDevice(Model):
     endpoint: EndpointText | None = Field(default=None, description="nothing: it calls")
     persistent_keepalive: Count = Field(default=0, ge=0, le=65535, description="seconds, 0 for off")
     expires: Count | None = Field(default=None, description="seconds since 1970: from then on the node refuses it")
+    access: Count | None = Field(default=None, description="the number of its class in `policy`")
 
 
 class NodeCarrier(Model):
@@ -83,6 +84,32 @@ class NodeCarrier(Model):
     name: str = Field(description="as `wgnode mtu --carriers` has it")
     up: Count | None = Field(default=None, description="of what the site sends")
     down: Count | None = Field(default=None, description="of what others may send to it")
+
+
+class NodeRule(Model):
+    """What a class of devices may reach, or be reached from."""
+
+    id: str = Field(description="where the stack file says it, such as groups.staff.reach[1]")
+    networks: list[NetworkText] = Field(default=[], description="addresses that are no device's")
+    classes: list[Count] = Field(default=[], description="devices of these classes")
+    internet: StrictBool = Field(default=False, description="whether what lies in none of `known` is meant too")
+    protocols: list[Count] = Field(default=[], description="numbers of IP, none for all")
+    ports: list[list[Port]] = Field(default=[], description="ranges of the destination, first and last; none for all")
+
+
+class NodeClass(Model):
+    """Devices with the same rules. What no rule allows is denied."""
+
+    outgoing: list[NodeRule] = Field(default=[], description="what they may open")
+    incoming: list[NodeRule] = Field(default=[], description="what may be opened to them from elsewhere than a device")
+
+
+class NodePolicy(Model):
+    """What devices may reach, compiled of what a stack file says of groups."""
+
+    classes: list[NodeClass] = Field(description="by number; the first allows nothing")
+    known: list[NetworkText] = Field(description="what is not the internet")
+    own: list[AddressText] = Field(description="addresses of gateway and host")
 
 
 class NodeConfiguration(Model):
@@ -101,6 +128,7 @@ class NodeConfiguration(Model):
     carrier: NodeCarrier | None = Field(default=None, description="the network that the site is reached by")
     path_mtu: PathMtu = Field(default="auto", description="off, and it searches no path MTU and acts on none")
     devices: dict[str, NodeDevice] | None = Field(default=None, description="users' devices, by USER/DEVICE")
+    policy: NodePolicy | None = Field(default=None, description="what devices may reach; all, where there is none")
 
 
 class NodeKeys(Model):

@@ -46,9 +46,17 @@ class User(Model):
 
 
 class Group(Model):
-    """What its members reach."""
+    """What its members reach, and who reaches their devices. What nothing here allows is denied."""
 
     reach: Any = Field(
-        description="all: the LAN of the site, those of the others, and the other devices. Nothing else can be said"
-        " yet, since nothing judges packets by group"
+        default=None,
+        description="all: the LANs of all sites, and the other devices; or a list of rules, each with what it allows:"
+        " `networks`, `sites` (their LANs), `groups` (their devices) or `internet: true`, and of that only a `protocol`"
+        " (tcp, udp, icmp or a number) and `ports` (443, or 8000-8100). Nothing, where it is left out. Gateway and host"
+        " themselves are reached only by networks of their one address",
+    )
+    reachable_from: Any = Field(
+        default=None,
+        description="a list of rules of the same kind: from where flows may be opened to members' devices. Left out,"
+        " with `reach: all`: from the LANs of all sites; from nowhere otherwise",
     )

@@ -35,12 +35,15 @@ def of_connection(state: Properties) -> int:
 
 def of_gateway(state: Properties) -> int:
     """1 had `config` and `secrets` as JSON in text. With devices of users it is 3: versions before could not judge the
-    node by a configuration that has them, and their `up` would take them away. Of another backend than a microvm it is
-    4: versions before would start a virtual machine in its place."""
+    node by a configuration that has them, and their `up` would take them away. With an access policy it is 4: devices
+    would reach all there. So it is of another backend than a microvm: versions before would start a virtual machine in
+    its place."""
     if (state.get("machine") or {}).get("backend"):
         return 4
     config = texts.read("Gateway", {"config": state.get("config")})["config"]
-    return 3 if isinstance(config, Mapping) and config.get("devices") else 2
+    if not isinstance(config, Mapping):
+        return 2
+    return 4 if config.get("policy") else 3 if config.get("devices") else 2
 
 
 def of_host(state: Properties) -> int:

@@ -205,6 +205,33 @@ class NodeDeviceDict(TypedDict):
     endpoint: NotRequired[Input[str | None]]
     persistentKeepalive: NotRequired[Input[int | None]]
     expires: NotRequired[Input[int | None]]
+    access: NotRequired[Input[int | None]]
+
+
+class NodeRuleDict(TypedDict):
+    """What a class of devices may reach, or be reached from."""
+
+    id: Input[str]
+    networks: NotRequired[Input[Sequence[Input[str]] | None]]
+    classes: NotRequired[Input[Sequence[Input[int]] | None]]
+    internet: NotRequired[Input[bool | None]]
+    protocols: NotRequired[Input[Sequence[Input[int]] | None]]
+    ports: NotRequired[Input[Sequence[Input[Sequence[Input[int]]]] | None]]
+
+
+class NodeClassDict(TypedDict):
+    """Devices with the same rules. What no rule allows is denied."""
+
+    outgoing: NotRequired[Input[Sequence[Input[NodeRuleDict]] | None]]
+    incoming: NotRequired[Input[Sequence[Input[NodeRuleDict]] | None]]
+
+
+class NodePolicyDict(TypedDict):
+    """What devices may reach, compiled of what a stack file says of groups."""
+
+    classes: Input[Sequence[Input[NodeClassDict]]]
+    known: Input[Sequence[Input[str]]]
+    own: Input[Sequence[Input[str]]]
 
 
 class NodeConfigurationDict(TypedDict):
@@ -223,6 +250,7 @@ class NodeConfigurationDict(TypedDict):
     carrier: NotRequired[Input[NodeCarrierDict | None]]
     pathMtu: NotRequired[Input[Literal["auto", "off"] | None]]
     devices: NotRequired[Input[Mapping[str, Input[NodeDeviceDict]] | None]]
+    policy: NotRequired[Input[NodePolicyDict | None]]
 
 
 class NodeKeysDict(TypedDict):

@@ -79,6 +79,7 @@ def compiled(private: bytes, reach: str, **changes: object) -> tuple[Topology, N
     people = Users.of(
         {"v4": "10.1.0.128/26", "v6": "fd00:10:1::1000/116"},
         {"alice": {"groups": ["staff"], "devices": {"phone": phone}, **changes}},
+        {"staff": {"reach": "all"}},
     )
     facts = SiteFacts(("10.1.0.2", "fd00:10:1::2"), reach=reach, users=people)  # type: ignore[arg-type]
     config, keys = compile_site(topology, "berlin", bundle_of(topology, "berlin"), facts, SECRET)

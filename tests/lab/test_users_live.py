@@ -66,7 +66,9 @@ class Office:
             }
             for name in names
         }
-        facts = SiteFacts(("10.1.0.2", "fd00:10:1::2"), users=Users.of({"v4": "10.1.0.128/26"}, people))
+        facts = SiteFacts(
+            ("10.1.0.2", "fd00:10:1::2"), users=Users.of({"v4": "10.1.0.128/26"}, people, {"staff": {"reach": "all"}})
+        )
         self.config, keys = compile_site(self.topology, "berlin", bundle_of(self.topology, "berlin"), facts, SECRET)
         (self.folder / "secrets.cpio").write_bytes(secrets_layer(keys))
         (self.folder / "config.cpio").write_bytes(config_layer(self.config))

@@ -96,7 +96,7 @@ class SiteFile:
         if problems := self.problems():
             raise UserError("\n".join(f"{self.path}: wgmesh:site{one.path}: {one.message}" for one in problems))
         try:
-            return Users.of(self.site.get("pool"), self.users)
+            return Users.of(self.site.get("pool"), self.users, self.site.get("groups"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{self.path}: its users can't be read ({error}); `wgnode check` says more") from None
 

@@ -105,6 +105,9 @@ def reconfiguring(
     for each in config.everybody:
         yield True
         peers.append(_peer(device, each, before, secrets.preshared_keys.get(each.public_keys[0], ()), clock()))
+    device.access.set_policy(
+        config.policy, {each.public_keys[0]: each.access for each in config.devices if each.access is not None}
+    )
     networks = {peer: each.allowed_ips for peer, each in zip(peers, config.everybody, strict=True)}
     yield from _route(device, networks | dict.fromkeys(gone, ()))
     for peer in gone:

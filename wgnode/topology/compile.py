@@ -13,7 +13,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from wgnode.nodeconfig import CarrierConfig, LinkConfig, NodeConfig, NodeSecrets, PeerConfig
-from wgnode.topology import labels, mtu, networks, presharedkey, transit, user_problems, users
+from wgnode.topology import access, labels, mtu, networks, presharedkey, transit, user_problems, users
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.model import Network, SiteTopology, Topology, TopologyError
 from wgnode.topology.networks import Claim, overlaps
@@ -27,7 +27,8 @@ not at all: what comes from there is masqueraded, so answers need no route."""
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What a site's own stack says of its gateway. `gateway_addresses` have no prefix length: its LANs give it."""
+    """What a site's own stack says of its gateway. `gateway_addresses` have no prefix length: its LANs give it.
+    `host_addresses` are the host's, as far as the stack says any."""
 
     gateway_addresses: tuple[str, ...]
     transit: Transit = field(default_factory=Transit.of)
@@ -35,6 +36,7 @@ class SiteFacts:
     carrier: CarrierConfig | None = None
     path_mtu: bool = True
     users: Users = NOBODY
+    host_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
     site = topology.sites[name]
     peers = {peer: there for peer, there in sorted(topology.sites.items()) if peer != name}
     tunnel = mtu.of(site.mtu, searched=facts.path_mtu)
+    devices = facts.users.peers
+    classes = access.class_numbers(devices)
     return NodeConfig(
         mesh=topology.mesh,
         name=name,
@@ -82,8 +86,19 @@ def node_config(topology: Topology, name: str, facts: SiteFacts) -> NodeConfig:
         mtu=tunnel,
         carrier=facts.carrier,
         path_mtu=facts.path_mtu,
-        devices=tuple(device.peer for device in facts.users.peers),
+        devices=tuple(device.peer(classes[device.groups]) for device in devices),
+        policy=access.compiled(devices, facts.users.groups, topology, _own(site, facts), _known(facts)),
     )
+
+
+def _own(site: SiteTopology, facts: SiteFacts) -> tuple[str, ...]:
+    """Addresses of the gateway and of its host."""
+    link = facts.transit
+    return (*site.addresses, *facts.gateway_addresses, *link.host, *link.guest, *facts.host_addresses)
+
+
+def _known(facts: SiteFacts) -> list[str]:
+    return [str(network) for network in (*facts.transit.networks, *facts.users.pool)]
 
 
 def site_problems(topology: Topology, name: str, facts: SiteFacts) -> list[str]:

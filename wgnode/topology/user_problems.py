@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from types import NoneType
 from typing import Any
 
 from wgnode.nodeconfig import decode_key
-from wgnode.topology import networks
+from wgnode.topology import access, networks
+from wgnode.topology.groups import problems as group_problems
 from wgnode.topology.model import Network, Topology
 from wgnode.topology.networks import Address
-from wgnode.topology.users import FAMILIES, NAME, REACH_ALL, Users
+from wgnode.topology.users import FAMILIES, NAME, Users
 from wgnode.topology.validate import Problem
 
-_JSON = (str, int, float, list, Mapping, NoneType)
 SECRET = "deviceSecret"  # noqa: S105 - the name of a setting
 
 
@@ -74,6 +73,7 @@ def mesh_problems(topology: Topology, name: str, users: Users) -> Iterator[str]:
             f" (a port forwarded by the router in front is enough), or make another site their home (with an endpoint:"
             f" {others})"
         )
+    yield from access.unknown_sites(topology, name, users.groups.values())
     keys = {key: other for other, there in topology.sites.items() for key in there.public_keys}
     for device in users.devices:
         if owner := keys.get(device.public_key):
@@ -143,13 +143,7 @@ def _group_problems(groups: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _name_problem(f".groups.{name}", "group", name)
         if not isinstance(group, Mapping):
             continue
-        reach, more = group.get("reach", REACH_ALL), bool(group.keys() - {"reach"})
-        if more or (isinstance(reach, _JSON) and reach != REACH_ALL):
-            yield Problem(
-                f".groups.{name}" if more else f".groups.{name}.reach",
-                f"group {name!r}: packets are not judged by group yet, so nothing can hold its members to less than"
-                " everything: `reach: all` is all that a group may say (docs/how-to/add-a-user.md says what that is)",
-            )
+        yield from group_problems(name, group, groups)
 
 
 def _name_problem(path: str, what: str, name: Any) -> Iterator[Problem]:

@@ -1,7 +1,6 @@
 """People and their devices, as a site's stack file has them, and the peers that they become; pure.
 
-A group says what its members reach. Nothing judges packets by group yet, so the one thing that a group may say is
-`reach: all`, and a user without a group gets nothing: such devices are no peers.
+A group says what its members reach (groups.py). A user without a group gets nothing: such devices are no peers.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -17,10 +16,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from wgnode.nodeconfig import KEY_LENGTH, PeerConfig, decode_key
+from wgnode.topology.groups import Group
 from wgnode.topology.model import Network
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-REACH_ALL = "all"
 FAMILIES = ("v4", "v6")
 LABEL = b"wgnode device's preshared key 1\0"
 _MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2}):([0-9]{2})Z)?")
@@ -28,7 +27,8 @@ _MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})
 
 @dataclass(frozen=True)
 class Device:
-    """A person's tunnel. `expires` is in seconds since 1970; `why_not` says why it is no peer, "" where it is one."""
+    """A person's tunnel. `expires` is in seconds since 1970; `why_not` says why it is no peer, "" where it is one.
+    `groups` are the person's, sorted."""
 
     user: str
     name: str
@@ -36,32 +36,40 @@ class Device:
     addresses: tuple[str, ...]
     expires: int | None = None
     why_not: str = ""
+    groups: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         """No site's name has a slash."""
         return f"{self.user}/{self.name}"
 
-    @property
-    def peer(self) -> PeerConfig:
-        """Exactly its own addresses are routed to it. It calls, since nobody knows where it is."""
+    def peer(self, access: int | None = None) -> PeerConfig:
+        """Exactly its own addresses are routed to it. It calls, since nobody knows where it is. `access` is the number
+        of its class in the site's access policy."""
         networks = tuple(sorted(str(ip_network(address)) for address in self.addresses))
-        return PeerConfig(self.label, (self.public_key,), networks, expires=self.expires)
+        return PeerConfig(self.label, (self.public_key,), networks, expires=self.expires, access=access)
 
 
 @dataclass(frozen=True)
 class Users:
-    """What a site says of its people: the pool's networks, and all devices, sorted by name."""
+    """What a site says of its people: the pool's networks, all devices, sorted by name, and the groups by theirs."""
 
     pool: tuple[Network, ...] = ()
     devices: tuple[Device, ...] = ()
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pool: Mapping[str, Any] | None, users: Mapping[str, Any] | None) -> Users:
+    def of(
+        cls,
+        pool: Mapping[str, Any] | None,
+        users: Mapping[str, Any] | None,
+        groups: Mapping[str, Any] | None = None,
+    ) -> Users:
         """From judged configuration (camelCase; see user_problems.py)."""
         networks = tuple(ip_network(pool[family]) for family in FAMILIES if pool.get(family)) if pool else ()
         found = (one for name, user in (users or {}).items() for one in _devices(name, user))
-        return cls(networks, tuple(sorted(found, key=lambda one: one.label)))
+        known = {name: Group.of(name, said) for name, said in (groups or {}).items()}
+        return cls(networks, tuple(sorted(found, key=lambda one: one.label)), known)
 
     @property
     def peers(self) -> tuple[Device, ...]:
@@ -82,6 +90,7 @@ def _devices(name: str, user: Mapping[str, Any]) -> Iterator[Device]:
             tuple(str(ip_address(address)) for address in said["addresses"]),
             None if expires is None else moment(expires),
             _why_not(user, said),
+            tuple(sorted(set(user.get("groups") or ()))),
         )
 
 

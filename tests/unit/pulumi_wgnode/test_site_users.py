@@ -54,6 +54,7 @@ def test_they_become_devices_of_the_gateway_however_they_are_given(
             "allowedIPs": ["10.1.0.130/32"],
             "persistentKeepalive": 0,
             "expires": 1801353600,
+            "access": 1,
         }
     }
     assert told == []

@@ -56,7 +56,28 @@ NODE = {
             "endpoint": None,
             "persistentKeepalive": 0,
             "expires": 1_900_000_000,
+            "access": 1,
         }
+    },
+    "policy": {
+        "classes": [
+            {"outgoing": [], "incoming": []},
+            {
+                "outgoing": [
+                    {
+                        "id": "groups.staff.reach[0]",
+                        "networks": ["10.1.0.0/24"],
+                        "classes": [1],
+                        "internet": True,
+                        "protocols": [6],
+                        "ports": [[443, 443]],
+                    }
+                ],
+                "incoming": [],
+            },
+        ],
+        "known": ["10.0.0.0/8"],
+        "own": ["10.1.0.2"],
     },
 }
 NODE["peers"]["cabin"] |= {"mtu": 1400, "probe": "10.99.0.2", "endpoint": "203.0.113.2:51820"}
@@ -112,7 +133,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
 }
 USERS = {
     "pool": {"v4": "10.2.0.128/26", "v6": "fd00:2::/120", "released": {"10.2.0.130": "2026-01-01"}},
-    "groups": {"staff": {"reach": "all"}},
+    "groups": {"staff": {"reach": "all", "reachableFrom": None}},
     "users": {
         "ada": {
             "groups": ["staff"],

@@ -297,7 +297,7 @@ def test_what_a_node_would_refuse_is_refused_at_its_path(kind, path, value, wher
     ("model", "of_node", "left_out"),
     [
         (NodeConfiguration, NodeConfig, set()),
-        (NodePeer, PeerConfig, {"name", "expires"}),
+        (NodePeer, PeerConfig, {"name", "expires", "access"}),
         (NodeDevice, PeerConfig, {"name", "mtu", "probe"}),
         (NodeLink, LinkConfig, set()),
         (NodeCarrier, CarrierConfig, set()),

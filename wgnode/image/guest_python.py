@@ -27,6 +27,7 @@ OURS = (
     "work",
     "protocol",
     "pathmtu",
+    "policy",
     "dataplane",
     "io",
     "platform",

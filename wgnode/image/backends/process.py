@@ -19,7 +19,7 @@ BOOT_TIMEOUT = 60.0
 """Seconds: unpacking and imports, no kernel."""
 CAPABILITIES = "CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE"
 """Over its own namespace's network alone: addresses and routes; packet and raw sockets; ports below 1024."""
-SYSTEM_CALLS = "SystemCallFilter=@system-service\nSystemCallFilter=~@resources @privileged"
+SYSTEM_CALLS = "SystemCallFilter=@system-service seccomp\nSystemCallFilter=~@resources @privileged"
 """The node's own filter, which comes once it is set up, is far narrower (wgnode/platform/linux/seccomp.py)."""
 _OTHERWISE = ("CapabilityBoundingSet=", "AmbientCapabilities=", "ProtectKernelTunables=", "SystemCallFilter=")
 
@@ -59,6 +59,8 @@ RuntimeDirectoryPreserve=yes
 NetworkNamespacePath={paths.namespace}
 RootDirectory={paths.root}
 RootDirectoryStartOnly=yes
+# Below the root also for what comes before it is there.
+WorkingDirectory=-/
 MountAPIVFS=yes
 ExecStartPre=+/usr/bin/python3 -I {paths.unpacker} {paths.root} {layers}
 ExecStart=/{unpack.SERVICE}
@@ -74,7 +76,7 @@ AmbientCapabilities={CAPABILITIES}
 PrivateMounts=yes
 ProtectKernelTunables=yes
 # Of its own namespace: /proc/sys/net shows each process its own.
-ReadWritePaths=/proc/sys/net
+ReadWritePaths=+/proc/sys/net
 MemoryDenyWriteExecute=yes
 MemoryMax={unit.memory}M
 CPUQuota={100 * unit.cpus}%

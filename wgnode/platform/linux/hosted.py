@@ -87,9 +87,8 @@ class Layers(Baked):
 
 
 class Hosted:
-    """The clock is its host's: there is nothing to set."""
+    """The clock is its host's: there is nothing to set. Time begins with the process, as it does with a machine."""
 
-    now = staticmethod(boottime)
     set_clock = None
     tun = Tun
     limit_frames = staticmethod(limit_frames)
@@ -98,9 +97,13 @@ class Hosted:
     neighbours = Neighbours
 
     def __init__(self, directory: str) -> None:
+        self._begun = boottime()
         self.links = Cards()
         self.layers = Layers(DIRECTORY)
         self.machine = Service(directory)
+
+    def now(self) -> float:
+        return boottime() - self._begun
 
     def control(self, loop: Loop, on_body: Callable[[bytes], None], on_open: Callable[[], None]) -> SocketLine:
         assert self.machine.listener is not None, "it has booted"
@@ -110,15 +113,31 @@ class Hosted:
 def _nothing() -> None: ...
 
 
-def _install_filter() -> None:
-    seccomp.install(seccomp.program(calls={**seccomp.CALLS, **seccomp.OF_A_LISTENER}))
+class Filter:
+    """Of system calls, ours, beside those of systemd: the kernel tells how many there are (proc_pid_status(5))."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def install(self) -> None:
+        self._before = _filters()
+        seccomp.install(seccomp.program(calls={**seccomp.CALLS, **seccomp.OF_A_LISTENER}))
+
+    def read(self) -> str:
+        ours = self._before is not None and _filters() > self._before
+        return status("Seccomp")() if ours else "not ours"
 
 
+def _filters() -> int:
+    return int(status("Seccomp_filters")())
+
+
+_FILTER = Filter()
 MEASURES = (
     Measure("threads", _nothing, confine.threads, "1"),
     Measure("capabilities", _nothing, status("CapPrm", "CapEff", "CapBnd"), _MASK),
     Measure("no-new-privileges", capabilities.no_new_privileges, status("NoNewPrivs"), "1"),
-    Measure("seccomp", _install_filter, status("Seccomp"), "2"),
+    Measure("seccomp", _FILTER.install, _FILTER.read, "2"),
 )
 """As a machine's (confine.py), without those of its kernel, which are its host's. Capabilities are systemd's doing, and
 read back."""

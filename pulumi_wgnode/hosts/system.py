@@ -8,11 +8,17 @@ from pulumi_wgnode.hosts.host import Host, Result
 from pulumi_wgnode.hosts.query import Query, answer
 
 COMMENT = "wgnode gateway"  # of the user
+_REMOVE_USER = 'userdel "$1" && { ! getent group "$1" >/dev/null || groupdel "$1"; }'
 _READ_SYSCTLS = 'for n; do [ -r "/proc/sys/$n" ] && printf "%s=%s\\n" "$n" "$(cat "/proc/sys/$n")"; done; true'
 
 
 def user(name: str) -> Query[bool]:
     return Query(["getent", "passwd", name], lambda said: said.code == 0)
+
+
+def members(group: str) -> Query[list[str]]:
+    """Who is in it beside the user of its name; none where there is no such group."""
+    return Query(["getent", "group", group], lambda said: said.stdout.strip().rpartition(":")[2].split(","))
 
 
 def is_ours(name: str) -> Query[bool]:
@@ -27,6 +33,12 @@ def add_system_user(host: Host, name: str, home: str) -> None:
             *("--shell", "/usr/sbin/nologin", "--comment", COMMENT, name),
         ]
     )
+
+
+def remove_user(host: Host, name: str) -> None:
+    """One that we made, with its group, which `userdel` leaves where others are in it."""
+    if answer(host, is_ours(name)):
+        host.run(["sh", "-c", _REMOVE_USER, "remove", name])
 
 
 def directories(paths: Iterable[str]) -> Query[dict[str, str]]:

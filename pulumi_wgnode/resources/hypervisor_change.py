@@ -22,6 +22,7 @@ from pulumi_wgnode.resources import foreign_checks, forwarding, meanwhile
 from pulumi_wgnode.resources.compare import join
 from pulumi_wgnode.resources.hypervisor_state import (
     FOUND,
+    IN_GROUP,
     Wanted,
     directories,
     found_features,
@@ -33,7 +34,7 @@ from pulumi_wgnode.resources.hypervisor_state import (
     unit_file,
 )
 from wgnode.firewall.others.packet import Site
-from wgnode.image.paths import IMAGES, STATE, USER
+from wgnode.image.paths import IMAGES, STATE, USER, Paths
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], site: Site) -> None:
@@ -47,8 +48,7 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
         seen = {**seen, "features": answer(host, features.query(wanted.network.uplink))}  # it may have had no Python
     paths = wanted.network.paths
     _remember(host, found, seen)
-    if not found["users"]:
-        system.add_system_user(host, USER, STATE)
+    _add_users(host, found["users"], paths)
     if _at("directories", differing):
         system.make_directories(host, directories(paths))
     if found["sysctls"] != wanted.outputs["sysctls"]:
@@ -63,12 +63,21 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str
     _apply_networks(host, reconnect, wanted, seen, differing, changed)
 
 
+def _add_users(host: Host, found: Mapping[str, str], paths: Paths) -> None:
+    """hostd's, which all gateways share, and QEMU's, which is this gateway's own."""
+    for user in (USER, paths.machine_user):
+        if user not in found:
+            system.add_system_user(host, user, STATE)
+    if found.get(paths.machine_user) != IN_GROUP:
+        host.run(["usermod", "--append", "--groups", paths.machine_user, USER])
+
+
 def _remember(host: Host, found: Properties, seen: Mapping[str, Any]) -> None:
     """Write down, before it is changed, what the host was like before us."""
     kept = seen["found"]
     made = found_user(kept)
     if made is None:  # of an older version, or the first time
-        made = not found["users"] or (kept is not None and answer(host, system.is_ours(USER)))
+        made = USER not in found["users"] or (kept is not None and answer(host, system.is_ours(USER)))
     remembered = {
         "sysctls": {**found["sysctls"], **found_sysctls(kept)},
         "features": {**seen["features"], **found_features(kept)},

@@ -12,7 +12,7 @@ from typing import Any
 from pulumi_wgnode.call.kind import UNKNOWN, Diff, Partial, Properties, has_unknown
 from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.contracts.hypervisor_host import CONTRACT
-from pulumi_wgnode.hosts import owners, undo
+from pulumi_wgnode.hosts import owners, system, undo
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
 from pulumi_wgnode.hosts.judging import facts, firewalls
 from pulumi_wgnode.hosts.networks import network, network_change
@@ -160,6 +160,7 @@ class HypervisorHost:
         network_change.remove(host, desired(state, traits).files[paths.network_script], paths)
         host.remove(paths.sysctl_file)
         host.run(["rm", "-rf", paths.hostd_state])
+        system.remove_user(host, paths.machine_user)
         for path in sorted(set(directories(paths)) - set(SHARED_DIRECTORIES), reverse=True):
             host.remove(path)
         if not ownership.others(seen, owner):

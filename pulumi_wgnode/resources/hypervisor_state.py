@@ -32,6 +32,7 @@ SHARED_DIRECTORIES = {
     STATE: "0755 root:root",
     IMAGES: "0755 root:root",
 }
+IN_GROUP = f"present, {USER} in its group"  # of QEMU's user: so hostd gets at its socket
 _IPV6 = "net/ipv6/conf/all/forwarding"  # exists where the kernel has IPv6
 _NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
 
@@ -111,7 +112,7 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     }
     outputs: Properties = {
         "packageStates": dict.fromkeys(inputs["packages"], "installed"),
-        "users": {USER: "present"},
+        "users": {USER: "present", paths.machine_user: IN_GROUP},
         "directories": directories(paths),
         "sysctls": values,
         "features": {net.uplink: features.ON} if traits.gro_forwarding else {},
@@ -168,6 +169,8 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             "files": files.metadata([paths.network_script, paths.sysctl_file, unit_file(paths)]),
             "packages": packages.query(inputs["packages"]),
             "user": system.user(USER),
+            "machine_user": system.user(paths.machine_user),
+            "machine_group": system.members(paths.machine_user),
             "directories": system.directories(directories(paths)),
             "units": units.query([paths.network_unit]),
             "recorded": lost_bridge.query(paths.network_script),
@@ -203,7 +206,7 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
     """What the host has of what is wanted, in the same shape."""
     found = {
         "packageStates": seen["packages"],
-        "users": {USER: "present"} if seen["user"] else {},
+        "users": _users(seen, wanted.network.paths),
         "directories": seen["directories"],
         "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
         "features": {interface: {features.FEATURE: state} for interface, state in seen["features"].items()},
@@ -214,6 +217,11 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
     }
     found["links"] |= seen["lan"].described(wanted.network.lan)
     return found
+
+
+def _users(seen: Mapping[str, Any], paths: Paths) -> dict[str, str]:
+    machine = {paths.machine_user: IN_GROUP if USER in seen["machine_group"] else "present"}
+    return {**({USER: "present"} if seen["user"] else {}), **(machine if seen["machine_user"] else {})}
 
 
 def plan(wanted: Wanted, found: Properties) -> list[PropertyChange]:

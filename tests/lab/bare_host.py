@@ -30,7 +30,7 @@ class BareHost:
 
     def script(self, network: Network, verb: str = "up") -> subprocess.CompletedProcess[str]:
         """Here there is no user `wgnode`."""
-        text = script(network).replace("mode tap user wgnode", "mode tap")
+        text = script(network).replace("GROUP=wgnode-qemu", "GROUP=root")
         command = ["ip", "netns", "exec", self.space.name, "sh", "-s", verb]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 

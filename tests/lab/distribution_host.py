@@ -35,7 +35,7 @@ for each in null zero random urandom net/tun; do touch dev/$each; mount --bind /
 mkdir -p run/dbus run/network run/netns run/systemd/network etc/wgnode
 for each in links leases lldp; do mkdir -p run/systemd/netif/$each; done
 chroot . sh -ec 'export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-useradd --system wgnode; chown -R systemd-network /run/systemd/netif
+useradd --system wgnode; useradd --system wgnode-qemu; chown -R systemd-network /run/systemd/netif
 echo 0123456789abcdef0123456789abcdef >/etc/machine-id; dbus-daemon --system --fork --nopidfile
 for each in all default; do echo 0 >/proc/sys/net/ipv6/conf/$each/accept_dad; done  # each address takes 1 to 2 s else
 ip link set lo up; ip netns add lan

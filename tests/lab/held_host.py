@@ -31,7 +31,7 @@ class Held(BareHost):
         return done.stdout
 
     def script(self, network: Network, verb: str = "up") -> subprocess.CompletedProcess[str]:
-        return self.run("sh", "-s", verb, text=script(network).replace("mode tap user wgnode", "mode tap"))
+        return self.run("sh", "-s", verb, text=script(network).replace("GROUP=wgnode-qemu", "GROUP=root"))
 
 
 @contextmanager

@@ -251,7 +251,7 @@ def _wire(made: HostBesideFirewall, bridged: bool) -> None:
     for space in (h, g):
         space.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
     h.run("sysctl", "-qw", "net.ipv4.conf.all.send_redirects=0")
-    text = script(Network("wan0", "lan0", TRANSIT, ROUTES)).replace("mode tap user wgnode", "mode tap")
+    text = script(Network("wan0", "lan0", TRANSIT, ROUTES)).replace("GROUP=wgnode-qemu", "GROUP=root")
     h.run("sh", "-s", "up", text=text)
     ours = Firewall("wan0", tuple(ip_network(one, strict=False) for one in TRANSIT), GUEST, 51820, ())
     h.run("nft", "-f", "-", text=nft.script(ruleset(ours)))

@@ -149,6 +149,27 @@ def test_what_runs_on_a_host_is_exposed_little(lab: Lab, deployed: Deployment) -
     assert max(exposures.values()) <= 2.0, judged
 
 
+def test_who_broke_out_of_qemu_has_nothing_of_hostd_s_and_others_nothing_of_qemu_s(
+    lab: Lab, deployed: Deployment
+) -> None:
+    def may(user: str, command: str) -> bool:
+        as_user = f"setpriv --reuid={user} --regid={user} --init-groups sh -c {shlex.quote(command)} 2>/dev/null"
+        return lab.host_ssh("berlin", as_user, check=False).returncode == 0
+
+    def opens(socket: str) -> str:
+        return f"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"{socket}\")'"
+
+    machine, control = PLAIN.machine_user, opens(PLAIN.control_socket)
+    pids = "systemctl show --property=MainPID --value"
+    owners = (f"ps -o user:20= -p $({pids} {unit})" for unit in (PLAIN.gateway_unit, PLAIN.hostd_unit))
+    assert lab.host_ssh("berlin", "; ".join(owners)).stdout.split() == [machine, "wgnode"]
+    assert not [path for path in (PLAIN.hostd_state, PLAIN.secrets_layer) if may(machine, f"cat {path} || ls {path}")]
+    assert not [socket for socket in (PLAIN.hostd_socket, PLAIN.uapi_socket) if may(machine, opens(socket))]
+    assert not [path for path in (PLAIN.start, PLAIN.run, PLAIN.gateway) if may(machine, f"touch {path}/x")]
+    assert [user for user in ("nobody", "wgnode") if may(user, control)] == ["wgnode"]
+    assert [user for user in ("nobody", "wgnode", machine) if may(user, f"head -c 1 {PLAIN.initrd}")] == [machine]
+
+
 def test_wg_show_answers_several_clients_at_once(lab: Lab, deployed: Deployment) -> None:
     assert reachable(lab)
     command = "for i in 1 2 3 4 5; do wg show berlin latest-handshakes & done; wait"
@@ -233,8 +254,8 @@ def test_no_secret_lies_open_in_state_output_or_on_the_hosts(
             places[f"{site}: {name}"] = lab.host_ssh(site, f"{command}; true", text=False).stdout
         assert b"wgnode-gateway" in places[f"{site}: journal"]
         assert b"qemu-system" in places[f"{site}: processes"]
-        modes = lab.host_ssh(site, "stat -c '%a %U' /var/lib/wgnode/gateway/secrets.cpio /run/wgnode/initrd").stdout
-        assert modes.split("\n")[:2] == ["600 wgnode", "600 wgnode"]
+        modes = lab.host_ssh(site, f"stat -c '%a %U' {PLAIN.secrets_layer} {PLAIN.initrd}").stdout
+        assert modes.split("\n")[:2] == ["600 wgnode", "400 wgnode-qemu"]
     assert not leaks(secrets, places)
 
 
@@ -271,7 +292,8 @@ def test_destroying_the_mesh_stack_is_refused(deployed: Deployment) -> None:
 def test_destroy_leaves_the_host_as_found_and_an_interrupted_up_converges(lab: Lab, deployed: Deployment) -> None:
     assert reachable(lab)
     deployed.pulumi(["destroy", "--yes", "--stack", "dev-cabin"])
-    assert "wgnode" not in lab.host_ssh("cabin", "nft list tables; ip -br link; ls /etc/systemd/system /etc").stdout
+    left = "nft list tables; ip -br link; ls /etc/systemd/system /etc /run; getent passwd; getent group"
+    assert "wgnode" not in lab.host_ssh("cabin", left).stdout.replace("wgnode-undo", "")
     assert "10.2.0.1/24" in lab.host_ssh("cabin", "ip -br addr show lan0").stdout
     assert unreachable(lab)
     interrupt_up(deployed, "dev-cabin")

@@ -145,16 +145,19 @@ CASES = {
     "a directory gone": Case("host", "rmdir /var/lib/wgnode/hostd", ('directories["/var/lib/wgnode/hostd"]',), None),
     "a tap gone": Case("host", "ip link del wgnode-lan", ('links["wgnode-lan"]',), None, ("link wgnode-lan",)),
     "a tap down": Case(
-        "host", "ip link set wgnode-wan down", ('links["wgnode-wan"]',), "tap of wgnode, down, 172.31.255.253/30*"
+        "host", "ip link set wgnode-wan down", ('links["wgnode-wan"]',), "tap of wgnode-qemu, down, 172.31.255.253/30*"
     ),
     "an address more": Case(
-        "host", "ip addr add 10.9.9.9/32 dev wgnode-wan", ('links["wgnode-wan"]',), "tap of wgnode, up, 10.9.9.9/32 *"
+        "host",
+        "ip addr add 10.9.9.9/32 dev wgnode-wan",
+        ('links["wgnode-wan"]',),
+        "tap of wgnode-qemu, up, 10.9.9.9/32 *",
     ),
     "an address gone": Case(
         "host",
         "ip addr del 172.31.255.253/30 dev wgnode-wan",
         ('links["wgnode-wan"]',),
-        "without a route to 172.31.255.252/30, tap of wgnode, up, fd77:*",
+        "without a route to 172.31.255.252/30, tap of wgnode-qemu, up, fd77:*",
     ),
     "a bridge port gone": Case("host", "ip link set lan0 nomaster", ("links.lan0",), "up"),
     "a bridge port more": Case(

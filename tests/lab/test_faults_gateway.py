@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -105,6 +106,32 @@ def test_changed_while_it_runs(lab: Lab, image: Properties) -> None:
         assert pid_of_guest(lab) == guest, describe("a new guest after a live change", fault, trial.updated)
     trial.destroy(now)
     assert not trial.failures, "\n\n".join(trial.failures)
+
+
+SOONER = f"/run/systemd/system/{paths.PLAIN.hostd_unit}.d/sooner.conf"
+
+
+@pytest.mark.sampled(1, of="the gateway")
+def test_a_guest_that_stops_reporting_is_started_anew(lab: Lab, image: Properties) -> None:
+    """Its process is stopped, so neither it nor its own watchdog does anything; the host's is set to 8 seconds."""
+    wanted, runner = inputs_of_gateway(lab, image), Runner(lab)
+    made = runner.run("Gateway", "up", None, wanted).recorded
+    assert made
+    lab.console("berlin", f"mkdir -p $(dirname {SOONER}); printf '[Service]\nWatchdogSec=8\n' > {SOONER}")
+    lab.console("berlin", f"systemctl daemon-reload; systemctl restart {paths.PLAIN.hostd_unit}")
+    try:
+        stopped = pid_of_guest(lab)
+        lab.console("berlin", f"kill -STOP {stopped}")
+        deadline = time.monotonic() + 120
+        while (now := pid_of_guest(lab)) in (stopped, "0"):
+            assert time.monotonic() < deadline, "nobody has seen that it is silent"
+            time.sleep(0.5)
+        health = f"python3 -I {paths.PLAIN.hostd_directory}/*.pyz wait --patience=100 status=running"
+        assert '"status": "running"' in lab.console("berlin", health).stdout
+        assert pid_of_guest(lab) == now
+    finally:
+        lab.console("berlin", f"rm -r $(dirname {SOONER}); systemctl daemon-reload")
+        runner.run("Gateway", "destroy", made, wanted)
 
 
 def pid_of_guest(lab: Lab) -> str:

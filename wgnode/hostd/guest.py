@@ -9,7 +9,7 @@ import errno
 import itertools
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wgnode.hostd import said
@@ -42,20 +42,19 @@ Answer = Callable[[Content | None], None]
 
 
 class GuestLink:
-    """`on_message` gets hello, log, heartbeat and whatever else the guest tells by itself, judged (said.py).
-
-    `latest` is the newest time that the host's clock has shown, in nanoseconds since 1970.
+    """`paths` are tried in their order. `on_message` gets hello, log, heartbeat and whatever else the guest tells by
+    itself, judged (said.py). `latest` is the newest time that the host's clock has shown, in nanoseconds since 1970.
     """
 
     def __init__(
         self,
         loop: Loop,
-        path: Path,
+        paths: Sequence[Path],
         on_message: Callable[[Said], None],
         log: Callable[[str], None],
         latest: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.loop, self.path, self.on_message, self.log, self.latest = loop, path, on_message, log, latest
+        self.loop, self.paths, self.on_message, self.log, self.latest = loop, tuple(paths), on_message, log, latest
         self.hello: Hello | None = None
         self.refused = 0
         self.connected_at: float | None = None
@@ -106,11 +105,8 @@ class GuestLink:
             self._socket.close()
 
     def _connect(self) -> None:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            connection.connect(str(self.path))
-        except OSError:  # no machine, or one that serves somebody else
-            connection.close()
+        connection = next(filter(None, map(_connected, self.paths)), None)
+        if connection is None:
             self.loop.call_later(RETRY, self._connect)
             return
         self._socket = connection
@@ -168,3 +164,14 @@ class GuestLink:
         if answer is not None and timer is not None:
             timer.cancel()
             answer(reply)
+
+
+def _connected(path: Path) -> socket.socket | None:
+    """None where no machine is, or one that serves somebody else."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        return None
+    return connection

@@ -54,7 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "run":
         given = (options.run_directory, options.state, options.baked)
         usual = (paths.run, paths.hostd_state, paths.gateway)
-        return run(Places(options.name, *(one or Path(other) for one, other in zip(given, usual, strict=True))))
+        run_directory, state, baked = (one or Path(other) for one, other in zip(given, usual, strict=True))
+        machine = None if options.run_directory else Path(paths.control_socket).parent
+        return run(Places(options.name, run_directory, state, baked, machine))
     socket = options.socket or Path(paths.hostd_socket)
     if options.command == "apply":
         code, answer = client.apply(socket)

@@ -72,7 +72,7 @@ class Hostd:
         self._doubted = False
         self._offset = self._clock_offset()
         self.peers = NamedPeers(loop, self._set_endpoint, say, lambda: wall() / 1e9)
-        self.guest = GuestLink(loop, places.run / "control.sock", self._told, self._warn, self._latest)
+        self.guest = GuestLink(loop, places.controls, self._told, self._warn, self._latest)
         self.uapi = UapiListener(loop, UAPI_NAME, self._uapi, directory=places.run, largest=LARGEST_UAPI)
         self.questions = Questions(places, self.guest, self.layer, self.ledger, self._ask_health, self._applied)
         self.lines = LineListener(loop, places.run / "hostd.sock", self.questions.asked)

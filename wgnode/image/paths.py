@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 USER = "wgnode"
+"""hostd's, of all gateways of a host. QEMU has another for each (`Paths.machine_user`)."""
 STATE = "/var/lib/wgnode"
 IMAGES = f"{STATE}/images"
 UAPI_DIRECTORY = "/run/wireguard"
@@ -81,8 +82,13 @@ class Paths:
         return self._own(f"{STATE}/state")
 
     @property
+    def machine_user(self) -> str:
+        """Who QEMU runs as, and its group, whose members may use its taps and its control socket: hostd's user."""
+        return self._own("wgnode-qemu")
+
+    @property
     def run_name(self) -> str:
-        """Below /run, as systemd's RuntimeDirectory has it."""
+        """hostd's directory below /run, as systemd's RuntimeDirectory has it."""
         return self._own("wgnode")
 
     @property
@@ -90,19 +96,38 @@ class Paths:
         return f"/run/{self.run_name}"
 
     @property
+    def machine_run_name(self) -> str:
+        """QEMU's, which goes with it."""
+        return self._own("wgnode-qemu")
+
+    @property
+    def start(self) -> str:
+        """What QEMU is started with. It is root's alone: root writes and reads there while QEMU may be anybody's."""
+        return self._own("/run/wgnode-start")
+
+    @property
     def initrd(self) -> str:
-        return f"{self.run}/initrd"
+        return f"{self.start}/initrd"
 
     @property
     def tsc_environment(self) -> str:
-        return f"{self.run}/tsc.env"
+        return f"{self.start}/tsc.env"
 
     @property
     def vhost_environment(self) -> str:
-        return f"{self.run}/vhost.env"
+        return f"{self.start}/vhost.env"
 
     @property
     def control_socket(self) -> str:
+        return f"/run/{self.machine_run_name}/control.sock"
+
+    @property
+    def former_initrd(self) -> str:
+        """Where it was while QEMU and hostd had one user."""
+        return f"{self.run}/initrd"
+
+    @property
+    def former_control_socket(self) -> str:
         return f"{self.run}/control.sock"
 
     @property

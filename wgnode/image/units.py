@@ -57,6 +57,9 @@ LimitCORE=0
 MemorySwapMax=0
 """
 
+_SHARED_SOCKET = HARDENING.replace("UMask=0077", "UMask=0007")
+"""QEMU's control socket is its group's too."""
+
 
 @dataclass(frozen=True)
 class GatewayUnit:
@@ -92,7 +95,10 @@ class GatewayUnit:
 
 
 def gateway_service(unit: GatewayUnit) -> str:
-    """wgnode-gateway.service: QEMU, unprivileged. Whatever ends it, a new one starts with the layers of then."""
+    """wgnode-gateway.service: QEMU, unprivileged. Whatever ends it, a new one starts with the layers of then.
+
+    What root does before (`+`) touches nothing that QEMU's user could have put a link into, or an environment.
+    """
     memory = unit.memory + QEMU_OVERHEAD + (TRANSLATION_CACHE if unit.accelerator == "tcg" else 0)
     kvm, paths = unit.accelerator == "kvm", unit.paths
     return f"""\
@@ -105,14 +111,13 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-User={USER}
-Group={USER}
+User={paths.machine_user}
+Group={paths.machine_user}
 {"SupplementaryGroups=kvm" if kvm else "# Software emulation: no group for /dev/kvm"}
-RuntimeDirectory={paths.run_name}
-RuntimeDirectoryMode=0755
-RuntimeDirectoryPreserve=yes
-ExecStartPre={_shell(initrd_script(unit.image, paths))}
-ExecStartPre={_shell(tsc_script(paths))}
+RuntimeDirectory={paths.machine_run_name}
+RuntimeDirectoryMode=0750
+ExecStartPre=+{_shell(initrd_script(unit.image, paths))}
+ExecStartPre=+{_shell(tsc_script(paths))}
 EnvironmentFile=-{paths.tsc_environment}
 {_vhost(paths) if kvm else "# Software emulation: no vhost-net"}
 ExecStart={_words(command(unit.machine))}
@@ -122,7 +127,7 @@ KillMode=mixed
 TimeoutStopSec=10
 SuccessExitStatus=143
 OOMScoreAdjust=-500
-{HARDENING}MemoryMax={memory}M
+{_SHARED_SOCKET}MemoryMax={memory}M
 {"MemoryDenyWriteExecute=yes" if kvm else "# TCG writes the code that it runs: no MemoryDenyWriteExecute"}
 RestrictAddressFamilies=AF_UNIX
 DevicePolicy=closed
@@ -178,10 +183,11 @@ WantedBy=multi-user.target
 
 
 def initrd_script(image: str, paths: Paths = PLAIN) -> str:
-    """Join the image's part with the gateway's own; never readable by another user, never half there."""
+    """Join the image's part with the gateway's own, for QEMU's user to read and nobody else; never half there."""
     parts = shlex.join([f"{image}/initramfs.zst", paths.config_layer, paths.secrets_layer])
-    new = f"{paths.initrd}.new"
-    return f"umask 077 && rm -f {new} && cat {parts} > {new} && mv {new} {paths.initrd}"
+    new, user = f"{paths.initrd}.new", paths.machine_user
+    make = f"cat {parts} > {new} && chown {user} {new} && chmod 400 {new} && mv {new} {paths.initrd}"
+    return f"umask 077 && mkdir -p {paths.start} && chmod 711 {paths.start} && {make} && rm -f {paths.former_initrd}"
 
 
 def tsc_script(paths: Paths = PLAIN) -> str:
@@ -191,9 +197,11 @@ def tsc_script(paths: Paths = PLAIN) -> str:
 
 
 def vhost_script(paths: Paths = PLAIN) -> str:
-    """Whether vhost-net is there and QEMU may open it (this runs as its user): it would not start if it could not."""
+    """Whether vhost-net is there and QEMU's user may open it: QEMU would not start if it could not."""
+    user = paths.machine_user
+    attempt = f"setpriv --reuid={user} --regid={user} --groups=kvm sh -c {shlex.quote(f': <>{VHOST_DEVICE}')}"
     return (
-        f"if ( : <>{VHOST_DEVICE} ) 2>/dev/null; then echo WGNODE_VHOST=on; else echo WGNODE_VHOST=off; fi"
+        f"if {attempt} 2>/dev/null; then echo WGNODE_VHOST=on; else echo WGNODE_VHOST=off; fi"
         f" > {paths.vhost_environment}"
     )
 
@@ -234,7 +242,7 @@ def _link(name: str, paths: Paths) -> str:
 
 
 def _vhost(paths: Paths) -> str:
-    return f"ExecStartPre={_shell(vhost_script(paths))}\nEnvironmentFile=-{paths.vhost_environment}"
+    return f"ExecStartPre=+{_shell(vhost_script(paths))}\nEnvironmentFile=-{paths.vhost_environment}"
 
 
 def _shell(script: str) -> str:

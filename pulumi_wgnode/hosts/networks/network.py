@@ -16,7 +16,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from pulumi_wgnode.hosts.judging import features
-from wgnode.image.paths import PLAIN, TRANSIT_MAC, USER, Paths
+from wgnode.image.paths import PLAIN, TRANSIT_MAC, Paths
 
 PROTOCOLS = range(119, 151)  # of the routes of a host's gateways, one each; unassigned in /etc/iproute2/rt_protos
 METRIC = 30000  # of all of them: behind what managers of networks give theirs, so that a host's own always count
@@ -80,14 +80,14 @@ def _settings(network: Network) -> list[str]:
         f"{inside} NAMESPACE={paths.run_name}",
         f"UPLINK={shlex.quote(network.uplink)}",
         f"LAN={shlex.quote(network.lan)}",
-        f"WAN_TAP={paths.transit_tap} LAN_TAP={paths.lan_tap} BRIDGE={network.bridge}",
+        f"WAN_TAP={paths.transit_tap} LAN_TAP={paths.lan_tap} GROUP={paths.machine_user} BRIDGE={network.bridge}",
         f"OWN={paths.network_unit.removesuffix('.service')} SCRIPT={paths.network_script}",
     ]
 
 
 def described(network: Network, bridge: str = PLAIN.bridge) -> dict[str, dict[str, str]]:
     """Links and routes as `observed` describes them once they are up; `bridge` is where the LAN is attached."""
-    card = "veth" if network.lan_mac else f"tap of {USER}"
+    card = "veth" if network.lan_mac else f"tap of {network.paths.machine_user}"
     links = {
         network.paths.transit_tap: f"{card}, up, {' '.join(sorted(network.transit))}",
         network.paths.lan_tap: f"{card}, up, in {bridge}",
@@ -229,7 +229,8 @@ def _describe(link: Mapping[str, Any]) -> str:
     info = link.get("linkinfo", {})
     parts = []
     if info.get("info_kind") == "tun":
-        parts.append(f"{info['info_data']['type']} of {info['info_data'].get('user', 'nobody')}")
+        data = info["info_data"]
+        parts.append(f"{data['type']} of {data.get('user') or data.get('group', 'nobody')}")
     elif _OURS.fullmatch(link["ifname"]):
         parts.append(info.get("info_kind", "unknown"))
     parts.append("up" if "UP" in link["flags"] else "down")

@@ -19,6 +19,10 @@ exists() { [ -e "/sys/class/net/$1" ]; }
 
 is_tap() { [ -e "/sys/class/net/$1/tun_flags" ]; }
 
+is_of_group() { # NAME: whoever holds one that is not would have to let it go for that to be changed
+    [ "$(cat "/sys/class/net/$1/group")" = "$(getent group "$GROUP" | cut -d : -f 3)" ]
+}
+
 is_veth() { # NAME: one of ours
     [ -n "$(ip -o link show dev "$1" type veth)" ] && [ "$(cat "/sys/class/net/$1/ifalias")" = "$MARK" ]
 }
@@ -29,7 +33,7 @@ card() { # NAME INSIDE MAC: a bridge takes the lowest address of its ports', so 
     if ! exists "$1"; then
         :
     elif [ "$CARDS" = tap ]; then
-        ! is_tap "$1" || return 0
+        ! is_tap "$1" || ! is_of_group "$1" || return 0
         delete "$1"
     elif is_veth "$1" && ip -n "$NAMESPACE" link show dev "$2" >/dev/null 2>&1; then
         return 0
@@ -37,7 +41,7 @@ card() { # NAME INSIDE MAC: a bridge takes the lowest address of its ports', so 
         delete "$1"
     fi
     if [ "$CARDS" = tap ]; then
-        ip tuntap add dev "$1" mode tap user wgnode vnet_hdr
+        ip tuntap add dev "$1" mode tap group "$GROUP" vnet_hdr
     else
         ip link add name "$1" type veth peer name "$2" address "$3" netns "$NAMESPACE"
         ip link set "$1" alias "$MARK"

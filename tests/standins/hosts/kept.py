@@ -94,7 +94,7 @@ class SiteHost(GatewayHost):
         return super()._systemd_run(argv, input)
 
     def _bring_up(self, script: str) -> None:
-        user = {"type": "tap", "user": paths.USER}
+        user = {"type": "tap", "group": paths.PLAIN.machine_user}
         transit = next(line for line in script.splitlines() if line.startswith("TRANSIT="))
         addresses = transit.partition("=")[2].strip("'").split()
         self.links["wgnode-wan"] = link("wgnode-wan", *addresses, kind="tun", **user)

@@ -25,7 +25,7 @@ def lines() -> list[str]:
 
 @pytest.fixture
 def link(loop: Loop, guest: FakeGuest, told: list[Said], lines: list[str]) -> GuestLink:
-    return GuestLink(loop, guest.path, told.append, lines.append)
+    return GuestLink(loop, [guest.path], told.append, lines.append)
 
 
 def greeted(loop: Loop, guest: FakeGuest, link: GuestLink) -> None:
@@ -89,7 +89,7 @@ def test_a_new_machine_is_found_by_itself(
 
 
 def test_a_question_without_a_guest_fails_at_once_but_never_before_the_call_returns(loop: Loop, tmp_path: Path) -> None:
-    link = GuestLink(loop, tmp_path / "none.sock", lambda _: None, lambda _: None)
+    link = GuestLink(loop, [tmp_path / "none.sock"], lambda _: None, lambda _: None)
     answers: list[Content | None] = []
     link.request({"type": "health"}, answers.append)
     assert answers == []

@@ -1,4 +1,5 @@
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -21,9 +22,12 @@ def sh(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["/bin/sh", "-c", script], env=variables, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("text", [units.gateway_service(UNIT), units.hostd_service("berlin", "/x.pyz")])
-def test_neither_unit_has_privileges(text: str) -> None:
-    assert settings(text, "User") == ["wgnode"]
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [(units.gateway_service(UNIT), "wgnode-qemu"), (units.hostd_service("berlin", "/x.pyz"), "wgnode")],
+)
+def test_neither_unit_has_privileges_nor_the_other_s_user(text: str, user: str) -> None:
+    assert settings(text, "User") == settings(text, "Group") == [user]
     assert settings(text, "CapabilityBoundingSet") == [""]
     assert settings(text, "NoNewPrivileges") == ["yes"]
     assert settings(text, "ProtectSystem") == ["strict"]
@@ -88,15 +92,28 @@ def test_a_unit_doubles_what_systemd_would_expand() -> None:
             assert "$" not in line.replace("$$", "")
 
 
+def test_root_reads_no_environment_that_qemu_s_user_could_have_written() -> None:
+    """systemd gives it to what it starts as root too, with whatever LD_PRELOAD stands in it."""
+    kvm = units.gateway_service(replace(UNIT, accelerator="kvm"))
+    assert len(settings(kvm, "EnvironmentFile")) == 2
+    for file in settings(kvm, "EnvironmentFile"):
+        assert str(Path(file.removeprefix("-")).parent) == paths.PLAIN.start
+    for owned in ("RuntimeDirectory", "StateDirectory"):
+        assert f"/run/{''.join(settings(kvm, owned))}" != paths.PLAIN.start
+    assert all(each.startswith("+") for each in settings(kvm, "ExecStartPre")), "QEMU's user could not write there"
+
+
 def moved(script: str, directory: Path) -> str:
-    """The script with the host's directories moved into a test's."""
-    for path in (paths.PLAIN.run, paths.STATE, paths.UAPI_DIRECTORY, "/proc/cpuinfo"):
+    """The script with the host's directories moved into a test's; whose the files are is root's to say."""
+    script = script.replace(f"chown {paths.PLAIN.machine_user} ", ": ")
+    script = re.sub(r"setpriv .*?(?=sh -c)", "", script)
+    for path in (paths.PLAIN.start, f"{paths.PLAIN.run}/", paths.STATE, paths.UAPI_DIRECTORY, "/proc/cpuinfo"):
         script = script.replace(path, f"{directory}{path}")
     return script
 
 
 def host(directory: Path) -> None:
-    for path in (paths.PLAIN.run, f"{paths.STATE}/gateway", "/proc", "/image"):
+    for path in (paths.PLAIN.run, paths.PLAIN.start, f"{paths.STATE}/gateway", "/proc", "/image"):
         (directory / path[1:]).mkdir(parents=True)
 
 
@@ -105,10 +122,12 @@ def test_the_initrd_is_the_three_parts_in_order_and_private(tmp_path: Path) -> N
     image = tmp_path / "image" / "initramfs.zst"
     for file, data in ((image, "1"), (paths.PLAIN.config_layer, "2"), (paths.PLAIN.secrets_layer, "3")):
         Path(f"{tmp_path}{file}" if isinstance(file, str) else file).write_text(data)
+    (former := Path(f"{tmp_path}{paths.PLAIN.former_initrd}")).touch()
     assert sh(moved(units.initrd_script(str(image.parent)), tmp_path)).returncode == 0
     made = Path(f"{tmp_path}{paths.PLAIN.initrd}")
     assert made.read_text() == "123"
-    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert stat.S_IMODE(made.stat().st_mode) == 0o400
+    assert not former.exists(), "an older version's, with the secrets"
 
 
 def test_a_missing_part_leaves_the_former_initrd(tmp_path: Path) -> None:

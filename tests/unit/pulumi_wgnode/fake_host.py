@@ -39,6 +39,8 @@ class FakeHost:
         self.directories: dict[str, str] = {}
         self.units: dict[str, list[str]] = {}
         self.users: set[str] = set()
+        self.added: set[str] = set()  # of these by us
+        self.joined: set[str] = set()  # groups that our user is in
         self.packages: set[str] = {"python3"}
         self.available: set[str] = {"conntrack", "iproute2", "nftables", "procps", "qemu-system-x86", "wireguard-tools"}
         self.sysctls = {
@@ -152,6 +154,9 @@ class FakeHost:
         if argv == network.READ_ROUTES:
             own = "".join(f"{to} {via} dev wgnode-br0 proto 119\n" for to, via in self.routes.items())
             return said(own + "".join(f"{to} dev {name} proto kernel\n" for to, name in self._connected()))
+        if name == "sh" and argv[2] == system._REMOVE_USER:
+            self.joined.discard(argv[4])
+            return self._answer(["userdel", argv[4]], b"")
         if name == "sh" and argv[2] == system._READ_SYSCTLS:
             return said("".join(f"{name}={self.sysctls[name]}\n" for name in argv[4:] if name in self.sysctls))
         handler = getattr(self, "_" + re.sub(r"\W", "_", name), None)
@@ -257,12 +262,20 @@ class FakeHost:
         return said(there[0][: int(argv[2])].decode()) if there else failed("No such file or directory")
 
     def _getent(self, argv: list[str], input: bytes) -> Result:
-        line = f"{argv[2]}:x:998:998:{self.gecos}:/var/lib/wgnode:/usr/sbin/nologin\n"
+        if argv[1] == "group":
+            return said(f"{argv[2]}:x:998:{paths.USER if argv[2] in self.joined else ''}\n")
+        gecos = system.COMMENT if argv[2] in self.added else self.gecos
+        line = f"{argv[2]}:x:998:998:{gecos}:/var/lib/wgnode:/usr/sbin/nologin\n"
         return said(line) if argv[2] in self.users else Result(2, "", "")
 
     def _useradd(self, argv: list[str], input: bytes) -> Result:
         self.users.add(argv[-1])
+        self.added.add(argv[-1])
         self.events.append(f"add user {argv[-1]}")
+        return said()
+
+    def _usermod(self, argv: list[str], input: bytes) -> Result:
+        self.joined.add(argv[-2])
         return said()
 
     def _userdel(self, argv: list[str], input: bytes) -> Result:

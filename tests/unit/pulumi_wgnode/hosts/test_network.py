@@ -15,7 +15,7 @@ from wgnode.image.paths import Paths
 
 ROUTES = {"10.2.0.0/24": "10.1.0.2", "10.3.0.1/32": "10.1.0.2", "fd00:10:2::/64": "fd00:10:1::2"}
 SITE = Network("wan0", "lan0", ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126"), ROUTES)
-TAP = {"type": "tap", "user": "wgnode"}
+TAP = {"type": "tap", "group": "wgnode-qemu"}
 
 
 def up(**changed):
@@ -70,9 +70,9 @@ def test_values_cannot_break_out_of_the_script():
         (
             {"wgnode-wan": link("wgnode-wan", "10.0.0.1/30", kind="tun", **TAP)},
             "wgnode-wan",
-            "tap of wgnode, up, 10.0.0.1/30",
+            "tap of wgnode-qemu, up, 10.0.0.1/30",
         ),
-        ({"wgnode-lan": link("wgnode-lan", kind="tun", **TAP)}, "wgnode-lan", "tap of wgnode, up"),
+        ({"wgnode-lan": link("wgnode-lan", kind="tun", **TAP)}, "wgnode-lan", "tap of wgnode-qemu, up"),
         ({"lan0": link("lan0", "10.1.0.1/24", master="wgnode-br0")}, "lan0", "up, in wgnode-br0, 10.1.0.1/24"),
         ({"wgnode-br0": link("wgnode-br0", kind="dummy")}, "wgnode-br0", "dummy, up"),
         (
@@ -90,7 +90,7 @@ def test_a_link_that_is_down_says_so():
     down = link("wgnode-wan", *SITE.transit, kind="tun", **TAP)
     down["flags"] = []
     links = network.observed(up(**{"wgnode-wan": down}), ROUTE_LINES, SITE)["links"]
-    assert links["wgnode-wan"].startswith("tap of wgnode, down")
+    assert links["wgnode-wan"].startswith("tap of wgnode-qemu, down")
 
 
 def test_addresses_of_router_advertisements_are_not_counted():
@@ -123,9 +123,10 @@ SECOND = Network("wan0", "lan0", ("172.31.255.249/30",), {}, Paths("0b1c2d3e"), 
 
 
 def test_of_a_host_s_gateways_each_sees_its_own_links_and_routes():
+    own = {"type": "tap", "group": "wgnode-qemu-0b1c2d3e"}
     taps = {
-        "wgnwan-0b1c2d3e": link("wgnwan-0b1c2d3e", *SECOND.transit, kind="tun", **TAP),
-        "wgnlan-0b1c2d3e": link("wgnlan-0b1c2d3e", kind="tun", master="wgnode-br0", **TAP),
+        "wgnwan-0b1c2d3e": link("wgnwan-0b1c2d3e", *SECOND.transit, kind="tun", **own),
+        "wgnlan-0b1c2d3e": link("wgnlan-0b1c2d3e", kind="tun", master="wgnode-br0", **own),
     }
     routes = ROUTE_LINES + "10.9.0.0/24 via 10.1.0.3 dev wgnode-br0 proto 120\n10.8.0.0/24 dev wan0 proto static\n"
     assert network.observed(up(**taps), routes, SITE) == network.described(SITE)

@@ -53,7 +53,7 @@ def flushed(host: SiteHost) -> None:
 def bridge_gone(host: SiteHost) -> None:
     del host.links["wgnode-br0"]
     host.links["lan0"] = link("lan0", "10.1.0.1/24")
-    host.links["wgnode-lan"] = link("wgnode-lan", kind="tun", type="tap", user="wgnode")
+    host.links["wgnode-lan"] = link("wgnode-lan", kind="tun", type="tap", group="wgnode-qemu")
 
 
 def route_elsewhere(host: SiteHost) -> None:
@@ -171,13 +171,17 @@ def disk_broken(host: SiteHost) -> None:
         (guest_failed, "gateway", f"(`journalctl -u {BERLIN.gateway_unit}` on the host says why)"),
         (lan_let_go, "host", "host: link lan0 is up instead of up, in wgnode-br0"),
         (lan_gone, "host", "host: link lan0 is missing"),
-        (tap_down, "host", "host: link wgnode-wan is tap of wgnode, down, "),
+        (tap_down, "host", "host: link wgnode-wan is tap of wgnode-qemu, down, "),
         (bridge_down, "host", "host: link wgnode-br0 is bridge, down instead of bridge, up"),
         (uplink_down, "host", "host: the uplink wan0 is down, so nothing passes by it; `ip link set wan0 up`"),
         (uplink_unplugged, "host", "host: the uplink wan0 has no carrier, so nothing passes by it: its cable is out"),
         (lan_unplugged, "host", "host: the LAN interface lan0 has no carrier"),
         (chains_emptied, "firewall", "firewall: none of its "),
-        (transit_cut_off, "host", "host: link wgnode-wan is without a route to 172.31.255.252/30, tap of wgnode, up, "),
+        (
+            transit_cut_off,
+            "host",
+            "host: link wgnode-wan is without a route to 172.31.255.252/30, tap of wgnode-qemu, up, ",
+        ),
         (lan_cut_off, "host", "host: it has 10.1.0.1/24 on wgnode-br0, but no route to 10.1.0.0/24 by it"),
         (
             not_forwarded,

@@ -123,7 +123,7 @@ class GatewayHost(FakeHost):
         return f"Id={unit}\nLoadState=loaded\nActiveState={active}\nUnitFileState={enabled}\n"
 
     def _boot(self) -> None:
-        self.files[paths.PLAIN.initrd] = (b"".join(self._layers()), 0o600, paths.USER)
+        self.files[paths.PLAIN.initrd] = (b"".join(self._layers()), 0o400, paths.PLAIN.machine_user)
         self.node = self._node()
         self.node["loaded"] = self.node["applied"]
         self._asked = 0

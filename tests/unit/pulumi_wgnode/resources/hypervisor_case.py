@@ -36,7 +36,7 @@ class FakeHypervisor(FakeHost):
         return super()._systemd_run(argv, input)
 
     def bring_up(self):
-        user = {"type": "tap", "user": "wgnode"}
+        user = {"type": "tap", "group": "wgnode-qemu"}
         self.links["wgnode-wan"] = link("wgnode-wan", *self.transit, kind="tun", **user)
         if self.links["lan0"].get("linkinfo"):
             self.links["wgnode-lan"] = link("wgnode-lan", kind="tun", master="lan0", **user)

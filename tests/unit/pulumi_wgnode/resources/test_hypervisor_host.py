@@ -30,7 +30,8 @@ def test_all_that_a_gateway_needs_is_there_afterwards(kind, host):
     _, id, state = created(kind)
     assert id == "3fa9c1d2e4b50607"
     assert set(PACKAGES) <= host.packages
-    assert host.users == {"wgnode"}
+    assert host.users == {"wgnode", "wgnode-qemu"}
+    assert host.joined == {"wgnode-qemu"}
     assert host.directories == DIRECTORIES
     assert host.sysctls["net/ipv4/ip_forward"] == host.sysctls["net/ipv6/conf/all/forwarding"] == "1"
     assert host.units[UNIT] == ["active", "enabled"]
@@ -207,7 +208,9 @@ def test_one_whose_features_an_older_version_did_not_look_at_is_asked_before_the
     ("harm", "path"),
     [
         (lambda host: host.packages.remove("qemu-system-x86"), 'packageStates["qemu-system-x86"]'),
-        (lambda host: host.users.clear(), "users.wgnode"),
+        (lambda host: host.users.remove("wgnode"), "users.wgnode"),
+        (lambda host: host.users.remove("wgnode-qemu"), 'users["wgnode-qemu"]'),
+        (lambda host: host.joined.clear(), 'users["wgnode-qemu"]'),
         (lambda host: host.directories.pop("/var/lib/wgnode/hostd"), 'directories["/var/lib/wgnode/hostd"]'),
         (lambda host: host.sysctls.update({"net/ipv4/ip_forward": "0"}), 'sysctls["net/ipv4/ip_forward"]'),
         (lambda host: host.features.update(wan0="off"), 'features.wan0["rx-udp-gro-forwarding"]'),
@@ -254,6 +257,19 @@ def test_a_file_or_a_directory_is_mended_without_touching_the_networks(kind, hos
     state = kind.update(id, state, inputs, False)
     assert host.events == ["make /etc/wgnode", f"write {SCRIPT}"]
     assert paths(kind, state, inputs) == set()
+
+
+def test_a_host_of_one_user_for_all_gets_qemu_s_and_taps_for_it(kind, host):
+    inputs, id, state = created(kind)
+    host.users, host.joined = {"wgnode"}, set()
+    for tap in ("wgnode-wan", "wgnode-lan"):
+        data = host.links[tap]["linkinfo"]["info_data"]
+        data["user"] = data.pop("group").removesuffix("-qemu")
+    state, _ = kind.read(id, state, inputs)
+    assert paths(kind, state, inputs) == {'users["wgnode-qemu"]', 'links["wgnode-wan"]', 'links["wgnode-lan"]'}
+    state = kind.update(id, state, inputs, False)
+    assert paths(kind, state, inputs) == set()
+    assert (host.users, host.joined) == ({"wgnode", "wgnode-qemu"}, {"wgnode-qemu"})
 
 
 def test_a_stranger_in_our_bridge_is_drift(kind, host):

@@ -15,6 +15,7 @@ import pytest
 from pulumi_wgnode.call.kind import Imported
 from pulumi_wgnode.hosts import owners, undo
 from pulumi_wgnode.resources.gateway import Gateway
+from pulumi_wgnode.resources.gateway_state import desired
 from pulumi_wgnode.resources.hypervisor_host import HypervisorHost
 from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from pulumi_wgnode.resources.unread import OnHost
@@ -22,7 +23,7 @@ from tests.unit.pulumi_wgnode.fake_host import FakeHost
 from tests.unit.pulumi_wgnode.resources import firewall_case, gateway_case, hypervisor_case
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.firewall import nft
-from wgnode.image import machine, paths
+from wgnode.image import paths
 
 CASE = json.loads(Path(__file__).with_name("cases").joinpath("site-before-owners.json").read_text())
 UNITS = (paths.PLAIN.hostd_unit, paths.PLAIN.gateway_unit)
@@ -59,13 +60,17 @@ def firewalled(monkeypatch):
 
 
 def running(monkeypatch):
-    monkeypatch.setattr(machine, "HARDENED", ())  # words for its kernel came later, and ask for a new guest
+    """By a unit that lacks only the firmware's name: QEMU's own user and words for the guest's kernel came later as
+    well, and ask for a new guest."""
     host = with_files(GatewayHost(), "Gateway")
+    kind = Gateway(connect=lambda _: host)
+    unit = desired(kind.check(gateway_case.NEWS, {})).files["gatewayUnit"]
+    host.files[unit.path] = (unit.data.replace(b" -bios qboot.rom", b""), unit.mode, unit.owner)
     host.directories = dict.fromkeys((paths.PLAIN.gateway, paths.PLAIN.hostd_directory), "0755 root:root")
     for unit in UNITS:
         host.states[unit] = ["inactive", "enabled"]
         host._change("restart", unit)
-    return host, Gateway(connect=lambda _: host), gateway_case.NEWS
+    return host, kind, gateway_case.NEWS
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from wgnode.rollout.claim import LEASE, RENEWED, Claim
 
 SETTLED = 1.0
 """Seconds, at least, after which a claim of two that came at once has won."""
+SURE = LEASE / 2
+"""Seconds for which a claim that was seen to be ours is ours: who takes it over has watched it for LEASE."""
 WATCHED = 5.0
 """Seconds between two looks at another's claim."""
 Say = Callable[[str], object]
@@ -33,29 +35,45 @@ class Holder:
     tags: Tags
     stack: str
     claim: Claim
+    _seen_at: float | None = None
     _end: threading.Event = field(default_factory=threading.Event)
     _telling: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
-        """Raises Taken where somebody else has taken over meanwhile (we were asleep, or cut off from the backend)."""
+        """Raises Taken where somebody else has taken over meanwhile (we were asleep, or cut off from the backend).
+
+        The backend is not asked where the claim was seen so short a time ago that nobody can have taken it for dead.
+        """
+        if self._seen_at is None or _now() - self._seen_at >= SURE:
+            self._look()
+
+    def _look(self) -> None:
+        """Raises Taken."""
+        began, self._seen_at = _now(), None
         now = Claim.parse(self.tags.all(self.stack).get(CLAIM, ""))
         if now is None or now.run != self.claim.run:
             raise Taken(f"this run is no longer the one that runs: {now or 'its claim is gone'}; see what that does")
+        self._seen_at = began
 
     def beat(self) -> None:
         """Until the end."""
         while not self._end.wait(RENEWED):
             with self._telling, suppress(StackError):  # a backend that is away for a moment; `check` tells later
                 if not self._end.is_set():
-                    self.check()
+                    self._look()
                     self.claim = self.claim.renewed()
                     self.tags.set(self.stack, CLAIM, self.claim.to_text())
 
     def release(self) -> None:
         self._end.set()
         with self._telling, suppress(StackError):
-            self.check()
+            self._look()
             self.tags.remove(self.stack, CLAIM)
+
+
+def _now() -> float:
+    """Seconds that also pass while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @contextmanager

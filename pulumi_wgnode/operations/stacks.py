@@ -177,8 +177,19 @@ def pulumi(arguments: Sequence[str], folder: Path, what: str, timeout: float = P
     except subprocess.TimeoutExpired:
         raise StackError(f"{what}: `pulumi {arguments[0]}` did not answer within {timeout:.0f} s") from None
     if done.returncode != 0:
-        raise StackError(f"{what}: {_explained(done.stderr.strip())}")
+        raise StackError(f"{what}: {_explained(done.stderr.strip() or _diagnosed(done.stdout))}")
     return done.stdout
+
+
+def _diagnosed(said: str) -> str:
+    """The errors in what a command with `--json` prints, which has them there alone."""
+    try:
+        told = json.loads(said).get("diagnostics") or ()
+        errors = [str(one["message"]).strip() for one in told if one.get("severity") == "error"]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        errors = []
+    causes = [one for one in errors if not one.startswith(_FOLLOWS)] or errors
+    return " | ".join(dict.fromkeys(one.removeprefix("error: ") for one in causes)) or "it failed without a word"
 
 
 def _explained(said: str) -> str:
@@ -191,6 +202,8 @@ def _explained(said: str) -> str:
     return words
 
 
+_FOLLOWS = ("error: an unhandled error occurred: program exited", "error: preview failed")
+"""How the engine's errors begin that it has because of another."""
 _WAYS_OUT = {
     "no stack named": "is this the right backend (`pulumi whoami -v`)? If the stack is lost, `pulumi stack init` makes"
     " it anew and keeps its file",

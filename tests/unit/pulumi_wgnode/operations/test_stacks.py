@@ -88,3 +88,24 @@ def test_where_no_stack_has_a_role_any_may_have_sites(folder: Folder) -> None:
     assert stacks.site_stacks(folder.root, "net") == ["net-prod"]
     folder.site("berlin")
     assert stacks.site_stacks(folder.root) == ["dev-berlin"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (
+            '{"diagnostics": [{"severity": "error", "message": "error: the host said no\\n"},'
+            ' {"severity": "info", "message": "x"}, {"severity": "error", "message": "error: preview failed"}]}',
+            "stack 's': the host said no",
+        ),
+        ('{"diagnostics": [{"severity": "error", "message": "error: preview failed"}]}', "stack 's': preview failed"),
+        ("", "stack 's': it failed without a word"),
+        ('["x"]', "stack 's': it failed without a word"),
+    ],
+)
+def test_errors_that_a_command_prints_as_json_are_told(folder: Folder, printed: str, told: str) -> None:
+    """`pulumi preview --json` has them there alone."""
+    (folder.bin / "pulumi").write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\nexit 1\n")
+    with pytest.raises(stacks.StackError) as refused:
+        stacks.pulumi(["preview", "--json"], folder.root, "stack 's'")
+    assert str(refused.value) == told

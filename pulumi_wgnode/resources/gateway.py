@@ -21,7 +21,7 @@ from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.hosts.ssh import pool
-from pulumi_wgnode.resources import gateway_change, host_checks, lan_addresses, new_guest, ownership, remains
+from pulumi_wgnode.resources import gateway_change, host_checks, lan_addresses, lan_kinds, new_guest, ownership, remains
 from pulumi_wgnode.resources.accelerator import AcceleratorError, announcement, resolve
 from pulumi_wgnode.resources.compare import changed_inputs
 from pulumi_wgnode.resources.foresee import Check
@@ -103,6 +103,8 @@ class Gateway:
             return
         if not lan_addresses.held(state or {}, inputs):
             yield lambda: lan_addresses.require_free(host, lan_addresses.wanted(inputs))
+        if lan_kinds.needed(inputs, state or {}):
+            yield lambda: lan_kinds.require_ethernet(host, inputs)
 
     def delete(self, id: str, state: Properties) -> None:
         host, paths = self._connect(connection(state)), Paths(state.get("instance", ""))
@@ -149,6 +151,8 @@ class Gateway:
         host_checks.require_known_state(host, wanted.paths.hostd_state)
         if not lan_addresses.held(state, inputs):
             lan_addresses.require_free(host, lan_addresses.wanted(inputs))
+        if lan_kinds.needed(inputs, state):
+            lan_kinds.require_ethernet(host, inputs)
         owned = taken.stamp(host)
         try:
             gateway_change.apply(host, wanted)

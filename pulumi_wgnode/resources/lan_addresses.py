@@ -71,7 +71,7 @@ def require_no_other_network(host: Host, wanted: Wanted, links: str) -> None:
     The gateway's kernel answers ARP for whatever it would send elsewhere, hence for all of their machines too.
     """
     own = [ip_interface(address).network for address in wanted.addresses]
-    for link in _on_the_wire(json.loads(links), wanted.tap, wanted.interface):
+    for link in on_the_wire(json.loads(links), wanted.tap, wanted.interface):
         for entry in link["addr_info"]:
             network = ip_interface(f"{entry.get('address', entry['local'])}/{entry['prefixlen']}").network
             strange = network.version == 4 and network.prefixlen < 31 and not network.is_link_local
@@ -83,7 +83,8 @@ def require_no_other_network(host: Host, wanted: Wanted, links: str) -> None:
                 )
 
 
-def _on_the_wire(links: list[dict[str, Any]], tap: str, interface: str) -> Iterator[dict[str, Any]]:
+def on_the_wire(links: list[dict[str, Any]], tap: str, interface: str) -> Iterator[dict[str, Any]]:
+    """The LAN interface, and the bridge that the LAN is attached to."""
     masters = {link["ifname"]: link.get("master") for link in links}
     name = masters.get(tap) or masters.get(interface) or interface
     return (link for link in links if link["ifname"] in (name, interface))

@@ -50,7 +50,8 @@ class Shell:
 
     def run(self, argv: list[str], *, input: bytes = b"", check: bool = True, **_: Any) -> Result:
         path = [f"PATH={self._path}"] if self._path else []
-        command = ["ip", "netns", "exec", self._host.space.name, "/usr/bin/env", *path, "/bin/sh", *argv[1:]]
+        program = "/bin/sh" if argv[0] == "sh" else argv[0]
+        command = ["ip", "netns", "exec", self._host.space.name, "/usr/bin/env", *path, program, *argv[1:]]
         done = subprocess.run(command, input=input, capture_output=True, timeout=30, check=check)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -1,6 +1,7 @@
 """Which machines of a network answer for addresses: runs on a host, by its own Python's standard library alone.
 
     python3 - INTERFACE ADDRESS...      prints "ADDRESS dev INTERFACE lladdr MAC" for each that is in use, as `ip neigh`
+    python3 - INTERFACE as MAC ADDRESS...      asks as another: machines answer that MAC, if what lies between passes it
 
 Asks as one does who is about to take an address (RFC 5227 section 2.1.1, RFC 4862 section 5.4.2): with no sender of its
 own, so that no neighbour learns anything from it, and machines whose packet filter drops a ping answer all the same.
@@ -21,7 +22,7 @@ PROBES, INTERVAL, PATIENCE = 3, 0.3, 0.5
 ARP, IPV6, ICMPV6, HOP_LIMIT = 0x0806, 0x86DD, 58, 255
 SOLICITATION, ADVERTISEMENT = 135, 136
 EVERYBODY = b"\xff" * 6
-_ALLMULTI = 2  # PACKET_MR_ALLMULTI of <linux/if_packet.h>
+_PROMISC, _ALLMULTI = 1, 2  # PACKET_MR_* of <linux/if_packet.h>
 
 
 def arp_probe(mac: bytes, address: str) -> bytes:
@@ -60,22 +61,24 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def find(interface: str, addresses: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(address, MAC) of each address that somebody has. Raises OSError where the interface can't be asked by."""
+def find(interface: str, addresses: Iterable[str], mac: bytes = b"") -> Iterator[tuple[str, str]]:
+    """(address, MAC) of each address that somebody has; `mac` is who asks, the interface itself without it. Raises
+    OSError where the interface can't be asked by."""
     missing = {normal(address) for address in addresses}
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as packets:  # ETH_P_ALL
         packets.bind((interface, 3))
-        own = packets.getsockname()[4]
-        request = struct.pack("iHH8s", socket.if_nametoindex(interface), _ALLMULTI, 0, b"")
-        packets.setsockopt(263, 1, request)  # SOL_PACKET, PACKET_ADD_MEMBERSHIP
+        own = mac or packets.getsockname()[4]
+        for kind in (_ALLMULTI, _PROMISC) if mac else (_ALLMULTI,):
+            request = struct.pack("iHH8s", socket.if_nametoindex(interface), kind, 0, b"")
+            packets.setsockopt(263, 1, request)  # SOL_PACKET, PACKET_ADD_MEMBERSHIP
         for turn in range(PROBES):
             for address in sorted(missing):
                 packets.send((neighbour_probe if ":" in address else arp_probe)(own, address))
             until = time.monotonic() + (INTERVAL if turn < PROBES - 1 else PATIENCE)
-            for address, mac in listen(packets, until, own):
+            for address, there in listen(packets, until, own):
                 if address in missing:
                     missing.remove(address)
-                    yield address, mac.hex(":")
+                    yield address, there.hex(":")
                     if not missing:
                         return
 
@@ -94,9 +97,10 @@ def normal(address: str) -> str:
 
 
 def main(interface: str, *addresses: str) -> None:
+    mac = bytes.fromhex(addresses[1].replace(":", "")) if addresses[:1] == ("as",) else b""
     with contextlib.suppress(OSError):  # such as one that is down: nobody is there to be disturbed
-        for address, mac in find(interface, addresses):
-            print(f"{address} dev {interface} lladdr {mac}")
+        for address, there in find(interface, addresses[2:] if mac else addresses, mac):
+            print(f"{address} dev {interface} lladdr {there}")
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def require_ethernet(host: Host, inputs: Properties) -> None:
         )
 
 
-def _by_link(links: Sequence[Mapping[str, Any]], wanted: Wanted, lans: Networks) -> Iterator[str]:
+def _by_link(links: list[dict[str, Any]], wanted: Wanted, lans: Networks) -> Iterator[str]:
     """What the links of the LAN say themselves."""
-    for link in lan_addresses.on_the_wire(list(links), wanted.tap, wanted.interface):
+    for link in lan_addresses.on_the_wire(links, wanted.tap, wanted.interface):
         name, flags = link["ifname"], link.get("flags", ())
         if link.get("link_type") not in (None, "ether"):
             yield f"the LAN interface {name} is no Ethernet ({link['link_type']})"

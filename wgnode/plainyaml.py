@@ -16,7 +16,8 @@ _MORE = r"[A-Za-z0-9/+](?:[A-Za-z0-9._/+=@:-]*[A-Za-z0-9_/+=-])?"
 _ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2}|-[0-9]{1,3}(?:\.[0-9]{1,3}){3})?"
 _ADDRESS6 = r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*::(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*(?:/[0-9]{1,3})?|/[0-9]{1,3})"
 _KEY = r"[0-9A-Za-z+/]{43}="  # of 32 bytes
-_TEXT = re.compile(rf"{_WORD}|{_ADDRESS}|{_ADDRESS6}|{_KEY}")
+_DIGEST = r"(?=[0-9e]*[a-df])[0-9a-f]{64}"  # with a letter that no number has
+_TEXT = re.compile(rf"{_DIGEST}|{_WORD}|{_ADDRESS}|{_ADDRESS6}|{_KEY}")
 _WORDS = re.compile(rf"{_WORD}(?: {_MORE})+")
 _QUOTED = re.compile(r'"([A-Za-z0-9 ._/+=@:,-]*)"')
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")

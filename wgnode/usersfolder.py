@@ -21,6 +21,7 @@ _LINE = re.compile(rf"^(?P<indent> +){KEY}:[^\n]*$", re.MULTILINE)
 Read = Callable[[str], Mapping[str, str]]
 """Gives the texts of the files in the folder of that name beside the stack file, by their names. Raises
 UsersFolderError where there is no such folder."""
+_Judge = Callable[[str, str], tuple[dict[str, Any], list[tuple[str, str]]]]
 
 
 class UsersFolderError(ValueError):
@@ -73,22 +74,22 @@ def judged(site: Any, read: Read) -> tuple[Any, list[tuple[str, str]]]:
     UsersFolderError."""
     if (name := named(site)) is None:
         return site, []
-    users, ambiguous = _merged(name, read(name))
+    users, ambiguous = _merged(name, read(name), _judged)
     whole = {**{key: value for key, value in site.items() if key != KEY}, "users": users}
     return whole, [(f".users{path}", what) for path, what in ambiguous]
 
 
-def merged(folder: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """The users of all files. Raises UsersFolderError."""
-    return _merged(folder, files)[0]
+def merged(folder: str, files: Mapping[str, str], of: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """The users of all files; `of` is users_of, or what knows its answers. Raises UsersFolderError."""
+    return _merged(folder, files, lambda file, text: (of(file, text), []))[0]
 
 
-def _merged(folder: str, files: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _merged(folder: str, files: Mapping[str, str], judge: _Judge) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     found: dict[str, Any] = {}
     where: dict[str, str] = {}
     ambiguous: list[tuple[str, str]] = []
     for file, text in sorted(files.items()):
-        users, more = _judged(f"{folder}/{file}", text)
+        users, more = judge(f"{folder}/{file}", text)
         ambiguous += more
         for user, said in users.items():
             if user in found:
@@ -123,7 +124,7 @@ def included(text: str, read: Read) -> str:
     if line is None:
         raise UsersFolderError(f"`{KEY}:` stands within braces; write it on a line of its own")
     files = read(name)
-    users = merged(name, files)
+    users = merged(name, files, users_of)
     indent = line["indent"] + "  "
     listed = "".join(_indented(files[file], indent) for file in sorted(files))
     block = f"users:\n{listed.rstrip()}" if users else "users: {}"

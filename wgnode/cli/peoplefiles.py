@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,18 @@ _ENTRY = re.compile(r"^[^\s#-]", re.MULTILINE)
 
 @dataclass(frozen=True)
 class PeopleFiles:
-    """`texts` by the names of the files in the folder; "" is one that is to go."""
+    """`texts` by the names of the files in the folder; "" is one that is to go. `read` has what was read of a text
+    already: of thousands of users that counts."""
 
     folder: Path
     name: str
     texts: Mapping[str, str]
+    read: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def users(self) -> dict[str, Any]:
         """Raises UsersFolderError."""
-        return usersfolder.merged(self.name, self.texts)
+        return usersfolder.merged(self.name, self.texts, self._users_of)
 
     def put(self, user: str, path: tuple[str, ...], value: Any) -> PeopleFiles:
         """What stands there of the user, who is written where the name is already, else into a file of that name.
@@ -41,12 +43,17 @@ class PeopleFiles:
         file = self._file_of(user)
         if file is None:
             return self
-        if not path and len(users_of(file, self.texts[file])) == 1:
+        if not path and len(self._users_of(file, self.texts[file])) == 1:
             return self._with(file, lambda _: "")
         return self._with(file, lambda text: _beside(text, user, lambda part: take(part, (user, *path))))
 
     def _file_of(self, user: str) -> str | None:
-        return next((file for file, text in self.texts.items() if user in users_of(file, text)), None)
+        return next((file for file, text in self.texts.items() if user in self._users_of(file, text)), None)
+
+    def _users_of(self, file: str, text: str) -> dict[str, Any]:
+        if text not in self.read:
+            self.read[text] = users_of(file, text)
+        return self.read[text]
 
     def _begun(self, user: str, path: tuple[str, ...], value: Any) -> PeopleFiles:
         file, said = f"{user}.yaml", value

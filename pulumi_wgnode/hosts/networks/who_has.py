@@ -22,6 +22,7 @@ PROBES, INTERVAL, PATIENCE = 3, 0.3, 0.5
 ARP, IPV6, ICMPV6, HOP_LIMIT = 0x0806, 0x86DD, 58, 255
 SOLICITATION, ADVERTISEMENT = 135, 136
 EVERYBODY = b"\xff" * 6
+_ALL_NODES = bytes.fromhex("333300000001")  # whom a neighbour tells that is asked by nobody
 _PROMISC, _ALLMULTI = 1, 2  # PACKET_MR_* of <linux/if_packet.h>
 
 
@@ -75,7 +76,7 @@ def find(interface: str, addresses: Iterable[str], mac: bytes = b"") -> Iterator
             for address in sorted(missing):
                 packets.send((neighbour_probe if ":" in address else arp_probe)(own, address))
             until = time.monotonic() + (INTERVAL if turn < PROBES - 1 else PATIENCE)
-            for address, there in listen(packets, until, own):
+            for address, there in listen(packets, until, own, (mac, _ALL_NODES) if mac else ()):
                 if address in missing:
                     missing.remove(address)
                     yield address, there.hex(":")
@@ -83,11 +84,13 @@ def find(interface: str, addresses: Iterable[str], mac: bytes = b"") -> Iterator
                         return
 
 
-def listen(packets: socket.socket, until: float, own: bytes) -> Iterator[tuple[str, bytes]]:
+def listen(packets: socket.socket, until: float, own: bytes, to: tuple[bytes, ...]) -> Iterator[tuple[str, bytes]]:
+    """What others say to have; where there are any in `to`, by frames to these alone."""
     while (left := until - time.monotonic()) > 0:
         if select.select([packets], [], [], left)[0]:
-            said = answered(packets.recv(2048))
-            if said and said[1] != own:
+            frame = packets.recv(2048)
+            said = answered(frame)
+            if said and said[1] != own and (not to or frame[:6] in to):
                 yield said
 
 

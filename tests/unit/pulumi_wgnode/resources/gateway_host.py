@@ -149,7 +149,7 @@ class GatewayHost(FakeHost):
                 "rx_bytes": 1,
                 "tx_bytes": 2,
             }
-            for peer in config.peers
+            for peer in config.everybody
         ]
         return {
             "applied": config.digest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from wgnode.hostd import accounts
 from wgnode.hostd.accounts import Account
@@ -23,17 +24,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Counted:
-    """In all, whatever guests there were: `rx` is what came from the peer, `sessions` are completed handshakes. Times
-    are seconds since 1970, None for never."""
+    """In all, whatever guests there were: `rx` is what came from the peer, `sessions` are completed handshakes.
+    `denied` packets the access policy did not allow; `denials` are their newest kinds (accounts.Denial). Times are
+    seconds since 1970, None for never."""
 
     rx_bytes: int
     tx_bytes: int
     rx_packets: int
     tx_packets: int
     sessions: int
+    denied: int
     first_seen: float | None
     last_seen: float | None
     endpoints: tuple[Seen, ...]
+    denials: tuple[Mapping[str, Any], ...] = ()
 
 
 def accounts_of(answer: str) -> Iterator[Account]:
@@ -57,5 +61,9 @@ def counted_of(account: Account | None) -> Counted | None:
         return None
     seen = tuple(Seen(*one) for one in account.endpoints)
     return Counted(
-        **account.counts._asdict(), first_seen=account.first_seen, last_seen=account.last_seen, endpoints=seen
+        **account.counts._asdict(),
+        first_seen=account.first_seen,
+        last_seen=account.last_seen,
+        endpoints=seen,
+        denials=tuple(one._asdict() for one in account.denials),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from pulumi_wgnode.operations import part_words
 from pulumi_wgnode.operations.site_parts import Part
 from pulumi_wgnode.operations.site_status import Peer, SiteStatus, short
+from wgnode import denied
 from wgnode.figures import duration, size
 from wgnode.pathmtu.known import Evidence
 
@@ -49,6 +50,10 @@ def _site(site: SiteStatus) -> Iterable[str]:
                 for column, (text, width) in enumerate(zip(row, widths, strict=True))
             ]
             yield "  " + "  ".join(cells).rstrip()
+    for peer in site.peers:
+        if peer.counted and peer.counted.denied:
+            last = f"; last {denied.words(peer.counted.denials[-1])}" if peer.counted.denials else ""
+            yield f"  {peer.name}: {peer.counted.denied} packets denied{last}"
     for problem in site.problems:
         yield _indented(f"  ! {problem}")
     yield from (_indented(f"  ? {note}") for note in site.notes)

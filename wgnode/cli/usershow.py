@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wgnode import denied
 from wgnode.cli import userfile, usertable
 from wgnode.cli import useroptions as options
 from wgnode.cli.userfile import SiteFile
@@ -67,7 +68,8 @@ def show(name: str, offline: bool, as_json: bool, **where: Any) -> None:
     """Show NAME's groups, time and devices, as the stack file has them.
 
     And what the site's host has counted of each device, whatever gateways there were: it is asked over SSH. Sent is
-    what went to the device. Where it can't be asked, a note says why.
+    what went to the device. Where it can't be asked, a note says why. Of packets that the access policy denied the
+    newest kinds are told, with the lines of the stack file that decide.
     """
     file = options.of_user(name, where)
     with options.refusals():
@@ -94,6 +96,23 @@ def show(name: str, offline: bool, as_json: bool, **where: Any) -> None:
         for seen in (row["counted"] or {}).get("endpoints", ()):
             first, last = (userfile.date_of(int(seen[name])) for name in ("first", "last"))
             click.echo(f"  {row['device']} came from {seen['endpoint']}, {first} to {last}")
+        for line in _denied(file, row):
+            click.echo(f"  {row['device']}: {line}")
+
+
+def _denied(file: SiteFile, row: dict[str, Any]) -> Iterator[str]:
+    """What was denied to a device, with the places in the stack file that decide it."""
+    counted = row["counted"] or {}
+    if not counted.get("denied"):
+        return
+    yield f"{counted['denied']} packets denied in all"
+    for one in counted["denials"]:
+        when = userfile.date_of(int(one["at"]))
+        where = ", ".join(
+            f"{path} ({file.path}:{line})"
+            for path, line in denied.places(file.text, row["groups"], outgoing=one["outgoing"])
+        )
+        yield f"denied {when}: {denied.words(one)}" + (f"; see {where}" if where and not one["rule"] else "")
 
 
 def _count(rows: Sequence[dict[str, Any]], files: Sequence[SiteFile], directory: Path) -> None:

@@ -20,18 +20,21 @@ KEEP = 90 * 86400.0
 MOST = 2 * parts.MOST_PEERS
 MOST_ENDPOINTS = 8
 """Of one peer, the newest."""
+MOST_DENIALS = 8
+"""Of one peer, the newest."""
 LARGEST_COUNT = (1 << 64) - 1
 
 
 class Counts(NamedTuple):
     """Bytes of UDP payload of authenticated messages, packets within, and sessions (completed handshakes). `rx` is what
-    came from the peer."""
+    came from the peer. `denied` are packets from it, or to it, that the access policy did not allow."""
 
     rx_bytes: int = 0
     tx_bytes: int = 0
     rx_packets: int = 0
     tx_packets: int = 0
     sessions: int = 0
+    denied: int = 0
 
     def grown(self, since: Counts) -> Counts:
         return Counts(*(max(0, now - before) for now, before in zip(self, since, strict=True)))
@@ -49,6 +52,20 @@ class Seen(NamedTuple):
     endpoint: str
     first: float
     last: float
+
+
+class Denial(NamedTuple):
+    """Packets of one kind, as the node that denied them has counted them, and when the last were found (seconds since
+    1970). `rule` is a policy.model.Reason."""
+
+    outgoing: bool
+    rule: str
+    source: str
+    destination: str
+    protocol: int
+    port: int
+    packets: int
+    at: float
 
 
 class Reading(NamedTuple):
@@ -73,6 +90,7 @@ class Account:
     endpoints: tuple[Seen, ...] = ()
     left: float | None = None
     reading: Reading | None = None
+    denials: tuple[Denial, ...] = ()
 
     def told(self) -> dict[str, Any]:
         """For whoever asks."""
@@ -84,6 +102,7 @@ class Account:
             "last_seen": self.last_seen,
             "endpoints": [list(one) for one in self.endpoints],
             "left": self.left,
+            "denials": [one._asdict() for one in self.denials],
         }
 
     def kept(self) -> dict[str, Any]:
@@ -178,6 +197,7 @@ def added(account: Account, peer: Mapping[str, Any], wall: float) -> Account:
         last_seen=seen,
         endpoints=account.endpoints if seen == account.last_seen else _been(account.endpoints, peer, seen),
         reading=Reading(peer["serial"], counts),
+        denials=_denied(account.denials, peer.get("denials", ()), wall),
     )
 
 
@@ -186,18 +206,22 @@ def read(raw: Any) -> Account:
     given = parts.exactly(raw, dict, "an account")
     moment = parts.optional(parts.real)
     reading = [parts.count(one) for one in parts.entries(given.get("reading") or [], "reading", 1 + len(NOTHING))]
+    if len(reading) == len(NOTHING):
+        reading.append(0)  # of a version that counted no denials
     if reading and len(reading) != 1 + len(NOTHING):
         raise Refused("reading: not all of it")
+    listed = parts.entries(given.get("denials", []), "denials", MOST_DENIALS)
     return Account(
         parts.label(given.get("name")),
         tuple(parts.keys(given.get("keys"))),
         tuple(parts.keys(given.get("former", []))),
-        Counts(*(parts.named(name, parts.count, given.get(name)) for name in Counts._fields)),
+        Counts(*(parts.named(name, parts.count, {"denied": 0, **given}.get(name)) for name in Counts._fields)),
         moment(given.get("first_seen")),
         moment(given.get("last_seen")),
         tuple(_seen(one) for one in parts.entries(given.get("endpoints"), "endpoints", MOST_ENDPOINTS)),
         moment(given.get("left")),
         Reading(reading[0], Counts(*reading[1:])) if reading else None,
+        tuple(Denial(**parts.named("denials", parts.denial, one)) for one in listed),
     )
 
 
@@ -213,6 +237,13 @@ def _been(before: tuple[Seen, ...], peer: Mapping[str, Any], at: float | None) -
     known = next((one for one in before if one.endpoint == endpoint), None)
     others = [one for one in before if one.endpoint != endpoint]
     return (*others, Seen(endpoint, known.first if known else at, at))[-MOST_ENDPOINTS:]
+
+
+def _denied(before: tuple[Denial, ...], told: Iterable[Mapping[str, Any]], wall: float) -> tuple[Denial, ...]:
+    """With what the running node tells, none later than now."""
+    fresh = [Denial(**{**one, "at": min(one["at"], wall)}) for one in told]
+    others = [one for one in before if one[:6] not in {new[:6] for new in fresh}]
+    return tuple(sorted([*others, *fresh], key=lambda one: one.at)[-MOST_DENIALS:])
 
 
 def _keys(peer: PeerConfig) -> tuple[str, ...]:

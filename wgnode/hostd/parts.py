@@ -198,6 +198,16 @@ def taken(value: Any) -> dict[str, dict[str, str]]:
     return {own_address(address): _all_of({"device": label, "mac": word}, one) for address, one in given.items()}
 
 
+def reason(value: Any) -> str:
+    """Why something was denied: see policy.model.Reason, of which a newer version may have more."""
+    return "" if value == "" else word(value)
+
+
+def denial(value: Any) -> dict[str, Any]:
+    """Packets of one kind that a device's policy did not allow."""
+    return _all_of(_DENIAL, value)
+
+
 def strict_keys(judged: Mapping[str, Any]) -> None:
     for one in (judged.get("public_key"), *judged.get("public_keys", ())):
         if one is not None:
@@ -246,6 +256,19 @@ HEALTH: Mapping[str, Judge] = {
     "fwmark": between(0, (1 << 32) - 1),
     "counters": counters,
     "taken": taken,
+    "flows": lambda value: _all_of(_FLOWS, value),
+}
+MOST_DENIALS = 16
+_FLOWS: Mapping[str, Judge] = {"flows": count, "refused": count, "denied": count}
+_DENIAL: Mapping[str, Judge] = {
+    "outgoing": lambda value: exactly(value, bool, "it"),
+    "rule": reason,
+    "source": own_address,
+    "destination": own_address,
+    "protocol": between(0, 255),
+    "port": between(0, 65535),
+    "packets": count,
+    "at": real,
 }
 _FORMER_SIZE: Mapping[str, Judge] = {"size": wire, "evidence": word, "since": real}
 _PATH: Mapping[str, Judge] = {
@@ -278,5 +301,7 @@ _PEER: Mapping[str, Judge] = {
     "serial": count,
     "persistent_keepalive": between(0, 65535),
     "path_mtu": optional(path_mtu),
+    "denied": count,
+    "denials": each(denial, MOST_DENIALS),
     "closed": lambda value: exactly(value, bool, "it"),
 }

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig
+from wgnode.policy.model import Policy, Rule
 from wgnode.rollout.picture import Picture, is_token
 from wgnode.topology.compile import Route
 
@@ -37,7 +38,28 @@ def _node(before: NodeConfig, after: NodeConfig) -> Iterator[str]:
     yield from _listed("tunnel address", before.addresses, after.addresses)
     yield from _link("transit", before.transit, after.transit)
     yield from _link("LAN", before.lan, after.lan)
+    yield from _access(before.policy, after.policy)
     yield from (f"~ {what}" for what in fields_changed(before, after, _TOLD))
+
+
+def _access(before: Policy | None, after: Policy | None) -> Iterator[str]:
+    """Rules by their places in the stack file; what else differs, as the LANs of other sites, in one line."""
+    if before == after:
+        return
+    old, new = (_access_rules(policy) for policy in (before, after))
+    yield from (f"+ access by {rule}" for rule in sorted(new.keys() - old.keys()))
+    yield from (f"- access by {rule}" for rule in sorted(old.keys() - new.keys()))
+    yield from (f"~ access by {rule}" for rule in sorted(old.keys() & new.keys()) if old[rule] != new[rule])
+    if old == new:
+        yield "~ access policy: classes of devices, or what is not the internet"
+
+
+def _access_rules(policy: Policy | None) -> dict[str, set[Rule]]:
+    rules: dict[str, set[Rule]] = {}
+    for each in policy.classes if policy else ():
+        for rule in (*each.outgoing, *each.incoming):
+            rules.setdefault(rule.id, set()).add(rule)
+    return rules
 
 
 def _link(name: str, before: LinkConfig, after: LinkConfig) -> Iterator[str]:
@@ -134,5 +156,5 @@ def _shown(value: Any) -> str:
     return " ".join(str(one) for one in named.values() if one is not None) if named else str(value)
 
 
-_TOLD = ("public_keys", "addresses", "transit", "lan", "peers", "devices")
+_TOLD = ("public_keys", "addresses", "transit", "lan", "peers", "devices", "policy")
 _WORDS = {"mesh": "the mesh's name", "name": "its name", "mtu": "MTU", "proxy_arp": "proxy ARP", "gateways": "next hop"}

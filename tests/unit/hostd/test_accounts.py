@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wgnode.hostd import accounts
+from wgnode.hostd import accounts, parts
 from wgnode.hostd import ledger as ledger_module
 from wgnode.hostd.accounts import KEEP, MOST_ENDPOINTS, Account, Accounts, Counts
 from wgnode.hostd.ledger import ACCOUNTS, SOONEST, Ledger
@@ -52,6 +52,43 @@ def test_a_reading_adds_what_is_new_and_the_same_one_again_adds_nothing() -> Non
     book.update(report(peer(rx_bytes=250, rx_packets=3)), phone, NOW + 30)
     assert not book.update(report(peer(rx_bytes=250, rx_packets=3)), phone, NOW + 60)
     assert only(book).counts == Counts(rx_bytes=250, rx_packets=3)
+
+
+def denial(port: int, packets: int, at: float) -> dict[str, Any]:
+    addresses = {"source": "10.1.0.130", "destination": "10.1.0.7"}
+    return {"outgoing": True, "rule": "", **addresses, "protocol": 6, "port": port, "packets": packets, "at": at}
+
+
+def test_denials_are_counted_over_all_nodes_and_the_newest_kinds_are_kept_with_their_time() -> None:
+    book, phone = Accounts(), config(phone="phone")
+    book.update(report(peer(denied=2, denials=[denial(22, 2, NOW + 99)])), phone, NOW)
+    assert [(one.port, one.packets, one.at) for one in only(book).denials] == [(22, 2, NOW)], "not later than now"
+    book.update(report(peer(denied=5, denials=[denial(22, 5, NOW + 10)])), phone, NOW + 30)
+    book.update(report(peer(denied=1, denials=[denial(23, 1, NOW + 40)]), run="two"), phone, NOW + 60)
+    assert only(book).counts.denied == 6
+    assert [(one.port, one.packets) for one in only(book).denials] == [(22, 5), (23, 1)]
+    assert accounts.read(json.loads(json.dumps(only(book).kept()))) == only(book)
+    many = [denial(port, 1, NOW + 100 + port) for port in range(16)]
+    book.update(report(peer(denied=20, denials=many), run="two"), phone, NOW + 300)
+    assert [one.port for one in only(book).denials] == list(range(8, 16))
+
+
+def test_an_account_of_a_version_that_counted_no_denials_is_read() -> None:
+    kept = Account("cabin", (encode_key(KEYS["cabin"]),), reading=accounts.Reading(1, Counts(9, 8, 7, 6, 5))).kept()
+    former = {name: value for name, value in kept.items() if name not in ("denied", "denials")}
+    read = accounts.read({**former, "reading": former["reading"][:-1]})
+    assert read.reading == accounts.Reading(1, Counts(9, 8, 7, 6, 5))
+    assert (read.counts, read.denials) == (Counts(), ())
+
+
+@pytest.mark.parametrize(
+    "change", [{"source": "10.1"}, {"rule": "a b"}, {"port": -1}, {"outgoing": 1}, {"at": "x"}, {"packets": 1 << 64}]
+)
+def test_a_denial_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        parts.peer(peer(denials=[{**denial(22, 1, NOW), **change}]))
+    with pytest.raises(Refused):
+        parts.peer(peer(denials=[denial(22, 1, NOW)] * 17))
 
 
 def test_another_node_begins_anew_also_where_it_has_counted_more_than_the_one_before() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.unit.topology.meshes import bundle_of, site, topology_of, two_sites
 from wgnode.firewall.rules import Allow, Firewall
 from wgnode.nodeconfig import CarrierConfig, PeerConfig, encode_key
+from wgnode.policy.model import Class, Policy, Rule
 from wgnode.rollout.changes import changes
 from wgnode.rollout.foresee import foresee, masked_topology
 from wgnode.rollout.grouping import Group, grouped, whose
@@ -208,6 +209,7 @@ def other_node(one: Picture, data: st.DataObject) -> Picture:
         "carrier": CarrierConfig("t-mobile-us", 1400),
         "path_mtu": False,
         "devices": (PeerConfig("alice/phone", (b"p" * 32,), ("10.1.0.130/32",)),),
+        "policy": Policy((Class(), Class((Rule("groups.staff.reach[0]"),)))),
     }
     assert fields.keys() == {field.name for field in dataclasses.fields(node)}
     chosen = data.draw(st.sets(st.sampled_from(sorted(fields)), min_size=1))
@@ -290,3 +292,19 @@ def test_what_the_former_configuration_does_not_bring_back_is_named(
     found = list(irreversible(MeshSpec.from_dict(two_sites()), MeshSpec.from_dict(copy.deepcopy(after()))))
     assert len(found) == len(said)
     assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
+
+
+def test_rules_of_access_are_told_by_their_place_in_the_stack_file() -> None:
+    web, all_of_it = Rule("groups.staff.reach[0]", ports=((443, 443),)), Rule("groups.guests.reach")
+    former = picture(topology_of(two_sites()), "berlin")
+    before, after, same = (
+        replace(former, node=replace(former.node, policy=policy))
+        for policy in (
+            Policy((Class(), Class((web,)))),
+            Policy((Class(), Class((web._replace(ports=()), all_of_it)))),
+            Policy((Class(), Class((web,))), known=("10.0.0.0/8",)),
+        )
+    )
+    assert changes(before, after) == ["+ access by groups.guests.reach", "~ access by groups.staff.reach[0]"]
+    assert changes(after, former) == ["- access by groups.guests.reach", "- access by groups.staff.reach[0]"]
+    assert changes(before, same) == ["~ access policy: classes of devices, or what is not the internet"]

@@ -175,6 +175,19 @@ PHONE = {
     "sessions": 2,
     "last_handshake": NOW,
     "endpoint": "192.0.2.7:1000",
+    "denied": 3,
+    "denials": [
+        {
+            "outgoing": True,
+            "rule": "",
+            "source": "10.1.0.130",
+            "destination": "10.1.0.7",
+            "protocol": 6,
+            "port": 22,
+            "packets": 3,
+            "at": NOW,
+        }
+    ],
 }
 
 
@@ -183,7 +196,8 @@ def test_a_users_devices_are_shown_with_what_was_counted_of_each(host: Host, fol
     host.runs(0, FIRST, PHONE)
     (phone, tablet) = json.loads(show("show", "alice", "--json").stdout)["devices"]
     assert phone["counted"] == {
-        **{name: PHONE[name] for name in ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "sessions")},
+        **{name: PHONE[name] for name in ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "sessions", "denied")},
+        "denials": PHONE["denials"],
         "first_seen": NOW,
         "last_seen": NOW,
         "endpoints": [{"endpoint": "192.0.2.7:1000", "first": NOW, "last": NOW}],
@@ -193,6 +207,13 @@ def test_a_users_devices_are_shown_with_what_was_counted_of_each(host: Host, fol
     assert lines[1].split()[-4:] == ["last", "seen", "received", "sent"]
     assert lines[2].split()[-4:] == ["2.0", "KiB", "1.0", "KiB"]
     assert lines[4] == "  phone came from 192.0.2.7:1000, 2023-11-14T22:13:20Z to 2023-11-14T22:13:20Z"
+    assert lines[5] == "  phone: 3 packets denied in all"
+    file = folder.root / "stacks/Pulumi.dev-berlin.yaml"
+    (line,) = [n for n, text in enumerate(file.read_text().splitlines(), 1) if "reach:" in text]
+    assert lines[6] == (
+        "  phone: denied 2023-11-14T22:13:20Z: 3 packets to 10.1.0.7, TCP port 22: nothing allows it; see"
+        f" groups.staff.reach (stacks/{file.name}:{line})"
+    )
     (phone, _) = json.loads(show("list", "--counted", "--json").stdout)["devices"]
     assert phone["counted"]["rx_packets"] == 9
 

@@ -44,9 +44,14 @@ def problems(raw: Mapping[str, Any]) -> list[Problem]:
 
 def _refused(lan: Mapping[str, Any], gateway: Mapping[str, Any]) -> Iterator[Problem]:
     """What the backend can't do."""
-    asked = {"accelerator": gateway.get("accelerator"), "masquerade": lan.get("reach") == "masquerade"}
+    reach = lan.get("reach")
+    asked = {
+        "accelerator": gateway.get("accelerator"),
+        "masquerade": reach == "masquerade",
+        "proxyArp": reach == "proxy-arp",
+    }
     for what, why in backends.refusals(str(gateway.get("backend") or backends.DEFAULT), asked):
-        yield Problem(".lan.reach" if what == "masquerade" else f".gateway.{what}", why)
+        yield Problem(".lan.reach" if what in ("masquerade", "proxyArp") else f".gateway.{what}", why)
 
 
 def _at(raw: Any, path: str) -> Any:

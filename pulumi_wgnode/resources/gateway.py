@@ -46,6 +46,8 @@ class Gateway:
         """Also with what is wanted of the host, so that a preview shows drift against it."""
         checked = _in_one_way(self._chosen(validated(CONTRACT.inputs, news), olds))
         _require_possible(checked)
+        if not has_unknown(checked["machine"]) and (told := backends.warning(checked["machine"])):
+            log(told, Severity.WARNING)
         return checked if has_unknown(checked) else {**checked, **_planned(checked, desired(checked))}
 
     def diff(self, state: Properties, old_inputs: Properties, news: Properties) -> Diff:
@@ -176,9 +178,12 @@ def _require_possible(checked: Properties) -> None:
     """Raises CheckError for a configuration that its backend can't do."""
     if has_unknown(checked["machine"]) or has_unknown(checked["config"]):
         return
-    asked = {"masquerade": config_of(checked["config"]).lan.masquerade}
-    if refused := list(backends.refusals(backends.of(checked["machine"]).name, asked)):
-        raise CheckError([(f"config.lan.{what}", why) for what, why in refused])
+    machine, config = checked["machine"], config_of(checked["config"])
+    asked = {"masquerade": config.lan.masquerade, "proxyArp": config.lan.proxy_arp}
+    name = backends.of(machine).name
+    refused = [(f"config.lan.{what}", why) for what, why in backends.refusals(name, asked)]
+    if refused := refused or [("config", f"backend {name}: {why}") for why in backends.misfits(machine, config)]:
+        raise CheckError(refused)
 
 
 def _require_known_format(config: str) -> None:

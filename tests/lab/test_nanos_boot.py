@@ -19,11 +19,12 @@ import pytest
 from tests.nanos_ends import AT_HOME, NODE, PEER, TUNNELED, Ends, public, udp
 from wgnode.image import best
 from wgnode.image.machine import Nic
-from wgnode.image.nanos.build import appliance_files, build
+from wgnode.image.nanos.appliance import appliance_files
+from wgnode.image.nanos.build import build
 from wgnode.image.nanos.machine import LAN, TRANSIT, NanosMachine, command
 from wgnode.image.nanos.parts import DIRECTORY, VARIABLES, checked, located
+from wgnode.nanos.words import CONTROL_PORT, Environment
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
-from wgnode.platform.nanos.words import CONTROL_PORT, Environment
 
 pytestmark = pytest.mark.lab
 PATIENCE = 180.0

@@ -14,12 +14,13 @@ import click
 
 from wgnode.image.best import FOLDER
 from wgnode.image.errors import ImageError
-from wgnode.image.nanos.build import NanosImage, appliance_files, build, mkfs_arguments
+from wgnode.image.nanos.appliance import appliance_files
+from wgnode.image.nanos.build import NanosImage, build, mkfs_arguments
 from wgnode.image.nanos.manifest import manifest
 from wgnode.image.nanos.parts import Finding, Parts, checked, kernel_version, located
+from wgnode.nanos import fits
+from wgnode.nanos.words import Environment
 from wgnode.nodeconfig import ConfigError, NodeConfig
-from wgnode.platform.nanos import fits
-from wgnode.platform.nanos.words import Environment
 from wgnode.topology.transit import Transit
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -121,10 +122,7 @@ def _environment(
         raise click.UsageError(f"--config: {error}") from None
     if problems := fits.problems(node):
         return None, problems
-    return (
-        Environment(fits.only_ipv4(node.transit), fits.next_hop(node.transit), fits.only_ipv4(node.lan)),
-        [],
-    )
+    return fits.environment(node), []
 
 
 def _option(name: str, kind: Callable[[str], Value], text: str) -> Value:

@@ -30,6 +30,7 @@ OURS = (
     "policy",
     "dataplane",
     "io",
+    "nanos",
     "platform",
     "responder",
     "appliance",

@@ -70,6 +70,21 @@ class Paths:
         return f"/run/netns/{self.run_name}"
 
     @property
+    def nanos_runner(self) -> str:
+        """What runs a gateway on Nanos."""
+        return f"{self.gateway}/nanos.pyz"
+
+    @property
+    def nanos_name(self) -> str:
+        """Below /var/cache, as systemd's CacheDirectory has it."""
+        return self._own("wgnode-nanos")
+
+    @property
+    def nanos_folder(self) -> str:
+        """Of a gateway on Nanos: its image and its share, made anew at each start."""
+        return f"/var/cache/{self.nanos_name}"
+
+    @property
     def hostd_directory(self) -> str:
         return self._own(f"{STATE}/hostd")
 

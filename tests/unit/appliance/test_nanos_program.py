@@ -25,10 +25,10 @@ from wgnode.appliance.log import Log
 from wgnode.dataplane.choose import FAST, PYTHON, Unavailable, choose
 from wgnode.io.control import Message
 from wgnode.io.loop import Loop
+from wgnode.nanos.words import Environment
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig, encode_key
 from wgnode.platform import nanos as platform_module
 from wgnode.platform.nanos import Unikernel
-from wgnode.platform.nanos.words import Environment
 
 PATIENCE = 20.0
 TCP_SYN = 2

@@ -24,12 +24,13 @@ from wgnode.image.archive import Members, write_archive
 from wgnode.image.build import compress
 from wgnode.image.errors import ImageError
 from wgnode.image.machine import Nic
-from wgnode.image.nanos.build import NanosImage, PartsMissing, appliance_files, build
+from wgnode.image.nanos.appliance import appliance_files
+from wgnode.image.nanos.build import NanosImage, PartsMissing, build
 from wgnode.image.nanos.machine import NanosMachine, command
 from wgnode.image.nanos.manifest import manifest
 from wgnode.image.nanos.parts import Finding, State, checked, located
 from wgnode.image.nanos.tuples import render
-from wgnode.platform.nanos.words import Environment
+from wgnode.nanos.words import Environment
 
 TOLD = Environment(IPv4Interface("172.31.255.254/30"), IPv4Address("172.31.255.253"), IPv4Interface("192.168.7.1/24"))
 FILES = {

@@ -24,15 +24,16 @@ from wgnode.io.control import Decoder, encode
 from wgnode.io.loop import Loop
 from wgnode.io.sticky import IP_PKTINFO
 from wgnode.io.tun import Tun, TunOffloads
+from wgnode.nanos import fits
+from wgnode.nanos.words import Environment
 from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 from wgnode.pathmtu.checksum import checksum
 from wgnode.platform import Platform
-from wgnode.platform.nanos import Unikernel, fits, forward
+from wgnode.platform.nanos import Unikernel, forward
 from wgnode.platform.nanos.links import stale_image
 from wgnode.platform.nanos.machine import LACKING, Clock
 from wgnode.platform.nanos.shared import Shared
 from wgnode.platform.nanos.sockets import UDP_SEGMENT, ReadBack
-from wgnode.platform.nanos.words import Environment
 from wgnode.work import at_once
 
 ROOT = Path(__file__).parents[3]

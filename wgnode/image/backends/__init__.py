@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from wgnode.image.paths import Paths
     from wgnode.image.units import GatewayUnit
+    from wgnode.nodeconfig import NodeConfig
 
 Name = Literal["microvm", "process", "libvirt", "nanos"]
 Cards = Literal["tap", "veth"]
 """What the host makes for it, for the transit link and in the LAN."""
 DEFAULT: Name = "microvm"
-BUILT: tuple[Name, ...] = ("microvm", "process")
+BUILT: tuple[Name, ...] = ("microvm", "nanos", "process")
 """Of the names, those that there is an implementation of: a module each, beside this one."""
 COMMON_PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "wireguard-tools")
 
 
 class Backend(Protocol):
-    """Has no state."""
+    """Has no state. It may have a `warning` and `misfits` too: see `warning` and `misfits` below."""
 
     name: Name
     about: str
@@ -79,3 +80,15 @@ def refusals(name: str, asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for what, why in (backend.cannot if backend else {}).items():
         if asked.get(what) not in (None, False, "auto"):
             yield what, f"backend {name}: {why}"
+
+
+def warning(machine: Mapping[str, Any]) -> str | None:
+    """What is to be said at each `up` of a gateway with this machine; None for most."""
+    said: str | None = getattr(of(machine), "warning", None)
+    return said
+
+
+def misfits(machine: Mapping[str, Any], config: NodeConfig) -> list[str]:
+    """What of a configuration the machine's backend can't do, beside what `refusals` has names for."""
+    judge = getattr(of(machine), "misfits", None)
+    return list(judge(config)) if judge else []

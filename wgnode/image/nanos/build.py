@@ -12,16 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import zstandard
-
 from wgnode.image import cpio
-from wgnode.image.archive import read_members
 from wgnode.image.errors import ImageError
 from wgnode.image.nanos.manifest import KLIBS, manifest
 from wgnode.image.nanos.parts import Finding, Parts, checked, kernel_version
-from wgnode.platform.nanos.words import Environment
+from wgnode.nanos.words import Environment
 
-NOT_FOR_NANOS = ("init", "lib/modules", "dev", "proc", "sys")
+NOT_FOR_NANOS = ("init", "service", "lib/modules", "dev", "proc", "sys")
 """Of the appliance's files: what only Linux boots."""
 MKFS_PATIENCE = 300.0
 """Seconds; it takes less than one."""
@@ -46,20 +43,18 @@ class PartsMissing(ImageError):
         super().__init__("; ".join(f"{each.part}: {each.said}; {each.how}" for each in findings))
 
 
-def appliance_files(image: Path) -> dict[str, bytes]:
-    """Of an appliance image what the node needs on Nanos too, by path. Raises ImageError.
+def of_appliance(archive: bytes) -> dict[str, bytes]:
+    """Of an appliance's initial file system (cpio) what the node needs on Nanos too, by path. Raises ImageError.
 
     The node's byte code is the same for both: its platform for Nanos is in every image.
     """
-    archive = zstandard.ZstdDecompressor().decompressobj().decompress(read_members(image).initramfs)
     files = {
         path: entry.data
         for path, entry in cpio.unpack(archive)
-        if stat.S_ISREG(entry.mode) and not path.startswith(tuple(f"{each}/" for each in NOT_FOR_NANOS))
-        if path not in NOT_FOR_NANOS
+        if stat.S_ISREG(entry.mode) and not f"{path}/".startswith(tuple(f"{each}/" for each in NOT_FOR_NANOS))
     }
     if not any("/wgnode/appliance/nanos." in path for path in files):
-        raise ImageError(f"{image} is older than the node's platform for Nanos; build it anew (wgnode image build)")
+        raise ImageError("this image is older than the node's platform for Nanos; build it anew (wgnode image build)")
     return files
 
 

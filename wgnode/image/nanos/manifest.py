@@ -6,15 +6,15 @@ What means what is read in src/net/net.c (cards), src/kernel/storage.c (mounts),
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface
 
-from wgnode.image.guest_python import BINARY, LIBRARY
 from wgnode.image.nanos.tuples import Value, render
-from wgnode.platform.nanos.words import Environment
+from wgnode.nanos.words import Environment
 
-PROGRAM = f"/{BINARY}"
-ARGUMENTS = (PROGRAM, "-ISBu", "-c", "from wgnode.appliance.nanos import main; main()")
+PROGRAM = re.compile(r"usr/bin/(python3\.\d+)")
+ARGUMENTS = ("-ISBu", "-c", "from wgnode.appliance.nanos import main; main()")
 """As the gateway's own init on Linux: isolated from environment and site, no byte code written, unbuffered."""
 KLIBS = ("tun",)
 RECEIVE_BUFFER = 1 << 20
@@ -23,8 +23,7 @@ MOUNT_TAG = 1
 """Of the 9P device; the manifest's `%1` (src/virtio/virtio_9p.c reads it as a number)."""
 LONGEST_PATH = 255
 """Bytes of a file's path on the building machine: tools/mkfs.c has a buffer of NAME_MAX."""
-EMPTY = ("dev", "tmp", f"{LIBRARY}/lib-dynload")
-"""Folders in which the kernel or the interpreter looks."""
+EMPTY = ("dev", "tmp")
 NOWHERE = IPv4Address(0)
 
 
@@ -34,17 +33,21 @@ def manifest(told: Environment, files: Iterable[str], version: str) -> str:
     `version` is Nanos' own, which src/unix/syscall.c uname() looks for. Raises ValueError.
     """
     tree: dict[str, Value] = {}
-    for path in sorted(files):
+    paths = sorted(files)
+    program = next((found for found in map(PROGRAM.fullmatch, paths) if found), None)
+    if program is None:
+        raise ValueError("no Python is among the files of the image")
+    for path in paths:
         _add(tree, path)
-    for folder in (told.share.strip("/"), *EMPTY):
+    for folder in (told.share.strip("/"), *EMPTY, f"usr/lib/{program[1]}/lib-dynload"):
         _folder(tree, folder)
     klibs: dict[str, Value] = {name: {"contents": {"host": f"klib/{name}"}} for name in KLIBS}
     root: dict[str, Value] = {
         "boot": {"children": {"klib": {"children": klibs}}},
         "klibs": "bootfs",
         "children": tree,
-        "program": PROGRAM,
-        "arguments": ARGUMENTS,
+        "program": f"/{program[0]}",
+        "arguments": [f"/{program[0]}", *ARGUMENTS],
         "environment": {"NANOS_VERSION": version, **told.to_dict()},
         "en1": {**_card(told.transit, told.next_hop), "default": "t"},
         "en2": _card(told.lan, NOWHERE),

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 
 from wgnode.io.loop import Loop
 from wgnode.io.tun import Tun, TunOffloads
+from wgnode.nanos.words import Environment
 from wgnode.platform import Line, OpenControl
 from wgnode.platform.nanos.control import Tcp, open_tcp
 from wgnode.platform.nanos.links import Cards
 from wgnode.platform.nanos.machine import Clock, Only
 from wgnode.platform.nanos.shared import Shared
 from wgnode.platform.nanos.sockets import ReadBack
-from wgnode.platform.nanos.words import Environment
 
 
 class Unikernel:

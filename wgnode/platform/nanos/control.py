@@ -1,6 +1,6 @@
 """The control channel over TCP on the transit link: Nanos has no virtio-serial port that a program can open.
 
-hostd speaks to a Unix socket as ever; on the host, a proxy of systemd's hands that on (wgnode/image/nanos/units.py).
+hostd speaks to a Unix socket as ever; on the host, the unit's program hands that on (wgnode/image/nanos/host.py).
 Whoever comes from another address than the host's is hung up on: lwIP takes a connection to any of its addresses by any
 interface. A peer can't have the host's address, which is in no allowed IPs; from the LAN somebody may forge it, and the
 answers go to the host all the same.

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 
 from wgnode.io.tun import Tun, get_mtu, set_mtu
+from wgnode.nanos import fits
+from wgnode.nanos.words import Environment
 from wgnode.nodeconfig import LinkConfig, NodeConfig
-from wgnode.platform.nanos import fits
 from wgnode.platform.nanos.forward import forwards
 from wgnode.platform.nanos.interfaces import Control
-from wgnode.platform.nanos.words import Environment
 from wgnode.platform.tunnel import without_route
 from wgnode.work import Work
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface, ip_network
 
+from wgnode.nanos.words import Environment
 from wgnode.nodeconfig import LinkConfig, NodeConfig
-from wgnode.platform.tunnel import DEFAULT_ROUTES
 
+DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
 NO_ROUTES = "Nanos has one network for each interface, and no routes beside them"
 
 
@@ -20,6 +21,11 @@ def problems(config: NodeConfig) -> list[str]:
         except ValueError as error:
             found.append(str(error))
     return found
+
+
+def environment(config: NodeConfig) -> Environment:
+    """What the image is told. Raises ValueError for a configuration that has problems."""
+    return Environment(only_ipv4(config.transit), next_hop(config.transit), only_ipv4(config.lan))
 
 
 def tunnel_network(config: NodeConfig) -> IPv4Interface:

@@ -94,7 +94,7 @@ def test_the_same_inputs_give_the_same_manifest() -> None:
 def test_a_path_that_mkfs_would_not_take_is_refused(path: str) -> None:
     """Row: mkfs-paths."""
     with pytest.raises(ValueError, match="Nanos"):
-        manifest(TOLD, [path], "x")
+        manifest(TOLD, [*FILES, path], "x")
 
 
 WORDS = st.text("ab #()[]:%/|,", min_size=1, max_size=4)
@@ -220,7 +220,7 @@ def test_nothing_is_written_where_a_part_is_wrong_or_mkfs_fails(brought: Path, t
     with pytest.raises(ImageError, match=r"Nanos' mkfs failed \(1\): no space left"):
         build(TOLD, FILES, parts, tmp_path / "out/nanos.img")
     with pytest.raises(ImageError, match="no escape"):
-        build(TOLD, {'a"b': b""}, parts, tmp_path / "out/nanos.img")
+        build(TOLD, FILES | {'a"b': b""}, parts, tmp_path / "out/nanos.img")
     (brought / "kernel.img").unlink()
     with pytest.raises(PartsMissing, match=r"kernel: .*is not there") as missing:
         build(TOLD, FILES, parts, tmp_path / "out/nanos.img")

@@ -25,6 +25,7 @@ from wgnode.nanos.words import Environment
 
 MODULES = (
     *("__init__.py", "endpoint.py", "nodeconfig.py", "work.py"),
+    *(f"policy/{name}.py" for name in ("__init__", "model", "written")),
     *(f"nanos/{name}.py" for name in ("__init__", "fits", "words")),
     *(f"image/{name}.py" for name in ("__init__", "cpio", "elf", "errors", "layers", "unpack")),
     *(f"image/nanos/{name}.py" for name in ("__init__", "build", "host", "manifest", "parts", "symbols", "tuples")),

@@ -26,7 +26,8 @@ from wgnode.image import backends
 pytestmark = pytest.mark.lab
 
 # The default last: it is what the lab has at first, and the way back to it is tried so.
-EACH = [*(name for name in backends.BUILT if name != backends.DEFAULT), backends.DEFAULT]
+# Nanos' parts are brought by its user: test_nanos_boot.py.
+EACH = [*(name for name in backends.BUILT if name not in (backends.DEFAULT, "nanos")), backends.DEFAULT]
 LEFT = """ip -br link | grep -o '^wgn[^ @]*'; ip netns list; systemctl list-unit-files --no-legend 'wgnode*'
 ls -d /var/lib/wgnode/root* /var/lib/wgnode/gateway* /run/wgnode* 2>/dev/null"""
 ROME, ROME_LAN = "192.0.2.99:51820", "10.3.0.0/24"

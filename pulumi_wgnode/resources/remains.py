@@ -20,7 +20,7 @@ from wgnode.image.paths import UAPI_DIRECTORY, Paths
 def remove_gateway(host: Host, paths: Paths) -> None:
     for unit in (paths.gateway_unit, paths.hostd_unit):
         units.uninstall(host, unit)
-    run = (paths.run, paths.start, paths.root)  # the last two have secrets
+    run = (paths.run, paths.start, paths.root, paths.nanos_folder)  # the second and third have secrets
     host.run(["rm", "-rf", paths.gateway, paths.hostd_directory, *run])
     host.remove(UAPI_DIRECTORY)  # where no other program has a socket in it
 

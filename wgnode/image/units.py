@@ -57,7 +57,7 @@ LimitCORE=0
 MemorySwapMax=0
 """
 
-_SHARED_SOCKET = HARDENING.replace("UMask=0077", "UMask=0007")
+SHARED_SOCKET = HARDENING.replace("UMask=0077", "UMask=0007")
 """QEMU's control socket is its group's too."""
 
 
@@ -116,8 +116,8 @@ Group={paths.machine_user}
 {"SupplementaryGroups=kvm" if kvm else "# Software emulation: no group for /dev/kvm"}
 RuntimeDirectory={paths.machine_run_name}
 RuntimeDirectoryMode=0750
-ExecStartPre=+{_shell(initrd_script(unit.image, paths))}
-ExecStartPre=+{_shell(tsc_script(paths))}
+ExecStartPre=+{shell(initrd_script(unit.image, paths))}
+ExecStartPre=+{shell(tsc_script(paths))}
 EnvironmentFile=-{paths.tsc_environment}
 {_vhost(paths) if kvm else "# Software emulation: no vhost-net"}
 ExecStart={_words(command(unit.machine))}
@@ -127,7 +127,7 @@ KillMode=mixed
 TimeoutStopSec=10
 SuccessExitStatus=143
 OOMScoreAdjust=-500
-{_SHARED_SOCKET}MemoryMax={memory}M
+{SHARED_SOCKET}MemoryMax={memory}M
 {"MemoryDenyWriteExecute=yes" if kvm else "# TCG writes the code that it runs: no MemoryDenyWriteExecute"}
 RestrictAddressFamilies=AF_UNIX
 DevicePolicy=closed
@@ -165,8 +165,8 @@ RuntimeDirectory={paths.run_name}
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 ExecStart={_words(arguments)}
-ExecStartPost=+{_shell(link_script(name, paths))}
-ExecStopPost=+{_shell(unlink_script(name, paths))}
+ExecStartPost=+{shell(link_script(name, paths))}
+ExecStopPost=+{shell(unlink_script(name, paths))}
 Restart=always
 RestartSec={RESTART_SECONDS}
 WatchdogSec={WATCHDOG_SECONDS}
@@ -242,10 +242,10 @@ def _link(name: str, paths: Paths) -> str:
 
 
 def _vhost(paths: Paths) -> str:
-    return f"ExecStartPre=+{_shell(vhost_script(paths))}\nEnvironmentFile=-{paths.vhost_environment}"
+    return f"ExecStartPre=+{shell(vhost_script(paths))}\nEnvironmentFile=-{paths.vhost_environment}"
 
 
-def _shell(script: str) -> str:
+def shell(script: str) -> str:
     quoted = script.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'/bin/sh -c "{quoted}"'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import socket
@@ -21,10 +22,10 @@ from tests.nanos_parts import bring
 from tests.unit.image.test_nanos_image import FILES
 from tests.unit.platform.test_nanos import CONFIG, TOLD
 from wgnode.image import backends, cpio, layers
-from wgnode.image.backends.nanos import PARTS, WARNING, Nanos
+from wgnode.image.backends.nanos import PARTS, WARNING, Nanos, layers_script
 from wgnode.image.build import compress
 from wgnode.image.nanos import host
-from wgnode.image.paths import Paths
+from wgnode.image.paths import PLAIN, Paths
 from wgnode.image.units import GatewayUnit
 from wgnode.nodeconfig import NodeSecrets
 
@@ -43,13 +44,14 @@ def test_its_unit_runs_our_program_with_the_parts_the_layers_and_qemu() -> None:
     program, qemu = start.split(" -- ")
     assert program.split() == [
         "/usr/bin/python3", "-I", "/var/lib/wgnode/gateway/nanos.pyz", PARTS, "/var/lib/wgnode/images/ab/initramfs.zst",
-        "/var/lib/wgnode/gateway/config.cpio", "/var/lib/wgnode/gateway/secrets.cpio", "/var/cache/wgnode-nanos",
-        "/run/wgnode/control.sock",
+        "/run/wgnode-start/config.cpio", "/run/wgnode-start/secrets.cpio", "/var/cache/wgnode-nanos",
+        "/run/wgnode-qemu/control.sock",
     ]  # fmt: skip
     assert "ifname=wgnode-wan" in qemu
     assert "mac=52:54:00:01:02:03" in qemu
-    assert "path=/var/cache/wgnode-nanos/share" in qemu
-    assert settings(SERVICE, "User") == ["wgnode"]
+    assert "path=/run/wgnode-qemu/share" in qemu
+    assert settings(SERVICE, "User") == settings(SERVICE, "Group") == ["wgnode-qemu"]
+    assert settings(SERVICE, "UMask") == ["0007"], "the control socket is its group's, where hostd is"
     assert settings(SERVICE, "RestrictAddressFamilies") == ["AF_UNIX AF_INET"]
     assert settings(SERVICE, "CacheDirectoryMode") == ["0700"]
     assert "DeviceAllow=/dev/kvm" not in SERVICE
@@ -58,6 +60,22 @@ def test_its_unit_runs_our_program_with_the_parts_the_layers_and_qemu() -> None:
     assert settings(kvm, "MemoryDenyWriteExecute") == ["yes"]
     other = Nanos().service(replace(UNIT, paths=Paths("0a1b2c3d")))
     assert "/var/cache/wgnode-nanos-0a1b2c3d/nanos.img" in other
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_root_leaves_the_layers_to_qemu_s_user_alone(tmp_path: Path) -> None:
+    script = layers_script(PLAIN).replace(PLAIN.machine_user, "nobody").replace("-g nobody", "-g root")
+    for path in (PLAIN.gateway, PLAIN.start):
+        script = script.replace(path, f"{tmp_path}{path}")
+    kept = Path(f"{tmp_path}{PLAIN.gateway}")
+    kept.mkdir(parents=True)
+    for name in ("config.cpio", "secrets.cpio"):
+        (kept / name).write_text(name)
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-c", script], check=True, timeout=20)
+    for name in ("config.cpio", "secrets.cpio"):
+        made = Path(f"{tmp_path}{PLAIN.start}") / name
+        assert (made.read_text(), stat.S_IMODE(made.stat().st_mode), made.owner()) == (name, 0o400, "nobody")
 
 
 def test_what_it_is_called_makes_it_no_other_machine_and_all_else_does() -> None:
@@ -111,13 +129,14 @@ def test_the_program_makes_image_and_share_of_the_layers_and_ends_as_qemu_does(
     """Row: share, two-cards."""
     done = run_program(tmp_path, arguments(start))
     assert (done.returncode, done.stdout) == (7, "guest says -x\n"), done.stderr
-    assert (tmp_path / "seen").read_text().split() == ["nanos.img", "share"]
+    assert (tmp_path / "seen").read_text().split() == ["nanos.img"]
     disk = json.loads((start.folder / "nanos.img").read_bytes())
     assert disk["root"]["en2"]["ipaddr"] == "192.168.7.1"
     assert "root:/usr/bin/python3.13" in disk["files"]
-    assert (start.folder / "share/config.json").read_bytes() == CONFIG.to_json()
-    assert (start.folder / "share/secrets.json").read_bytes() == SECRETS.to_json()
-    for file in (start.folder / "share").iterdir():
+    assert (tmp_path / "share/config.json").read_bytes() == CONFIG.to_json()
+    assert (tmp_path / "share/secrets.json").read_bytes() == SECRETS.to_json()
+    assert stat.S_IMODE((tmp_path / "share").stat().st_mode) == 0o700
+    for file in (tmp_path / "share").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert b"privateKeys" not in (start.folder / "nanos.img").read_bytes()
 
@@ -180,6 +199,7 @@ def test_the_control_channel_is_handed_on_both_ways_to_one_client_after_another(
         writer.close()
 
     async def during() -> None:
+        assert stat.S_IMODE(start.control.stat().st_mode) == 0o770
         for _ in range(2):
             reader, writer = await asyncio.open_unix_connection(str(start.control))
             assert await reader.readexactly(5) == b"hello"

@@ -5,6 +5,7 @@ Its host has the parts that the user brings, in `PARTS`; image and share are mad
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -13,8 +14,8 @@ from wgnode.image.backends import COMMON_PACKAGES, Cards, Name
 from wgnode.image.machine import TRANSLATION_CACHE, Nic
 from wgnode.image.nanos import host
 from wgnode.image.nanos.machine import NanosMachine, command
-from wgnode.image.paths import STATE, TRANSIT_MAC, USER, Paths
-from wgnode.image.units import HARDENING, QEMU_OVERHEAD, RESTART_SECONDS, GatewayUnit
+from wgnode.image.paths import STATE, TRANSIT_MAC, Paths
+from wgnode.image.units import QEMU_OVERHEAD, RESTART_SECONDS, SHARED_SOCKET, GatewayUnit, shell
 from wgnode.nanos import fits
 from wgnode.nodeconfig import NodeConfig
 
@@ -55,15 +56,15 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-User={USER}
-Group={USER}
+User={paths.machine_user}
+Group={paths.machine_user}
 {"SupplementaryGroups=kvm" if kvm else "# Software emulation: no group for /dev/kvm"}
-RuntimeDirectory={paths.run_name}
-RuntimeDirectoryMode=0755
-RuntimeDirectoryPreserve=yes
+RuntimeDirectory={paths.machine_run_name}
+RuntimeDirectoryMode=0750
 CacheDirectory={paths.nanos_name}
 CacheDirectoryMode=0700
 Environment=TMPDIR={paths.nanos_folder}
+ExecStartPre=+{shell(layers_script(paths))}
 ExecStart={shlex.join(_arguments(unit)).replace("%", "%%").replace("$", "$$")}
 Restart=always
 RestartSec={RESTART_SECONDS}
@@ -71,7 +72,7 @@ KillMode=mixed
 TimeoutStopSec=10
 SuccessExitStatus=143
 OOMScoreAdjust=-500
-{HARDENING}MemoryMax={memory}M
+{SHARED_SOCKET}MemoryMax={memory}M
 {"MemoryDenyWriteExecute=yes" if kvm else "# TCG writes the code that it runs: no MemoryDenyWriteExecute"}
 # The control channel: Unix to hostd, IPv4 to the guest.
 RestrictAddressFamilies=AF_UNIX AF_INET
@@ -96,13 +97,21 @@ WantedBy=multi-user.target
         return fits.problems(config)
 
 
+def layers_script(paths: Paths) -> str:
+    """The gateway's layers, for QEMU's user to read and nobody else."""
+    user, kept = paths.machine_user, shlex.join([paths.config_layer, paths.secrets_layer])
+    there = f"mkdir -p {paths.start} && chmod 711 {paths.start}"
+    return f"umask 077 && {there} && install -m 400 -o {user} -g {user} {kept} {paths.start}"
+
+
 def _arguments(unit: GatewayUnit) -> list[str]:
     paths, folder = unit.paths, unit.paths.nanos_folder
-    made = [PARTS, f"{unit.image}/initramfs.zst", paths.config_layer, paths.secrets_layer, folder, paths.control_socket]
+    given = [f"{paths.start}/{posixpath.basename(layer)}" for layer in (paths.config_layer, paths.secrets_layer)]
+    made = [PARTS, f"{unit.image}/initramfs.zst", *given, folder, paths.control_socket]
     machine = NanosMachine(
         name=unit.name,
         image=host.disk(folder),
-        share=host.share(folder),
+        share=host.share(paths.control_socket),
         nics=(Nic(paths.transit_tap, TRANSIT_MAC), Nic(paths.lan_tap, unit.lan_mac)),
         memory=unit.memory,
         cpus=unit.cpus,

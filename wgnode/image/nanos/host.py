@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import posixpath
 import shutil
 import sys
 from collections.abc import Sequence
@@ -61,8 +62,9 @@ def disk(folder: str) -> str:
     return f"{folder}/nanos.img"
 
 
-def share(folder: str) -> str:
-    return f"{folder}/share"
+def share(control: str) -> str:
+    """With the keys: beside the control socket, in what goes with the unit."""
+    return posixpath.join(posixpath.dirname(control), "share")
 
 
 def program() -> bytes:
@@ -93,7 +95,7 @@ def prepare(start: Start) -> Environment:
     start.folder.mkdir(parents=True, exist_ok=True)
     files = of_appliance(unpack.decompressed(start.image.read_bytes()))
     build(told, files, located({DIRECTORY: str(start.parts)}), Path(disk(str(start.folder))))
-    shared = Path(share(str(start.folder)))
+    shared = Path(share(str(start.control)))
     shutil.rmtree(shared, ignore_errors=True)
     shared.mkdir()
     (shared / "config.json").write_bytes(config.to_json())
@@ -102,8 +104,10 @@ def prepare(start: Start) -> Environment:
 
 
 async def run(start: Start, told: Environment) -> int:
-    """Until QEMU ends; its exit code."""
+    """Until QEMU ends; its exit code. The socket is its group's too, for hostd."""
+    before = os.umask(0o007)
     server = await asyncio.start_unix_server(partial(_join, told.control), str(start.control))
+    os.umask(before)
     async with server:
         process = await asyncio.create_subprocess_exec(*start.qemu, stdin=asyncio.subprocess.DEVNULL)
         return await process.wait()

@@ -134,7 +134,7 @@ def test_a_host_makes_veths_for_a_process_and_taps_for_a_microvm() -> None:
     assert wanted.outputs["links"]["wgnode-lan"] == "veth, up, in wgnode-br0"
     taps = desired(HypervisorHost().check(HOST, {}), Traits())
     assert "CARDS=tap NAMESPACE=wgnode\n" in taps.files[paths.PLAIN.network_script]
-    assert taps.outputs["links"]["wgnode-lan"] == "tap of wgnode, up, in wgnode-br0"
+    assert taps.outputs["links"]["wgnode-lan"] == "tap of wgnode-qemu, up, in wgnode-br0"
 
 
 def test_a_tap_in_place_of_a_veth_is_drift() -> None:

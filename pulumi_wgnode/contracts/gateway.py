@@ -48,6 +48,12 @@ class Machine(Model):
         default=None, description="whether guests can run by KVM on the host, and why; not recorded"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, given: Any) -> Any:
+        """A program's value that comes to nothing is null on the wire, where it is in another."""
+        return {name: one for name, one in given.items() if one is not None} if isinstance(given, dict) else given
+
     @model_validator(mode="after")
     def _can(self) -> Machine:
         asked: dict[str, Any] = {"accelerator": self.accelerator} if "accelerator" in self.model_fields_set else {}

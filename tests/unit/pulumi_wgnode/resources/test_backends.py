@@ -118,6 +118,15 @@ def test_a_stack_file_that_asks_for_it_is_refused_at_its_own_path() -> None:
         assert together.problems({"gateway": fine}) == []
 
 
+def test_what_a_program_says_nothing_of_may_be_null_as_it_comes_over_the_wire(kind: Any) -> None:
+    nothing = {"backend": None, "accelerator": None, "udpSegmentation": None, "kvm": None}
+    assert kind.check({**gateway_case.NEWS, "machine": {**nothing, "memory": 160}}, {}) == kind.check(
+        gateway_case.NEWS, {}
+    )
+    process = {**nothing, "backend": "process", "memory": 160}
+    assert kind.check({**gateway_case.NEWS, "machine": process}, {})["machine"]["backend"] == "process"
+
+
 def test_a_program_that_says_no_accelerator_gets_none_while_facts_are_not_known() -> None:
     machine = {**PROCESS["machine"], "cpus": UNKNOWN}
     assert Gateway().check({**gateway_case.NEWS, "machine": machine}, {})["machine"]["backend"] == "process"

@@ -57,7 +57,6 @@ class Gateway:
     def bake(self, config: NodeConfig) -> None:
         (self.folder / "baked/config.cpio").write_bytes(layers.config_layer(config))
         (self.folder / "baked/secrets.cpio").write_bytes(layers.secrets_layer(self.secrets))
-        os.chown(self.folder / "baked/secrets.cpio", USER, USER)
 
     def _spawn(self, name: str, *command: object) -> subprocess.Popen[bytes]:
         with (self.folder / name).open("ab") as output:
@@ -70,7 +69,7 @@ class Gateway:
         """As its unit does: unpack, then the node in the new root."""
         baked, root = self.folder / "baked", self.folder / "root"
         before = os.umask(0)
-        unpack.unpack(root, [self.folder / "initramfs.zst", baked / "config.cpio", baked / "secrets.cpio"])
+        unpack.unpack(root, [self.folder / "initramfs.zst", baked / "config.cpio", baked / "secrets.cpio"], USER)
         os.umask(before)
         inside = ("ip", "netns", "exec", self.network.paths.run_name)
         return self._spawn("console", *inside, sys.executable, LAUNCHER, root, self.folder / "run")

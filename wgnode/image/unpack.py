@@ -1,6 +1,6 @@
 """Unpack an image and a gateway's layers into a directory: what a kernel does at boot, for a gateway without one.
 
-Runs as root on hosts, which need nothing but Python: `python3 -I unpack.pyz ROOT IMAGE LAYER...`. zstd comes from the
+Runs as root on hosts, which need nothing but Python: `python3 -I unpack.pyz ROOT USER IMAGE LAYER...`. zstd is of the
 library that Debian's dpkg and systemd are linked with (zstd.h).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import shutil
 import stat
 import sys
@@ -38,19 +39,19 @@ def program() -> bytes:
 
 
 def main() -> int:
-    root, *sources = map(Path, sys.argv[1:])
+    root, user, *sources = sys.argv[1:]
     try:
-        unpack(root, sources)
-    except (OSError, UnpackError) as error:
+        unpack(Path(root), [Path(source) for source in sources], pwd.getpwnam(user).pw_uid)
+    except (OSError, KeyError, UnpackError) as error:
         print(f"<3>this gateway can't be started: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def unpack(root: Path, sources: list[Path]) -> None:
+def unpack(root: Path, sources: list[Path], user: int) -> None:
     """Replace `root` by what is in an image's initial file system and in the layers after it.
 
-    Secrets belong to the user that owns their layer, everything else to whoever runs this. Raises UnpackError, OSError.
+    Secrets belong to `user`, everything else to whoever runs this. Raises UnpackError, OSError.
     """
     os.umask(0o022)
     new = root.with_name(f"{root.name}.new")
@@ -60,9 +61,8 @@ def unpack(root: Path, sources: list[Path]) -> None:
     if os.statvfs(new).f_flag & os.ST_NOEXEC:
         raise UnpackError(f"{new.parent} is mounted noexec, and the gateway's programs are below it")
     for source in sources:
-        owner = source.stat()
         for path, entry in _entries(source):
-            _place(new, path, entry, owner)
+            _place(new, path, entry, user)
     if not (new / SERVICE).is_file():
         raise UnpackError(f"{sources[0]} is too old for backend process: build an image of this version")
     for name in MOUNT_POINTS:
@@ -78,7 +78,7 @@ def _entries(source: Path) -> Iterator[tuple[str, cpio.Entry]]:
         raise UnpackError(f"{source}: {error}") from None
 
 
-def _place(root: Path, path: str, entry: cpio.Entry, owner: os.stat_result) -> None:
+def _place(root: Path, path: str, entry: cpio.Entry, user: int) -> None:
     """Raises UnpackError for a path that leads out. Devices are systemd's to make."""
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or path.startswith("/"):
@@ -98,7 +98,7 @@ def _place(root: Path, path: str, entry: cpio.Entry, owner: os.stat_result) -> N
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
             file.write(entry.data)
         if private and os.geteuid() == 0:
-            os.chown(target, owner.st_uid, owner.st_gid)
+            os.chown(target, user, -1)
     target.chmod(stat.S_IMODE(entry.mode) & 0o755)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from wgnode.image import backends, cpio, unpack
+from wgnode.image import backends, cpio, paths, unpack
 from wgnode.image.backends.process import Process
 from wgnode.image.paths import Paths
 from wgnode.image.units import GatewayUnit
@@ -68,7 +68,7 @@ def test_a_process_has_three_capabilities_over_a_namespace_of_its_own_and_what_i
     assert len(settings(text, "CapabilityBoundingSet")[0].split()) == len(hosted.KEPT)
     assert settings(text, "MemoryMax") == ["200M"]
     assert settings(text, "CPUQuota") == ["200%"]
-    assert settings(text, "User") == ["wgnode"]
+    assert settings(text, "User") == [paths.PLAIN.machine_user] != [paths.USER], "who is not hostd's"
     assert settings(text, "NoNewPrivileges") == ["yes"]
     assert settings(text, "MemoryDenyWriteExecute") == ["yes"]
 
@@ -77,7 +77,7 @@ def test_further_gateways_of_a_host_have_a_root_and_a_namespace_of_their_own() -
     text = Process().service(replace(UNIT, paths=Paths("0a1b2c3d")))
     assert settings(text, "RootDirectory") == ["/var/lib/wgnode/root-0a1b2c3d"]
     assert settings(text, "NetworkNamespacePath") == ["/run/netns/wgnode-0a1b2c3d"]
-    assert settings(text, "RuntimeDirectory") == ["wgnode-0a1b2c3d"]
+    assert settings(text, "RuntimeDirectory") == [Paths("0a1b2c3d").machine_run_name]
 
 
 def test_another_name_alone_is_no_other_process_and_another_image_is() -> None:
@@ -129,7 +129,7 @@ def run(tmp_path: Path, given: list[Path]) -> subprocess.CompletedProcess[str]:
     """The zipapp, as a host runs it, under the unit's UMask=."""
     program = tmp_path / "unpack.pyz"
     program.write_bytes(unpack.program())
-    argv = [sys.executable, "-I", str(program), str(tmp_path / "root"), *map(str, given)]
+    argv = [sys.executable, "-I", str(program), str(tmp_path / "root"), "root", *map(str, given)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, umask=0o077, cwd="/")
 
 

@@ -51,8 +51,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.loop.close()
 
 
-def test_only_its_owner_may_connect_and_a_socket_that_was_there_is_replaced(world: World) -> None:
-    assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
+def test_only_its_owner_and_group_may_connect_and_a_socket_that_was_there_is_replaced(world: World) -> None:
+    assert stat.S_IMODE(world.path.stat().st_mode) == 0o660
     again = listen(world.path)
     assert stat.S_ISSOCK(world.path.stat().st_mode)
     again.close()

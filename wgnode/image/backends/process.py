@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from wgnode.image import unpack
 from wgnode.image.backends import COMMON_PACKAGES, Cards, Name
-from wgnode.image.paths import USER, Paths
+from wgnode.image.paths import Paths
 from wgnode.image.units import HARDENING, RESTART_SECONDS, GatewayUnit
 
 BOOT_TIMEOUT = 60.0
@@ -51,18 +51,17 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-User={USER}
-Group={USER}
-RuntimeDirectory={paths.run_name}
-RuntimeDirectoryMode=0755
-RuntimeDirectoryPreserve=yes
+User={paths.machine_user}
+Group={paths.machine_user}
+RuntimeDirectory={paths.machine_run_name}
+RuntimeDirectoryMode=0750
 NetworkNamespacePath={paths.namespace}
 RootDirectory={paths.root}
 RootDirectoryStartOnly=yes
 # Below the root also for what comes before it is there.
 WorkingDirectory=-/
 MountAPIVFS=yes
-ExecStartPre=+/usr/bin/python3 -I {paths.unpacker} {paths.root} {layers}
+ExecStartPre=+/usr/bin/python3 -I {paths.unpacker} {paths.root} {paths.machine_user} {layers}
 ExecStart=/{unpack.SERVICE}
 Restart=always
 RestartSec={RESTART_SECONDS}

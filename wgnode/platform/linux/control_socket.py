@@ -13,10 +13,10 @@ from wgnode.io.loop import Loop
 
 
 def listen(path: Path) -> socket.socket:
-    """A socket that only its owner and root can connect to, in place of one that was there. Raises OSError."""
+    """A socket that its owner, its group and root can connect to, in place of one that was there. Raises OSError."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    before = os.umask(0o177)
+    before = os.umask(0o117)
     try:
         made.bind(str(path))
     finally:

@@ -13,7 +13,7 @@ from pydantic import Field, StrictBool
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.parts import AllowRule, ForwardRule, Transit
-from pulumi_wgnode.contracts.users import Group, Pool, User
+from pulumi_wgnode.contracts.users import EgressPool, Group, Pool, User
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
     Address,
@@ -131,6 +131,9 @@ class SiteArgs(Model):
     gateway: GatewayArgs = Field(description="the virtual machine, and the image that it boots")
     firewall: FirewallArgs = Field(default=FirewallArgs(), description="what else the uplink may reach")
     pool: Pool | None = Field(default=None, description="the addresses of the LAN that users' devices have")
+    egress_pool: EgressPool | None = Field(
+        default=None, description="public addresses of users' devices, for groups that say `egress: pool`"
+    )
     groups: dict[str, Group] | None = Field(default=None, description="what users may be members of, by name")
     users: dict[str, User] | None = Field(
         default=None, description="people whose devices call this site, by name; `wgnode user add` writes them"

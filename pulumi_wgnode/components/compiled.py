@@ -19,6 +19,7 @@ from wgnode import endpoint
 from wgnode.carriersfile import shipped
 from wgnode.nodeconfig import CarrierConfig, NodeConfig, NodeSecrets, decode_key
 from wgnode.pathmtu.carriers import Direction
+from wgnode.topology import egress
 from wgnode.topology.bundle import Bundle
 from wgnode.topology.compile import Reach, SiteFacts, compile_site, host_routes, site_problems
 from wgnode.topology.model import NewerTopology, Topology, TopologyError
@@ -62,7 +63,7 @@ def compile_gateway(config: SiteArgs, topology: Mapping[str, Any], bundle: str |
 
 
 def compiled(asked: Asked, topology: Mapping[str, Any], bundle: str | None) -> dict[str, Any]:
-    """The site's id and mesh, config and secrets, routes of the host and whose, listenPort, endpoint.
+    """The site's id and mesh, config and secrets, routes of the host and whose, listenPort, endpoint, egress.
 
     `peers` are the addresses that other sites are called at, of those that have no name; `lan` is what the gateway has
     there.
@@ -102,6 +103,7 @@ def _compiled(
         "lan": {"addresses": list(node.lan.addresses), "mac": node.lan.mac, "proxyArp": node.lan.proxy_arp},
         "listenPort": mesh.listen_port,
         "endpoint": mesh.sites[asked.name].endpoint,
+        "egress": egress.leaving(facts.users),
     }
     return node, secrets, rest
 
@@ -120,7 +122,7 @@ def facts_of(config: SiteArgs) -> SiteFacts:
     """What a site's own arguments say of its gateway."""
     lan, link = config.lan, config.gateway.transit
     people = config.to_dict()
-    users = Users.of(people.get("pool"), people.get("users"), people.get("groups"))
+    users = Users.of(*(people.get(name) for name in ("pool", "users", "groups", "egressPool")))
     facts = site_facts(lan.gateway_addresses, link, lan.reach, config.carrier, path_mtu=config.path_mtu, users=users)
     return replace(facts, host_addresses=tuple(_addresses_of(config.host.address)))
 

@@ -99,6 +99,7 @@ class Site(pulumi.ComponentResource):
                 "whose": _plain(self._compiled, "whose"),
                 "peers": _plain(self._compiled, "peers"),
                 "gateway": _plain(self._compiled, "lan"),
+                "egress": made_of(_of_host, _plain(self._compiled, "egress")),
             },
             opts=self._after(*bootstrapped(self, self._called, self._given)),
         )
@@ -114,6 +115,7 @@ class Site(pulumi.ComponentResource):
             management_networks=self._part("managementNetworks"),
             ssh_port=self._part("host", "sshPort"),
             forwarding=host.forwarding,
+            egress=made_of(_of_firewall, _plain(self._compiled, "egress"), host.traits),
             leave_alone=made_of(_all_of, self._part("lan", "interface"), self._part("firewall", "leaveAlone")),
             **{name: self._part("firewall", name) for name in ("allow", "forward", "keep")},
             opts=self._after(host),
@@ -198,7 +200,7 @@ def _compiled(
 
 
 _COMPILED = (
-    *("name", "recipientKey", "carrier", "pathMtu", "pool", "groups", "users", "deviceSecret"),
+    *("name", "recipientKey", "carrier", "pathMtu", "pool", "egressPool", "groups", "users", "deviceSecret"),
     *("lan.gatewayAddresses", "lan.reach", "gateway.transit"),
 )
 
@@ -237,6 +239,15 @@ def _sha256(path: Path) -> str:
     except OSError as error:
         way_out = "`wgnode image build` makes one; or give its `sha256`"
         raise BadArguments(f"the image {path} can't be read ({error.strerror}): {way_out}") from None
+
+
+def _of_host(egress: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Of what is compiled of devices that leave."""
+    return {"public": egress["public"], "routed": egress["routed"]} if egress else None
+
+
+def _of_firewall(egress: Mapping[str, Any] | None, traits: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {"lan": traits["bridge"], "devices": egress["devices"]} if egress else None
 
 
 def _all_of(interface: str, others: Sequence[str] | None) -> list[str]:

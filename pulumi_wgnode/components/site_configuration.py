@@ -13,10 +13,11 @@ from pulumi_wgnode.call.kind import CheckError, Properties, Secret, has_unknown
 from pulumi_wgnode.components.compiled import Asked, SiteError, compiled, site_facts
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.contract import PACKAGE
-from pulumi_wgnode.contracts.hypervisor_host import GatewayLan, Route
+from pulumi_wgnode.contracts.hypervisor_host import GatewayLan, HostEgress, Route
+from pulumi_wgnode.contracts.nat_firewall import LeavingDevice
 from pulumi_wgnode.contracts.node import NodeConfiguration, NodeKeys
 from pulumi_wgnode.contracts.parts import Site, Transit
-from pulumi_wgnode.contracts.users import Group, Pool, User
+from pulumi_wgnode.contracts.users import EgressPool, Group, Pool, User
 from pulumi_wgnode.model import Model, secret
 from pulumi_wgnode.resources.inputs import validated
 from pulumi_wgnode.values import Address, Carrier, DeviceSecret, PathMtu, Port, RecipientKey, SiteName
@@ -46,12 +47,19 @@ class SiteConfigurationInputs(Model):
     carrier: Carrier | None = Field(default=None, description="the network that the site is reached by")
     path_mtu: PathMtu = Field(default="auto", description="off, and its gateway searches no path MTU, as for `Site`")
     pool: Pool | None = Field(default=None, description="the addresses of users' devices, as for `Site`")
+    egress_pool: EgressPool | None = Field(default=None, description="their public addresses, as for `Site`")
     groups: dict[str, Group] | None = Field(default=None, description="of users, as for `Site`")
     users: dict[str, User] | None = Field(default=None, description="people and their devices, as for `Site`")
     device_secret: DeviceSecret | None = Field(
         default=None, description="what the pre-shared keys of devices come from, as for `Site`"
     )
     mesh_stack: str = Field(default="", description="the mesh's stack, to be named in errors")
+
+
+class SiteEgress(HostEgress):
+    """Devices of users that may reach the internet."""
+
+    devices: dict[str, LeavingDevice] = Field(description="for `egress` of NatFirewall, beside the bridge in the LAN")
 
 
 class SiteConfigurationOutputs(Model):
@@ -64,6 +72,9 @@ class SiteConfigurationOutputs(Model):
     gateway: GatewayLan = Field(description="for `networks` of HypervisorHost: what it will have in the LAN")
     listen_port: Port = Field(description="for HypervisorHost and NatFirewall")
     endpoint: str | None = Field(default=None, description="where the others call the site, if they can")
+    egress: SiteEgress | None = Field(
+        default=None, description="for `networks` of HypervisorHost: `public` and `routed`, where any device leaves"
+    )
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ def configured(given: Properties, stack: str, ways_out: WaysOut, by: Compile = c
     addresses, reach = asked.gateway_addresses, asked.reach
     if found := list(user_problems.problems({**known, "lan": {"reach": reach, "gatewayAddresses": addresses}})):
         raise CheckError([(one.path.removeprefix("."), one.message) for one in found])
-    users = Users.of(known.get("pool"), known.get("users"), known.get("groups"))
+    users = Users.of(*(known.get(name) for name in ("pool", "users", "groups", "egressPool")))
     facts = site_facts(addresses, asked.transit, reach, asked.carrier, path_mtu=asked.path_mtu, users=users)
     key, secret = asked.recipient_key.get_secret_value(), known.get("deviceSecret")
     return by(Asked(asked.name, facts, key, stack, secret, ways_out), asked.topology, asked.bundle)

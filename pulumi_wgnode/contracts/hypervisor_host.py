@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
@@ -30,6 +30,15 @@ class GatewayLan(Model):
     proxy_arp: bool = Field(default=False, description="whether it answers for the other sites' addresses")
 
 
+class HostEgress(Model):
+    """What devices of users need to reach the internet by this host."""
+
+    public: list[AddressText] = Field(default=[], description="their own addresses outside, of those that have such")
+    routed: StrictBool = Field(
+        default=False, description="true where these are routed to the host, so that nobody asks the uplink for them"
+    )
+
+
 class Networks(Model):
     """The host's interfaces, and its links and routes to the gateway."""
 
@@ -42,6 +51,9 @@ class Networks(Model):
     )
     peers: list[AddressText] = Field(
         default=[], description="where the other sites are called; only to judge the uplink by"
+    )
+    egress: HostEgress | None = Field(
+        default=None, description="for devices that reach the internet, where there are any"
     )
     gateway: GatewayLan | None = Field(default=None, description="what it will have in the LAN; only to ask there for")
 
@@ -107,6 +119,9 @@ class HypervisorHostOutputs(Owned):
     way: dict[str, str] = Field(description="by uplink, whether traffic leaves by it")
     links: dict[str, str] = Field(description="by interface of the gateway's, its kind and state")
     routes: dict[str, str] = Field(description="by network, the way to it")
+    egress: dict[str, str] = Field(
+        description="by public address of a device, whether it leads here and is answered for"
+    )
 
 
 CONTRACT = Contract("HypervisorHost", HypervisorHostInputs, HypervisorHostOutputs)

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, model_validator
 
 from pulumi_wgnode.contracts.connection import Connection
 from pulumi_wgnode.contracts.contract import Contract
 from pulumi_wgnode.contracts.parts import AllowRule, Forwarding, ForwardRule, Owned, Site, Transit
 from pulumi_wgnode.model import Model
-from pulumi_wgnode.values import Instance, Interface, Port, SourceNetwork
+from pulumi_wgnode.values import AddressText, Instance, Interface, Port, SourceNetwork
 from wgnode.topology.model import DEFAULT_LISTEN_PORT
+
+
+class LeavingDevice(Model):
+    """A device of a user that may reach the internet."""
+
+    addresses: list[AddressText] = Field(description="its own in the LAN")
+    public: list[AddressText] = Field(
+        default=[], description="its own outside, one a family; without any it leaves by the host's"
+    )
+    open: StrictBool = Field(
+        default=False, description="whether others may begin at its public addresses; the gateway judges who and what"
+    )
+
+    @model_validator(mode="after")
+    def _one_a_family(self) -> LeavingDevice:
+        for addresses in (self.addresses, self.public):
+            if len({":" in one for one in addresses}) < len(addresses):
+                raise ValueError("one address a family")
+        return self
+
+
+class FirewallEgress(Model):
+    """Devices that may reach the internet."""
+
+    lan: Interface = Field(description="the host's interface in the LAN: the bridge, as HypervisorHost says")
+    devices: dict[str, LeavingDevice] = Field(description="by USER/DEVICE")
 
 
 class NatFirewallInputs(Model):
@@ -48,12 +74,16 @@ class NatFirewallInputs(Model):
         description="interfaces of which nothing is judged, though they lead outside too, such as one of a management"
         " network with a default route of its own, and the LAN's",
     )
+    egress: FirewallEgress | None = Field(
+        default=None, description="devices that may reach the internet, where there are any"
+    )
 
 
 class NatFirewallOutputs(Owned):
     rules: dict[str, str] = Field(description="by name, each rule of the table")
     chains: dict[str, str] = Field(description="by name, hook and policy of each chain")
     order: dict[str, str] = Field(description="by chain, the names of its rules in their order")
+    leaving: dict[str, str] = Field(description="by device and address, how it reaches the internet")
     others: dict[str, str] = Field(description="what is in the table and not ours")
     files: dict[str, str] = Field(description="by path, digest and mode")
     units: dict[str, str] = Field(description="by systemd unit, its state")

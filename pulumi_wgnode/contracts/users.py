@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool
 
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import Address, Moment, NetworkText, PublicKey
+from wgnode.topology.egress import Egress
 
 
 class Pool(Model):
@@ -22,12 +23,33 @@ class Pool(Model):
     )
 
 
+class EgressPool(Model):
+    """Public addresses, one for each device whose group says `egress: pool`, by which it is known outside."""
+
+    v4: NetworkText | None = Field(default=None, description="such as 203.0.113.32/28")
+    v6: NetworkText | None = Field(default=None, description="such as 2001:db8:1::40/122")
+    routed: StrictBool | None = Field(
+        default=None,
+        description="true where these are routed to the host. Else they are of its uplink's own network, where the host"
+        " answers for those that are devices'",
+    )
+    released: dict[str, Moment] | None = Field(
+        default=None, description="addresses that were devices' until that day; `wgnode user` keeps it, as the pool's"
+    )
+
+
 class Device(Model):
     """A person's tunnel."""
 
     public_key: PublicKey = Field(description="its own, base64")
     addresses: list[Address] = Field(
         min_length=1, max_length=2, description="its own in the pool, one a family: in the tunnel and in the LAN"
+    )
+    egress_addresses: list[Address] | None = Field(
+        default=None,
+        max_length=2,
+        description="its own in `egressPool`, one a family: its addresses outside where a group of its user says"
+        " `egress: pool`",
     )
     disabled: StrictBool = Field(default=False, description="true keeps its place, and lets it not connect")
 
@@ -59,4 +81,10 @@ class Group(Model):
         default=None,
         description="a list of rules of the same kind: from where flows may be opened to members' devices. Left out,"
         " with `reach: all`: from the LANs of all sites; from nowhere otherwise",
+    )
+    egress: Egress | None = Field(
+        default=None,
+        description="how its members' devices get to the internet by this site: none (not at all, the default),"
+        " masquerade (by the host's own address) or pool (each by a public address of its own, of `egressPool`, so that"
+        " the outside can tell who it was). Of several groups pool goes before masquerade, and that before none",
     )

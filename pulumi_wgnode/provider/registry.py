@@ -18,7 +18,7 @@ from pulumi_wgnode.contracts import texts
 from pulumi_wgnode.resources.importing import Importable
 from pulumi_wgnode.resources.texted import Texted
 from pulumi_wgnode.resources.unrecorded import Unrecorded
-from pulumi_wgnode.resources.versioned import FORMAT, Needed, Versioned, of_connection, of_gateway, of_host
+from pulumi_wgnode.resources.versioned import FORMAT, Needed, Versioned, of_connection, of_firewall, of_gateway, of_host
 
 MODULES = {
     "wgnode:index:MeshTopology": "pulumi_wgnode.resources.mesh_topology",
@@ -33,7 +33,8 @@ _ON_NO_HOST = {MESH}
 _FORMATS: dict[str, tuple[int, Needed | None]] = {
     MESH: (FORMAT, None),
     "wgnode:index:Gateway": (4, of_gateway),
-    "wgnode:index:HypervisorHost": (4, of_host),
+    "wgnode:index:HypervisorHost": (5, of_host),
+    "wgnode:index:NatFirewall": (3, of_firewall),
 }
 """The greatest that states have, and which one does (versioned.py)."""
 _UNRECORDED = {"wgnode:index:ApplianceImage": ("sha256", ("source",))}

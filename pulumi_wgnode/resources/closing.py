@@ -16,13 +16,13 @@ from pulumi_wgnode.hosts.networks import network
 from pulumi_wgnode.hosts.query import Query
 from pulumi_wgnode.resources import forwarding, services
 from pulumi_wgnode.resources.hypervisor_state import FOUND
-from wgnode.firewall import nft
+from wgnode.firewall import egress, nft
 from wgnode.firewall.closing import Way, closed, told
 from wgnode.firewall.others import nft_reader
 from wgnode.firewall.others.packet import Family, Packet
 from wgnode.firewall.others.translations import Translation, translations
 from wgnode.firewall.others.walk import Table
-from wgnode.firewall.rules import PLAIN_TABLE, Chain, Firewall, ruleset
+from wgnode.firewall.rules import PLAIN_TABLE, Firewall, ruleset
 from wgnode.topology.model import DEFAULT_LISTEN_PORT
 
 QUERIES: dict[str, Query[Any]] = {
@@ -52,13 +52,14 @@ def tell(host: Host, seen: Mapping[str, Any], wanted: Firewall, table: str = PLA
     present = {(table.family, table.name): table for table in nft_reader.tables(seen["ruleset"])}
     by_iptables, legacy = firewalls.by_iptables(seen, "nft "), firewalls.by_iptables(seen, "")
     present |= {(table.family, table.name): table for table in by_iptables}  # nft shows them in part
-    then = {**present, ("inet", table): _table(ruleset(wanted), table)}
+    then = {**present, ("inet", table): _table(wanted, table)}
     if ways := list(closed(_ways(seen, wanted), [*present.values(), *legacy], [*then.values(), *legacy])):
         log(f"host {host.name}: {told(ways, wanted.uplink)}", Severity.WARNING)
 
 
-def _table(chains: tuple[Chain, ...], name: str) -> Table:
-    (table,) = nft_reader.tables(json.dumps({"nftables": nft.items(chains, name)}))
+def _table(wanted: Firewall, name: str) -> Table:
+    items = nft.items(ruleset(wanted), name, egress.sets(wanted.egress))
+    (table,) = nft_reader.tables(json.dumps({"nftables": items}))
     return table
 
 

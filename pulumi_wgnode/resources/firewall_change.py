@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
@@ -11,12 +11,16 @@ from pulumi_wgnode.call.log import log
 from pulumi_wgnode.hosts import undo, units
 from pulumi_wgnode.hosts.host import Host
 from pulumi_wgnode.resources.compare import join
-from pulumi_wgnode.resources.firewall_state import Wanted, observed, plan, unit_text
-from wgnode.firewall import meanwhile
+from pulumi_wgnode.resources.firewall_state import Wanted, observed, plan, table_of, unit_text
+from wgnode.firewall import egress, meanwhile
 from wgnode.firewall.rules import CLOSED_TABLE
 from wgnode.topology.transit import Transit
 
-_TABLE = ("rules", "chains", "order", "others")  # outputs that the table itself has
+_FORGET = """for address; do
+    case $address in *:*) family=ipv6 ;; *) family=ipv4 ;; esac
+    for end in --orig-src --orig-dst; do conntrack -D -f "$family" "$end" "$address"; done
+done >/dev/null 2>&1; true"""
+_TABLE = ("rules", "chains", "order", "others", "leaving")  # outputs that the table itself has
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Properties, seen: Mapping[str, Any]) -> None:
@@ -47,6 +51,14 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Propertie
     )
     if _translation(found["rules"]) != _translation(wanted.outputs["rules"]):
         forget_connections(host, inputs)
+    forget_flows(host, egress.changed(table_of(seen, paths).sets, wanted.sets))
+
+
+def forget_flows(host: Host, addresses: Sequence[str]) -> None:
+    """Of devices that are translated otherwise now, or no more: theirs would go on as they began. By addresses inside
+    and outside, from whichever side they began."""
+    if addresses:
+        host.run(["sh", "-c", _FORGET, "forget", *addresses])
 
 
 def forget_connections(host: Host, inputs: Properties) -> None:

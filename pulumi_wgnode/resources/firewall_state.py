@@ -6,9 +6,9 @@ Pure but for `look`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties, PropertyChange
@@ -21,7 +21,9 @@ from pulumi_wgnode.hosts.query import Query, ask
 from pulumi_wgnode.hosts.ssh.environment import SSH_PORT
 from pulumi_wgnode.resources import closing, forwarding, host_checks
 from pulumi_wgnode.resources.compare import drift
-from wgnode.firewall import meanwhile, nft
+from wgnode.firewall import egress, meanwhile, nft
+from wgnode.firewall.egress import Egress, Leaving
+from wgnode.firewall.expressions import NamedSet
 from wgnode.firewall.forwards import Forward
 from wgnode.firewall.rules import CLOSED_TABLE, Allow, Firewall, ruleset
 from wgnode.image.paths import PLAIN, Paths
@@ -64,6 +66,7 @@ class Wanted:
     paths: Paths
     script: str
     outputs: Properties
+    sets: tuple[NamedSet, ...] = ()
 
     @property
     def unit_file(self) -> str:
@@ -81,15 +84,16 @@ def change_of(paths: Paths) -> str:
 
 def desired(inputs: Properties, around: Surroundings = Surroundings()) -> Wanted:  # noqa: B008 (frozen)
     """The table as a script, and as `observed` will describe it."""
-    paths, chains = paths_of(inputs), ruleset(firewall(inputs, around))
-    script = nft.script(chains, paths.table)
+    wanted = firewall(inputs, around)
+    paths, chains, sets = paths_of(inputs), ruleset(wanted), tuple(egress.sets(wanted.egress))
+    script = nft.script(chains, paths.table, sets)
     contents = {
         paths.firewall_file: files.described(_sha256(script), 0o600),
         f"{units.DIRECTORY}/{paths.firewall_unit}": files.described(_sha256(unit_text(paths))),
     }
     running = {paths.firewall_unit: units.RUNNING}
-    outputs = {**_outputs(nft.described(chains)), "files": contents, "units": running}
-    return Wanted(paths, script, {**outputs, "way": {inputs["uplink"]: uplink.SOUND}})
+    outputs = {**_outputs(nft.described(chains, sets), wanted.egress), "files": contents, "units": running}
+    return Wanted(paths, script, {**outputs, "way": {inputs["uplink"]: uplink.SOUND}}, sets)
 
 
 def with_desired(inputs: Properties, around: Surroundings) -> Properties:
@@ -115,7 +119,24 @@ def firewall(inputs: Properties, around: Surroundings = Surroundings()) -> Firew
         left_alone=(*inputs.get("leaveAlone", ()), *around.interfaces),
         inside=around.inside,
         outside=around.outside,
+        egress=egress_of(inputs),
     )
+
+
+def egress_of(inputs: Properties) -> Egress | None:
+    if not (given := inputs.get("egress")):
+        return None
+    return Egress(
+        given["lan"], tuple(one for name, device in given["devices"].items() for one in _leaving(name, device))
+    )
+
+
+def _leaving(name: str, device: Properties) -> Iterator[Leaving]:
+    """With addresses of its own outside, it leaves by these alone."""
+    public = {one.version: one for one in map(ip_address, device.get("public") or ())}
+    for address in map(ip_address, device["addresses"]):
+        if not public or address.version in public:
+            yield Leaving(name, address, public.get(address.version), bool(device.get("open")))
 
 
 def _forward(given: Properties) -> Forward:
@@ -145,12 +166,16 @@ def look(host: Host, paths: Paths = PLAIN) -> dict[str, Any]:
 def observed(seen: Mapping[str, Any], inputs: Properties) -> Properties:
     """The table's rules by name, in order, whether they would survive a reboot, and what has become of the uplink."""
     paths, name = paths_of(inputs), inputs["uplink"]
-    table = nft.observed(seen["ruleset"], paths.table) if seen["ruleset"] else nft.Table({}, {}, {})
+    table = table_of(seen, paths)
     if table.chains and meanwhile.is_there(seen["ruleset"]):  # beside it, that would close what it opens
         table = replace(table, others={**table.others, f"table {CLOSED_TABLE}": "still there"})
     found = {path: files.describe(file) for path, file in seen["files"].items()}
-    outputs = {**_outputs(table), "files": found, "units": seen["units"]}
+    outputs = {**_outputs(table, egress_of(inputs)), "files": found, "units": seen["units"]}
     return {**outputs, "way": {name: way_of(seen, inputs).what}}
+
+
+def table_of(seen: Mapping[str, Any], paths: Paths) -> nft.Table:
+    return nft.observed(seen["ruleset"], paths.table) if seen["ruleset"] else nft.Table({}, {}, {})
 
 
 def way_of(seen: Mapping[str, Any], inputs: Properties) -> uplink.Finding:
@@ -183,9 +208,10 @@ def ssh_port(inputs: Properties) -> int:
     return int(inputs.get("sshPort") or inputs["connection"].get("port") or SSH_PORT)
 
 
-def _outputs(table: nft.Table) -> Properties:
+def _outputs(table: nft.Table, devices: Egress | None) -> Properties:
     order = {name: ", ".join(rules) for name, rules in table.order.items()}
-    return {"rules": dict(table.rules), "chains": dict(table.chains), "order": order, "others": dict(table.others)}
+    whole = {"rules": dict(table.rules), "chains": dict(table.chains), "order": order, "others": dict(table.others)}
+    return {**whole, "leaving": egress.described(table.sets, devices)}
 
 
 def differences(wanted: Properties, found: Properties) -> list[PropertyChange]:

@@ -108,7 +108,7 @@ def _apply_networks(
         if _at("units", differing) or join("files", unit_file(paths)) in differing:
             units.mend(host, unit, network_change.unit_text(paths), seen["units"].get(unit))
 
-    if _at("links", differing) or _at("routes", differing):
+    if any(_at(output, differing) for output in ("links", "routes", "egress")):
         log(f"bringing up the networks of {host.name}")
         verb: network_change.Verb = "up" if _at("links", differing) else "routes"
         before = seen["script"]

@@ -34,6 +34,8 @@ SHARED_DIRECTORIES = {
 }
 IN_GROUP = f"present, {USER} in its group"  # of QEMU's user: so hostd gets at its socket
 _IPV6 = "net/ipv6/conf/all/forwarding"  # exists where the kernel has IPv6
+_PROXY_NDP = "net/ipv6/conf/{}/proxy_ndp"
+_PROXY_DELAY = "net/ipv{}/neigh/{}/proxy_delay"
 _NO_IPV6 = "net/ipv6/conf/default/disable_ipv6"
 
 
@@ -101,10 +103,20 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
     addresses = tuple(address for address in transit.host if traits.ipv6 or ":" not in address)
     paths = traits.paths
     bridge = traits.bridge if network.is_ours(traits.bridge) else paths.bridge
+    public, answers = _public(given, traits)
     net = Network(
-        given["uplink"], given["lanInterface"], addresses, routes, paths, bridge, traits.protocol, _lan_mac(inputs)
+        given["uplink"],
+        given["lanInterface"],
+        addresses,
+        routes,
+        paths,
+        bridge,
+        traits.protocol,
+        _lan_mac(inputs),
+        public,
+        answers,
     )
-    values = sysctls(net.uplink, traits)
+    values = {**sysctls(net.uplink, traits), **_of_neighbours(net)}
     contents = {
         paths.network_script: network.script(net),
         paths.sysctl_file: "".join(f"{name} = {value}\n" for name, value in values.items()),
@@ -120,6 +132,7 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
         "units": {paths.network_unit: units.RUNNING},
         "way": {net.uplink: uplink.SOUND},
         **network.described(net, traits.bridge),
+        "egress": network.described_egress(net),
     }
     outputs["links"] |= lan_manager.wanted(traits.manager, net.lan)
     return Wanted(net, contents, outputs, uplink_site(inputs, paths))
@@ -128,6 +141,20 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
 def _lan_mac(inputs: Properties) -> str:
     """For a gateway whose cards the host makes whole; "" for one that opens taps."""
     return str(inputs["networks"]["gateway"]["mac"]) if backends.of(inputs).cards == "veth" else ""
+
+
+def _public(given: Properties, traits: Traits) -> tuple[tuple[str, ...] | None, bool]:
+    """Devices' public addresses, None where no device leaves; whether their prefix is on the uplink's own network."""
+    if (egress := given.get("egress")) is None:
+        return None, True
+    return tuple(one for one in egress["public"] if traits.ipv6 or ":" not in one), not egress.get("routed")
+
+
+def _of_neighbours(net: Network) -> dict[str, str]:
+    """The kernel answers for others at once, else within 0.8 s, and solicitations only where it is told to."""
+    versions = {6 if ":" in address else 4 for address in net.public or ()} if net.answers else set()
+    found = {_PROXY_DELAY.format(version, net.uplink): "0" for version in sorted(versions)}
+    return {**found, _PROXY_NDP.format(net.uplink): "1"} if 6 in versions else found
 
 
 def directories(paths: Paths) -> dict[str, str]:
@@ -152,7 +179,9 @@ def sysctls(uplink: str, traits: Traits) -> dict[str, str]:
 
 def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]:
     """All that is read of the host, in two round trips."""
-    names = (*sysctls(inputs["networks"]["uplink"], Traits()), _NO_IPV6)
+    interface = inputs["networks"]["uplink"]
+    delays = (_PROXY_DELAY.format(version, interface) for version in (4, 6))
+    names = (*sysctls(interface, Traits()), _NO_IPV6, _PROXY_NDP.format(interface), *delays)
     lan = lan_manager.look(host, interfaces_of(inputs, paths))
     seen = ask(
         host,
@@ -160,6 +189,7 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             **facts.QUERIES,
             "links": Query(network.READ_LINKS, lambda said: said.stdout, check=True),
             "routes": Query(network.READ_ROUTES, lambda said: said.stdout, check=True),
+            "proxies": Query(network.READ_PROXIES, lambda said: said.stdout),
             "routing": routing.QUERY,
             "owners": owners.QUERY,
             "found": files.content(FOUND),
@@ -214,6 +244,7 @@ def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
         "units": seen["units"],
         "way": {wanted.network.uplink: way_of(seen, wanted.site).what},
         **network.observed(seen["links"], seen["routes"], wanted.network),
+        "egress": network.observed_egress(seen["proxies"], seen["routes"], wanted.network),
     }
     found["links"] |= seen["lan"].described(wanted.network.lan)
     return found

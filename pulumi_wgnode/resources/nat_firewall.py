@@ -32,6 +32,7 @@ from pulumi_wgnode.resources.firewall_state import (
     change_of,
     desired,
     differences,
+    egress_of,
     firewall,
     look,
     observed,
@@ -42,6 +43,7 @@ from pulumi_wgnode.resources.firewall_state import (
 from pulumi_wgnode.resources.foresee import Check
 from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
+from wgnode.firewall import egress
 from wgnode.firewall.forwards import Before
 
 
@@ -120,6 +122,7 @@ class NatFirewall:
         before = Before() if ownership.others(seen, ownership.owner_of(state)) else forwarding.of(state)
         remains.remove_firewall(host, paths, lambda: meanwhile.close(host, before))
         firewall_change.forget_connections(host, state)
+        firewall_change.forget_flows(host, egress.changed(egress.sets(egress_of(state)), ()))
         ownership.forget(host, "firewall", state, seen)
 
     def _apply(self, id: str, inputs: Properties, known: Known) -> Properties:

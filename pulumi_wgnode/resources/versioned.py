@@ -46,12 +46,18 @@ def of_gateway(state: Properties) -> int:
     return 4 if config.get("policy") else 3 if config.get("devices") else 2
 
 
+def of_firewall(state: Properties) -> int:
+    """3 where devices leave by it, which versions before would end."""
+    return 3 if state.get("egress") else of_connection(state)
+
+
 def of_host(state: Properties) -> int:
     """3 where routes are text (contracts/texts.py), which versions before can't read; 4 where the gateway is no
-    microvm, whose links versions before would make otherwise."""
+    microvm, whose links versions before would make otherwise; 5 where devices leave by it, which they would end."""
+    if isinstance(networks := state.get("networks"), Mapping) and networks.get("egress"):
+        return 5
     if state.get("backend"):
         return 4
-    networks = state.get("networks")
     return 3 if isinstance(networks, Mapping) and isinstance(networks.get("routes"), str) else of_connection(state)
 
 

@@ -168,3 +168,8 @@ class HypervisorHost(Resource):
     def routes(self) -> Output[Mapping[str, str]]:
         """By network, the way to it."""
         return self.output("routes")
+
+    @property
+    def egress(self) -> Output[Mapping[str, str]]:
+        """By public address of a device, whether it leads here and is answered for."""
+        return self.output("egress")

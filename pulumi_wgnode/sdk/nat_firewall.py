@@ -10,10 +10,12 @@ from pulumi import Input, Output, ResourceOptions
 from pulumi_wgnode.classes import Resource
 from pulumi_wgnode.contracts import ALL
 from pulumi_wgnode.contracts.connection import Connection
+from pulumi_wgnode.contracts.nat_firewall import FirewallEgress
 from pulumi_wgnode.contracts.parts import AllowRule, Forwarding, ForwardRule, Site, Transit
 from pulumi_wgnode.sdk.types import (
     AllowRuleDict,
     ConnectionDict,
+    FirewallEgressDict,
     ForwardingDict,
     ForwardRuleDict,
     SiteDict,
@@ -48,6 +50,7 @@ class NatFirewall(Resource):
         keep: Input[bool | None] = None,
         forwarding: Input[Forwarding | ForwardingDict | None] = None,
         leave_alone: Input[Sequence[Input[str]] | None] = None,
+        egress: Input[FirewallEgress | FirewallEgressDict | None] = None,
     ) -> None:
         super().__init__(
             resource_name,
@@ -66,6 +69,7 @@ class NatFirewall(Resource):
                 "keep": keep,
                 "forwarding": forwarding,
                 "leave_alone": leave_alone,
+                "egress": egress,
             },
         )
 
@@ -139,6 +143,11 @@ class NatFirewall(Resource):
         return self.output("leaveAlone")
 
     @property
+    def egress(self) -> Output[Any | None]:
+        """Devices that may reach the internet, where there are any."""
+        return self.output("egress")
+
+    @property
     def claim(self) -> Output[str | None]:
         """The mark of this resource in the gateway's owner record."""
         return self.output("claim")
@@ -172,6 +181,11 @@ class NatFirewall(Resource):
     def order(self) -> Output[Mapping[str, str]]:
         """By chain, the names of its rules in their order."""
         return self.output("order")
+
+    @property
+    def leaving(self) -> Output[Mapping[str, str]]:
+        """By device and address, how it reaches the internet."""
+        return self.output("leaving")
 
     @property
     def others(self) -> Output[Mapping[str, str]]:

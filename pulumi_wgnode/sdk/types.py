@@ -91,6 +91,13 @@ class RouteDict(TypedDict):
     via: Input[str]
 
 
+class HostEgressDict(TypedDict):
+    """What devices of users need to reach the internet by this host."""
+
+    public: NotRequired[Input[Sequence[Input[str]] | None]]
+    routed: NotRequired[Input[bool | None]]
+
+
 class GatewayLanDict(TypedDict):
     """What the gateway will have in the LAN."""
 
@@ -108,6 +115,7 @@ class NetworksDict(TypedDict):
     routes: NotRequired[Input[Sequence[Input[RouteDict]] | None]]
     whose: NotRequired[Input[Mapping[str, Input[str]] | None]]
     peers: NotRequired[Input[Sequence[Input[str]] | None]]
+    egress: NotRequired[Input[HostEgressDict | None]]
     gateway: NotRequired[Input[GatewayLanDict | None]]
 
 
@@ -141,6 +149,21 @@ class ForwardingDict(TypedDict):
 
     versions: Input[Sequence[Input[Literal[4, 6]]]]
     bridges: Input[Sequence[Input[str]]]
+
+
+class LeavingDeviceDict(TypedDict):
+    """A device of a user that may reach the internet."""
+
+    addresses: Input[Sequence[Input[str]]]
+    public: NotRequired[Input[Sequence[Input[str]] | None]]
+    open: NotRequired[Input[bool | None]]
+
+
+class FirewallEgressDict(TypedDict):
+    """Devices that may reach the internet."""
+
+    lan: Input[str]
+    devices: Input[Mapping[str, Input[LeavingDeviceDict]]]
 
 
 class ImageDict(TypedDict):

@@ -12,6 +12,7 @@ from typing import Any
 from wgnode.nodeconfig import encode_key
 from wgnode.topology.model import DEFAULT_KEEPALIVE, Topology
 
+_EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 NO_SEGNO = "no QR code without segno: pip install 'wgnode[users]'"
 
 
@@ -38,9 +39,14 @@ class ClientConfig:
 
 
 def of_device(
-    topology: Topology, home: str, addresses: Sequence[str], private_key: str | None, preshared_key: bytes
+    topology: Topology,
+    home: str,
+    addresses: Sequence[str],
+    private_key: str | None,
+    preshared_key: bytes,
+    internet: bool = False,
 ) -> ClientConfig:
-    """Raises ValueError for a home that nobody can call."""
+    """`internet`: it goes there by its home too. Raises ValueError for a home that nobody can call."""
     site = topology.sites[home]
     if site.endpoint is None:
         raise ValueError(f"site {home!r} has no endpoint")
@@ -50,12 +56,14 @@ def of_device(
         encode_key(preshared_key),
         encode_key(site.public_keys[0]),
         site.endpoint,
-        list(_reached(topology, home, {ip_address(address).version for address in addresses})),
+        list(_reached(topology, home, {ip_address(address).version for address in addresses}, internet)),
     )
 
 
-def _reached(topology: Topology, home: str, families: Iterable[int]) -> Iterable[str]:
-    """The LANs of its home, then those of the others, of the families that it has addresses of."""
+def _reached(topology: Topology, home: str, families: Iterable[int], internet: bool) -> Iterable[str]:
+    """The LANs of its home, then those of the others, or everything, of the families that it has addresses of."""
+    if internet:
+        return (_EVERYTHING[version] for version in sorted(families))
     others = (site for name, site in sorted(topology.sites.items()) if name != home)
     lans = [*topology.sites[home].lans, *(lan for site in others for lan in site.lans)]
     return (lan for lan in lans if ip_network(lan).version in families)

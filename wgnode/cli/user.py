@@ -17,6 +17,7 @@ from wgnode.cli.userchange import existing, moment, write
 from wgnode.cli.userfile import DAY, SiteFile, UserError
 from wgnode.cli.useroptions import EXIT_CODES
 from wgnode.topology import user_problems, users
+from wgnode.topology.egress import NONE
 from wgnode.topology.homes import second_homes
 
 
@@ -72,14 +73,15 @@ def add(
         if (there := file.device(name, device)) is not None:
             if public_key not in (None, there.get("publicKey")):
                 raise UserError(f"{name}/{device} is there with another key; `wgnode user rotate` gives it a new one")
-            write(file, _member(file, name, groups, until))
+            today = int(time.time()) // DAY
+            write(file, userfile.with_public(_member(file, name, groups, until), name, today))
             click.echo(f"{name}/{device} is there already; `wgnode user rotate` makes a new key for it", err=True)
             return
 
         def edit(file: SiteFile) -> SiteFile:
-            return userfile.added(
-                _member(file, name, groups, until), name, device, keys.public, int(time.time()) // DAY
-            )
+            today = int(time.time()) // DAY
+            member = userfile.with_public(_member(file, name, groups, until), name, today)
+            return userfile.added(member, name, device, keys.public, today)
 
         _give(file, edit, name, device, keys, others, (png, qr))
 
@@ -141,7 +143,8 @@ def _give(
         click.echo(f"note: {said}", err=True)
     mine = next(one for one in made.understood().devices if one.label == f"{name}/{device}")
     preshared = users.preshared_key(secret, mine.public_key)
-    _show(clientconfig.of_device(topology, made.name, mine.addresses, keys.private, preshared), *shown)
+    given = (mine.addresses, keys.private, preshared, mine.egress != NONE)
+    _show(clientconfig.of_device(topology, made.name, *given), *shown)
     click.echo(f"now run: pulumi up -s {file.stack}", err=True)
 
 

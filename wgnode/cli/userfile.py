@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -14,7 +14,8 @@ from wgnode.cli import peoplefiles
 from wgnode.cli.peoplefiles import PeopleFiles
 from wgnode.cli.placed import put, take
 from wgnode.cli.stackfile import SITE
-from wgnode.topology import user_problems, users
+from wgnode.topology import egress, user_problems, users
+from wgnode.topology.egress_problems import ADDRESSES, POOL, ends
 from wgnode.topology.networks import Address
 from wgnode.topology.pool import next_address
 from wgnode.topology.users import FAMILIES, Users
@@ -96,7 +97,7 @@ class SiteFile:
         if problems := self.problems():
             raise UserError("\n".join(f"{self.path}: wgmesh:site{one.path}: {one.message}" for one in problems))
         try:
-            return Users.of(self.site.get("pool"), self.users, self.site.get("groups"))
+            return Users.of(self.site.get("pool"), self.users, self.site.get("groups"), self.site.get("egressPool"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{self.path}: its users can't be read ({error}); `wgnode check` says more") from None
 
@@ -135,11 +136,30 @@ def added(file: SiteFile, user: str, device: str, public_key: str, today: int) -
         )
     entry = {"publicKey": public_key, "addresses": [str(one) for one in addresses]}
     made = file.put("users", user, "devices", device, value=entry)
-    released = (file.site.get("pool") or {}).get("released") or {}
-    for address in addresses:
-        if (text := str(address)) in released:
-            made = made.take("pool", "released", text)
-    return made
+    return with_public(_no_more_released(made, "pool", addresses), user, today)
+
+
+def with_public(file: SiteFile, user: str, today: int) -> SiteFile:
+    """With an address outside for each of the user's devices that is to have one and has none. Raises UserError."""
+    said = file.users.get(user) or {}
+    if not file.site.get(POOL) or egress.of_member(said.get("groups"), file.site.get("groups")) != egress.POOL:
+        return file
+    for name, device in (said.get("devices") or {}).items():
+        own = [ip_address(text) for text in device.get(ADDRESSES) or ()]
+        lacking = {ip_address(text).version for text in device["addresses"]} - {one.version for one in own}
+        if more := [one for one in _free_public(file, today) if one.version in lacking]:
+            addresses = sorted(str(one) for one in (*own, *more))
+            file = file.put("users", user, "devices", name, ADDRESSES, value=addresses)
+            file = _no_more_released(file, POOL, more)
+    return file
+
+
+def _no_more_released(file: SiteFile, pool: str, addresses: Iterable[Address]) -> SiteFile:
+    released = (file.site.get(pool) or {}).get("released") or {}
+    for text in map(str, addresses):
+        if text in released:
+            file = file.take(pool, "released", text)
+    return file
 
 
 def removed(file: SiteFile, user: str, device: str | None, today: int) -> SiteFile:
@@ -147,8 +167,10 @@ def removed(file: SiteFile, user: str, device: str | None, today: int) -> SiteFi
     devices = (file.users[user] or {}).get("devices") or {}
     gone = [devices[device]] if device else list(devices.values())
     made = file.take("users", user, "devices", device) if device else file.take("users", user)
-    for address in (address for one in gone for address in one.get("addresses") or ()):
-        made = made.put("pool", "released", str(ip_address(address)), value=date_of(today * DAY))
+    for pool, addresses in (("pool", "addresses"), (POOL, ADDRESSES)):
+        for address in (address for one in gone for address in one.get(addresses) or ()):
+            if pool == "pool" or file.site.get(pool):
+                made = made.put(pool, "released", str(ip_address(address)), value=date_of(today * DAY))
     return made
 
 
@@ -171,6 +193,19 @@ def _free(file: SiteFile, today: int) -> Iterator[Address]:
             network = ip_network(pool[family])
             closed: Collection[Address] = [*never, *_ends(network)]
             yield next_address(network, taken, released, closed, today)
+
+
+def _free_public(file: SiteFile, today: int) -> Iterator[Address]:
+    """One of each family that there are public addresses of."""
+    pool = file.site[POOL]
+    devices = (one for user in file.users.values() for one in ((user or {}).get("devices") or {}).values())
+    taken = [ip_address(text) for one in devices for text in one.get(ADDRESSES) or ()]
+    released = {ip_address(text): users.moment(day) // DAY for text, day in (pool.get("released") or {}).items()}
+    for family in FAMILIES:
+        if pool.get(family):
+            network = ip_network(pool[family])
+            never = [*user_problems.known_machines(file.site), *ends(network, bool(pool.get("routed")))]
+            yield next_address(network, taken, released, never, today)
 
 
 def _ends(network: Any) -> list[Address]:

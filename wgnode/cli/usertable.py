@@ -10,6 +10,7 @@ import click
 
 from wgnode.cli.userfile import SiteFile, date_of
 from wgnode.figures import duration, size
+from wgnode.topology.egress import POOL
 
 
 def rows(file: SiteFile) -> list[dict[str, Any]]:
@@ -20,6 +21,8 @@ def rows(file: SiteFile) -> list[dict[str, Any]]:
             "user": one.user,
             "device": one.name,
             "addresses": list(one.addresses),
+            "egress": one.egress,
+            "public": list(one.public) if one.egress == POOL else [],
             "groups": (file.users[one.user] or {}).get("groups") or [],
             "expires": None if one.expires is None else date_of(one.expires),
             "counted": None,
@@ -31,7 +34,8 @@ def rows(file: SiteFile) -> list[dict[str, Any]]:
 
 def table(listed: Sequence[dict[str, Any]]) -> None:
     """With what is counted, where something of any of them is."""
-    plain = ("site", "user", "device", "addresses", "groups", "expires", "state")
+    outside = ("public",) if any(row["public"] for row in listed) else ()
+    plain = ("site", "user", "device", "addresses", *outside, "groups", "expires", "state")
     counted = ("last seen", "received", "sent") if any(row["counted"] for row in listed) else ()
     cells = [(*plain, *counted), *((*(_cell(row[name]) for name in plain), *_counted(row)) for row in listed)]
     widths = [max(len(row[column]) for row in cells if column < len(row)) for column in range(len(cells[0]))]

@@ -25,6 +25,24 @@ class Rule:
     expressions: tuple[Expression, ...]
 
 
+@dataclass(frozen=True)
+class NamedSet:
+    """Addresses of one version of IP, each with what it is mapped to, or all with None; named after what it is for, and
+    the version ("egress-out-v4")."""
+
+    name: str
+    version: int
+    elements: Mapping[str, str | None]
+
+    @property
+    def kind(self) -> str:
+        return self.name.rpartition("-")[0]
+
+    @property
+    def is_map(self) -> bool:
+        return any(to is not None for to in self.elements.values())
+
+
 def merged(networks: Iterable[Network]) -> list[Network]:
     """nftables refuses sets whose prefixes overlap."""
     return list(collapse_addresses(networks))  # type: ignore[type-var]  # one family at a time

@@ -3,7 +3,7 @@
 Traffic of the uplink and of the link to the gateway is judged, and what comes from outside by an interface that the
 table does not know (unknown.py); every table that is not ours is left alone, and so is every other interface, but for
 ways that would be there only because we switch forwarding on. A gateway is trusted with nothing of its host's: it
-sends WireGuard's datagrams and gets them.
+sends WireGuard's datagrams and gets them, and what its devices send to the internet, where they may (egress.py).
 Expressions are those of `nft --json` (libnftables-json(5)), so that what is wanted and what `nft -j` lists compare.
 """
 
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Literal
 
-from wgnode.firewall import forwards, unknown
+from wgnode.firewall import egress, forwards, unknown
+from wgnode.firewall.egress import Egress
 from wgnode.firewall.expressions import (
     ACCEPT,
     CLEARED,
@@ -75,7 +76,8 @@ class Firewall:
 
     `forward` and `keep` are what the uplink may reach behind the host, `before` how it forwarded without us.
     `left_alone` are interfaces of which nothing is judged, as the LAN's; `inside` public networks that the host has by
-    others than those that lead outside, and `outside` private ones that it has by the uplink.
+    others than those that lead outside, and `outside` private ones that it has by the uplink. `egress` are devices that
+    may leave by the uplink.
     """
 
     uplink: str
@@ -92,6 +94,7 @@ class Firewall:
     left_alone: tuple[str, ...] = ()
     inside: tuple[Network, ...] = ()
     outside: tuple[Network, ...] = ()
+    egress: Egress | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,17 @@ def ruleset(firewall: Firewall) -> tuple[Chain, ...]:
         Chain("forward", "filter", 0, tuple(_forward(firewall))),
         *_around(firewall),
         *_of_unknown(firewall),
+        *_of_devices(firewall),
     )
+
+
+def _of_devices(firewall: Firewall) -> Iterable[Chain]:
+    """Before the host's own translations, which would give all of them one address. None where no device leaves."""
+    chains = (
+        Chain("prerouting-egress", "nat", -101, tuple(egress.arriving(firewall))),
+        Chain("postrouting-egress", "nat", 99, tuple(egress.leaving(firewall))),
+    )
+    return (chain for chain in chains if chain.rules)
 
 
 def _around(firewall: Firewall) -> Iterable[Chain]:
@@ -188,6 +201,7 @@ def _let_in(firewall: Firewall, name: str, when: tuple[Expression, ...]) -> Iter
 
 
 def _forward(firewall: Firewall) -> Iterable[Rule]:
+    yield from egress.refused(firewall)
     uplink = coming_from(firewall.uplink)
     yield Rule("forward-established", (uplink, established(), *PASSED))
     # Frames that only pass the bridge which is the uplink, where br_netfilter shows them to this table.
@@ -195,6 +209,7 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
     to_gateway = going_to(firewall.transit_interface)
     translated = match({"ct": {"key": "status"}}, "dnat", "in")
     yield Rule("forward-wireguard", (uplink, to_gateway, udp_to(firewall.listen_port), translated, *PASSED))
+    yield from egress.let_in(firewall)
     yield Rule("forward-to-gateway-new", (uplink, to_gateway, DROP))
     # Each gateway's table judges what goes to it: here it only passes, or this table would cut off all the others.
     for number, pattern in enumerate(OTHER_GATEWAYS, 1):
@@ -207,6 +222,7 @@ def _forward(firewall: Firewall) -> Iterable[Rule]:
         own = match(payload(family(network), "saddr"), guest)
         from_port = match(payload("udp", "sport"), firewall.listen_port)
         yield Rule(f"forward-gateway-v{network.version}", (gateway, going_to(firewall.uplink), own, from_port, ACCEPT))
+    yield from egress.forwarded(firewall)
     yield Rule("forward-gateway-drop", (gateway, DROP))
     # Answers may come back by another interface than the uplink.
     yield Rule("forward-to-gateway-established", (to_gateway, established(), ACCEPT))

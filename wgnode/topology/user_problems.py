@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from wgnode.nodeconfig import decode_key
-from wgnode.topology import access, networks
+from wgnode.topology import access, egress_problems, networks
 from wgnode.topology.groups import problems as group_problems
 from wgnode.topology.model import Network, Topology
 from wgnode.topology.networks import Address
@@ -45,6 +45,7 @@ def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _name_problem(f".users.{name}", "user", name)
         if isinstance(user, Mapping):
             yield from _user_problems(name, user, raw.get("groups"), taken)
+    yield from egress_problems.problems(raw, known_machines(raw))
     devices = [one for user in users.values() if isinstance(user, Mapping) for one in _mapping(user, "devices")]
     if devices and not raw.get("pool"):
         yield Problem(".pool", "is missing: the addresses of the LAN that devices get, such as {v4: 10.1.0.128/26}")
@@ -82,6 +83,7 @@ def mesh_problems(topology: Topology, name: str, users: Users) -> Iterator[str]:
             lan = next((lan for lan in lans if address in lan), None)
             if lan and (problem := networks.gateway_problem(address, lan)):
                 yield f"site {name!r}: device {device.label}: {address} {problem}"
+    yield from egress_problems.mesh_problems(topology, name, users)
 
 
 def _pool_problems(raw: Mapping[str, Any], pool: list[Network]) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from wgnode.nodeconfig import KEY_LENGTH, PeerConfig, decode_key
+from wgnode.topology import egress
+from wgnode.topology.egress import NONE, Egress
 from wgnode.topology.groups import Group
 from wgnode.topology.model import Network
 
@@ -28,7 +30,9 @@ _MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})
 @dataclass(frozen=True)
 class Device:
     """A person's tunnel. `expires` is in seconds since 1970; `why_not` says why it is no peer, "" where it is one.
-    `groups` are the person's, sorted."""
+    `groups` are the person's, sorted. `egress` is how it gets to the internet, `public` its addresses there, `is_open`
+    whether others may begin at them.
+    """
 
     user: str
     name: str
@@ -37,6 +41,9 @@ class Device:
     expires: int | None = None
     why_not: str = ""
     groups: tuple[str, ...] = ()
+    egress: Egress = NONE
+    public: tuple[str, ...] = ()
+    is_open: bool = False
 
     @property
     def label(self) -> str:
@@ -52,11 +59,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Users:
-    """What a site says of its people: the pool's networks, all devices, sorted by name, and the groups by theirs."""
+    """What a site says of its people: the pool's networks, all devices, sorted by name, and the groups by theirs.
+    `egress_pool` has their public addresses, which lead to the host where they are `egress_routed`, else are its
+    uplink's own network's."""
 
     pool: tuple[Network, ...] = ()
     devices: tuple[Device, ...] = ()
     groups: Mapping[str, Group] = field(default_factory=dict)
+    egress_pool: tuple[Network, ...] = ()
+    egress_routed: bool = False
 
     @classmethod
     def of(
@@ -64,12 +75,14 @@ class Users:
         pool: Mapping[str, Any] | None,
         users: Mapping[str, Any] | None,
         groups: Mapping[str, Any] | None = None,
+        egress_pool: Mapping[str, Any] | None = None,
     ) -> Users:
         """From judged configuration (camelCase; see user_problems.py)."""
-        networks = tuple(ip_network(pool[family]) for family in FAMILIES if pool.get(family)) if pool else ()
-        found = (one for name, user in (users or {}).items() for one in _devices(name, user))
+        found = (one for name, user in (users or {}).items() for one in _devices(name, user, groups))
+        devices = tuple(sorted(found, key=lambda one: one.label))
         known = {name: Group.of(name, said) for name, said in (groups or {}).items()}
-        return cls(networks, tuple(sorted(found, key=lambda one: one.label)), known)
+        routed = bool((egress_pool or {}).get("routed"))
+        return cls(_networks(pool), devices, known, _networks(egress_pool), routed)
 
     @property
     def peers(self) -> tuple[Device, ...]:
@@ -80,8 +93,13 @@ class Users:
 NOBODY = Users()
 
 
-def _devices(name: str, user: Mapping[str, Any]) -> Iterator[Device]:
-    expires = user.get("expires")
+def _networks(pool: Mapping[str, Any] | None) -> tuple[Network, ...]:
+    return tuple(ip_network(pool[family]) for family in FAMILIES if pool.get(family)) if pool else ()
+
+
+def _devices(name: str, user: Mapping[str, Any], groups: Mapping[str, Any] | None) -> Iterator[Device]:
+    expires, member = user.get("expires"), user.get("groups")
+    leaves, is_open = egress.of_member(member, groups), egress.is_open(member, groups)
     for device, said in (user.get("devices") or {}).items():
         yield Device(
             name,
@@ -91,6 +109,9 @@ def _devices(name: str, user: Mapping[str, Any]) -> Iterator[Device]:
             None if expires is None else moment(expires),
             _why_not(user, said),
             tuple(sorted(set(user.get("groups") or ()))),
+            leaves,
+            tuple(str(ip_address(address)) for address in said.get("egressAddresses") or ()),
+            is_open,
         )
 
 

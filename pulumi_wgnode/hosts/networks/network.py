@@ -25,8 +25,12 @@ _OURS = re.compile(rf"wgnode-wan|wgnwan-[0-9a-f]{{8}}|{_LAN_TAP.pattern}|{_BRIDG
 
 _SPARE_BRIDGE = "wgnbr-00000000"  # of a first gateway whose own is still another's, as after the former first has gone
 
+_LOOSE = "takes packets of devices"  # of the LAN, by their addresses, which strict reverse path filtering drops
+
 READ_LINKS = ["ip", "-j", "-d", "addr", "show"]
 READ_ROUTES = ["sh", "-c", "ip -4 route show; ip -6 route show"]
+READ_PROXIES = ["sh", "-c", "ip neigh show proxy; grep -sH . /proc/sys/net/ipv4/conf/wgn*wan*/rp_filter || true"]
+TO_LINK = 118  # the protocol of routes by which public addresses of devices lead to our link
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Network:
 
     `bridge` is ours, for a LAN interface that is none itself; `protocol` tells our routes from those of others.
     `lan_mac` is the gateway's in the LAN, where its cards are ends of veths in a namespace; else they are taps.
+    `public` are devices' addresses outside, which the host answers for on its uplink if `answers`;
+    None where no device leaves.
     """
 
     uplink: str
@@ -45,6 +51,8 @@ class Network:
     bridge: str = PLAIN.bridge
     protocol: int = PROTOCOLS[0]
     lan_mac: str = ""
+    public: tuple[str, ...] | None = None
+    answers: bool = True
 
 
 class MissingInterface(Exception):
@@ -58,6 +66,7 @@ def script(network: Network) -> str:
         *_settings(network),
         f"TRANSIT={shlex.quote(' '.join(network.transit))}",
         f"PROTOCOL={network.protocol} METRIC={METRIC}",
+        *_public(network),
         "set_all_routes() {",
         *(f"    set_routes {version}{_routes(network, version)}" for version in (4, 6)),
         "}",
@@ -83,6 +92,36 @@ def _settings(network: Network) -> list[str]:
         f"WAN_TAP={paths.transit_tap} LAN_TAP={paths.lan_tap} GROUP={paths.machine_user} BRIDGE={network.bridge}",
         f"OWN={paths.network_unit.removesuffix('.service')} SCRIPT={paths.network_script}",
     ]
+
+
+def _public(network: Network) -> list[str]:
+    public = shlex.quote(" ".join(network.public or ()))
+    answered = public if network.answers else "''"
+    leaves = "" if network.public is None else "yes"
+    return [f"PUBLIC={public}", f"ANSWERED={answered} LEAVES={leaves} TO_LINK={TO_LINK}"]
+
+
+def described_egress(network: Network) -> dict[str, str]:
+    """How devices' packets get out, as `observed_egress` describes it."""
+    if network.public is None:
+        return {}
+    tap = network.paths.transit_tap
+    answered = f", answered for on {network.uplink}" if network.answers else ""
+    return {tap: _LOOSE, **dict.fromkeys(network.public, f"to {tap}{answered}")}
+
+
+def observed_egress(proxies: str, routes: str, network: Network) -> dict[str, str]:
+    """From the output of READ_PROXIES and READ_ROUTES."""
+    tap, found = network.paths.transit_tap, dict[str, list[str]]()
+    for line in routes.splitlines():
+        if f" dev {tap} proto {TO_LINK} " in f"{line} ":
+            found.setdefault(line.split()[0], []).append(f"to {tap}")
+    for line in proxies.splitlines():
+        words = line.split()
+        if words[-2:] == ["proto", str(network.protocol)]:
+            found.setdefault(words[0], []).append(f"answered for on {words[2]}")
+    loose = f"/{tap}/rp_filter:2" in proxies and network.public is not None
+    return {**({tap: _LOOSE} if loose else {}), **{address: ", ".join(parts) for address, parts in found.items()}}
 
 
 def described(network: Network, bridge: str = PLAIN.bridge) -> dict[str, dict[str, str]]:

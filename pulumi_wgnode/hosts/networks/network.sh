@@ -190,13 +190,31 @@ plan_routes() {
         }'
 }
 
+set_public() { # devices' public addresses lead to our link, where only what is translated passes; neighbours find us
+    [ -z "$LEAVES" ] || sysctl -q -w "net.ipv4.conf.$WAN_TAP.rp_filter=2" # what devices send comes from the LAN's network
+    {
+        for family in 4 6; do
+            ip "-$family" neigh show proxy proto "$PROTOCOL" | while read -r address _ device _; do
+                case " $ANSWERED " in *" $address "*) [ "$device" != "$UPLINK" ] || continue ;; esac
+                echo "neigh del proxy $address dev $device"
+            done
+            ip "-$family" route show dev "$WAN_TAP" proto "$TO_LINK" | while read -r address _; do
+                case " $PUBLIC " in *" $address "*) ;; *) echo "route del $address dev $WAN_TAP proto $TO_LINK" ;; esac
+            done
+        done 2>/dev/null
+        for address in $PUBLIC; do echo "route replace $address dev $WAN_TAP proto $TO_LINK"; done
+        for address in $ANSWERED; do echo "neigh replace proxy $address dev $UPLINK proto $PROTOCOL"; done
+    } | ip -force -batch - || unset_routes=yes
+}
+
 routes() { # alone: nothing else is touched
     set_all_routes
+    set_public
     networkd_routes # without a reload, at which systemd 252 takes the host's addresses away for some milliseconds
     all_set
 }
 
-all_set() { # 4: everything is up but routes that were named
+all_set() { # 4: everything is up but routes, or answers for addresses, that were named
     [ -z "${unset_routes-}" ] || exit 4
 }
 
@@ -267,6 +285,7 @@ up() {
     if [ "$(bridge)" = "$BRIDGE" ]; then join; else leave; fi
     ip link set "$LAN_TAP" mtu "$(cat "/sys/class/net/$LAN/mtu")" master "$(bridge)" up
     set_all_routes
+    set_public
     keep_lan
     mkdir -p "$RECORD" && : >"$RECORD/$OWN"
     all_set
@@ -278,6 +297,8 @@ down() {
     last=all
     ! shared || last=
     let_go "$last"
+    LEAVES='' PUBLIC='' ANSWERED=''
+    set_public
     for family in 4 6; do
         ip "-$family" route flush proto "$PROTOCOL" 2>/dev/null
     done

@@ -13,7 +13,7 @@ import os
 import pickle
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pulumi_wgnode.hosts.ssh import pool
 from tests.unit.pulumi_wgnode.fake_host import link, said
 from tests.unit.pulumi_wgnode.resources.gateway_host import GatewayHost
 from wgnode.firewall import nft
+from wgnode.firewall.expressions import NamedSet
 from wgnode.firewall.rules import Chain
 from wgnode.image import paths
 
@@ -161,10 +162,10 @@ def install() -> None:
     folder = Path(os.environ[FOLDER])
     render = nft.script
 
-    def remember(chains: Iterable[Chain], table: str = "wgnode") -> str:
-        chains = tuple(chains)
-        _rulesets[render(chains, table)] = chains
-        return render(chains, table)
+    def remember(chains: Iterable[Chain], table: str = "wgnode", sets: Sequence[NamedSet] = ()) -> str:
+        text = render(chains := tuple(chains), table, sets)
+        _rulesets[text] = chains
+        return text
 
     nft.script = remember
     undo.RETRY = 0

@@ -358,3 +358,42 @@ def test_a_folder_that_is_not_there_and_users_in_two_kinds_of_places_are_named(f
     assert "`usersFolder: users/berlin`: there is no such folder" in add(code=1).stderr
     file.write_text(file.read_text() + "    users: {}\n")
     assert "both `users` and `usersFolder`" in add(code=1).stderr
+
+
+LEAVING = BERLIN.replace(
+    "staff: {reach: all}", "staff: {reach: all, egress: pool}\n      guests: {reach: all}"
+).replace("    groups:\n", "    egressPool:\n      v4: 203.0.113.32/29\n      v6: 2001:db8:1::40/124\n    groups:\n")
+
+
+def test_whose_group_says_so_gets_an_address_outside_and_a_configuration_for_everything(file: Path) -> None:
+    file.write_text(LEAVING)
+    answer = add()
+    phone = site(file)["users"]["alice"]["devices"]["phone"]
+    assert phone["egressAddresses"] == ["2001:db8:1::41", "203.0.113.33"]
+    assert "AllowedIPs = 0.0.0.0/0, ::/0\n" in answer.stdout
+    answer = run("add", "bob", "--device", "desk", "--group", "guests")
+    assert "egressAddresses" not in site(file)["users"]["bob"]["devices"]["desk"]
+    assert "AllowedIPs = 10.1.0.0/24," in answer.stdout
+    run("add", "bob", "--device", "desk", "--group", "staff")
+    assert site(file)["users"]["bob"]["devices"]["desk"]["egressAddresses"] == ["2001:db8:1::42", "203.0.113.34"]
+    listed = json.loads(run("list", "--json").stdout)["devices"]
+    assert {one["user"]: one["public"] for one in listed} == {
+        "alice": ["2001:db8:1::41", "203.0.113.33"],
+        "bob": ["2001:db8:1::42", "203.0.113.34"],
+    }
+
+
+def test_an_address_outside_rests_too(file: Path) -> None:
+    file.write_text(LEAVING)
+    add()
+    run("remove", "alice")
+    assert set(site(file)["egressPool"]["released"]) == {"2001:db8:1::41", "203.0.113.33"}
+    add()
+    assert site(file)["users"]["alice"]["devices"]["phone"]["egressAddresses"] == ["2001:db8:1::42", "203.0.113.34"]
+
+
+def test_when_all_addresses_outside_are_taken_it_is_said(file: Path) -> None:
+    file.write_text(LEAVING.replace("203.0.113.32/29", "203.0.113.33/32"))
+    add()
+    answer = run("add", "bob", "--device", "desk", "--group", "staff", code=1)
+    assert "all addresses of pool 203.0.113.33/32 are devices'; give a larger one" in answer.output

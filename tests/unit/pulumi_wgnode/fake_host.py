@@ -18,6 +18,7 @@ from pulumi_wgnode.hosts.networks import lost_bridge, network, network_change, r
 from pulumi_wgnode.hosts.packages import supported
 from pulumi_wgnode.resources import image_use, obstacles
 from wgnode.firewall import meanwhile, nft
+from wgnode.firewall.expressions import NamedSet
 from wgnode.firewall.rules import CLOSED_TABLE, Chain
 from wgnode.image import paths
 
@@ -61,6 +62,8 @@ class FakeHost:
         self.room = "1000 1000 2000 /\n"  # what df says
         self.routing = ""  # as pulumi_wgnode.hosts.networks.routing asks for it
         self.rulesets: dict[str, tuple[Chain, ...]] = {}
+        self.named: dict[str, tuple[NamedSet, ...]] = {}  # of these, the sets
+        self.sets: tuple[NamedSet, ...] = ()
         self.closed = ""  # what stands in for a firewall, as it was loaded
         self.table: tuple[Chain, ...] | None = None
         self.foreign: list[dict[str, Any]] = []
@@ -157,6 +160,8 @@ class FakeHost:
         if name == "sh" and argv[2] == system._REMOVE_USER:
             self.joined.discard(argv[4])
             return self._answer(["userdel", argv[4]], b"")
+        if argv == network.READ_PROXIES:
+            return said("")
         if name == "sh" and argv[2] == system._READ_SYSCTLS:
             return said("".join(f"{name}={self.sysctls[name]}\n" for name in argv[4:] if name in self.sysctls))
         handler = getattr(self, "_" + re.sub(r"\W", "_", name), None)
@@ -203,13 +208,17 @@ class FakeHost:
 
     def _nft(self, argv: list[str], input: bytes) -> Result:
         if argv[1:] == ["-j", "list", "ruleset"]:
-            ours = [] if self.table is None else nft_listing(self.table)
+            ours = [] if self.table is None else nft_listing(self.table, self.sets)
             stands_in = [{"chain": {"family": "inet", "table": CLOSED_TABLE, "name": "forward"}}] if self.closed else []
             return said(json.dumps({"nftables": [*self.foreign, *ours, *stands_in, *self.in_our_table]}))
         if argv[1:3] == ["list", "table"] and argv[4] == CLOSED_TABLE:
             return said(self.closed) if self.closed else failed("No such file or directory")
         if argv[1:3] == ["list", "table"]:
-            return failed("No such file or directory") if self.table is None else said(nft.script(self.table))
+            return (
+                failed("No such file or directory")
+                if self.table is None
+                else said(nft.script(self.table, sets=self.sets))
+            )
         if argv[1] == "--check" and self.refused_ruleset:
             return failed(self.refused_ruleset)
         if argv[1:] == ["-f", "-"] and (text := input.decode()).startswith(f"table inet {CLOSED_TABLE}\n"):
@@ -218,6 +227,7 @@ class FakeHost:
         elif argv[1:] == ["-f", "-"]:
             self.closed = "" if text.endswith(meanwhile.REMOVAL) else self.closed
             self.table = self.rulesets[text.removesuffix(meanwhile.REMOVAL)]
+            self.sets = self.named.get(text.removesuffix(meanwhile.REMOVAL), ())
             self.in_our_table = []
             self.events.append("load table")
         if argv[1:3] == ["delete", "table"] and argv[4] == CLOSED_TABLE:
@@ -390,9 +400,9 @@ def ways(*routes: dict[str, Any]) -> str:
     return f"{json.dumps([{'flags': [], **route} for route in routes])}\n--\n{json.dumps(rules)}\n--\n"
 
 
-def nft_listing(chains: Sequence[Chain]) -> list[dict[str, Any]]:
+def nft_listing(chains: Sequence[Chain], sets: Sequence[NamedSet] = ()) -> list[dict[str, Any]]:
     """As `nft -j list ruleset` has our table."""
-    items: list[dict[str, Any]] = []
+    items = [dict(item) for item in nft.items((), sets=sets)]
     for chain in chains:
         base = {"type": chain.kind, "hook": chain.hook, "prio": chain.priority, "policy": "accept"}
         items.append({"chain": {"family": "inet", "table": "wgnode", "name": chain.name, **base}})

@@ -97,6 +97,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "whose": {"10.2.0.0/24": "site 'cabin'"},
             "peers": ["198.51.100.9"],
             "gateway": {"addresses": ["10.1.0.2/24"], "mac": "52:54:00:aa:bb:cc", "proxyArp": False},
+            "egress": {"public": ["203.0.113.33", "2001:db8:1::33"], "routed": False},
         },
     },
     "NatFirewall": {
@@ -109,6 +110,10 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "managementNetworks": ["192.0.2.0/24"],
         "sshPort": 22,
         "forwarding": {"versions": [4], "bridges": ["br0"]},
+        "egress": {
+            "lan": "br0",
+            "devices": {"ada/phone": {"addresses": ["10.1.0.131"], "public": ["203.0.113.33"], "open": False}},
+        },
         **OF_UPLINK,
     },
     "ApplianceImage": {"connection": CONNECTION, "source": "a.tar", "sha256": "ab" * 32, "neededBy": IDENTITY},
@@ -131,15 +136,22 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "bundle": "sealed",
     },
 }
+PHONE = {"publicKey": DEVICE, "addresses": ["10.2.0.131"], "egressAddresses": ["203.0.113.33"]}
 USERS = {
     "pool": {"v4": "10.2.0.128/26", "v6": "fd00:2::/120", "released": {"10.2.0.130": "2026-01-01"}},
-    "groups": {"staff": {"reach": "all", "reachableFrom": None}},
+    "egressPool": {
+        "v4": "203.0.113.32/28",
+        "v6": "2001:db8:1::40/122",
+        "routed": False,
+        "released": {"203.0.113.34": "2026-01-01"},
+    },
+    "groups": {"staff": {"reach": "all", "reachableFrom": None, "egress": "pool"}},
     "users": {
         "ada": {
             "groups": ["staff"],
             "expires": "2027-01-31",
             "disabled": False,
-            "devices": {"phone": {"publicKey": DEVICE, "addresses": ["10.2.0.131"], "disabled": False}},
+            "devices": {"phone": {**PHONE, "disabled": False}},
         }
     },
     "deviceSecret": DEVICE_SECRET,

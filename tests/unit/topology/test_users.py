@@ -39,7 +39,7 @@ WORDS = (
     "forward",
     "to",
 )
-WORDS += ("publicKey", "addresses", "expires")
+WORDS += ("publicKey", "addresses", "expires", "egress", "egressPool", "egressAddresses", "reachableFrom", "transit")
 SITE = {
     "name": "berlin",
     "host": {"address": "198.51.100.2"},
@@ -63,7 +63,8 @@ SITE = {
 
 
 def facts(site: dict[str, Any] = SITE) -> SiteFacts:
-    return SiteFacts(GATEWAY, users=Users.of(site.get("pool"), site.get("users"), site.get("groups")))
+    people = (site.get(name) for name in ("pool", "users", "groups", "egressPool"))
+    return SiteFacts(GATEWAY, users=Users.of(*people))
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

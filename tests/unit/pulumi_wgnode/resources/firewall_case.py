@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from tests.unit.pulumi_wgnode.fake_host import FakeHost
 from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from wgnode.firewall import nft
+from wgnode.firewall.expressions import NamedSet
 from wgnode.firewall.rules import Chain
 
 RECORD = owners.path_of("3fa9c1d2e4b50607")
@@ -27,10 +28,11 @@ def understands_scripts(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None
     """Also, an undo is not waited for."""
     render = nft.script
 
-    def remember(chains: Iterable[Chain], table: str = "wgnode") -> str:
+    def remember(chains: Iterable[Chain], table: str = "wgnode", sets: Sequence[NamedSet] = ()) -> str:
         chains = tuple(chains)
-        host.rulesets[render(chains, table)] = chains
-        return render(chains, table)
+        text = render(chains, table, sets)
+        host.rulesets[text], host.named[text] = chains, tuple(sets)
+        return text
 
     monkeypatch.setattr(nft, "script", remember)
     monkeypatch.setattr(undo, "RETRY", 0)

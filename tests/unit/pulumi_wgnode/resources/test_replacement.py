@@ -100,9 +100,9 @@ def test_no_other_kind_s_replacement_is_refused(told, monkeypatch):
     monkeypatch.setattr(undo, "RETRY", 0)
     host, render = FakeHost(), nft.script
 
-    def remember(chains, table):
-        host.rulesets[render(chains, table)] = tuple(chains)
-        return render(chains, table)
+    def remember(chains, table, sets):
+        host.rulesets[render(chains, table, sets)] = tuple(chains)
+        return render(chains, table, sets)
 
     monkeypatch.setattr(nft, "script", remember)
     replaced(lambda connect: NatFirewall(connect, lambda to: connect(to).new_connection()), host, FIREWALL)

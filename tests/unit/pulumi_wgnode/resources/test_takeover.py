@@ -48,10 +48,10 @@ def hypervisor(monkeypatch):
 def firewalled(monkeypatch):
     host, render = FakeHost(), nft.script
 
-    def remember(chains, table="wgnode"):
+    def remember(chains, table="wgnode", sets=()):
         chains = tuple(chains)
-        host.rulesets[render(chains, table)] = chains
-        return render(chains, table)
+        host.rulesets[render(chains, table, sets)] = chains
+        return render(chains, table, sets)
 
     monkeypatch.setattr(nft, "script", remember)
     kind = NatFirewall(connect=lambda _: host, reconnect=lambda _: host.new_connection())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from ipaddress import ip_address
 from typing import Any
 
+from wgnode.io.access_report import denied
 from wgnode.io.node import LiveDigest
 from wgnode.io.path_report import path_mtu
 from wgnode.io.paths import Paths
 from wgnode.nodeconfig import encode_key
-from wgnode.protocol.access import Denied
 from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 from wgnode.work import Work
@@ -37,32 +36,8 @@ def peer_health(device: Device, peer: Peer, now: float, wall: float, paths: Path
         "persistent_keepalive": peer.persistent_keepalive,
         "path_mtu": path_mtu(paths, peer, now, wall),
         **({"closed": True} if peer.closed else {}),
-        **_denied(device.access.denied(peer), now, wall),
+        **denied(device.access.denied(peer), now, wall),
     }
-
-
-def _denied(denied: Denied, now: float, wall: float) -> dict[str, Any]:
-    """Nothing of whom nothing was denied to. `at` is when it was found, in seconds since 1970."""
-    if not denied.packets:
-        return {}
-    listed = [
-        {
-            "outgoing": outgoing,
-            "rule": rule,
-            "source": _address(source),
-            "destination": _address(destination),
-            "protocol": protocol,
-            "port": port,
-            "packets": told.packets,
-            "at": round(wall - (now - told.at), 3),
-        }
-        for (outgoing, rule, source, destination, protocol, port), told in denied.told.items()
-    ]
-    return {"denied": denied.packets, "denials": listed}
-
-
-def _address(packed: bytes) -> str:
-    return str(ip_address(packed)) if packed else ""
 
 
 def device_health(

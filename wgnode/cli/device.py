@@ -9,12 +9,13 @@ import signal
 import sys
 import syslog
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from wgnode.dataplane import threads as counting
 from wgnode.dataplane.choose import AUTO, NAMES, Choice, Unavailable, choose
-from wgnode.io import paths
+from wgnode.io import paths, policy_file
 from wgnode.io.loop import Loop
 from wgnode.io.node import new_device
 from wgnode.io.packet_io import PlaneDied
@@ -70,7 +71,8 @@ Environment:
   WGNODE_PATH_MTU  off, and the MTU of no path is searched: what does not fit is fragmented on its way, as it can be
 
 
-What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` with a line of JSON.
+What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` with a line of JSON, `denials` with what
+a policy has denied, and `policy` after reading the file of --policy again.
 """
 
 
@@ -98,7 +100,14 @@ What is known of each path: /var/run/wgnode/NAME.sock answers a line `path-mtu` 
     help="How many move packets, 1 to 64, of the compiled extension. auto: one less than there are "
     "processors that this process may use (affinity, cpu.max), but at most 2: as many as have been seen to help.",
 )
-def command(name: str, foreground: bool, mtu: int | None, dataplane: str, threads: str) -> None:
+@click.option(
+    "--policy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of access, JSON: {policy, peers}, the policy as in a gateway's configuration, and classes by public key. "
+    "Packets of peers that it names are judged, once per flow.",
+)
+def command(name: str, foreground: bool, mtu: int | None, dataplane: str, threads: str, policy: Path | None) -> None:
     """Run a WireGuard node on the TUN interface NAME, made if it does not exist.
 
     It is configured by `wg` through /var/run/wireguard/NAME.sock, listens while the interface is up, and ends when
@@ -112,7 +121,7 @@ def command(name: str, foreground: bool, mtu: int | None, dataplane: str, thread
         try:
             plane = choose(dataplane, threads=counting.parse(threads))
             log(DEBUG, f"data plane: {plane.name} ({plane.why}), threads: {plane.threads}")
-            node = DeviceProcess(name, mtu, plane, log)
+            node = DeviceProcess(name, mtu, plane, log, None if policy is None else policy.absolute())
             ends.callback(node.close)
             _begin(node, daemon, log)
         except Unavailable as error:
@@ -139,11 +148,13 @@ def main() -> None:
 class DeviceProcess:
     """Interface, device, sockets and UAPI of one process. Raises OSError or ValueError with nothing left behind.
 
-    `mtu`: of the interface, None where nobody has asked for one.
+    `mtu`: of the interface, None where nobody has asked for one. `policy`: the file of access, None where all may pass.
     """
 
-    def __init__(self, name: str, mtu: int | None, plane: Choice, log: Callable[[int, str], None]) -> None:
-        self.log = log
+    def __init__(
+        self, name: str, mtu: int | None, plane: Choice, log: Callable[[int, str], None], policy: Path | None = None
+    ) -> None:
+        self.log, self._policy = log, policy
         with contextlib.ExitStack() as undo:
             platform = Process()
             self.loop = Loop(clock(platform))
@@ -160,6 +171,8 @@ class DeviceProcess:
                 path_mtu=paths.wanted(os.environ),
             )
             undo.callback(self.shell.close)
+            if policy is not None:
+                policy_file.apply(policy, self.shell)
             self.listener = UapiListener(
                 self.loop, self.shell.tun.name, self.shell.uapi, on_removed=lambda: self._end("the socket was removed")
             )
@@ -178,7 +191,7 @@ class DeviceProcess:
     def _tell(self, undo: contextlib.ExitStack) -> None:
         """What UAPI has no words for; the node runs without that too."""
         try:
-            undo.callback(ToldListener(self.loop, self.shell).close)
+            undo.callback(ToldListener(self.loop, self.shell, policy=self._policy).close)
         except OSError as error:
             self.log(ERROR, f"what is known of paths is not told: {error}")
 

@@ -1,6 +1,7 @@
 """/var/run/wgnode/NAME.sock: what UAPI has no words for. A line of question, a line of JSON as the answer, any number.
 
-`path-mtu`: path_report.device_paths; `probe` or `probe KEY`: search anew, {"probing": how many}. All else gets
+`path-mtu`: path_report.device_paths; `probe` or `probe KEY`: search anew, {"probing": how many}; `denials`:
+access_report.device_denials; `policy`: read the file of `--policy` again, {"peers": how many it names}. All else gets
 {"error": ...}. Readable by its owner only; of a process that was killed the file stays, and is replaced.
 """
 
@@ -13,7 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from wgnode.io import policy_file
 from wgnode.io.accept import Acceptor
+from wgnode.io.access_report import device_denials
 from wgnode.io.loop import Loop
 from wgnode.io.path_report import device_paths
 from wgnode.io.shell import Shell
@@ -27,13 +30,15 @@ LONGEST = 256
 MOST_CLIENTS = 16
 PATH_MTU = "path-mtu"
 PROBE = "probe"
+DENIALS = "denials"
+POLICY = "policy"
 
 
 class ToldListener:
     """Serves one file until `close`. Raises FileExistsError where another process does, OSError."""
 
-    def __init__(self, loop: Loop, shell: Shell, directory: Path = DIRECTORY) -> None:
-        self._loop, self._shell = loop, shell
+    def __init__(self, loop: Loop, shell: Shell, directory: Path = DIRECTORY, policy: Path | None = None) -> None:
+        self._loop, self._shell, self._policy = loop, shell, policy
         self.path = directory / f"{shell.tun.name}.sock"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_or_unlink(self.path)
@@ -58,10 +63,23 @@ class ToldListener:
         word, _, key = question.partition(" ")
         if word == PROBE:
             return self._probe(key)
-        if question != PATH_MTU:
-            return {"error": f"{question!r} is not known: ask {PATH_MTU}, or {PROBE}, or {PROBE} KEY"}
+        if question == POLICY:
+            return self._judge_by_file()
+        if question not in (PATH_MTU, DENIALS):
+            known = ", ".join((PATH_MTU, PROBE, f"{PROBE} KEY", DENIALS, POLICY))
+            return {"error": f"{question!r} is not known: ask one of {known}"}
         self._shell.catch_up()
+        if question == DENIALS:
+            return device_denials(self._shell.device, self._loop.now(), time.time())
         return device_paths(self._shell.device, self._shell.paths, self._loop.now(), time.time())
+
+    def _judge_by_file(self) -> object:
+        if self._policy is None:
+            return {"error": "it was started without --policy"}
+        try:
+            return {"peers": policy_file.apply(self._policy, self._shell)}
+        except (OSError, ValueError) as error:
+            return {"error": str(error)}
 
     def _probe(self, text: str) -> object:
         try:

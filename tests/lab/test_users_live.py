@@ -53,6 +53,9 @@ class Office:
     interfaces: Mapping[str, str] = field(
         default_factory=lambda: {name: f"w{secrets.token_hex(4)}" for name in ADDRESSES}
     )
+    groups: Mapping[str, Any] = field(default_factory=lambda: {"staff": {"reach": "all"}})
+    member: Mapping[str, str] = field(default_factory=dict)
+    """Of which group each is, where it is not staff."""
 
     def bake(self, *names: str, address: Mapping[str, str] = ADDRESSES) -> None:
         """The layers that an `up` would write: these devices may connect."""
@@ -61,14 +64,12 @@ class Office:
         self.topology = topology_of(raw)
         people = {
             name: {
-                "groups": ["staff"],
+                "groups": [self.member.get(name, "staff")],
                 "devices": {name: {"publicKey": encode_key(public_of(self.keys[name])), "addresses": [address[name]]}},
             }
             for name in names
         }
-        facts = SiteFacts(
-            ("10.1.0.2", "fd00:10:1::2"), users=Users.of({"v4": "10.1.0.128/26"}, people, {"staff": {"reach": "all"}})
-        )
+        facts = SiteFacts(("10.1.0.2", "fd00:10:1::2"), users=Users.of({"v4": "10.1.0.128/26"}, people, self.groups))
         self.config, keys = compile_site(self.topology, "berlin", bundle_of(self.topology, "berlin"), facts, SECRET)
         (self.folder / "secrets.cpio").write_bytes(secrets_layer(keys))
         (self.folder / "config.cpio").write_bytes(config_layer(self.config))
@@ -104,9 +105,10 @@ class Office:
 
 
 @contextlib.contextmanager
-def office(folder: Path, plane: str, *names: str) -> Iterator[Office]:
+def office(folder: Path, plane: str, *names: str, **said: Any) -> Iterator[Office]:
+    """`said`: groups, and who is in which."""
     mark = secrets.token_hex(3)
-    it = Office(folder, {})
+    it = Office(folder, {}, **said)
     spaces = it.spaces
     running: list[subprocess.Popen[bytes]] = []
     try:

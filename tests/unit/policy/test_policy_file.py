@@ -11,7 +11,8 @@ import pytest
 
 from tests.fake_platform import FakePlatform, SilentTun
 from tests.unit.policy.crossing import BOB, GUESTS, MACHINE, Crossing, policy, tcp
-from tests.unit.policy.test_flows import JUDGING, WEB
+from tests.unit.policy.test_flows import WEB
+from wgnode.dataplane.choose import PYTHON
 from wgnode.dataplane.plain_io import PlainIO
 from wgnode.hostd import said
 from wgnode.io import policy_file
@@ -23,7 +24,7 @@ from wgnode.nodeconfig import encode_key
 from wgnode.policy.model import Policy, Rule
 from wgnode.policy.written import written
 
-pytestmark = pytest.mark.parametrize("plane", JUDGING[:1], indirect=True)
+pytestmark = pytest.mark.parametrize("plane", [PYTHON], indirect=True)
 
 
 def file_of(path: Path, said: Policy, crossing: Crossing, number: Any = GUESTS) -> Path:

@@ -87,8 +87,9 @@ class Layers(Baked):
 
 
 class Hosted:
-    """The clock is its host's: there is nothing to set. Time begins with the process, as it does with a machine."""
+    """The clock is its host's: there is nothing to set."""
 
+    now = staticmethod(boottime)
     set_clock = None
     tun = Tun
     limit_frames = staticmethod(limit_frames)
@@ -97,13 +98,9 @@ class Hosted:
     neighbours = Neighbours
 
     def __init__(self, directory: str) -> None:
-        self._begun = boottime()
         self.links = Cards()
         self.layers = Layers(DIRECTORY)
         self.machine = Service(directory)
-
-    def now(self) -> float:
-        return boottime() - self._begun
 
     def control(self, loop: Loop, on_body: Callable[[bytes], None], on_open: Callable[[], None]) -> SocketLine:
         assert self.machine.listener is not None, "it has booted"

@@ -7,6 +7,7 @@ update finds. A guest is replaced by one command on the host, which goes on if w
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
@@ -162,15 +163,22 @@ def install_hostd(host: Host, wanted: Desired, found: Properties) -> None:
 def change_live(host: Host, wanted: Desired) -> str | None:
     """Bring the baked layers to the running node. Why only a new guest can have them, or None. Raises HostError."""
     log(f"changing the running node on {host.name}")
-    said = _ask_hostd(host, wanted, "apply", timeout=client.APPLY_TIMEOUT + 15)
-    if "error" in said:
-        raise HostError(
-            f"gateway on {host.name}: the running node did not take the new configuration: {said['error']}."
-            " It goes on with the former one; the next `pulumi up` tries again"
-        )
+    said = _ask_hostd(
+        host,
+        wanted,
+        "apply",
+        f"--patience={SLICE:g}",
+        *_pairs(wanted.running),
+        timeout=client.APPLY_TIMEOUT + client.TIMEOUT + 15,
+    )
     if "restart" in said:
         return str(said["restart"])
-    if not _wait(host, wanted, {"applied": wanted.applied, "live": wanted.live}, SLICE):
+    if "status" not in said:  # it is no report, so there was nothing to report on
+        raise HostError(
+            f"gateway on {host.name}: the running node did not take the new configuration: {said.get('error')}."
+            " It goes on with the former one; the next `pulumi up` tries again"
+        )
+    if not _reports(said, wanted.running):
         raise _unhealthy(host, wanted)
     return None
 
@@ -192,7 +200,7 @@ def replace(host: Host, wanted: Desired, found: Properties) -> None:
     log(f"starting {unit} on {host.name}")
     host.run(["sh", "-c", _SWITCH, "switch", unit, new], timeout=90)
     host.run(["systemctl", "--quiet", "enable", *wanted.units])
-    if _wait(host, wanted, {"applied": wanted.applied, "live": wanted.live}, wanted.boot_timeout):
+    if _wait(host, wanted, wanted.running, wanted.boot_timeout):
         host.run(["rm", "-rf", wanted.paths.previous])
         return
     if cancelled():
@@ -263,11 +271,11 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
     Gives up early on Ctrl-C, when QEMU ends again and again, and when the guest says why there is no node in it.
     """
     started = time.monotonic()
-    pairs = [f"{name}={value}" for name, value in until.items()]
     while (waited := time.monotonic() - started) < timeout and not cancelled():
         patience = min(SLICE, timeout)
+        pairs = _pairs(until)
         report = _ask_hostd(host, wanted, "wait", f"--patience={patience:g}", *pairs, timeout=client.TIMEOUT + 15)
-        if all(report.get(name) == value for name, value in until.items()):
+        if _reports(report, until):
             return True
         if report.get("status") == "failed":  # it has booted, and says why it can't run
             return False
@@ -275,6 +283,14 @@ def _wait(host: Host, wanted: Desired, until: dict[str, str], timeout: float) ->
             return False
         log(f"waiting for the gateway on {host.name} to boot ({waited + patience:.0f} s)")
     return False
+
+
+def _pairs(until: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in until.items()]
+
+
+def _reports(report: Mapping[str, Any], until: Mapping[str, str]) -> bool:
+    return all(report.get(name) == value for name, value in until.items())
 
 
 def _unhealthy(host: Host, wanted: Desired) -> HostError:

@@ -62,6 +62,11 @@ class Desired:
     backend: Backend
 
     @property
+    def running(self) -> dict[str, str]:
+        """What the gateway reports once it runs all of it."""
+        return {"applied": self.applied, "live": self.live}
+
+    @property
     def directories(self) -> dict[str, str]:
         return dict.fromkeys((self.paths.gateway, self.paths.hostd_directory), "0755 root:root")
 

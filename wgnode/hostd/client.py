@@ -38,13 +38,18 @@ def health(path: Path) -> tuple[int, dict[str, Any]]:
     return (RUNNING if answer.get("status") == "running" else NOT_RUNNING), answer
 
 
-def apply(path: Path) -> tuple[int, dict[str, Any]]:
-    """Bring the baked layers to the running node: 0 when `applied`, else 1 with `restart` or `error`."""
+def apply(path: Path, wanted: dict[str, str] | None = None, patience: float = 0.0) -> tuple[int, dict[str, Any]]:
+    """Bring the baked layers to the running node: 0 when `applied`, else 1 with `restart` or `error`.
+
+    Where something is `wanted`, the first of these is told as `wait` does.
+    """
     try:
         answer = ask(path, {"type": "apply"}, APPLY_TIMEOUT)
     except (OSError, ValueError) as error:
         return UNREACHABLE, {"error": f"{path}: {error}"}
-    return (RUNNING if "applied" in answer else NOT_RUNNING), answer
+    if "applied" not in answer:
+        return NOT_RUNNING, answer
+    return wait(path, wanted, patience) if wanted else (RUNNING, answer)
 
 
 def probe(path: Path, peer: str | None, fresh: bool = False) -> tuple[int, dict[str, Any]]:

@@ -35,12 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     health_parser = commands.add_parser("health", help="how the gateway is; exit code 0 when its node runs")
     health_parser.add_argument("--json", action="store_true", help="one JSON object")
     apply_parser = commands.add_parser("apply", help="bring the baked layers to the running node; prints JSON")
+    apply_parser.add_argument("wanted", nargs="*", metavar="NAME=VALUE", help="then waits until it reports all this")
     probe_parser = commands.add_parser("probe", help="search path MTUs anew; health tells what is found; prints JSON")
     probe_parser.add_argument("--peer", metavar="KEY", help="of one peer only, by its public key")
     probe_parser.add_argument("--fresh", action="store_true", help="after a handshake of its own")
     wait_parser = commands.add_parser("wait", help="until the gateway reports all this; prints health as JSON")
     wait_parser.add_argument("wanted", nargs="+", metavar="NAME=VALUE", help="such as status=running")
-    wait_parser.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
+    for each in (apply_parser, wait_parser):
+        each.add_argument("--patience", type=float, default=5.0, metavar="SECONDS", help="(%(default)s)")
     accounts_parser = commands.add_parser("accounts", help="what each peer sent and received in all; prints JSON")
     holders_parser = commands.add_parser("holders", help="which devices have had an address, and when; prints JSON")
     holders_parser.add_argument("address")
@@ -58,8 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         machine = None if options.run_directory else Path(paths.control_socket).parent
         return run(Places(options.name, run_directory, state, baked, machine))
     socket = options.socket or Path(paths.hostd_socket)
+    wanted = dict(pair.split("=", 1) for pair in getattr(options, "wanted", ()) if "=" in pair)
     if options.command == "apply":
-        code, answer = client.apply(socket)
+        code, answer = client.apply(socket, wanted, options.patience)
     elif options.command == "probe":
         code, answer = client.probe(socket, options.peer, options.fresh)
     elif options.command == "accounts":
@@ -67,7 +70,6 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.command == "holders":
         code, answer = client.holders(socket, options.address)
     elif options.command == "wait":
-        wanted = dict(pair.split("=", 1) for pair in options.wanted if "=" in pair)
         code, answer = client.wait(socket, wanted, options.patience)
     else:
         code, answer = client.health(socket)

@@ -227,7 +227,7 @@ class GatewayHost(FakeHost):
             return Result(1, json.dumps(self.live_answer or {"restart": "the guest is stopped"}), "")
         self.events.append("change live")
         self.node |= self._node()
-        return said(json.dumps({"applied": self.node["applied"]}))
+        return self._health()
 
     def _health(self) -> Result:
         if not any(path.endswith(".pyz") for path in self._below(paths.PLAIN.hostd_directory)):

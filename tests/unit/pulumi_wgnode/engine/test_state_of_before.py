@@ -50,8 +50,7 @@ def test_every_resource_of_the_version_before_is_migrated_by_the_first_up_and_th
     assert {one["type"] for one in before.values()} == set(registry.MODULES)
     said = project.done("preview", "--diff")
     assert ("replace" in said, "delete" in said, "create" in said) == (False, False, False)
-    assert "site0, site1: nobody has set an `mtu`" in said
-    assert "+ unsetMtu" in said
+    assert "tap of wgnode-qemu" in said, "who runs QEMU"
     assert "PRIVATE KEY" not in said
     assert ours(project.state()) == before, "a preview changes nothing"
 

@@ -28,6 +28,7 @@ told: lines with "!" say why; 2 wrong usage.
 Examples:
   wgnode who 10.1.0.130
   wgnode who 10.1.0.130 --at 2027-01-31T18:00:00Z
+  wgnode who 203.0.113.33 --at 2027-01-31T18:00:00Z
   wgnode who fd00:10:1::1001 -e prod --json | jq -r '.sites[].holdings[] | "\\(.user) \\(.device)"'
 """
 )
@@ -42,7 +43,8 @@ def command(
 
     Each site's host records which device had which address from when to when, by the configuration that its gateway
     ran, and keeps that when the device is removed and the address is another's. Where the asked time lies within a
-    change, both sides of it are shown. The record begins with the first `pulumi up` of a version that keeps it.
+    change, both sides of it are shown. ADDRESS may be a
+    public one of a group with `egress: pool`. The record begins with the first `pulumi up` of a version that keeps it.
     """
     from pulumi_wgnode.errors import ExplainedError
     from pulumi_wgnode.operations import stacks as stack_files
@@ -86,7 +88,8 @@ def _lines(address: str, found: Sequence[Verdict]) -> Iterator[str]:
     """Whose it was; where nobody is known, who might know."""
     for verdict in found:
         if verdict.state == "held":
-            yield f"{address} at {verdict.site}: {_held(verdict.holdings[0])}"
+            behind = f" ({verdict.inside[0]} in the LAN)" if verdict.inside else ""
+            yield f"{address}{behind} at {verdict.site}: {_held(verdict.holdings[0])}"
         elif verdict.state == "changing":
             yield f"! {address} at {verdict.site} was given or taken away just then:"
             yield from (f"  {_held(one)}" for one in verdict.holdings)

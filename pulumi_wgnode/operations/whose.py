@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.hosts import owners
+from pulumi_wgnode.hosts import egress_record, owners
 from pulumi_wgnode.hosts.host import Host, HostError, OutOfTime
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.hosts.ssh import pool
@@ -19,6 +19,7 @@ from pulumi_wgnode.operations.sites import Known
 from pulumi_wgnode.operations.stacks import SiteStack
 from wgnode.hostd import holders, parts
 from wgnode.hostd.holders import Holding
+from wgnode.image.paths import Paths
 from wgnode.image.units import instance_option
 from wgnode.io import strict
 
@@ -30,10 +31,12 @@ exec /usr/bin/python3 -I "$(ls -t "$hostd"/*.pyz | head -n 1)" holders "$@\""""
 @dataclass(frozen=True)
 class Record:
     """Of one address at one site. `since` is when the host's record begins (seconds since 1970), None where it has not
-    begun."""
+    begun. Of a public address, `inside` is the one of the LAN that was behind it, or two where it was `given_away`."""
 
     since: float | None
     holdings: tuple[Holding, ...]
+    inside: tuple[str, ...] = ()
+    given_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Verdict:
     holdings: tuple[Holding, ...] = ()
     since: float | None = None
     problem: str = ""
+    inside: tuple[str, ...] = ()
 
 
 def ask(folder: Path, names: Sequence[str], named: bool, address: str, at: float | None) -> list[Verdict]:
@@ -59,6 +63,8 @@ def ask(folder: Path, names: Sequence[str], named: bool, address: str, at: float
 
 def judged(record: Record, at: float | None) -> tuple[State, tuple[Holding, ...]]:
     """Whose it was, and whether that can be said."""
+    if record.given_away:
+        return "changing", record.holdings
     if at is None:
         held = tuple(one for one in record.holdings if one.ended is None)
         return ("held" if held else "not recorded" if record.since is None else "nobody's"), held
@@ -92,20 +98,34 @@ def _verdict(known: Known, address: str, at: float | None) -> Verdict:
     if isinstance(site, ExplainedError):
         return Verdict(stack, stack, "not asked", problem=str(site))
     try:
-        record = bounded(partial(_record, address), site, late=OutOfTime)
+        record = bounded(partial(_record, address, at), site, late=OutOfTime)
     except HostError as error:
         return Verdict(stack, site.site, "not asked", problem=str(error))
     state, found = judged(record, at)
-    return Verdict(stack, site.site, state, found, record.since)
+    return Verdict(stack, site.site, state, found, record.since, inside=record.inside)
 
 
-def _record(address: str, site: SiteStack) -> Record:
-    return of_host(pool.connect(site.connection), site.site, address)
+def _record(address: str, at: float | None, site: SiteStack) -> Record:
+    return of_host(pool.connect(site.connection), site.site, address, at)
 
 
-def of_host(host: Host, site: str, address: str) -> Record:
-    """Of the host's gateways, that of the site. Raises HostError."""
+def of_host(host: Host, site: str, address: str, at: float | None = None) -> Record:
+    """Of the host's gateways, that of the site; of a public address, by who was behind it. Raises HostError."""
     paths = owners.paths_of(answer(host, owners.QUERY), site)
+    if not (changes := egress_record.read(host, paths, address)):
+        return _of_lan(host, paths, address)
+    behind = egress_record.behind(changes, at)
+    records = {inside: _of_lan(host, paths, inside) for inside in behind or () if inside}
+    if behind is None or not records:
+        return Record(float(changes[0].done), ())
+    if len(behind) > 1:
+        held = tuple(one for record in records.values() for one in judged(record, at)[1])
+        return Record(float(changes[0].done), held, tuple(records), given_away=True)
+    ((inside, record),) = records.items()
+    return replace(record, inside=(inside,))
+
+
+def _of_lan(host: Host, paths: Paths, address: str) -> Record:
     words = [paths.hostd_directory, address, *instance_option(paths)]
     return read(host.run(["sh", "-c", _ASK, "holders", *words], check=False, timeout=20).stdout)
 
@@ -122,5 +142,6 @@ def to_dict(verdict: Verdict) -> dict[str, Any]:
         "state": verdict.state,
         "holdings": listed,
         "since": verdict.since,
+        "inside": list(verdict.inside),
         "problem": verdict.problem or None,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
 from pulumi_wgnode.call.log import log
-from pulumi_wgnode.hosts import undo, units
+from pulumi_wgnode.hosts import egress_record, undo, units
 from pulumi_wgnode.hosts.host import Host
 from pulumi_wgnode.resources.compare import join
 from pulumi_wgnode.resources.firewall_state import Wanted, observed, plan, table_of, unit_text
@@ -46,12 +46,16 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Propertie
         return
     log(f"loading the firewall of {host.name}")
     host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
+    before = table_of(seen, paths).sets
+    moved = egress.behind(before, wanted.sets)
+    began = egress_record.now(host) if moved else ""
     undo.confirmed(
         host, reconnect, wanted.change, undo=_undo(host, wanted, seen["file"], stood_in), apply=load, persist=persist
     )
     if _translation(found["rules"]) != _translation(wanted.outputs["rules"]):
         forget_connections(host, inputs)
-    forget_flows(host, egress.changed(table_of(seen, paths).sets, wanted.sets))
+    forget_flows(host, egress.changed(before, wanted.sets))
+    egress_record.write(host, paths, began, moved)
 
 
 def forget_flows(host: Host, addresses: Sequence[str]) -> None:

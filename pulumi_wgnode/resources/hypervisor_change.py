@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
@@ -16,6 +17,7 @@ from pulumi_wgnode.hosts import files, system, undo, units
 from pulumi_wgnode.hosts.host import Host
 from pulumi_wgnode.hosts.judging import features, firewalls
 from pulumi_wgnode.hosts.networks import network_change
+from pulumi_wgnode.hosts.networks.network import Network, observed_egress
 from pulumi_wgnode.hosts.packages import packages
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.resources import foreign_checks, forwarding, meanwhile
@@ -35,6 +37,7 @@ from pulumi_wgnode.resources.hypervisor_state import (
 )
 from wgnode.firewall.others.packet import Site
 from wgnode.image.paths import IMAGES, STATE, USER, Paths
+from wgnode.responder import packets
 
 
 def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, seen: Mapping[str, Any], site: Site) -> None:
@@ -113,10 +116,31 @@ def _apply_networks(
         verb: network_change.Verb = "up" if _at("links", differing) else "routes"
         before = seen["script"]
         network_change.apply(host, reconnect, text, paths, before=before, verb=verb, enable=enable, settings=settings)
+        _announce(host, wanted.network, seen)
         return
     if join("files", script) in differing:
         host.write_file(script, text.encode(), mode=mode_of(script, paths))
     enable(host)
+
+
+_SEND = """import socket, sys, time
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as card:
+    card.bind((sys.argv[1], 0))
+    for turn in range(2):
+        time.sleep(turn)
+        for frame in sys.argv[2].split():
+            card.send(bytes.fromhex(frame))"""
+
+
+def _announce(host: Host, network: Network, seen: Mapping[str, Any]) -> None:
+    """Addresses that the host begins to answer for: whoever remembers another machine there is told (RFC 5227, section
+    2.3; RFC 4861, section 7.2.6)."""
+    answered = observed_egress(seen["proxies"], "", network)
+    if not network.answers or not (new := [one for one in network.public or () if one not in answered]):
+        return
+    mac = next(link["address"] for link in json.loads(seen["links"]) if link["ifname"] == network.uplink)
+    frames = (packets.announcement(bytes.fromhex(mac.replace(":", "")), ip_address(one)).hex() for one in new)
+    host.run(["python3", "-c", _SEND, network.uplink, " ".join(frames)], check=False)
 
 
 def _at(output: str, paths: Iterable[str]) -> bool:

@@ -13,7 +13,7 @@ from pulumi_wgnode.hosts.networks import lost_bridge, overlaps
 from pulumi_wgnode.hosts.networks.host_networks import There, Wanted, connected, near
 from pulumi_wgnode.hosts.networks.network import Network
 from pulumi_wgnode.hosts.networks.overlaps import Overlap
-from pulumi_wgnode.resources import host_checks
+from pulumi_wgnode.resources import egress_checks, host_checks
 from pulumi_wgnode.resources.foresee import Check
 
 LINK = "the link to the gateway"
@@ -32,6 +32,7 @@ def checks(host: Host, inputs: Properties, wanted: Network, seen: Mapping[str, A
     yield lambda: require_own_transit(host, there)
     yield lambda: host_checks.require_own_routes(host, wanted, seen["routes"])
     yield lambda: require_apart(host, named(inputs), there)
+    yield lambda: egress_checks.require_answerable(host, wanted, seen)
 
 
 def _there(wanted: Network, seen: Mapping[str, Any]) -> There:

@@ -7,6 +7,7 @@ outside 203.0.113.1 ── wan0 ── 203.0.113.9 host 172.31.255.253 ── wg
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import socket
@@ -22,7 +23,7 @@ from lab import netns
 from pulumi_wgnode.hosts.host import Result
 from pulumi_wgnode.hosts.networks import network
 from pulumi_wgnode.hosts.networks.network import Network
-from pulumi_wgnode.resources import hypervisor_state
+from pulumi_wgnode.resources import hypervisor_change, hypervisor_state
 from pulumi_wgnode.resources.firewall_change import forget_flows
 from wgnode.firewall import egress, nft
 from wgnode.firewall.egress import Egress, Leaving
@@ -277,6 +278,18 @@ def test_neighbours_of_the_uplink_find_exactly_the_addresses_that_are_mapped(lea
     assert host.answer(links(PUBLIC_B)) == network.described_egress(links(PUBLIC_B)), "Alice's is given up"
     assert not outside.finds(PUBLIC_A[version])
     assert outside.finds(PUBLIC_B[version])
+
+
+@BOTH
+def test_neighbours_that_remember_another_machine_are_told(leaving: Spaces, version: int) -> None:
+    outside, host, _, _ = leaving
+    address, former = PUBLIC_A[version], "02:00:00:00:00:07"
+    outside.run(["ip", "neigh", "replace", address, "lladdr", former, "dev", "out0", "nud", "stale"])
+    seen = {"links": host.run(network.READ_LINKS).stdout, "proxies": ""}
+    hypervisor_change._announce(host, links(PUBLIC_A), seen)  # type: ignore[arg-type]
+    until(lambda: former not in outside.run(["ip", "neigh", "show", address]).stdout)
+    (mac,) = (link["address"] for link in json.loads(seen["links"]) if link["ifname"] == "wan0")
+    assert mac in outside.run(["ip", "neigh", "show", address]).stdout
 
 
 def test_what_the_host_has_is_described_as_what_is_wanted_and_a_missing_element_by_the_device_s_name(

@@ -115,6 +115,16 @@ def changed(before: Iterable[NamedSet], after: Iterable[NamedSet]) -> list[str]:
     return sorted({address for _, *pair in was - now for address in pair if address is not None})
 
 
+def behind(before: Iterable[NamedSet], after: Iterable[NamedSet]) -> dict[str, str | None]:
+    """The public addresses that are another device's than before, and whose; None for nobody's."""
+    was, now = (_elements(each, "egress-in") for each in (before, after))
+    return {public: now.get(public) for public in {**was, **now} if was.get(public) != now.get(public)}
+
+
+def _elements(found: Iterable[NamedSet], kind: str) -> dict[str, str | None]:
+    return {key: to for one in found if one.kind == kind for key, to in one.elements.items()}
+
+
 def arriving(firewall: Firewall) -> Iterator[Rule]:
     """Before the choice of a way: a device's public address, from the LAN, from other devices, and from outside where
     it is open."""

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from pulumi_wgnode.cli import who
+from pulumi_wgnode.hosts import egress_record
 from pulumi_wgnode.hosts import host as hosts
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.operations import site_status, whose
@@ -42,8 +43,11 @@ class Host(FakeHost):
         self.now = NOW
         self.ledger: Ledger | None = Ledger(folder, lambda: self.now, pytest.fail)
         self.raised: hosts.HostError | None = None
+        self.record = ""  # of public addresses
 
     def _sh(self, argv: list[str], input: bytes) -> hosts.Result:
+        if argv[2] == egress_record._READ:
+            return said("".join(line + "\n" for line in self.record.splitlines() if f" {argv[4]} " in line))
         if argv[2] not in (whose._ASK, site_status._READ):
             return super()._sh(argv, input)
         if self.raised:
@@ -143,6 +147,21 @@ def test_a_host_that_keeps_no_record_or_is_away_is_named(host: Host) -> None:
     host.raised, host.ledger = None, None
     found = run(ADDRESS)
     assert (found.exit_code, "older than this; `pulumi up` of its stack renews it" in found.stdout) == (1, True)
+
+
+def test_a_public_address_is_whose_it_led_to_then(host: Host) -> None:
+    host.runs(0, FIRST)
+    host.runs(3600, FIRST)
+    host.record = (
+        f"{int(NOW)} {int(NOW) + 1} 203.0.113.33 {ADDRESS}\n{int(NOW) + 1800} {int(NOW) + 1802} 203.0.113.33 -\n"
+    )
+    found = run("203.0.113.33", *at(900))
+    assert found.stdout.startswith(f"203.0.113.33 ({ADDRESS} in the LAN) at berlin: alice/phone  key")
+    assert run("203.0.113.33").stdout == "! 203.0.113.33 was no device's at berlin\n"
+    found = run("203.0.113.33", *at(1801))
+    assert (found.exit_code, "was given or taken away just then" in found.stdout) == (1, True)
+    assert "alice/phone" in found.stdout
+    assert "its host's record begins at 2023-11-14T22:13:21Z" in run("203.0.113.33", *at(-100)).stdout
 
 
 # What was counted

@@ -130,6 +130,10 @@ bench-mesh: setup ## how long many sites take under the real engine, and how tha
 bench-users: setup ## how long one device more takes at a site that has many (DEVICES=10,10000 ROUNDS=3)
 	@$(PYTHON) -m tests.bench.users --devices $(or $(DEVICES),10,10000) --rounds $(or $(ROUNDS),3)
 
+.PHONY: bench-handshakes
+bench-handshakes: setup ## memory of a node with many devices, and how many connect a second (DEVICES=10,500,10000)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.handshakes --devices $(or $(DEVICES),10,500,10000)
+
 .PHONY: bench-host-path
 bench-host-path: setup ## what a gateway's datagrams cost its host's network, in trains and one by one (ROUNDS=7)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.host_path --rounds $(or $(ROUNDS),7)

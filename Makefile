@@ -142,6 +142,9 @@ bench-host-path: setup ## what a gateway's datagrams cost its host's network, in
 bench-path: setup ## what a path with a smaller MTU costs a TCP flow (ROUNDS=5, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.path --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
 
+.PHONY: bench-policy
+bench-policy: setup ## what an access policy costs the compiled plane, in processor time beside none (ROUNDS=15)
+	@$(CARGO) run --quiet --release --locked --no-default-features --example engine_bench -- policy $(or $(ROUNDS),15)
 .PHONY: bench-scaling
 bench-scaling: setup ## what two threads move through the compiled plane in memory beside one, and beside two engines (THREADS=2, ROUNDS=21)
 	@$(CARGO) run --quiet --release --locked --no-default-features --example scaling_bench -- \

@@ -104,6 +104,46 @@ class Events:
     tun_gone: bool
     died: str | None
 
+_Network = tuple[bytes, int]
+_Rule = tuple[Sequence[_Network], Sequence[int], bool, Sequence[int], Sequence[tuple[int, int]]]
+
+@final
+class Denial:
+    """See wgnode.policy.model.Denial for what the names mean."""
+
+    peer: int
+    outgoing: bool
+    rule: str
+    source: bytes
+    destination: bytes
+    protocol: int
+    port: int
+    packets: int
+
+class Access:
+    """What an engine does by the access policy: see wgnode.protocol.plane.Plane."""
+
+    def __init__(self, engine: Engine) -> None: ...
+    def set_policy(
+        self,
+        said: tuple[
+            Sequence[tuple[Sequence[_Rule], Sequence[_Rule]]],
+            Sequence[_Network],
+            Sequence[bytes],
+        ]
+        | None,
+        classes: Sequence[tuple[int, int]],
+    ) -> None:
+        """Classes with their outgoing and incoming rules (networks, classes, internet, protocols, ports), networks that
+        are known and own addresses; each peer's class. Networks are address and prefix's bits. Raises ValueError."""
+    def set_class(self, peer: int, number: int | None) -> None: ...
+    def end_flows(self, peer: int) -> None: ...
+    def passes(self, peer: int, packet: bytes, now: float) -> bool:
+        """Whether a packet of this device's that the protocol has opened may go on. Raises ValueError."""
+    def denials(self) -> list[Denial]: ...
+    def figures(self) -> tuple[int, int, int]:
+        """Flows now; of packets since the start those that found no place, and all that were denied."""
+
 class Engine:
     """The data plane; times are seconds of CLOCK_BOOTTIME, peers are numbers that `add_peer` gives once."""
 

@@ -1,6 +1,10 @@
 //! Nanoseconds a message through the engine in memory, both ways, minima and medians of many runs.
 //! `cargo run --release --no-default-features --example engine_bench`; with `limited` the peer has a limit, which all of
 //! the packets keep to. `count RUNS WAY SIZE` only runs, so that instructions can be counted (tests/bench/pathmtu).
+//! `policy ROUNDS` instead compares what an access policy costs: see engine_bench/policy.rs.
+
+#[path = "engine_bench/policy.rs"]
+mod policy;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +28,9 @@ fn main() {
     if let Some(at) = words.iter().position(|word| word == "count") {
         let (runs, way, size) = (&words[at + 1], &words[at + 2], &words[at + 3]);
         return count(runs.parse().unwrap(), way, size.parse().unwrap());
+    }
+    if let Some(at) = words.iter().position(|word| word == "policy") {
+        return policy::compare(words[at + 1].parse().unwrap());
     }
     for suite in [Suite::Ring, Suite::Batch] {
         for (count, size) in [(45, 1420), (45, 128), (4, 1420), (1, 1420), (1, 128)] {

@@ -14,6 +14,8 @@ import wgnode_fastpath
 from wgnode_fastpath import Engine, Events, Session, Suite
 
 from wgnode.dataplane import fitting
+from wgnode.dataplane.fast_access import FastAccess
+from wgnode.dataplane.fast_session import FastPeer, FastSession
 from wgnode.dataplane.fitting import Fitting
 from wgnode.dataplane.places import to_endpoint, to_place
 from wgnode.policy.model import Denial, FlowFigures, Policy
@@ -27,47 +29,6 @@ from wgnode.protocol.wipe import wipe
 
 NO_VNET_HEADER = bytes(10)
 Resolve = Callable[[Endpoint], "tuple[Endpoint, bool] | None"]
-
-
-class FastSession:
-    """See plane.SessionKeys: keys, counter and window are the engine's."""
-
-    __slots__ = ("engines", "local_index")
-
-    def __init__(self, local_index: int, engines: Session) -> None:
-        self.local_index = local_index
-        self.engines = engines
-
-    @property
-    def send_counter(self) -> int:
-        return self.engines.send_counter
-
-    @send_counter.setter
-    def send_counter(self, counter: int) -> None:
-        self.engines.send_counter = counter
-
-    def seal(self, padded: bytes) -> bytes:
-        return self.engines.seal(padded)
-
-    def open(self, message: bytes, counter: int) -> bytes:
-        padded = self.engines.open(message)
-        if padded is None:
-            raise ProtocolError(Drop.REPLAYED)
-        if isinstance(padded, bool):
-            raise ProtocolError(Drop.BAD_TRANSPORT)
-        return padded
-
-
-class FastPeer:
-    """What the engine has to be told of a peer before it works again."""
-
-    __slots__ = ("current", "echo", "endpoint", "limit")
-
-    def __init__(self) -> None:
-        self.endpoint: Endpoint | None = None
-        self.current: int | None = None
-        self.limit: Limit | None = None
-        self.echo: tuple[bytes, bytes] | None = None
 
 
 class EnginesRate:
@@ -99,6 +60,7 @@ class FastPlane:
         self.mtu = 0
         self._route_mtus: tuple[int, ...] = ()
         self._fitting = Fitting(EnginesRate(self.engine))
+        self._access = FastAccess(self.engine)
         self._suite = suite
         self._peers: dict[int, FastPeer] = {}
         self._changed: dict[int, None] = {}
@@ -130,6 +92,7 @@ class FastPlane:
     def remove_peer(self, peer: int) -> None:
         self.engine.remove_routes(peer)
         self.engine.remove_peer(peer)
+        self._access.forget(peer)
         del self._peers[peer]
         self._changed.pop(peer, None)
 
@@ -165,18 +128,20 @@ class FastPlane:
         self.engine.set_echo(peer, addresses)
 
     def set_policy(self, policy: Policy | None, classes: Mapping[int, int]) -> None:
-        """Not yet: what a stack file may say of groups needs no verdict so far."""
+        self._access.set_policy(policy, classes)
 
-    def set_class(self, peer: int, number: int | None) -> None: ...
+    def set_class(self, peer: int, number: int | None) -> None:
+        self._access.set_class(peer, number)
 
-    def end_flows(self, peer: int) -> None: ...
+    def end_flows(self, peer: int) -> None:
+        self._access.end_flows(peer)
 
     def take_denials(self) -> list[Denial]:
-        return []
+        return self._access.take_denials()
 
     @property
     def flows(self) -> FlowFigures:
-        return FlowFigures()
+        return self._access.figures
 
     def add_network(self, network: str | Network, peer: int) -> None:
         net = ip_network(network, strict=False)
@@ -248,8 +213,10 @@ class FastPlane:
         limit, echo = self._peers[peer].limit, self._peers[peer].echo
         if echo is not None and fitting.may_be_probes(packet, echo):
             self._echoes.append(Echo(peer, packet))
-        else:
-            self.packets.append(packet if limit is None else self._fitting.clamp(packet, limit))
+            return
+        if not self._access.passes(peer, packet, now):
+            raise ProtocolError(Drop.DENIED)
+        self.packets.append(packet if limit is None else self._fitting.clamp(packet, limit))
 
     def hear(self, events: Events) -> None:
         """What the engine's thread tells, to be taken by the device."""

@@ -27,6 +27,7 @@ drops! {
     NoEndpoint => "no_endpoint",
     Staged => "staged",
     NotEcnCapable => "not_ecn_capable",
+    Denied => "denied",
 }
 
 /// Counts since the engine was made.

@@ -3,6 +3,7 @@
 //! It does what wgnode/protocol/transport.py does in the common case: the peer's current session sends, a confirmed
 //! session opens. Everything else is handed over, and what the protocol then decides is set here before the next packet.
 
+pub mod access;
 pub mod activity;
 pub mod counters;
 pub mod endpoint;
@@ -22,6 +23,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use access::Access;
 use activity::Activity;
 use counters::Counters;
 use endpoint::{Destination, Endpoint};
@@ -78,6 +80,7 @@ pub struct Engine {
     pub counters: Counters,
     pub handover: Handover,
     pub fitting: Fitting,
+    pub access: Access,
     /// There is a socket for fragments of our own.
     pub cutting: bool,
     /// Somebody has moved, and the protocol should know soon.
@@ -162,6 +165,7 @@ impl Engine {
     pub fn remove_peer(&mut self, id: PeerId) {
         self.remove_routes(id);
         self.sessions.retain(|_, entry| entry.peer != id);
+        self.access.forget(id);
         self.peers.remove(id);
     }
 
@@ -205,6 +209,7 @@ impl Engine {
     pub fn add_route(&mut self, network: Network, id: PeerId) {
         if self.peers.get_mut(id).is_some() {
             self.routes.insert(network, id.slot);
+            self.judge_again();
         }
     }
 
@@ -212,12 +217,14 @@ impl Engine {
     pub fn remove_route(&mut self, network: Network, id: PeerId) {
         if self.peers.get_mut(id).is_some() {
             self.routes.remove(network, id.slot);
+            self.judge_again();
         }
     }
 
     pub fn remove_routes(&mut self, id: PeerId) {
         if self.peers.get_mut(id).is_some() {
             self.routes.remove_owner(id.slot);
+            self.judge_again();
         }
     }
 

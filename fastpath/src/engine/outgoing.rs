@@ -89,9 +89,7 @@ impl Way {
             bounds: self.limit.bounds(mtus),
         }
     }
-}
 
-impl Way {
     /// Bytes of IP packet that were found, where only the sender fragments.
     fn cut_to(&self) -> Option<usize> {
         let only_we_know = self.to.address.is_ipv6() && self.limit.is_found();
@@ -180,7 +178,10 @@ impl Engine {
         let packet = frame.get(VNET_HEADER..).ok_or(Drop::BadOutgoing)?;
         let destination = inner::destination(packet).ok_or(Drop::BadOutgoing)?;
         let id = self.lookup(destination).ok_or(Drop::NoPeer)?;
-        let peer = self.peers.get_mut(id).ok_or(Drop::NoPeer)?;
+        if self.is_device(id) && !self.lets_in(frame, id, now) {
+            return Ok(Planned::Dropped);
+        }
+        let peer = self.peers.get(id).ok_or(Drop::NoPeer)?;
         let (to, nested) = match peer.destination {
             Destination::Unknown => return Err(Drop::NoEndpoint),
             Destination::Unresolved => return self.plan_to_hand_over(id, frame, now),

@@ -47,6 +47,8 @@ pub struct Peer {
     pub limit: Limit,
     /// What is looked for in its packets; None: nothing.
     pub watched: Option<Watched>,
+    /// Of a device, by which its packets are judged: see `Access`. None: they are not.
+    pub class: Option<u32>,
     /// Packets of either way that the protocol has still to deal with. Later ones of the same way follow them: here
     /// they would overtake them.
     pub owed_out: u32,
@@ -173,6 +175,11 @@ impl Peers {
             slot,
             generation: place.generation,
         })
+    }
+
+    /// Of all that are here.
+    pub fn ids(&self) -> impl Iterator<Item = PeerId> {
+        (0..self.slots.len() as u32).filter_map(|slot| self.at(slot))
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {

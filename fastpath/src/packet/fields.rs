@@ -46,6 +46,7 @@ pub mod tcp {
     pub const URGENT: usize = 18;
     pub const FIN: u8 = 0x01;
     pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
     pub const PSH: u8 = 0x08;
     pub const ACK: u8 = 0x10;
     pub const CWR: u8 = 0x80;

@@ -1,7 +1,7 @@
 //! What is read of inner IP headers beyond their addresses: fragments, and where the upper layer begins.
 //! The same answers as `wgnode/pathmtu/headers.py`.
 
-use super::fields::{IPV4_HEADER, IPV6_HEADER, ipv4, ipv6, read_u16, version};
+use super::fields::{IPV4_HEADER, IPV6_HEADER, ipv4, ipv6, read_u16, read_u32, version};
 use super::inner;
 
 const HOP_BY_HOP: u8 = 0;
@@ -21,6 +21,8 @@ const EXTENSIONS: [u8; 6] = [
 /// A longer chain is nobody's who wants to be understood.
 const MOST_EXTENSIONS: usize = 8;
 const FRAGMENT_HEADER: usize = 8;
+/// Within a fragment header.
+const IDENTIFICATION: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
@@ -35,11 +37,22 @@ pub struct Headers {
     pub more: bool,
     /// DF; true for IPv6.
     pub dont: bool,
+    /// What its fragments have in common; zero for an IPv6 packet that has none.
+    pub identification: u32,
 }
 
 /// None where it is no IP packet, is shorter than it claims, or its extension headers can't be followed.
 pub fn read(packet: &[u8]) -> Option<Headers> {
-    let length = inner::length(packet)?;
+    read_of(packet, inner::length(packet)?)
+}
+
+/// As `read`, of a packet whose end may be missing: one that an ICMP error cites.
+pub fn read_cut(packet: &[u8]) -> Option<Headers> {
+    let claim = inner::claim(packet)?;
+    read_of(packet, claim.min(packet.len()))
+}
+
+fn read_of(packet: &[u8], length: usize) -> Option<Headers> {
     if version(packet) == 6 {
         return read_ipv6(packet, length);
     }
@@ -53,6 +66,7 @@ pub fn read(packet: &[u8]) -> Option<Headers> {
         fragment: usize::from(field & ipv4::OFFSET) * ipv4::OFFSET_UNIT,
         more: field & ipv4::MORE_FRAGMENTS != 0,
         dont: field & ipv4::DONT_FRAGMENT != 0,
+        identification: read_u16(packet, ipv4::IDENTIFICATION).into(),
     })
 }
 
@@ -65,6 +79,7 @@ fn read_ipv6(packet: &[u8], length: usize) -> Option<Headers> {
         fragment: 0,
         more: false,
         dont: true,
+        identification: 0,
     };
     for _ in 0..MOST_EXTENSIONS {
         if !is_extension(headers.protocol) || headers.fragment > 0 {
@@ -75,6 +90,7 @@ fn read_ipv6(packet: &[u8], length: usize) -> Option<Headers> {
             let field = read_u16(extension, 2);
             headers.fragment = usize::from(field & 0xfff8);
             headers.more = field & 1 != 0;
+            headers.identification = read_u32(extension, IDENTIFICATION);
         }
         headers.upper += extension_size(headers.protocol, extension[1]);
         headers.protocol = extension[0];
@@ -141,10 +157,23 @@ mod tests {
 
     #[test]
     fn what_follows_a_later_fragments_header_is_data() {
-        let header = [HOP_BY_HOP, 0, 0, 0x51, 0, 0, 0, 1];
+        let header = [HOP_BY_HOP, 0, 0, 0x51, 1, 2, 3, 4];
         let read = read(&six(FRAGMENT, &header)).unwrap();
         assert_eq!((read.fragment, read.more), (0x50, true));
+        assert_eq!(read.identification, 0x0102_0304);
         assert_eq!((read.protocol, read.upper), (HOP_BY_HOP, 48));
+    }
+
+    #[test]
+    fn of_a_cut_packet_only_the_end_may_be_missing() {
+        let mut packet = vec![7; 28];
+        packet[..4].copy_from_slice(&[0x45, 0, 5, 0]);
+        assert_eq!(read(&packet), None);
+        let cut = read_cut(&packet).unwrap();
+        assert_eq!((cut.length, cut.upper), (28, 20));
+        packet[0] = 0x48;
+        assert_eq!(read_cut(&packet), None);
+        assert_eq!(read_cut(&packet[..19]), None);
     }
 
     #[test]

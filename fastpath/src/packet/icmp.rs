@@ -1,12 +1,33 @@
-//! ICMP and ICMPv6 packets of our own.
+//! ICMP and ICMPv6: what is an error, and packets of our own.
 
 use super::checksum::{fold, pseudo, store, sum};
 use super::fields::*;
+use super::headers::Headers;
 use super::inner::Address;
 
 /// Type, code, checksum.
 const CHECKSUM: usize = 2;
 const HOPS: u8 = 64;
+/// Bytes of an error before what it cites.
+pub const ICMP_HEADER: usize = 8;
+/// RFC 1812 section 4.3.2.7: unreachable, source quench, redirect, time exceeded, parameter problem.
+pub const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
+const ECHO_AND_QUERIES6: u8 = 128;
+const REDIRECT6: u8 = 137;
+
+/// An ICMP error, or ICMP whose type can't be seen.
+pub fn is_error(packet: &[u8], read: &Headers) -> bool {
+    if read.protocol != ICMP && read.protocol != ICMPV6 {
+        return false;
+    }
+    let Some(kind) = packet[..read.length].get(read.upper) else {
+        return true;
+    };
+    if read.protocol == ICMP {
+        return ERRORS.contains(kind);
+    }
+    *kind < ECHO_AND_QUERIES6 || *kind == REDIRECT6
+}
 
 /// An ICMP packet; its message's checksum field is zero, and written here. IPv4 has DF, so that its identification may
 /// be 0 (RFC 6864). None for addresses of two versions, or a message that is too long.

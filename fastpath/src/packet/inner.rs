@@ -42,18 +42,24 @@ pub fn destination(packet: &[u8]) -> Option<Address> {
 /// None for another version, or a claim below the header or beyond the bytes that are there.
 #[inline]
 pub fn length(padded: &[u8]) -> Option<usize> {
-    let (least, claim) = match version(padded) {
-        4 if padded.len() >= IPV4_HEADER => {
-            (IPV4_HEADER, read_u16(padded, ipv4::TOTAL_LENGTH).into())
+    claim(padded).filter(|claim| *claim <= padded.len())
+}
+
+/// As `length`, of a packet that need not be there to its end.
+#[inline]
+pub fn claim(packet: &[u8]) -> Option<usize> {
+    let (least, claim) = match version(packet) {
+        4 if packet.len() >= IPV4_HEADER => {
+            (IPV4_HEADER, read_u16(packet, ipv4::TOTAL_LENGTH).into())
         }
         // The sum may need 17 bits.
-        6 if padded.len() >= IPV6_HEADER => (
+        6 if packet.len() >= IPV6_HEADER => (
             IPV6_HEADER,
-            usize::from(read_u16(padded, ipv6::PAYLOAD_LENGTH)) + IPV6_HEADER,
+            usize::from(read_u16(packet, ipv6::PAYLOAD_LENGTH)) + IPV6_HEADER,
         ),
         _ => return None,
     };
-    (least <= claim && claim <= padded.len()).then_some(claim)
+    (least <= claim).then_some(claim)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! "packet too big" (RFC 4443). The same bytes as `wgnode/pathmtu/toobig.py` makes.
 
 use super::fields::*;
-use super::headers::{self, Headers};
-use super::icmp;
+use super::headers;
+use super::icmp::{self, ICMP_HEADER, is_error};
 use super::inner::{self, Address};
 
 /// Bytes of the whole error: as much of the packet as fits (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4(c)).
@@ -14,12 +14,6 @@ const SMALLEST_IPV4: usize = 68;
 const SMALLEST_IPV6: usize = 1280;
 /// RFC 1812 section 4.3.2.5.
 const INTERNETWORK_CONTROL: u8 = 0xc0;
-
-const ICMP_HEADER: usize = 8;
-/// RFC 1812 section 4.3.2.7: unreachable, source quench, redirect, time exceeded, parameter problem.
-const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
-const ECHO_AND_QUERIES6: u8 = 128;
-const REDIRECT6: u8 = 137;
 
 /// Bytes of inner packet that every host must be able to send as they are.
 pub fn smallest(version: u8) -> usize {
@@ -68,20 +62,6 @@ fn nobody_to_tell(from: Address, to: Address) -> bool {
         }
         _ => true,
     }
-}
-
-/// An ICMP error, or ICMP whose type can't be seen.
-fn is_error(packet: &[u8], read: &Headers) -> bool {
-    if read.protocol != ICMP && read.protocol != ICMPV6 {
-        return false;
-    }
-    let Some(kind) = packet[..read.length].get(read.upper) else {
-        return true;
-    };
-    if read.protocol == ICMP {
-        return ERRORS.contains(kind);
-    }
-    *kind < ECHO_AND_QUERIES6 || *kind == REDIRECT6
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::runner::{Runner, Shared};
 #[pyclass(frozen, name = "Engine")]
 #[derive(Default)]
 pub struct PyEngine {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     runner: Mutex<Option<Runner>>,
 }
 

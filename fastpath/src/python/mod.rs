@@ -1,5 +1,6 @@
 //! The engine as Python sees it: wgnode/dataplane/fast.py is its only user, and wgnode_fastpath.pyi its description.
 
+mod access;
 mod convert;
 mod engine;
 mod moving;
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod wgnode_fastpath {
+    #[pymodule_export]
+    use super::access::{Denial, PyAccess};
     #[pymodule_export]
     use super::engine::PyEngine;
     #[pymodule_export]

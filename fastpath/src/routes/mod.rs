@@ -2,7 +2,7 @@
 //! The same answers as `wgnode/protocol/allowed_ips.py`.
 
 mod blocks;
-mod network;
+pub(crate) mod network;
 mod node;
 mod trie;
 

@@ -55,6 +55,12 @@ impl Network {
         }
     }
 
+    /// It is one address.
+    pub fn is_host(&self) -> bool {
+        let width = if self.family == Family::V4 { 32 } else { 128 };
+        self.length == width
+    }
+
     pub fn family(&self) -> Family {
         self.family
     }

@@ -33,7 +33,6 @@ from tests.unit.policy.crossing import (
     udp,
 )
 from tests.unit.policy.naive import Reading, addresses
-from tests.unit.policy.test_flows import JUDGING
 from tests.unit.topology.meshes import topology_of, two_sites
 from wgnode.nodeconfig import encode_key
 from wgnode.policy.judge import Judge
@@ -122,7 +121,6 @@ def _enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "ENFORCED", True)
 
 
-@pytest.mark.parametrize("plane", JUDGING, indirect=True)
 @settings(max_examples=60)
 @given(said=_groups, members=_members, packets=_packets)
 def test_all_readings_agree(plane: str, said: dict[str, Any], members: dict[str, list[str]], packets: Any) -> None:

@@ -31,11 +31,7 @@ from tests.unit.policy.crossing import (
     udp,
     unreachable,
 )
-from wgnode.dataplane.choose import PYTHON
 from wgnode.policy.model import Rule
-
-JUDGING = [PYTHON]
-pytestmark = pytest.mark.parametrize("plane", JUDGING, indirect=True)
 
 WEB = Rule("groups.guests.reach[0]", networks=("10.1.0.0/24", "fd00:10:1::/64"), protocols=(TCP,), ports=((443, 443),))
 FAMILIES = [(BOB, ALICE, MACHINE), (BOB6, ALICE6, MACHINE6)]

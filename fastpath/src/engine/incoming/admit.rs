@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::run::{Run, Verdict};
+use crate::engine::access::Last;
 use crate::engine::counters::Drop;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::fitting::Watched;
@@ -16,7 +17,16 @@ struct Sender {
     peer: PeerId,
     outer: u8,
     watched: Option<Watched>,
+    /// It has a class, by which its packets are judged.
+    judged: bool,
     now: f64,
+}
+
+/// What was found of the packet before, which the next one mostly has as well.
+#[derive(Default)]
+struct Before {
+    source: Option<inner::Address>,
+    flow: Last,
 }
 
 impl Engine {
@@ -45,11 +55,12 @@ impl Engine {
             peer: *peer,
             outer: ecn::NOT_ECT,
             watched: known.watched,
+            judged: known.class.is_some(),
             now,
         };
         let mut window = session.window();
         let (mut bytes, mut messages, mut data) = (0, 0, 0);
-        let mut last_source = None;
+        let mut before = Before::default();
         for (number, range) in run.messages.messages().enumerate() {
             let counter = counter(&buffer[range.clone()]);
             let why = if counter >= REJECT_AFTER_MESSAGES {
@@ -63,7 +74,7 @@ impl Engine {
                 messages += 1;
                 data += usize::from(range.len() > OVERHEAD);
                 sender.outer = run.messages.ecn_of(number);
-                self.pass_on(buffer, range, &sender, &mut last_source, deliver);
+                self.pass_on(buffer, range, &sender, &mut before, deliver);
                 continue;
             };
             self.counters.drop(why);
@@ -80,24 +91,31 @@ impl Engine {
         buffer: &mut [u8],
         range: Range<usize>,
         from: &Sender,
-        last_source: &mut Option<inner::Address>,
+        before: &mut Before,
         deliver: &mut impl FnMut(&[u8], usize, usize),
     ) {
         if range.len() == OVERHEAD {
             return;
         }
         let plain = range.start + HEADER..range.end - TAG;
-        let Some(length) = self.check_inner(&buffer[plain.clone()], from.peer, last_source) else {
+        let Some(length) = self.check_inner(&buffer[plain.clone()], from.peer, &mut before.source)
+        else {
             return;
         };
         let packet = &mut buffer[plain.start..plain.start + length];
         if !ecn::decapsulate(packet, from.outer) {
             return self.counters.drop(Drop::NotEcnCapable);
         }
+        if let Some(watched) = &from.watched
+            && watched.may_be_probes(packet)
+            && self.keeps(packet, from)
+        {
+            return;
+        }
+        if from.judged && !self.lets_out(packet, from.peer, from.now, &mut before.flow) {
+            return self.counters.drop(Drop::Denied);
+        }
         if let Some(watched) = &from.watched {
-            if watched.may_be_probes(packet) && self.keeps(packet, from) {
-                return;
-            }
             self.fitting.clamp(packet, watched.limit);
         }
         deliver(buffer, plain.start, length);

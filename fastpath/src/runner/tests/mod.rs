@@ -16,6 +16,7 @@ use crate::packet::inner::Address;
 use crate::routes::Network;
 
 mod ending;
+mod judged;
 mod moving;
 mod order;
 

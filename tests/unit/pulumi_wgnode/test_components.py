@@ -53,6 +53,7 @@ class Engine(mocks.Mocks):
             "wgnode:index:HypervisorHost": {
                 "instance": "0b1c2d3e",
                 "facts": self.facts,
+                "traits": {"bridge": "br0"},
             },
             "wgnode:index:ApplianceImage": {"directory": "/var/lib/wgnode/images/x"},
         }

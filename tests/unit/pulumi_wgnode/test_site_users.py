@@ -60,6 +60,32 @@ def test_they_become_devices_of_the_gateway_however_they_are_given(
     assert told == []
 
 
+@pytest.mark.parametrize("way", ["model", "pool later"])
+def test_who_leaves_is_told_to_the_host_and_its_firewall(
+    engine: Engine, mesh: dict[str, Any], tmp_path: Path, way: str
+) -> None:
+    users = copy.deepcopy(people()["users"])
+    users["alice"]["devices"]["phone"]["egressAddresses"] = ["203.0.113.33"]
+    more = {"egressPool": {"v4": "203.0.113.32/28"}, "groups": {"staff": {"reach": "all", "egress": "pool"}}}
+    given: Any = config(tmp_path, "berlin", **people(users=users, **more))
+    if way == "pool later":
+        later = {"egressPool": Output.from_input(more["egressPool"])}
+        given = {**mapping(given), "gateway": {"image": "image.tar"}, **later}
+    berlin(mesh, given, tmp_path)
+    phone = {"addresses": ["10.1.0.130"], "public": ["203.0.113.33"], "open": False}
+    assert engine.inputs("NatFirewall")["egress"] == {"lan": "br0", "devices": {"alice/phone": phone}}
+    networks = engine.inputs("HypervisorHost")["networks"]
+    assert networks["egress"] == {"public": ["203.0.113.33"], "routed": False}
+    rules = engine.inputs("Gateway")["config"]["policy"]["classes"][1]["outgoing"]
+    assert [rule["internet"] for rule in rules] == [True], "the data plane lets it out as well"
+
+
+def test_who_does_not_leave_has_none_of_it(engine: Engine, mesh: dict[str, Any], tmp_path: Path) -> None:
+    berlin(mesh, config(tmp_path, "berlin", **people()), tmp_path)
+    assert engine.inputs("NatFirewall").get("egress") is None
+    assert engine.inputs("HypervisorHost")["networks"].get("egress") is None
+
+
 def test_who_gets_nothing_is_told_by_name(
     engine: Engine, mesh: dict[str, Any], tmp_path: Path, told: list[str]
 ) -> None:

@@ -31,6 +31,7 @@ from wgnode.firewall.forwards import Before
 from wgnode.firewall.rules import Firewall, ruleset
 from wgnode.topology.transit import Transit
 
+from .bare_host import bare_host
 from .sites import until
 
 pytestmark = pytest.mark.lab
@@ -341,3 +342,18 @@ def test_when_nobody_leaves_any_more_nothing_is_left(leaving: Spaces) -> None:
     host.load(replace(firewall(), egress=None))
     assert host.listed() == nft.described(ruleset(replace(firewall(), egress=None)))
     assert not outside.finds(PUBLIC_A[4])
+
+
+def test_the_whole_script_of_a_host_answers_changes_and_takes_everything_back() -> None:
+    addresses = "ip addr add 203.0.113.9/24 dev wan0; ip addr add 10.1.0.1/24 dev lan0"
+    with bare_host(f"{addresses}; ip addr add 2001:db8:1::9/64 dev wan0 nodad") as host:
+        before = host.snapshot()
+        first = Network("wan0", "lan0", LINK.host, {}, public=(*PUBLIC_A.values(), PUBLIC_B[4]))
+        for wanted, verb in ((first, "up"), (first, "up"), (replace(first, public=(PUBLIC_NEW[4],)), "routes")):
+            done = host.script(wanted, verb)
+            assert (done.returncode, done.stderr) == (0, "")
+            proxies, routes = (host.shell(command[2]) for command in (network.READ_PROXIES, network.READ_ROUTES))
+            assert network.observed_egress(proxies, routes, wanted) == network.described_egress(wanted)
+        assert host.script(first, "down").returncode == 0
+        assert host.shell("ip neigh show proxy; ip route show proto 118; ip -6 route show proto 118") == ""
+        assert host.snapshot() == before

@@ -66,7 +66,7 @@ def deployed_as(lab: Lab, deployed: Deployment, backend: str) -> None:
     """In place of what is there, which the preview says."""
     deployed.configure("dev-berlin", {"site.gateway.backend": backend})
     said = deployed.pulumi(["preview", "--diff", "--stack", "dev-berlin"])
-    assert f"backend {backend} in place of" in said.stdout
+    assert f"backend {backend} in place of" in said.stdout + said.stderr
     assert "+-wgnode:index:Gateway: (replace)" in said.stdout
     before = health(lab, "berlin")
     deployed.up("dev-berlin")

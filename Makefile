@@ -117,6 +117,21 @@ bench-deploy: setup image ## how long deploying takes, and what dominates it (RO
 bench-flood: setup ## what a flood of 5,000 initiations a second costs a session (ROUNDS=3, JSON=file)
 	@$(AS_ROOT) $(PYTHON) -m tests.bench.flood --rounds $(or $(ROUNDS),3) $(if $(JSON),--json $(JSON))
 
+.PHONY: bench-boot
+bench-boot: setup image ## from power-on to the first handshake, beside a stock Debian guest (ROUNDS=5, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.boot --rounds $(or $(ROUNDS),5) $(if $(JSON),--json $(JSON))
+
+.PHONY: siege soak
+siege: setup image ## a gateway at its least memory under more initiations and flows than it takes (MINUTES=10, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.siege --minutes $(or $(MINUTES),10) $(if $(JSON),--json $(JSON))
+
+soak: setup image ## the same for 24 hours (MINUTES=1440, JSON=file)
+	@$(AS_ROOT) $(PYTHON) -m tests.bench.siege --minutes $(or $(MINUTES),1440) $(if $(JSON),--json $(JSON))
+
+.PHONY: mitigations
+mitigations: setup image ## what protects a gateway, beside a stock Debian guest: a table
+	@$(AS_ROOT) $(PYTHON) -m tests.mitigations
+
 .PHONY: bench-check
 bench-check: setup ## how long `wgnode check` takes for many sites (SITES=1000)
 	@$(PYTHON) -m tests.bench.check --sites $(or $(SITES),1000)

@@ -162,13 +162,13 @@ def _command(suite: str, root: Path, sources: Path) -> list[str]:
         "--mount-proc",
     ]
     command += ["mmdebstrap", "--variant=minbase", "--mode=root", "--dpkgopt=force-unsafe-io"]
-    command += ['--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"', *_apt_options()]
+    command += ['--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"', *apt_options()]
     command += [f"--dpkgopt=path-exclude={each}" for each in _EXCLUDED]
     command += [f"--customize-hook={hook}" for hook in _HOOKS]
     return [*command, f"--include={','.join(_included(suite))}", suite, str(root), str(sources)]
 
 
-def _apt_options() -> Iterator[str]:
+def apt_options() -> Iterator[str]:
     """The machine's own proxy settings, which mmdebstrap does not read by itself."""
     for line in run(["apt-config", "dump"]).stdout.splitlines():
         if line.startswith("Acquire::") and "::proxy " in line.lower() and not line.endswith('"";'):

@@ -77,6 +77,7 @@ class Guest:
     accelerator: Literal["kvm", "tcg"] = "tcg"
     vhost: str | None = None
     udp_segmentation: bool = False
+    memory: int = machine.SMALLEST_MEMORY
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -107,6 +108,7 @@ class Guest:
                 tsc_khz=machine.tsc_khz_of(Path("/proc/cpuinfo").read_text()),
                 vhost=self.vhost,
                 udp_segmentation=self.udp_segmentation,
+                memory=self.memory,
                 extra_cmdline=self.cmdline,
             )
         )
@@ -139,9 +141,9 @@ class Guest:
         answer = sh(sys.executable, "-I", str(self.parts.hostd), *arguments, check=check)
         return json.loads(answer.stdout) if answer.stdout else {}
 
-    def wait_for_status(self, status: str = "running") -> dict[str, Any]:
-        """The first health that has it."""
-        deadline = time.monotonic() + BOOT
+    def wait_for_status(self, status: str = "running", limit: float = BOOT) -> dict[str, Any]:
+        """The first health that has it, within `limit` seconds."""
+        deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             if (health := self.health(check=False)).get("status") == status:
                 return health

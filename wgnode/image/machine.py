@@ -31,9 +31,11 @@ HARDENED = (
     "proc_mem.force_override=never",
     "debugfs=off",
     "page_alloc.shuffle=1",
+    "printk.devkmsg=off",
 )
 """Of the guest's kernel, beside what Debian's has by itself: not even root changes it (unsigned modules, /dev/mem,
-kexec), no 32-bit system calls, no writing past page protection, no debugfs, free pages in random order."""
+kexec), no 32-bit system calls, no writing past page protection, no debugfs, free pages in random order, no lines in
+the kernel's log that are not its own."""
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 

@@ -21,8 +21,6 @@ PROTOCOLS = {"tcp": (6,), "udp": (17,), "icmp": (1, 58)}
 _TARGETS = ("networks", "sites", "groups", "internet")
 _WORDS = (*_TARGETS, "protocol", "ports")
 _WITH_PORTS = ((6,), (17,))
-ENFORCED = False
-"""Whether all data planes do what rules say."""
 _LIKE = "like - {networks: [10.1.0.0/24], protocol: tcp, ports: [443]}"
 JSON = (str, int, float, list, Mapping, NoneType)
 """A value of another type is one that is not known yet."""
@@ -73,9 +71,6 @@ def problems(name: str, group: Mapping[str, Any], groups: Mapping[str, Any]) -> 
     for key in (REACH, REACHABLE_FROM):
         path, said = f".groups.{name}.{key}", group.get(key)
         if said is None or not isinstance(said, JSON) or (key == REACH and said == REACH_ALL):
-            continue
-        if not ENFORCED:
-            yield Problem(path, f"group {name!r}: packets are not judged by rules yet; `reach: all` may be said")
             continue
         what = f"`{REACH_ALL}` or a list of rules" if key == REACH else "a list of rules"
         if not isinstance(said, list):

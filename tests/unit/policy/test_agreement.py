@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,11 +113,6 @@ def one_of(protocol: int, source: str, destination: str, port: int, sport: int) 
     if protocol in (ICMP, ICMP6):
         return ping(source, destination, sport)
     return ip(source, destination, protocol, b"")
-
-
-@pytest.fixture(autouse=True)
-def _enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "ENFORCED", True)
 
 
 @settings(max_examples=60)

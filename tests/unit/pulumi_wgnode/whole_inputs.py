@@ -145,7 +145,9 @@ USERS = {
         "routed": False,
         "released": {"203.0.113.34": "2026-01-01"},
     },
-    "groups": {"staff": {"reach": "all", "reachableFrom": None, "egress": "pool"}},
+    "groups": {
+        "staff": {"reach": "all", "reachableFrom": [{"sites": ["berlin"], "protocol": "icmp"}], "egress": "pool"}
+    },
     "users": {
         "ada": {
             "groups": ["staff"],

@@ -10,7 +10,6 @@ from tests.unit.topology.meshes import bundle_of, topology_of, two_sites
 from tests.unit.topology.test_users import GATEWAY, SITE, facts
 from wgnode.nodeconfig import ConfigError, NodeConfig
 from wgnode.policy.model import Class, Policy, Rule
-from wgnode.topology import groups
 from wgnode.topology.compile import SiteFacts, compile_site
 from wgnode.topology.groups import ports, problems
 from wgnode.topology.model import TopologyError
@@ -20,11 +19,6 @@ RULE = {"networks": ["10.1.0.0/24"], "protocol": "tcp", "ports": [443, "8000-810
 LANS = ("10.1.0.0/24", "10.2.0.0/24", "fd00:10:1::/64", "fd00:10:2::/64")
 TUNNEL = ("10.99.0.0/24", "fd00:99::/64")
 SECRET = bytes(32)
-
-
-@pytest.fixture(autouse=True)
-def _enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "ENFORCED", True)
 
 
 def told(**guests: Any) -> list[tuple[str, str]]:

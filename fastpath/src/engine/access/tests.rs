@@ -2,6 +2,7 @@
 //! tests/unit/policy.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use super::*;
@@ -148,13 +149,13 @@ fn fragments_follow_the_first_and_none_that_has_gone() {
     let (mut engine, device, far) = engine();
     let first = packet(DEVICE, MACHINE, 1, 0x2000);
     let later = packet(DEVICE, MACHINE, 0, 2);
-    assert_eq!(received(&mut engine, &far, &[later.clone()]), 0);
+    assert_eq!(received(&mut engine, &far, from_ref(&later)), 0);
     assert_eq!(
         received(&mut engine, &far, &[first.clone(), later.clone()]),
         2
     );
     engine.end_flows(device);
-    assert_eq!(received(&mut engine, &far, &[later.clone()]), 0);
+    assert_eq!(received(&mut engine, &far, from_ref(&later)), 0);
     let one = packet(DEVICE, MACHINE, 1, 0);
     assert_eq!(
         received(&mut engine, &far, &[one, later]),
@@ -202,7 +203,7 @@ fn with_the_device_its_flows_and_denials_go_and_without_a_policy_nothing_is_judg
     );
     engine.set_policy(None, &[(device, 1)]);
     assert!(engine.access.flows.is_empty());
-    assert_eq!(received(&mut engine, &far, &[denied.clone()]), 1);
+    assert_eq!(received(&mut engine, &far, from_ref(&denied)), 1);
     assert!(engine.access.flows.is_empty());
     engine.set_policy(Some(policy()), &[(device, 1)]);
     assert_eq!(received(&mut engine, &far, &[one, denied]), 1);

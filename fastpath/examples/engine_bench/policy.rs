@@ -82,6 +82,7 @@ fn of_flow(flow: usize, size: usize, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
     let mut packet = packet(size);
     packet[12..20].copy_from_slice(&[from, to].concat());
     packet[20..22].copy_from_slice(&(flow as u16).to_be_bytes());
+    packet[6..8].copy_from_slice(&[0x40, 0]); // DF, and no fragment
     packet
 }
 
@@ -156,7 +157,7 @@ fn train(flow: usize, count: usize, size: usize) -> Vec<u8> {
         (frame[6], frame[8]) = (20, 16);
     }
     let mut packet = of_flow(flow, whole, MACHINE, DEVICE);
-    (packet[6], packet[32]) = (0x40, 0x50);
+    packet[32] = 0x50;
     frame.extend(packet);
     frame
 }

@@ -146,4 +146,6 @@ def destroyed_it_leaves_nothing(lab: Lab, deployed: Deployment) -> None:
     deployed.pulumi(["destroy", "--yes", "--stack", "dev-berlin"])
     assert lab.host_ssh("berlin", LEFT, check=False).stdout == ""
     deployed.up("dev-berlin")
+    # Where cabin is went with berlin, and cabin finds out by what it sends that its session is gone (wp 6.5: 15 s).
+    assert lab.ping("cabin.client", BERLIN, count=2, deadline=60)
     assert both_ways(lab)

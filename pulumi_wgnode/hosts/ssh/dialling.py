@@ -18,6 +18,10 @@ STAGGER = 0.25  # seconds until the next address is tried too (Connection Attemp
 Address = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
+class NotTried(OSError):
+    """This machine sent nothing; the same errors of a connection that was begun are what a router said (ICMP)."""
+
+
 def connected(addresses: list[Address], until: float) -> Generator[tuple[socket.socket, int], None, None]:
     """Sockets that got through, as they do, each with how many addresses are left that may still.
 
@@ -67,7 +71,7 @@ def _start(address: Address) -> socket.socket:
         sock.setblocking(False)
         code = sock.connect_ex(address[4])
         if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, os.strerror(code))
+            raise NotTried(code, os.strerror(code))
     except BaseException:
         sock.close()
         raise

@@ -76,7 +76,8 @@ def _direct(way: Way, connected_by: float) -> Transport:
     try:
         return _negotiated(way, connected_by)
     except OSError as failed:
-        kind = NotAsked if failed.errno in _OUR_OWN else HostUnreachable
+        ours = isinstance(failed, dialling.NotTried) and failed.errno in _OUR_OWN
+        kind = NotAsked if ours else HostUnreachable
         raise kind(
             f"host {way.name}: cannot connect to port {way.port} ({failed.strerror or failed});"
             " check that it is up, its address, and that its firewall lets this machine in"

@@ -84,7 +84,7 @@ def test_a_name_without_an_address_says_nothing_of_the_host(connection, monkeypa
 @pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EPERM])
 def test_nor_does_a_machine_without_a_way_to_it(connection, monkeypatch, code):
     def fail(*_):
-        raise OSError(code, os.strerror(code))
+        raise login.dialling.NotTried(code, os.strerror(code))
 
     monkeypatch.setattr(login.dialling, "_start", fail)
     with pytest.raises(NotAsked, match=f"cannot connect to port .*{os.strerror(code)}"):
@@ -98,6 +98,15 @@ def test_a_host_that_nobody_gets_to_is_away(connection, monkeypatch, code):
 
     monkeypatch.setattr(login.dialling, "_start", fail)
     with pytest.raises(HostUnreachable) as raised:
+        pool.connect(connection)
+    assert type(raised.value) is HostUnreachable
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES])
+def test_nor_does_anybody_get_to_one_of_which_a_router_says_so(connection, monkeypatch, code):
+    """ICMP's "net unreachable" and "prohibited" are the errors of a machine that has no way itself, but come later."""
+    monkeypatch.setattr(login.dialling.socket.socket, "getsockopt", lambda *_: code)
+    with pytest.raises(HostUnreachable, match=os.strerror(code)) as raised:
         pool.connect(connection)
     assert type(raised.value) is HostUnreachable
 

@@ -19,7 +19,7 @@ from tools import ROOT
 
 VARIABLE = "WGNODE_SAMPLE"
 ALL = "all"
-FILES_IN_TURN = 2
+FILES_IN_TURN = 1
 """How many of the files marked `in_turn` a run takes."""
 T = TypeVar("T")
 

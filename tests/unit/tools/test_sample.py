@@ -66,7 +66,9 @@ def test_of_tests_of_one_name_as_many_are_tried(
 IN_TURN = "import pytest\npytestmark = pytest.mark.in_turn\ndef test_a(): pass\n" + SERIES
 
 
-@pytest.mark.parametrize(("seed", "files", "of_each"), [("a", 2, 3), ("b", 2, 3), (sample.ALL, 5, 10)])
+@pytest.mark.parametrize(
+    ("seed", "files", "of_each"), [("a", sample.FILES_IN_TURN, 3), ("b", sample.FILES_IN_TURN, 3), (sample.ALL, 5, 10)]
+)
 def test_of_files_in_turn_some_are_tried_and_of_these_what_their_other_marks_say(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, seed: str, files: int, of_each: int
 ) -> None:

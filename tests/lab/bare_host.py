@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,12 @@ from dataclasses import dataclass
 
 from pulumi_wgnode.hosts.networks.network import Network, script
 from tests.lab.interop import Namespace
+
+
+def with_roots_taps(text: str) -> str:
+    """network.sh where there is none of our users and groups."""
+    return re.sub(r"\bGROUP=\S+", "GROUP=root", text)
+
 
 # All that a gateway's links and routes may change: the order of routes counts, of addresses too.
 SNAPSHOT = r"""
@@ -29,8 +36,7 @@ class BareHost:
         return self.space.run("bash", "-c", command, check=check)
 
     def script(self, network: Network, verb: str = "up") -> subprocess.CompletedProcess[str]:
-        """Here there is no user `wgnode`."""
-        text = script(network).replace("GROUP=wgnode-qemu", "GROUP=root")
+        text = with_roots_taps(script(network))
         command = ["ip", "netns", "exec", self.space.name, "sh", "-s", verb]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 

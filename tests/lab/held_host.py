@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pulumi_wgnode.hosts.networks.network import Network, script
-from tests.lab.bare_host import BareHost, bare_host
+from tests.lab.bare_host import BareHost, bare_host, with_roots_taps
 from tests.lab.interop import wait_for
 
 
@@ -31,7 +31,7 @@ class Held(BareHost):
         return done.stdout
 
     def script(self, network: Network, verb: str = "up") -> subprocess.CompletedProcess[str]:
-        return self.run("sh", "-s", verb, text=script(network).replace("GROUP=wgnode-qemu", "GROUP=root"))
+        return self.run("sh", "-s", verb, text=with_roots_taps(script(network)))
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def test_one_kind_of_cards_takes_the_place_of_the_other(host: Held, network: Net
         done = host.script(wanted)
         assert done.returncode == 0, done.stderr
         found = links(host, wanted)
-        kind = "veth, up" if wanted.lan_mac else "tap of nobody, up"
+        kind = "veth, up" if wanted.lan_mac else "tap of root, up"
         assert [found[name].startswith(kind) for name in (network.paths.transit_tap, network.paths.lan_tap)] == [
             True
         ] * 2

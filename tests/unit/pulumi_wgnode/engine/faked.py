@@ -113,10 +113,11 @@ def main() -> None:
     undo.RETRY = 0
     render = nft.script
 
-    def script(chains: Iterable[Chain], table: str = "wgnode") -> str:
+    def script(chains: Iterable[Chain], *more: Any, **named: Any) -> str:
         chains = tuple(chains)
-        _chains[render(chains, table)] = chains
-        return render(chains, table)
+        text = render(chains, *more, **named)
+        _chains[text] = chains
+        return text
 
     nft.script = script
     provider.main()

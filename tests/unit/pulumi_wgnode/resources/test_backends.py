@@ -84,7 +84,7 @@ def test_states_of_another_backend_have_a_format_that_versions_before_refuse(kin
     """They would take a process for a machine that is gone, and its links for wrong ones."""
     assert (of_gateway(created(kind, **PROCESS)[0]), of_gateway({"machine": {"memory": 160}, "config": {}})) == (4, 2)
     assert (of_host({"backend": "process"}), of_host(hypervisor_case.NEWS)) == (4, 1)
-    for token, known in (("wgnode:index:Gateway", 4), ("wgnode:index:HypervisorHost", 4)):
+    for token, known in (("wgnode:index:Gateway", 4), ("wgnode:index:HypervisorHost", 5)):
         assert registry._FORMATS[token][0] == known
 
 

@@ -91,7 +91,7 @@ def test_it_does_not_outlive_an_engine_that_was_killed(tmp_path):
 def _runs(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # ended before it was opened, or while it was read (proc(5))
         return False
     return state != "Z"
 

@@ -11,6 +11,7 @@ import random
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -19,8 +20,9 @@ from tools import ROOT
 
 VARIABLE = "WGNODE_SAMPLE"
 ALL = "all"
-FILES_IN_TURN = 1
-"""How many of the files marked `in_turn` a run takes."""
+FILES_IN_TURN = {"trouble": 1, "hosts": 4}
+"""How many of the files marked `in_turn(KIND)` a run takes. Trouble: deployed sites are brought into it. Hosts: of one
+kind after the other, each without a site."""
 T = TypeVar("T")
 
 
@@ -45,9 +47,12 @@ def choose(items: Sequence[T], count: int, purpose: str) -> list[T]:
 
 
 def _of_files_not_in_turn(items: Sequence[pytest.Item]) -> set[pytest.Item]:
-    marked = [item for item in items if item.get_closest_marker("in_turn")]
-    chosen = set(choose(sorted({item.path for item in marked}), FILES_IN_TURN, "files in turn"))
-    return {item for item in marked if item.path not in chosen}
+    kinds = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("in_turn"))}
+    chosen: set[Path] = set()
+    for kind, count in FILES_IN_TURN.items():
+        paths = sorted({item.path for item, of in kinds.items() if of == kind})
+        chosen |= set(choose(paths, count, f"{kind} in turn"))
+    return {item for item in kinds if item.path not in chosen}
 
 
 def _commit() -> str:
@@ -65,7 +70,7 @@ class Sampled:
 
     Marked `sampled(n, of="a name")`, tests of a file with the same name are one family, of which n are tried.
     A test that draws by itself (`choose`) is marked without a number, so that `make test-long` finds it.
-    Of the files marked `in_turn` a run takes FILES_IN_TURN, and of those what their other marks say.
+    Of the files marked `in_turn(KIND)` a run takes FILES_IN_TURN of that kind, and of those what their other marks say.
     """
 
     def __init__(self) -> None:

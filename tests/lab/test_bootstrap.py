@@ -17,7 +17,7 @@ from tests import standins
 
 from .project import PIN, Project
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 MARK = "/run/bootstrapped"
 CABIN = ("--stack", "dev-cabin")
 TARGETS = ("--target", "**remote:Command::site-bootstrap-*", "--target", "**index:Site::site")

@@ -27,7 +27,7 @@ from tests.lab.environment import (
     up_all,
 )
 
-pytestmark = [pytest.mark.lab, pytest.mark.in_turn, pytest.mark.sampled(2, of="the file")]
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("trouble"), pytest.mark.sampled(2, of="the file")]
 
 ARP = 0x0806
 ROME, ROME_LAN = "192.0.2.99:51820", "10.3.0.0/24"

@@ -16,7 +16,12 @@ from lab.deployment import Deployment
 from tests.lab.killing import UP, interrupted, kill
 from tests.sample import choose
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.in_turn, pytest.mark.sampled(1, of="the file")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.timeout(900),
+    pytest.mark.in_turn("trouble"),
+    pytest.mark.sampled(1, of="the file"),
+]
 SITES = ("berlin", "cabin")
 CABIN = "10.2.0.100"
 GATEWAY, HOSTD = "wgnode-gateway.service", "wgnode-hostd.service"

@@ -24,7 +24,7 @@ from tests.sample import choose
 from wgnode.image import paths
 from wgnode.nodeconfig import LinkConfig, NodeConfig, NodeSecrets, PeerConfig
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200), pytest.mark.in_turn]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200), pytest.mark.in_turn("trouble")]
 ROUNDS, LIVE_CHANGES = 1, 3
 """Of a sample: a round boots four guests, and a live change none."""
 PRIVATE, CABIN, ROME = (X25519PrivateKey.generate() for _ in range(3))

@@ -27,7 +27,7 @@ from pulumi_wgnode.resources.nat_firewall import NatFirewall
 from tests.lab.faults import Fault, Runner
 from tests.lab.trial import Trial, connection, snapshot, survives
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200), pytest.mark.in_turn]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(7200), pytest.mark.in_turn("trouble")]
 ROUNDS = 3
 """Of a sample; one takes about 4 s."""
 

@@ -14,7 +14,7 @@ from tests.lab.held_host import Held, held_host
 from tests.lab.interop import wait_for
 from wgnode.image.paths import TRANSIT_MAC, Paths
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 MAC = "52:54:00:01:02:03"
 HOME = "ip addr add 10.2.0.1/24 dev lan0; sysctl -q -w net.ipv4.conf.all.rp_filter=1"

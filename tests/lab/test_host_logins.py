@@ -18,7 +18,7 @@ from tests.unit.pulumi_wgnode.hosts.ssh_server import new_key
 
 from .sites import Site, berlin, cabin
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 __all__ = ["berlin", "cabin"]
 

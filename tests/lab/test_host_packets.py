@@ -14,7 +14,7 @@ from lab.api import Lab
 
 from .sites import Site, berlin, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 __all__ = ["berlin"]
 

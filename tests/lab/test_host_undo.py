@@ -12,7 +12,7 @@ from pulumi_wgnode.resources.inputs import connection
 
 from .sites import Site, berlin
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 __all__ = ["berlin"]
 

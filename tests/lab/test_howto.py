@@ -14,7 +14,7 @@ from lab.deployment import IMAGE
 from lab.plan import RUNNER
 from tools import ROOT
 
-pytestmark = [pytest.mark.lab, pytest.mark.in_turn]
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("trouble")]
 
 PAGES = ROOT / "docs" / "how-to"
 _BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)

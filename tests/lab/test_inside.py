@@ -23,7 +23,7 @@ from wgnode.image import compared
 from wgnode.image.archive import read_members
 from wgnode.image.best import build_best
 
-pytestmark = [pytest.mark.lab, pytest.mark.in_turn]
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("trouble")]
 
 OUTCOMES = {"the machine ends": {"killed"}, "refused": {"EPERM", "EROFS", "EACCES"}, "not there": {"absent"}}
 OUTCOMES["possible"] = {"done"}

@@ -106,7 +106,7 @@ def introduce(one: Node, two: Node, outer: int = 4, psk: str | None = None) -> N
     two.add_peer(one, psk=psk)
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @both_roles
 def test_traffic_flows_whoever_begins(pair: Pairing, first: str) -> None:
     """Over IPv6 when ours begins and over IPv4 when theirs does, both families inside, with a pre-shared key."""
@@ -125,7 +125,7 @@ def test_traffic_flows_whoever_begins(pair: Pairing, first: str) -> None:
     assert two.show("endpoints") == one.endpoint(outer)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @both_roles
 def test_wrong_keys_bring_nothing(pair: Pairing, first: str) -> None:
     one, two = pair.nodes(first)
@@ -249,7 +249,7 @@ def test_others_renew_sessions_under_a_stream_without_loss(everybody: Everybody)
     assert results == [None] * len(streams)
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @both_roles
 def test_restarted_node_is_back_as_soon_as_it_speaks(pair: Pairing, first: str) -> None:
     one, two = pair.nodes(first)
@@ -276,7 +276,7 @@ def move_to_port(node: Node, port: int) -> None:
     )
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @both_roles
 def test_endpoint_follows_to_a_new_port_and_address(pair: Pairing, first: str) -> None:
     one, two = pair.nodes(first)
@@ -291,7 +291,7 @@ def test_endpoint_follows_to_a_new_port_and_address(pair: Pairing, first: str) -
     assert two.ping(one)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @both_roles
 def test_private_key_changes_live(pair: Pairing, first: str) -> None:
     """Of the one that begins; ours where the other refuses to."""
@@ -308,7 +308,7 @@ def test_private_key_changes_live(pair: Pairing, first: str) -> None:
     assert staying.wg("show", staying.interface, "peers").split() == [changing.public_key]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 def test_endpoint_follows_ours_from_ipv4_to_ipv6_and_back(pair: Pairing) -> None:
     ours, theirs = pair.nodes("ours")
     introduce(ours, theirs)

@@ -19,7 +19,7 @@ from lab.probes import Packet
 from tests.sample import choose, everything
 from tools import ROOT
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(8, of="the file")]
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts"), pytest.mark.sampled(8, of="the file")]
 
 # Kills its own process at the N-th event: right after it has started a program (which goes on as an orphan), and, where
 # files are asked for, just before it renames or removes one.

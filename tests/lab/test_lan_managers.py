@@ -14,7 +14,11 @@ from pulumi_wgnode.hosts.networks.network import Network
 
 from .distribution_host import SCRIPT, DistributionHost, distribution_host
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(1)]  # each test on one of the distributions
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.in_turn("hosts"),
+    pytest.mark.sampled(1),
+]  # each test on one of the distributions
 
 ROUTES = {"10.99.0.0/24": "10.2.0.2", "fd99::/64": "fd00:10:2::2"}
 SITE = Network("wan0", "lan0", ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126"), ROUTES)

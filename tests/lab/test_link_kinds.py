@@ -15,7 +15,7 @@ import pytest
 from tests.lab.bare_uplink import GATEWAY, Host, agrees_with_the_kernel, on
 from tests.lab.link_guest import LinkGuest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 BOND = """ip link add bond0 type bond mode active-backup
 for name in eno1 eno2; do ip link set $name down; ip link set $name master bond0; done

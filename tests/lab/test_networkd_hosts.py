@@ -20,7 +20,11 @@ from tests.lab.host_site import Site
 from tests.lab.networkd import FILES, given_to_networkd, snapshot, until, write
 from tests.lab.newer_systemd import upgrade
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(1)]  # one of the Debians, networkd 252 or 257
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.in_turn("hosts"),
+    pytest.mark.sampled(1),
+]  # one of the Debians, networkd 252 or 257
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.other_firewalls import HostBesideFirewall, host_beside_firewall
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 CASES = Path(__file__).parents[1] / "unit" / "firewall" / "others"
 EVERYTHING = {"lan": True, "wireguard": True}

@@ -19,7 +19,7 @@ from lab.api import Lab
 from lab.deployment import MESH_STACK, Deployment
 from tests.lab.environment import CABIN, SITES, add_site, deployed_in, reachable, remove_site
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.in_turn]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.in_turn("trouble")]
 
 UNITS = "wgnode-gateway.service wgnode-hostd.service wgnode-network.service"
 

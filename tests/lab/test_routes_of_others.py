@@ -16,7 +16,7 @@ from pulumi_wgnode.hosts.networks.overlaps import judge
 from tests.lab.bare_host import BareHost, bare_host
 from wgnode.image.paths import Paths
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 TRANSIT = ("172.31.255.253/30", "fd77:676e:6f64:6500::1/126")
 BEFORE = Network("wan0", "lan0", TRANSIT, {"10.99.0.0/24": "10.2.0.2", "fd99::/64": "fd00:10:2::2"})

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.bare_uplink import GATEWAY, Host, agrees_with_the_kernel, on
 from tests.lab.interop import Namespace
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.in_turn("hosts")]
 
 
 @pytest.fixture

@@ -63,23 +63,30 @@ def test_of_tests_of_one_name_as_many_are_tried(
     assert [sum(f"::test_{of}" in each for each in tests) for of in ("a", "b")] == [of_each, of_each]
 
 
-IN_TURN = "import pytest\npytestmark = pytest.mark.in_turn\ndef test_a(): pass\n" + SERIES
+def in_turn(kind: str) -> str:
+    return f"import pytest\npytestmark = pytest.mark.in_turn({kind!r})\ndef test_a(): pass\n" + SERIES
 
 
 @pytest.mark.parametrize(
-    ("seed", "files", "of_each"), [("a", sample.FILES_IN_TURN, 3), ("b", sample.FILES_IN_TURN, 3), (sample.ALL, 5, 10)]
+    ("seed", "files", "of_each"),
+    [
+        ("a", sample.FILES_IN_TURN, 3),
+        ("b", sample.FILES_IN_TURN, 3),
+        (sample.ALL, dict.fromkeys(sample.FILES_IN_TURN, 5), 10),
+    ],
 )
 def test_of_files_in_turn_some_are_tried_and_of_these_what_their_other_marks_say(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, seed: str, files: int, of_each: int
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, seed: str, files: dict[str, int], of_each: int
 ) -> None:
     monkeypatch.setenv(sample.VARIABLE, seed)
-    pytester.makepyfile(**{f"test_{number}": IN_TURN for number in range(5)}, test_other="def test_x(): pass")
-    pytester.makeini("[pytest]\nmarkers =\n    sampled(n)\n    in_turn")
+    texts = {f"test_{kind}_{number}": in_turn(kind) for kind in files for number in range(5)}
+    pytester.makepyfile(**texts, test_other="def test_x(): pass")
+    pytester.makeini("[pytest]\nmarkers =\n    sampled(n)\n    in_turn(kind)")
     options = ("-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-v")
     result = pytester.runpytest_inprocess(*options, plugins=[sample.Sampled()])
     passed = [line.partition("::")[0] for line in result.outlines if " PASSED" in line]
     assert sorted({passed.count(each) for each in set(passed)}) == [1, of_each], "one of the other file"
-    assert len(set(passed)) == files + 1
+    assert {kind: sum(f"test_{kind}_" in each for each in set(passed)) for kind in files} == files
 
 
 def test_one_that_is_asked_for_by_name_is_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

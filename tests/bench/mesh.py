@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -72,6 +73,7 @@ class Bench:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.figures: dict[str, Figure] = {}
+        _heed_signals()
 
     def measure(self, name: str, argv: Sequence[str], codes: Sequence[int] = (0,)) -> str:
         """What the command says."""
@@ -111,6 +113,14 @@ class Bench:
 
     def wgnode(self, name: str, *arguments: str, codes: Sequence[int] = (0,)) -> None:
         self.measure(name, self.environment.command(*arguments), codes)
+
+
+def _heed_signals() -> None:
+    """As a command in the foreground does. With SIGINT and SIGHUP ignored, as after `nohup` in a script, the engine
+    waits five seconds for its language host to end, twice an `up`."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def never_run(environment: Environment, names: Sequence[str]) -> None:

@@ -105,6 +105,8 @@ def reconfiguring(
     for each in config.everybody:
         yield True
         peers.append(_peer(device, each, before, secrets.preshared_keys.get(each.public_keys[0], ()), clock()))
+    for peer in filter(device.access.judges, gone):
+        device.set_closed(peer, True)  # the new policy does not know it, so until it is removed nobody would judge it
     device.access.set_policy(
         config.policy, {each.public_keys[0]: each.access for each in config.devices if each.access is not None}
     )

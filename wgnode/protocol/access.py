@@ -60,6 +60,10 @@ class Access:
         """It is no peer any more."""
         self._denied.pop(peer.number, None)
 
+    def judges(self, peer: Peer) -> bool:
+        """Whether its packets are judged, so that it is a device."""
+        return self._class(peer) is not None
+
     def collect(self, now: float) -> list[Denial]:
         """What the plane has denied since the last call, which counts for its peers from now on."""
         denials = [one for one in self._tables.plane.take_denials() if one.peer in self._tables.peers]

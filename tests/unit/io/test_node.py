@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 
 from tests.unit.protocol.pairs import A4, B4, ENDPOINT_B, KEY_A, packet, pair
 from wgnode.dataplane.plain import PlainPlane
-from wgnode.io.node import TAI64_EPOCH, LiveDigest, Tai64n, from_config, literal_endpoint, reconfigure
+from wgnode.io.node import (
+    TAI64_EPOCH,
+    LiveDigest,
+    Tai64n,
+    from_config,
+    literal_endpoint,
+    reconfigure,
+    reconfiguring,
+)
 from wgnode.nodeconfig import ConfigError, LinkConfig, NodeConfig, NodeSecrets, PeerConfig, expected_live_digest
+from wgnode.policy.model import Class, Policy
 from wgnode.protocol.endpoint import Endpoint
 from wgnode.protocol.messages import INITIATION
 
@@ -242,3 +251,19 @@ def test_what_says_the_same_in_other_words_is_refused_of_a_peer_too(written: str
 
 def test_a_configuration_that_was_read_has_the_digest_of_what_was_read() -> None:
     assert NodeConfig.from_json(CONFIG.to_json()).digest == CONFIG.digest == sha256(CONFIG.to_json()).hexdigest()
+
+
+@pytest.mark.parametrize("others", [(), (PeerConfig("bob/phone", (b"\7" * 32,), ("10.1.0.131/32",), access=1),)])
+def test_a_device_that_goes_is_at_no_step_there_and_judged_by_nothing(others: tuple[PeerConfig, ...]) -> None:
+    alice = PeerConfig("alice/phone", (b"\6" * 32,), ("10.1.0.130/32",), access=1)
+    policy = Policy((Class(), Class()))
+    before = replace(CONFIG, devices=(alice, *others), policy=policy)
+    after = replace(CONFIG, devices=others, policy=policy if others else None)
+    device = from_config(PlainPlane(), before, SECRETS, 0.0)
+    steps = 0
+    for _ in reconfiguring(device, after, SECRETS, lambda: 0.0, former=before):
+        steps += 1
+        peer = device.peer(alice.public_keys[0])
+        assert peer is None or peer.closed or device.access.judges(peer)
+    assert steps > 3
+    assert device.peer(alice.public_keys[0]) is None

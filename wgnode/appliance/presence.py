@@ -35,6 +35,7 @@ class Presence:
         self._card: _Card | None = None
         self._owners: dict[Address, str] = {}
         self._taken: dict[Address, bytes] = {}
+        self._shut_out = frozenset[str]()
 
     def watch(self, config: NodeConfig) -> None:
         """Exactly the addresses of its devices from now on. Without any, nothing of the LAN is listened to."""
@@ -70,8 +71,10 @@ class Presence:
             self._log.warning(f"{self._owners[address]}: {address} is {mac}'s in the LAN; the device is shut out")
         for address in former.keys() & self._owners.keys() - taken.keys():
             self._log.info(f"{self._owners[address]}: {address} is nobody else's any more")
-        if taken.keys() != former.keys():
-            self._on_taken(frozenset(self._owners[address] for address in taken))
+        shut_out = frozenset(self._owners[address] for address in taken)
+        if shut_out != self._shut_out:  # also where one has another name
+            self._shut_out = shut_out
+            self._on_taken(shut_out)
 
 
 class _Card:

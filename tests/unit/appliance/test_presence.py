@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -118,6 +119,15 @@ def test_a_device_that_leaves_while_its_address_is_taken_leaves_nothing_to_tell(
     world.presence.watch(config())
     assert world.taken[-1] == frozenset()
     assert world.presence.told() == {}
+
+
+def test_a_device_that_gets_another_name_while_its_address_is_taken_stays_shut_out(world: World) -> None:
+    world.presence.watch(config(PHONE))
+    world.run(2)
+    world.wire.hear(announcement(THEIRS, V4))
+    world.run(0.1)
+    world.presence.watch(config(replace(PHONE, name="alice/mobile")))
+    assert world.taken == [frozenset({"alice/phone"}), frozenset({"alice/mobile"})]
 
 
 def test_without_such_a_part_or_card_the_gateway_goes_on_and_says_so(world: World, tmp_path: Path) -> None:

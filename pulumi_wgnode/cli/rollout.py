@@ -51,17 +51,31 @@ def plan(directory: Path, environment: str, base: str, output: Path | None, form
     try:
         folder = stack_files.project_folder(directory)
         with tempfile.TemporaryDirectory() as scratch:
-            planned = planning.make(folder, environment, revision.read(folder, base), Path(scratch))
-    except ExplainedError as error:
+            bound = revision.read(folder, base, [output, _engine_plan(output)] if output else [])
+            planned = planning.make(folder, environment, bound, Path(scratch))
+        if output:
+            _write(output, planned.plan.to_json(), planned.engine_plan)
+    except (ExplainedError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    if output:
-        output.write_bytes(planned.plan.to_json())
-        if planned.engine_plan is not None:
-            output.with_name(f"{output.name}.engine").write_bytes(planned.engine_plan)
     if form == "json":
         click.echo(json.dumps(json.loads(planned.plan.to_json()), indent=2, ensure_ascii=False))
     else:
         click.echo(render.markdown(planned) if form == "markdown" else render.text(planned), nl=False)
+
+
+def _engine_plan(plan: Path) -> Path:
+    """The file beside a plan's."""
+    return plan.with_name(f"{plan.name}.engine")
+
+
+def _write(output: Path, plan: bytes, engine_plan: bytes | None) -> None:
+    """Raises OSError. A former plan's engine plan would be taken for this one's."""
+    output.write_bytes(plan)
+    beside = _engine_plan(output)
+    if engine_plan is None:
+        beside.unlink(missing_ok=True)
+    else:
+        beside.write_bytes(engine_plan)
 
 
 @command.command(
@@ -190,24 +204,26 @@ def _run(
     from wgnode.rollout.plan import Plan, PlanError
     from wgnode.rollout.steps import Order
 
-    engine = file.with_name(f"{file.name}.engine")
+    engine = _engine_plan(file)
+    reports = [report, report.with_name(f"{report.name}.md")] if report else []
     try:
         plan = Plan.from_json(file.read_bytes())
         if approved and approved != plan.digest:
             raise click.UsageError(f"the plan's digest is {plan.digest}, not the approved {approved}")
+        for each in reports:  # where it can't be written, that is known before anything is changed
+            each.open("a").close()
         progress = Progress(plan.course, sys.stderr, sys.stderr.isatty())
         engine_plan = engine.read_bytes() if engine.exists() else None
         folder = stack_files.project_folder(directory)
-        done = rollout.go(folder, plan, cast(Order, order), engine_plan, patience, progress)
+        done = rollout.go(folder, plan, cast(Order, order), engine_plan, patience, progress, [file, engine, *reports])
     except (ExplainedError, PlanError, OSError) as error:
         raise click.UsageError(str(error)) from None
     except KeyboardInterrupt:
         click.echo("cut off; `wgnode rollout resume` goes on from where the stacks are", err=True)
         sys.exit(outcome.PAUSED)
     told = json.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n"
-    if report:
-        report.write_text(told)
-        report.with_name(f"{report.name}.md").write_text(outcome.markdown(done))
+    for each, text in zip(reports, (told, outcome.markdown(done)), strict=False):
+        each.write_text(text)
     click.echo(
         told if form == "json" else outcome.markdown(done) if form == "markdown" else outcome.text(done), nl=False
     )

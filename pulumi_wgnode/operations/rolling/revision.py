@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +25,26 @@ class Revision:
     base: str
 
 
-def read(folder: Path, base: str) -> Revision:
-    """Raises RevisionError for a folder with changes that no commit has, and for a `base` that is none."""
-    if dirty := _git(folder, "status", "--porcelain", "--", "."):
-        shown = ", ".join(line[3:] for line in dirty.splitlines()[:3])
-        more = "" if len(dirty.splitlines()) <= 3 else ", …"
+def read(folder: Path, base: str, own: Iterable[Path] = ()) -> Revision:
+    """Raises RevisionError for a folder with changes that no commit has, and for a `base` that is none. `own` are files
+    that the rollout itself writes, wherever they lie."""
+    if dirty := list(_dirty(folder, {path.resolve() for path in own})):
+        shown = ", ".join(dirty[:3])
+        more = "" if len(dirty) <= 3 else ", …"
         raise RevisionError(f"there are changes that no commit has ({shown}{more}): commit them, or put them away")
     return Revision(commit(folder, "HEAD"), commit(folder, base))
+
+
+def _dirty(folder: Path, own: Collection[Path]) -> Iterator[str]:
+    """Paths from the repository's root."""
+    said = _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    if not said:
+        return
+    root = Path(_git(folder, "rev-parse", "--show-toplevel").removesuffix("\n")).resolve()
+    for entry in said.split("\0"):
+        state, path = entry[:2], entry[3:]
+        if path and not (state == "??" and root / path in own):
+            yield path
 
 
 def commit(folder: Path, revision: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,9 +27,11 @@ def go(
     engine_plan: bytes | None,
     patience: float,
     progress: Progress,
+    own: Collection[Path] = (),
 ) -> Outcome:
-    """`engine_plan` is what lies beside the plan's file; `patience` in seconds. Raises ExplainedError."""
-    refuse(folder, plan, order, engine_plan)
+    """`engine_plan` is what lies beside the plan's file; `patience` in seconds; `own` are files of the rollout's that
+    may lie in the project, such as the plan. Raises ExplainedError."""
+    refuse(folder, plan, order, engine_plan, own)
     tags = Tags(folder)
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -37,19 +39,19 @@ def go(
         Hands(folder, plan, tags, Path(scratch), progress.say, patience, _kept(engine_plan, Path(scratch))) as hands,
     ):
         eyes = Eyes(folder, plan, tags)
-        check = _checked(folder, plan, order, holder.check)
+        check = _checked(folder, plan, order, holder.check, own)
         run = Run(plan, eyes, hands, order, check, progress.step, progress.say)
         end = run.go()
         places = facts(plan, eyes.seen).places
         return Outcome(plan, order, end, places, run.took, run.gated, tuple(progress.events))
 
 
-def refuse(folder: Path, plan: Plan, order: Order, engine_plan: bytes | None) -> None:
+def refuse(folder: Path, plan: Plan, order: Order, engine_plan: bytes | None, own: Collection[Path] = ()) -> None:
     """What can be told before any stack is looked at. Raises RefusedError, RevisionError.
 
     For the way back it does not matter what is checked out.
     """
-    head = plan.commit if order == "undo" else revision.read(folder, plan.base).commit
+    head = plan.commit if order == "undo" else revision.read(folder, plan.base, own).commit
     against = list(refusals(plan, plan.environment, version("wgnode"), head))
     if engine_plan is not None and hashlib.sha256(engine_plan).hexdigest() != plan.engine_plan:
         against.append(
@@ -70,12 +72,14 @@ def _kept(engine_plan: bytes | None, scratch: Path) -> Path | None:
     return file
 
 
-def _checked(folder: Path, plan: Plan, order: Order, mine: Callable[[], object]) -> Callable[[], None]:
+def _checked(
+    folder: Path, plan: Plan, order: Order, mine: Callable[[], object], own: Collection[Path]
+) -> Callable[[], None]:
     """Before every step: that this run still is the one that runs, and that nobody has changed the files under it."""
 
     def check() -> None:
         mine()
-        if order != "undo" and (now := revision.read(folder, plan.base).commit) != plan.commit:
+        if order != "undo" and (now := revision.read(folder, plan.base, own).commit) != plan.commit:
             raise RefusedError(
                 f"commit {now[:12]} was checked out while the rollout ran; check out {plan.commit[:12]} again, and say"
                 " resume"

@@ -96,7 +96,7 @@ class World(Deployed):
 
     def __init__(self, root: Path, mesh: bool = True, rollout: dict[str, Any] | None = None) -> None:
         super().__init__(root, 4)
-        (root / ".gitignore").write_text("bin\nbuild\n*.plan*\n")
+        (root / ".gitignore").write_text("bin\nbuild\n")
         self.rollout = {"canary": ["site0"], "waves": [1, "rest"], "parallel": 2, "soak": 0, **(rollout or {})}
         self._at("old")
         self.write()

@@ -486,3 +486,13 @@ def test_what_is_no_plan_is_wrong_usage(project: Deployed) -> None:
     done = CliRunner().invoke(main, ["rollout", "status", "-C", str(project.root), str(project.root / "x.plan")])
     assert done.exit_code == 2
     assert "this is no plan of a rollout" in done.output
+
+
+def test_a_plan_that_can_not_be_written_is_an_error_and_one_without_an_engine_plan_leaves_none_beside(
+    project: Deployed,
+) -> None:
+    done = project.plan("--output", str(project.root / "nowhere/x.plan"))
+    assert (done.exit_code, "nowhere/x.plan" in done.output) == (1, True)
+    (project.root / "x.plan.engine").write_text("of another plan")
+    assert project.plan("--output", str(project.root / "x.plan")).exit_code == 0
+    assert not (project.root / "x.plan.engine").exists()

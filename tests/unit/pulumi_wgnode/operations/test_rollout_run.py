@@ -358,3 +358,22 @@ def test_what_is_going_to_happen_is_written_before_it_does(world: World) -> None
     assert [(one.commit, one.undo) for one in history.lines] == [(world.plan_made.commit, False)]
     assert f"(pid {history.by[-1].pid})" in (world.bin / "prod-mesh.lock").read_text()
     assert not [stack for stack in SITES if (world.bin / f"{stack}.tags/wgnode%rollout").exists()]
+
+
+def test_the_plan_and_the_report_may_lie_in_the_project_and_nothing_else_that_no_commit_has(world: World) -> None:
+    """As the manual's commands have it; git ignores none of these files."""
+    told = report(world.run("run", "--report", str(world.root / "out.json")), 0)
+    assert json.loads((world.root / "out.json").read_text()) == told
+    report(world.run("resume", "--report", str(world.root / "out.json")), 0)
+    (world.root / "other").mkdir()
+    (world.root / "other/new.txt").write_text("")
+    refused = world.run("resume")
+    assert refused.exit_code == 2
+    assert "there are changes that no commit has (other/new.txt, out.json, out.json.md)" in refused.stderr
+
+
+def test_a_report_that_can_not_be_written_is_told_before_anything_is_changed(world: World) -> None:
+    done = world.run("run", "--report", str(world.root / "nowhere/out.json"))
+    assert done.exit_code == 2
+    assert "nowhere/out.json" in done.stderr
+    assert world.applied == []

@@ -58,7 +58,7 @@ Examples:
 @click.option("--image", type=FILE, default=FOLDER / "appliance.tar", show_default="build/image/appliance.tar")
 @click.option("--output", type=FILE, default=FOLDER / "nanos.img", show_default="build/image/nanos.img")
 @click.option("--dry-run", is_flag=True, help="Print the manifest and mkfs's command, and make nothing.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: findings, manifest, command and image.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: findings, manifest, command, image and error.")
 @click.pass_context
 def nanos(
     ctx: click.Context,
@@ -98,8 +98,10 @@ def nanos(
             found["image"] = asdict(made := build(told, appliance_files(image), parts, output))
             if not as_json:
                 _show_made(made)
-    except (ImageError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+    except (ImageError, ValueError, OSError) as error:
+        if not as_json:
+            raise click.ClickException(str(error)) from None
+        found["error"], stopped = str(error), True
     if as_json:
         click.echo(json.dumps(found, indent=2))
     ctx.exit(1 if stopped else 0)

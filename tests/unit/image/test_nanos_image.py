@@ -346,3 +346,13 @@ def test_an_appliance_image_that_is_none_is_an_error(brought: Path, tmp_path: Pa
     result = run("--nanos-dir", brought, "--lan", "192.168.7.1/24", "--image", tmp_path / "none.tar")
     assert result.exit_code == 1
     assert "is no appliance image" in result.stderr
+
+
+def test_what_fails_is_an_error_and_json_stays_json(brought: Path, appliance: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    given = ("--nanos-dir", brought, "--lan", "192.168.7.1/24", "--image", appliance)
+    result = run(*given, "--output", tmp_path / "file/n.img")
+    assert (result.exit_code, "Error: " in result.stderr) == (1, True)
+    result = run(*given, "--output", tmp_path / "file/n.img", "--json")
+    assert result.exit_code == 1
+    assert str(tmp_path / "file") in json.loads(result.stdout)["error"]

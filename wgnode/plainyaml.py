@@ -46,7 +46,10 @@ class _Line(NamedTuple):
 def read(text: str) -> Any:
     """The document's values. Raises Unread."""
     lines = list(_lines(text))
-    value, at = _block(lines, 0, 0)
+    try:
+        value, at = _block(lines, 0, 0)
+    except RecursionError:
+        raise Unread from None
     if at != len(lines):
         raise Unread
     return value

@@ -10,8 +10,9 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,8 @@ def parse(text: str) -> Any:
     """The one document's plain values; None for an empty one. Raises YamlError."""
     with suppress(plainyaml.Unread):
         return plainyaml.read(text)
-    try:
+    with _errors():
         return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise YamlError(_reason(error)) from None
-    except ValueError as error:  # such as a date that is none
-        raise YamlError(f"not valid YAML: {error}") from None
 
 
 def judged(text: str) -> tuple[Any, list[tuple[str, str]]]:
@@ -51,22 +48,16 @@ def judged(text: str) -> tuple[Any, list[tuple[str, str]]]:
     with suppress(plainyaml.Unread):
         return plainyaml.read(text), []
     reader = YAML(typ="safe", pure=True)
-    try:
+    with _errors():
         node: Node | None = reader.compose(text)
         return None if node is None else reader.constructor.construct_document(node), list(_ambiguous_in(node, ""))
-    except YAMLError as error:
-        raise YamlError(_reason(error)) from None
-    except ValueError as error:
-        raise YamlError(f"not valid YAML: {error}") from None
 
 
 def compose(text: str) -> Node | None:
     """The one document's nodes, with their places in the text. Raises YamlError."""
-    try:
+    with _errors():
         node: Node | None = YAML(typ="rt", pure=True).compose(text)
-    except YAMLError as error:
-        raise YamlError(_reason(error)) from None
-    return node
+        return node
 
 
 def ambiguous(text: str) -> Iterator[tuple[str, str]]:
@@ -154,8 +145,23 @@ def _block(value: Any) -> Iterator[str]:
     elif isinstance(value, list) and value:
         for inner in value:
             yield from (f"{'  ' if number else '- '}{line}" for number, line in enumerate(_block(inner)))
+    elif isinstance(value, date):  # a time is one too
+        yield value.isoformat().replace("+00:00", "Z")
     else:
         yield scalar(value) if isinstance(value, str) else json.dumps(value)
+
+
+@contextmanager
+def _errors() -> Generator[None, None, None]:
+    """Whatever its reader raises as a YamlError."""
+    try:
+        yield
+    except YAMLError as error:
+        raise YamlError(_reason(error)) from None
+    except RecursionError:
+        raise YamlError("not valid YAML: it is nested too deeply") from None
+    except ValueError as error:  # such as a date that is none
+        raise YamlError(f"not valid YAML: {error}") from None
 
 
 def _reason(error: YAMLError) -> str:

@@ -17,6 +17,7 @@ import pytest
 from lab.rootfs import cache_directory
 from tests.lab.interop import Namespace, run
 from tests.lab.test_users import PHONE, SECRET, compiled, public_of
+from tests.unit.topology.meshes import lans_of
 from wgnode.cli import clientconfig
 from wgnode.nodeconfig import encode_key
 from wgnode.topology import users
@@ -90,7 +91,9 @@ def test_the_printed_configuration_is_imported_word_for_word(tools: Path, space:
     private = secrets.token_bytes(32)
     topology, _, _ = compiled(private, "host-route")
     preshared = users.preshared_key(SECRET, public_of(private))
-    config = clientconfig.of_device(topology, "berlin", PHONE, encode_key(private), preshared)
+    config = clientconfig.of_device(
+        topology, "berlin", PHONE, encode_key(private), preshared, lans_of(topology, *PHONE)
+    )
     (tmp_path / "w0.conf").write_text(config.text())
     environment = {"WORK": tmp_path, "TOOLS": tools, "CONFIG": tmp_path / "w0.conf", "SHOWN": " ".join(SHOWN)}
     words = (

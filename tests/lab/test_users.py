@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.lab import programs
 from tests.lab.interop import PATIENCE, Namespace, run, wait_for
 from tests.lab.scenarios.world import ping, udp_socket
-from tests.unit.topology.meshes import bundle_of, topology_of, two_sites
+from tests.unit.topology.meshes import bundle_of, lans_of, topology_of, two_sites
 from wgnode.cli import clientconfig
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, encode_key
 from wgnode.responder.packets import Kind, heard, probe
@@ -56,7 +56,8 @@ class Office:
         """By what `wgnode user add` prints, word for word."""
         private, public = self.private_key, public_of(self.private_key)
         preshared = users.preshared_key(SECRET, public)
-        config = clientconfig.of_device(self.topology, "berlin", PHONE, encode_key(private), preshared)
+        lans = lans_of(self.topology, *PHONE)
+        config = clientconfig.of_device(self.topology, "berlin", PHONE, encode_key(private), preshared, lans)
         path = self.directory / f"w{secrets.token_hex(4)}.conf"
         path.touch(0o600)
         path.write_text(config.text())

@@ -27,7 +27,7 @@ from tests.lab import programs
 from tests.lab.interop import Namespace, wait_for
 from tests.lab.scenarios.world import ping, udp_socket
 from tests.lab.test_users import HELD, SECRET, cable, give, public_of
-from tests.unit.topology.meshes import bundle_of, topology_of, two_sites
+from tests.unit.topology.meshes import bundle_of, lans_of, topology_of, two_sites
 from wgnode.cli import clientconfig
 from wgnode.hostd import bundle
 from wgnode.image.layers import config_layer, secrets_layer
@@ -90,7 +90,10 @@ class Office:
         """By what `wgnode user add` prints."""
         private = self.keys[name]
         preshared = users.preshared_key(SECRET, public_of(private))
-        config = clientconfig.of_device(self.topology, "berlin", [ADDRESSES[name]], encode_key(private), preshared)
+        lans = lans_of(self.topology, ADDRESSES[name])
+        config = clientconfig.of_device(
+            self.topology, "berlin", [ADDRESSES[name]], encode_key(private), preshared, lans
+        )
         path = self.folder / f"{self.interfaces[name]}.conf"
         path.touch(0o600)
         path.write_text(config.text())

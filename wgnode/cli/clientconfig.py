@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from wgnode.nodeconfig import encode_key
 from wgnode.topology.model import DEFAULT_KEEPALIVE, Topology
 
-_EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 NO_SEGNO = "no QR code without segno: pip install 'wgnode[users]'"
 
 
@@ -44,9 +43,9 @@ def of_device(
     addresses: Sequence[str],
     private_key: str | None,
     preshared_key: bytes,
-    internet: bool = False,
+    reached: Sequence[str],
 ) -> ClientConfig:
-    """`internet`: it goes there by its home too. Raises ValueError for a home that nobody can call."""
+    """`reached`: see topology.access.ways. Raises ValueError for a home that nobody can call."""
     site = topology.sites[home]
     if site.endpoint is None:
         raise ValueError(f"site {home!r} has no endpoint")
@@ -56,17 +55,8 @@ def of_device(
         encode_key(preshared_key),
         encode_key(site.public_keys[0]),
         site.endpoint,
-        list(_reached(topology, home, {ip_address(address).version for address in addresses}, internet)),
+        reached,
     )
-
-
-def _reached(topology: Topology, home: str, families: Iterable[int], internet: bool) -> Iterable[str]:
-    """The LANs of its home, then those of the others, or everything, of the families that it has addresses of."""
-    if internet:
-        return (_EVERYTHING[version] for version in sorted(families))
-    others = (site for name, site in sorted(topology.sites.items()) if name != home)
-    lans = [*topology.sites[home].lans, *(lan for site in others for lan in site.lans)]
-    return (lan for lan in lans if ip_network(lan).version in families)
 
 
 def qr_lines(text: str) -> str | None:

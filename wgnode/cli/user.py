@@ -16,8 +16,7 @@ from wgnode.cli.clientconfig import NO_SEGNO, ClientConfig, qr_lines, write_png
 from wgnode.cli.userchange import existing, moment, write
 from wgnode.cli.userfile import DAY, SiteFile, UserError
 from wgnode.cli.useroptions import EXIT_CODES
-from wgnode.topology import user_problems, users
-from wgnode.topology.egress import NONE
+from wgnode.topology import access, user_problems, users
 from wgnode.topology.homes import second_homes
 
 
@@ -138,13 +137,17 @@ def _give(
     if (secret := userkeys.device_secret(file)) is None:
         file, secret = userkeys.with_new_secret(file)
         made = edit(file)
+    known = made.understood()
+    mine = next(one for one in known.devices if one.label == f"{name}/{device}")
+    preshared = users.preshared_key(secret, mine.public_key)
+    given = (mine.addresses, keys.private, preshared, access.ways(topology, made.name, known, mine))
+    config, (png, qr) = clientconfig.of_device(topology, made.name, *given), shown
+    if png is not None and not write_png(config.text(), png):  # before anything that could not be shown once more
+        click.echo(NO_SEGNO, err=True)
     write(file, made)
     for said in users.without_groups(made.name, {name: made.users[name]}):
         click.echo(f"note: {said}", err=True)
-    mine = next(one for one in made.understood().devices if one.label == f"{name}/{device}")
-    preshared = users.preshared_key(secret, mine.public_key)
-    given = (mine.addresses, keys.private, preshared, mine.egress != NONE)
-    _show(clientconfig.of_device(topology, made.name, *given), *shown)
+    _show(config, qr)
     click.echo(f"now run: pulumi up -s {file.stack}", err=True)
 
 
@@ -156,10 +159,8 @@ def _other_homes(made: SiteFile, others: Sequence[SiteFile]) -> Iterator[str]:
             yield f"{made.path}: wgmesh:site{problem.path}: {problem.message}"
 
 
-def _show(config: ClientConfig, png: Path | None, qr: bool | None) -> None:
+def _show(config: ClientConfig, qr: bool | None) -> None:
     text = config.text()
-    if png is not None and not write_png(text, png):
-        click.echo(NO_SEGNO, err=True)
     if config.private_key and (sys.stderr.isatty() if qr is None else qr):
         click.echo(qr_lines(text) or NO_SEGNO, err=True)
     click.echo(text, nl=False)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import time
+from collections.abc import Iterator
 from difflib import unified_diff
+from pathlib import Path
 from typing import Any
 
 import click
@@ -106,8 +111,28 @@ def moment(text: str | None) -> str | None:
 
 
 def write(file: SiteFile, made: SiteFile) -> None:
-    """What the program would refuse is not written."""
+    """What the program would refuse is not written, nor what somebody else has changed since it was read. Raises
+    UserError, OSError."""
     made.understood()
+    with _alone(file.path.parent):
+        for path, text in file.texts.items():
+            if (yamlfile.read(path) if path.exists() else "") != text:
+                raise UserError(f"{path} was changed by somebody else meanwhile; nothing was written, do it once more")
+        _write(file, made)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Among those who write by this."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: SiteFile, made: SiteFile) -> None:
     before = file.texts
     changed = {path: text for path, text in made.texts.items() if text != before.get(path, "")}
     if not changed:

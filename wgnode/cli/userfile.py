@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wgnode import yamlfile
-from wgnode.cli import peoplefiles
+from wgnode.cli import peoplefiles, usershape
 from wgnode.cli.peoplefiles import PeopleFiles
 from wgnode.cli.placed import put, take
 from wgnode.cli.stackfile import SITE
@@ -92,10 +92,14 @@ class SiteFile:
         """Of its users, groups and pool. A secret that is missing is none: it is made."""
         return list(user_problems.problems({user_problems.SECRET: _GIVEN, **self.site}))
 
+    def require(self, none: Iterable[Problem]) -> None:
+        """Raises UserError with all of them."""
+        if said := [f"{self.path}: wgmesh:site{one.path}: {one.message}" for one in none]:
+            raise UserError("\n".join(said))
+
     def understood(self) -> Users:
         """Raises UserError for what could not be read."""
-        if problems := self.problems():
-            raise UserError("\n".join(f"{self.path}: wgmesh:site{one.path}: {one.message}" for one in problems))
+        self.require(self.problems())
         try:
             return Users.of(self.site.get("pool"), self.users, self.site.get("groups"), self.site.get("egressPool"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -110,7 +114,11 @@ def found(directory: Path, environment: str | None, site: str | None) -> list[Si
             text = yamlfile.read(path)
             said = _site(text)
             if said and site in (None, said.get("name")):
-                files.append(_made(path, text, peoplefiles.read(path, said)))
+                made = _made(path, text, peoplefiles.read(path, said))
+                made.require(usershape.problems(made.site))
+                files.append(made)
+        except UserError:
+            raise
         except ValueError as error:
             raise UserError(f"{path}: {error}") from None
     return files

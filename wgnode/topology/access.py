@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
 from wgnode.policy.model import NOTHING, Class, Policy, Rule
+from wgnode.topology.egress import NONE
 from wgnode.topology.groups import REACH, Group, GroupRule
-from wgnode.topology.model import Topology
-from wgnode.topology.users import Device
+from wgnode.topology.model import Network, Topology
+from wgnode.topology.networks import within
+from wgnode.topology.users import Device, Users
 
+EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 SPECIAL = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
     *("192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
@@ -40,6 +43,25 @@ def compiled(
         classes.append(Class(_merged(there.outgoing(named, groups)), _merged(there.incoming(named))))
     every = {*known, *there.all_lans, *there.tunnel, *SPECIAL}
     return Policy(tuple(classes), _sorted(every), tuple(sorted({str(ip_interface(one).ip) for one in own}, key=_place)))
+
+
+def ways(topology: Topology, home: str, people: Users, device: Device) -> list[str]:
+    """Networks that a device is to send to by its tunnel, and to hear of there: the LANs of its home, which has its
+    address, then what its groups allow either way; everything where that is the internet and its home leads there. Of
+    the families that it has addresses of. All names are known."""
+    versions = {ip_address(text).version for text in device.addresses}
+    named = [people.groups[name] for name in device.groups]
+    rules = [rule for group in named for rule in group.rules]
+    whole = [group for group in named if group.reach is None]
+    if device.egress != NONE and (any(one.internet for one in whole) or any(one.internet for one in rules)):
+        return [EVERYTHING[version] for version in sorted(versions)]
+    sites = topology.sites if whole else {site for rule in rules for site in rule.sites}
+    lans = [lan for site in (home, *sorted({*sites} - {home})) for lan in topology.sites[site].lans]
+    found: list[Network] = []
+    for net in map(ip_network, (*lans, *_sorted(text for rule in rules for text in rule.networks))):
+        if net.version in versions and not any(within(net, other) for other in found):
+            found.append(net)
+    return list(map(str, found))
 
 
 class _There:

@@ -74,6 +74,10 @@ def _require_no_zone(text: str) -> None:
         raise ValueError(f"{text!r} has a zone, which means something on one machine only; leave {zone} out")
 
 
+def within(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
 def gateway_problem(address: Address, lan: Network) -> str | None:
     """Why a gateway can't have an address of its LAN, or None.
 

@@ -61,7 +61,7 @@ def mesh_problems(topology: Topology, name: str, users: Users) -> Iterator[str]:
     site = topology.sites[name]
     lans = [networks.parse(lan) for lan in site.lans]
     for pool in users.pool:
-        if not any(_within(pool, lan) for lan in lans):
+        if not any(networks.within(pool, lan) for lan in lans):
             listed = ", ".join(map(str, lans))
             yield (
                 f"site {name!r}: pool {pool} lies in none of the site's lans ({listed}); devices have addresses of the"
@@ -214,10 +214,6 @@ def known_machines(raw: Mapping[str, Any]) -> dict[Address, str]:
         except ValueError:
             continue
     return found
-
-
-def _within(inner: Network, outer: Network) -> bool:
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

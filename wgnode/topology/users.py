@@ -166,7 +166,10 @@ def moment(said: Any) -> int:
 
 
 def written(said: Any) -> Any:
-    """A date or time of YAML's as text, anything else as it is."""
+    """A date or time of YAML's as text, anything else as it is. A time of no zone is UTC; of another it is none that
+    `moment` takes."""
     if not hasattr(said, "isoformat"):
         return said
-    return f"{said:%Y-%m-%dT%H:%M:%SZ}" if hasattr(said, "hour") else said.isoformat()
+    if not hasattr(said, "hour") or said.utcoffset():
+        return said.isoformat()
+    return f"{said:%Y-%m-%dT%H:%M:%SZ}"

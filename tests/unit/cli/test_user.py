@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.unit.cli.test_site import FAKE_PULUMI
 from tests.unit.topology.meshes import public_key, topology_of, two_sites
 from wgnode import plainyaml
-from wgnode.cli import placed
+from wgnode.cli import placed, userkeys
 from wgnode.cli.clientconfig import qr_lines
 from wgnode.cli.peoplefiles import PeopleFiles
 from wgnode.cli.user import command
+from wgnode.cli.userfile import SiteFile
 from wgnode.nodeconfig import decode_key, encode_key
 from wgnode.topology import users
+from wgnode.topology.model import Topology
 
 KEY, OTHER = (encode_key(public_key(name)) for name in ("phone", "laptop"))
 BERLIN = """\
@@ -271,6 +273,115 @@ def test_a_person_and_a_device_have_one_home(file: Path) -> None:
     assert cabin.read_text() == before
     cabin.write_text(CABIN.replace("mesh: dev-mesh", "mesh: test-mesh"))
     run("add", "alice", "--device", "laptop", "--site", "cabin")
+
+
+GUESTS = "guests: {reach: [{sites: [cabin]}, {networks: [192.168.7.0/24, 10.1.0.5/32, 10.1.0.0/16]}, {internet: true}]}"
+
+
+@pytest.mark.parametrize(
+    ("groups", "member", "reached"),
+    [
+        (GUESTS, "guests", "10.1.0.0/24, fd00:10:1::/64, 10.2.0.0/24, fd00:10:2::/64, 10.1.0.0/16, 192.168.7.0/24"),
+        ("guests: {reach: [{groups: [guests]}]}", "guests", "10.1.0.0/24, fd00:10:1::/64"),
+        ("guests: {reachableFrom: [{networks: [10.9.0.0/16]}]}", "guests", "10.1.0.0/24, fd00:10:1::/64, 10.9.0.0/16"),
+        (GUESTS[:-1] + ", egress: masquerade}", "guests", "0.0.0.0/0, ::/0"),
+        ("guests: {reach: [{sites: [berlin]}], egress: masquerade}", "guests", "10.1.0.0/24, fd00:10:1::/64"),
+        ("guests: {reach: all}", "guests", "10.1.0.0/24, fd00:10:1::/64, 10.2.0.0/24, fd00:10:2::/64"),
+    ],
+)
+def test_what_a_device_sends_into_its_tunnel_follows_the_policy(
+    file: Path, groups: str, member: str, reached: str
+) -> None:
+    file.write_text(BERLIN.replace("      staff: {reach: all}", f"      {groups}"))
+    answer = run("add", "alice", "--device", "phone", "--group", member)
+    assert f"AllowedIPs = {reached}\n" in answer.stdout
+
+
+def test_where_no_qr_code_can_be_written_nothing_is(file: Path) -> None:
+    """The private key would be lost, and the device there."""
+    answer = add("--png", "nowhere/phone.png", code=1)
+    assert "nowhere/phone.png: No such file" in answer.stderr
+    assert "users" not in site(file)
+
+
+def test_what_somebody_else_has_written_meanwhile_is_not_overwritten(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that add at once in one clone one says so, and has an address of its own the next time."""
+    mesh_of = userkeys.mesh_of
+
+    def slowly(mine: SiteFile) -> Topology:
+        monkeypatch.setattr(userkeys, "mesh_of", mesh_of)
+        run("add", "bob", "--device", "phone", "--group", "staff")
+        return mesh_of(mine)
+
+    add("--public-key", KEY)
+    monkeypatch.setattr(userkeys, "device_secret", lambda mine: bytes(32))
+    monkeypatch.setattr(userkeys, "mesh_of", slowly)
+    answer = run("add", "alice", "--device", "laptop", code=1)
+    assert "was changed by somebody else meanwhile" in answer.stderr
+    assert set(site(file)["users"]) == {"alice", "bob"}
+    assert "10.1.0.131" in run("add", "alice", "--device", "laptop").stdout
+
+
+PHONE = f"phone: {{publicKey: {KEY}, addresses: [10.1.0.130]}}"
+
+
+@pytest.mark.parametrize(
+    ("users", "says"),
+    [
+        ("7", ".users: is no mapping: 7"),
+        ("{alice: 5}", ".users.alice: is no mapping: 5; `wgnode check` says more"),
+        ("{alice: {devices: [phone]}}", ".users.alice.devices: is no mapping: ['phone']"),
+        ("{alice: {devices: {phone: }}}", ".users.alice.devices.phone: is empty; it has publicKey and addresses"),
+        ("{alice: {devices: {phone: {publicKey: x}}}}", ".users.alice.devices.phone.addresses: is missing"),
+        ("{alice: {devices: {phone: {publicKey: x, addresses: 10.1.0.130}}}}", ".addresses: is no list of texts"),
+        ("{alice: {devices: {phone: {publicKey: 5, addresses: []}}}}", ".phone.publicKey: is no text: 5"),
+        ("{alice: {groups: staff}}", ".users.alice.groups: is no list of texts: 'staff'; write it like [one, other]"),
+        ("{alice: {groups: [[staff]]}}", ".users.alice.groups: is no list of texts"),
+        ("{alice: {expires: 5}}", ".users.alice.expires: 5 is no time; write it like 2027-01-31"),
+        ("{alice: {expires: 2027-01-31T18:00:00+02:00}}", "'2027-01-31T18:00:00+02:00' is no time"),
+        ("{123: {}}", ".users.123: the name 123 is no text; quote it"),
+        ("[" * 3000 + "]" * 3000, "not valid YAML: it is nested too deeply"),
+    ],
+)
+def test_what_has_another_shape_is_named_by_every_command_and_stays(file: Path, users: str, says: str) -> None:
+    file.write_text(f"{BERLIN}    users: {users}\n")
+    before = file.read_text()
+    for words in (
+        ["list"],
+        ["show", "alice", "--offline"],
+        ["add", "alice", "--device", "phone", "--group", "staff"],
+        ["remove", "alice"],
+        ["disable", "alice"],
+    ):
+        assert says in run(*words, code=1).stderr, words
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        ("      v4: 10.1.0.128/29   # small\n", "      released: [10.1.0.129]\n", ".pool.released: is no mapping"),
+        ("      v4: 10.1.0.128/29   # small\n", "      released: {10.1.0.129: soon}\n", "'soon' is no time"),
+        ("    groups:\n", "    egressPool: x\n    groups:\n", ".egressPool: is no mapping: 'x'"),
+        ("      staff: {reach: all}", "      staff: 3", ".groups.staff: is no mapping: 3"),
+    ],
+)
+def test_so_are_pools_and_groups(file: Path, was: str, now: str, says: str) -> None:
+    file.write_text(BERLIN.replace(was, now))
+    assert says in add(code=1).stderr
+
+
+@pytest.mark.parametrize("expires", ["2099-01-31", "2099-01-31T18:00:00Z"])
+def test_a_user_in_braces_with_a_day_or_a_time_is_changed_in_place(file: Path, expires: str) -> None:
+    file.write_text(f"{BERLIN}    users: {{alice: {{groups: [staff], expires: {expires}, devices: {{{PHONE}}}}}}}\n")
+    before = json.loads(run("list", "--json").stdout)["devices"][0]
+    assert before["expires"] == expires
+    run("disable", "alice")
+    run("disable", "alice", "--undo")
+    run("add", "alice", "--device", "laptop")
+    assert json.loads(run("list", "--json").stdout)["devices"][1] == before
 
 
 # In files of their own

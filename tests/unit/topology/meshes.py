@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from ipaddress import ip_interface
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -58,6 +59,13 @@ def topology_of(raw: dict[str, Any], indices: dict[str, int] | None = None, epoc
     indices |= {name: next(free) for name in sorted(spec.sites) if name not in indices}
     allocations = {name: allocation_of(name, index) for name, index in indices.items()}
     return decide(spec, allocations, {name: (public_key(name),) for name in spec.sites}, epoch)
+
+
+def lans_of(topology: Topology, *addresses: str) -> list[str]:
+    """Of all sites, of the families of these addresses: what somebody reaches who reaches all."""
+    versions = {ip_interface(text).version for text in addresses}
+    lans = (lan for _, one in sorted(topology.sites.items()) for lan in one.lans)
+    return [lan for lan in lans if ip_interface(lan).version in versions]
 
 
 def bundle_of(topology: Topology, name: str) -> Bundle:

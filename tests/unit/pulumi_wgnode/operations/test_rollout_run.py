@@ -50,13 +50,13 @@ def report(done: Done, code: int) -> dict[str, Any]:
 
 
 def test_the_mesh_comes_first_then_the_canary_then_waves_and_nobody_twice(world: World) -> None:
-    told = report(world.run("run", "--report", str(world.root / "r.plan.json")), 0)
+    told = report(world.run("run", "--report", str(world.root / "bin/r.json")), 0)
     assert (told["outcome"], told["owed"]) == ("done", {})
     assert world.at("new")
     assert world.applied[:3] == ["new prod-mesh", "new prod-site0", "new prod-site1"]
     assert sorted(world.applied[3:]) == ["new prod-site2", "new prod-site3"]
-    assert json.loads((world.root / "r.plan.json").read_text()) == told
-    assert "wgnode rollout" in (world.root / "r.plan.json.md").read_text()
+    assert json.loads((world.root / "bin/r.json").read_text()) == told
+    assert "wgnode rollout" in (world.root / "bin/r.json.md").read_text()
     again = report(world.run("resume"), 0)
     assert (again["outcome"], len(world.applied)) == ("done", 5)
 

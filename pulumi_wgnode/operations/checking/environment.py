@@ -13,10 +13,11 @@ from pulumi_wgnode.operations.checking.files import Files, stack_of
 from pulumi_wgnode.operations.checking.stackfile import OfflineSite, StackFile, judge
 from pulumi_wgnode.operations.stacks import PROJECT
 from pulumi_wgnode.resources import firewall_state
+from wgnode.image import backends
 from wgnode.rollout.foresee import foresee
 from wgnode.rollout.outlook import Side, SiteSide
 from wgnode.rollout.policy import Policy, problems
-from wgnode.topology.compile import site_problems
+from wgnode.topology.compile import node_config, site_problems
 from wgnode.topology.homes import second_homes
 from wgnode.topology.model import MeshSpec, Topology, TopologyError
 from wgnode.topology.validate import mesh_problems
@@ -199,7 +200,16 @@ def _fit(spec: MeshSpec, models: Mapping[str, tuple[str, OfflineSite]]) -> Itera
         if networks not in clear:
             clear[networks] = not site_problems(topology, name, facts)
         whole = topology if not clear[networks] else _alone(topology, name)
-        yield from (Found(path, "", problem) for problem in site_problems(whole, name, facts))
+        wrong = list(site_problems(whole, name, facts)) or list(_misfits(topology, name, model))
+        yield from (Found(path, "", problem) for problem in wrong)
+
+
+def _misfits(topology: Topology, name: str, model: OfflineSite) -> Iterator[str]:
+    """What the site's backend can't do of what fits the mesh."""
+    backend = backends.named(model.gateway.backend)
+    if backends.has_misfits(backend):
+        for why in backends.misfits({"backend": backend.name}, node_config(topology, name, facts_of(model))):
+            yield f"site {name!r}: backend {backend.name}: {why}; choose another in gateway.backend"
 
 
 def _not_renamed(spec: MeshSpec) -> Mapping[str, Any]:

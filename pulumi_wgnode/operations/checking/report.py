@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pulumi_wgnode.operations.checking import environment, files
 from pulumi_wgnode.operations.checking.environment import Environment, Found, Mesh
 from wgnode.rollout.outlook import Outlook, Side, outlook
 from wgnode.rollout.waves import waves
+from wgnode.topology import users
 from wgnode.topology.model import TopologyError
 
 
@@ -52,17 +54,26 @@ def check(folder: Path, wanted: str | None, against: str | None) -> Report:
             f"there is no stack file {files.pattern(wanted)} in project {folder}; `wgnode site new` writes the first"
         )
     after = environment.read(now)
-    report = Report(wanted, after.sites, after.problems)
+    report = Report(wanted, after.sites, after.problems, notes=tuple(_of_users(after, time.time())))
     if against is None:
         return report
     then = files.of_revision(folder, against, wanted)
     return compared(replace(report, against=then.commit), environment.read(then), after)
 
 
+def _of_users(found: Environment, wall: float) -> Iterator[str]:
+    """What each `up` warns of. `wall` is in seconds since 1970."""
+    for mesh in found.meshes.values():
+        for name, model in mesh.models.items():
+            said = model.to_dict().get("users") if model.users else None
+            yield from (*users.without_groups(name, said), *users.expired(name, said, wall))
+
+
 def compared(report: Report, before: Environment, after: Environment) -> Report:
     meshes: dict[str, MeshChange] = {}
     then = (report.against or "")[:12]
-    notes = [_unread(then, files) for files in [sorted({one.file for one in before.problems})] if files]
+    notes = [*report.notes]
+    notes += [_unread(then, files) for files in [sorted({one.file for one in before.problems})] if files]
     for stack, mesh in after.meshes.items():
         try:
             meshes[stack] = _change(before.meshes.get(stack), mesh)

@@ -8,8 +8,8 @@ How the choice came about, and what each can't do: docs/decisions/backends.md.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from wgnode.image.paths import Paths
@@ -52,6 +52,10 @@ class Backend(Protocol):
         """Whether two texts of its unit start the same machine, so that the one that runs may stay."""
 
 
+class _Choosy(Backend, Protocol):
+    def misfits(self, config: NodeConfig) -> Sequence[str]: ...
+
+
 def of(machine: Mapping[str, Any]) -> Backend:
     """Of a gateway's `machine`, also of one that says nothing, as before there was a choice. Raises ValueError."""
     return named(machine.get("backend") or DEFAULT)
@@ -90,5 +94,10 @@ def warning(machine: Mapping[str, Any]) -> str | None:
 
 def misfits(machine: Mapping[str, Any], config: NodeConfig) -> list[str]:
     """What of a configuration the machine's backend can't do, beside what `refusals` has names for."""
-    judge = getattr(of(machine), "misfits", None)
-    return list(judge(config)) if judge else []
+    backend = of(machine)
+    return list(backend.misfits(config)) if has_misfits(backend) else []
+
+
+def has_misfits(backend: Backend) -> TypeGuard[_Choosy]:
+    """Whether there may be any, for which a configuration has to be compiled."""
+    return hasattr(backend, "misfits")

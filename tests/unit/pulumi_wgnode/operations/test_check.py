@@ -24,6 +24,7 @@ from pulumi_wgnode.operations.checking.report import Report, check, compared
 from pulumi_wgnode.operations.sections import COMMENT
 from tests.many_sites import Project
 from wgnode import yamlfile
+from wgnode.nodeconfig import encode_key
 
 Change = Callable[[Project], Any]
 
@@ -427,3 +428,36 @@ def test_whatever_stands_in_a_file_is_a_problem_and_no_traceback(contents: dict[
         assert render.text(report)
         assert len(render.markdown(report)) <= COMMENT
         assert json.dumps(report.to_dict())
+
+
+def device(number: int) -> dict[str, Any]:
+    return {"publicKey": encode_key(bytes([number]) * 32), "addresses": [f"10.128.0.{130 + number}"]}
+
+
+def with_users(project: Project, **users: Any) -> None:
+    more = {"pool": {"v4": "10.128.0.128/26"}, "groups": {"staff": {"reach": "all"}}, "users": users}
+    project.own["site0"].update(more, deviceSecret={"secure": "v1:sealed:devices"})
+    project.write("site0")
+
+
+def test_users_who_get_nothing_are_notes_and_no_problems(project: Project) -> None:
+    late = {"groups": ["staff"], "expires": "2020-01-01", "devices": {"phone": device(1)}}
+    with_users(project, alice=late, bob={"devices": {"phone": device(2)}})
+    for against in (None, "HEAD"):
+        report = check(project.root, "prod", against)
+        assert report.problems == ()
+        assert [note.partition(", so")[0] for note in report.notes] == [
+            "site 'site0': user 'bob' is in no group",
+            "site 'site0': user 'alice' has expired (2020-01-01)",
+        ]
+    assert "user 'bob' is in no group" in render.text(report)
+
+
+def test_what_a_backend_can_not_do_of_a_site_is_a_problem_by_its_name(plain: Project) -> None:
+    with_users(plain, alice={"groups": ["staff"], "devices": {"phone": device(1)}})
+    edit(plain, "site0", "gateway", "backend", to="process")
+    assert problems(plain) == []
+    edit(plain, "site0", "gateway", "backend", to="nanos")
+    found = problems(plain)
+    assert any("site 'site0': backend nanos: 1 users' devices: nobody would answer" in one for one in found)
+    assert any("Nanos forwards IPv4 only; choose another in gateway.backend" in one for one in found)

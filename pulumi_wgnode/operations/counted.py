@@ -9,6 +9,7 @@ from typing import Any
 
 from wgnode.hostd import accounts
 from wgnode.hostd.accounts import Account
+from wgnode.hostd.ledger import MOST_VALUES
 from wgnode.hostd.parts import Refused
 from wgnode.io import strict
 
@@ -43,7 +44,7 @@ class Counted:
 def accounts_of(answer: str) -> Iterator[Account]:
     """Of what a host's hostd told; one that does not count tells none, and a bad one costs no other."""
     try:
-        told = strict.loads(answer.encode("utf-8", "replace"))
+        told = strict.loads(answer.encode("utf-8", "replace"), MOST_VALUES)
     except strict.Malformed:
         return
     listed = told.get("accounts") if isinstance(told, dict) else None

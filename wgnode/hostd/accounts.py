@@ -7,6 +7,7 @@ twice, and what a node has counted since its last reading is lost with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -20,8 +21,8 @@ KEEP = 90 * 86400.0
 MOST = 2 * parts.MOST_PEERS
 MOST_ENDPOINTS = 8
 """Of one peer, the newest."""
-MOST_DENIALS = 8
-"""Of one peer, the newest."""
+MOST_DENIALS, MOST_DENIALS_IN_ALL = 8, 8192
+"""Of one peer, and of all of them: the newest."""
 LARGEST_COUNT = (1 << 64) - 1
 
 
@@ -143,7 +144,15 @@ class Accounts:
         if config is not None and config is not self._config:
             self._follow(config, wall)
             self._add(self._of_key, [one for one in peers if one["public_key"] not in before], wall)
+        self._bound_denials()
         return different or self.of != former
+
+    def _bound_denials(self) -> None:
+        """Those of an account are in the order of their times."""
+        all_of_them = [(one.at, number) for number, account in self._accounts.items() for one in account.denials]
+        for number, gone in Counter(number for _, number in sorted(all_of_them)[:-MOST_DENIALS_IN_ALL]).items():
+            account = self._accounts[number]
+            self._accounts[number] = replace(account, denials=account.denials[gone:])
 
     def _add(self, of_key: Mapping[str, int], peers: Iterable[Mapping[str, Any]], wall: float) -> bool:
         different = False

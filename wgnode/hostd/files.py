@@ -13,8 +13,9 @@ LARGEST = 4 << 20
 """Bytes; where 10,000 peers are is 1.5 MB."""
 
 
-def read(file: Path, largest: int = LARGEST) -> tuple[Any, int]:
-    """Its content, and when it was written (nanoseconds since 1970). Never follows a link, nor waits for a pipe.
+def read(file: Path, largest: int = LARGEST, most: int = strict.MOST_VALUES) -> tuple[Any, int]:
+    """Its content, of `most` values at most, and when it was written (nanoseconds since 1970). Never follows a link,
+    nor waits for a pipe.
 
     Raises OSError, and ValueError for what is no file of ours.
     """
@@ -27,7 +28,7 @@ def read(file: Path, largest: int = LARGEST) -> tuple[Any, int]:
             raise ValueError(f"it belongs to user {found.st_uid}")
         if found.st_size > largest:
             raise ValueError(f"{found.st_size} bytes; the limit is {largest}")
-        return strict.loads(stream.read(largest + 1)), found.st_mtime_ns
+        return strict.loads(stream.read(largest + 1), most), found.st_mtime_ns
 
 
 def replace(file: Path, content: bytes) -> None:

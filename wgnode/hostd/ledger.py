@@ -23,7 +23,8 @@ from wgnode.nodeconfig import NodeConfig
 
 FORMAT = 1
 ACCOUNTS, HOLDERS = "accounts.json", "holders.json"
-LARGEST = 32 << 20
+LARGEST, MOST_VALUES = 64 << 20, 3_000_000
+"""Bytes, and values: what is kept at most is less, and can be read again."""
 RATE = 20_000
 """Bytes a second of accounts, on average: those of 10,000 peers are some 4 MB."""
 SOONEST = 25.0
@@ -117,7 +118,7 @@ class _File:
     def read(self) -> dict[str, Any]:
         """{} where there is none, or none that can be used: that is set aside for somebody to look at."""
         try:
-            content, _ = files.read(self.path, LARGEST)
+            content, _ = files.read(self.path, LARGEST, MOST_VALUES)
             number = content.get("format") if isinstance(content, dict) else None
             if why := formats.newer("it", number, FORMAT):
                 raise ValueError(why)

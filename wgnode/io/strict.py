@@ -21,13 +21,13 @@ class Malformed(ValueError):
     """Not JSON, or more of it than anybody has to say. Never quotes the text."""
 
 
-def loads(body: bytes) -> Any:
-    """What the text says. Raises Malformed, and nothing else, whatever the bytes are.
+def loads(body: bytes, most: int = MOST_VALUES) -> Any:
+    """What the text says, of that many values at most. Raises Malformed, and nothing else, whatever the bytes are.
 
     Refused beside what is no JSON: the same key twice, NaN and infinity, integers of endless digits, deep nesting.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) >= MOST_VALUES:
-        raise Malformed(f"more than {MOST_VALUES} values")
+    if sum(map(body.count, (b",", b"[", b"{"))) >= most:
+        raise Malformed(f"more than {most} values")
     if len(body) > LARGEST_TEXT and not (body.isascii() and b"\\u" not in body):
         raise Malformed(f"more than {LARGEST_TEXT} bytes that are not plain ASCII")
     try:

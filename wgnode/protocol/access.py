@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from wgnode.policy.model import Denial, FlowFigures, Policy
+from wgnode.policy.model import MOST_DENIALS, Denial, FlowFigures, Policy
 from wgnode.protocol.peer import Peer
 from wgnode.protocol.tables import Tables
 
 MOST_TOLD = 8
-"""Different denials that are remembered of a peer: the newest."""
+"""Different denials that are remembered of a peer: the newest. Of all together there are MOST_DENIALS at most."""
 
 What = tuple[bool, str, bytes, bytes, int, int]
 """A denial's `outgoing`, `rule`, `source`, `destination`, `protocol` and `port`."""
@@ -40,6 +40,7 @@ class Access:
         self._tables = tables
         self._classes: Mapping[bytes, int] = {}
         self._denied: dict[int, Denied] = {}
+        self._remembered: dict[tuple[int, What], None] = {}  # the newest last
 
     @property
     def flows(self) -> FlowFigures:
@@ -69,11 +70,22 @@ class Access:
         denials = [one for one in self._tables.plane.take_denials() if one.peer in self._tables.peers]
         for one in denials:
             self._denied[one.peer] = _added(self._denied.get(one.peer, NONE), one, now)
+            self._remember((one.peer, one[1:-1]))
         return denials
 
     def denied(self, peer: Peer) -> Denied:
         """As far as it was collected."""
         return self._denied.get(peer.number, NONE)
+
+    def _remember(self, newest: tuple[int, What]) -> None:
+        self._remembered.pop(newest, None)
+        self._remembered[newest] = None
+        if len(self._remembered) > MOST_DENIALS:
+            peer, what = oldest = next(iter(self._remembered))
+            del self._remembered[oldest]
+            if (known := self._denied.get(peer)) is not None:
+                told = {one: told for one, told in known.told.items() if one != what}
+                self._denied[peer] = known._replace(told=told)
 
     def _class(self, peer: Peer) -> int | None:
         return next((self._classes[key] for key in peer.public_keys if key in self._classes), None)

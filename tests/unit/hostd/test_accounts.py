@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pulumi_wgnode.operations.counted import accounts_of
 from wgnode.hostd import accounts, parts
 from wgnode.hostd import ledger as ledger_module
 from wgnode.hostd.accounts import KEEP, MOST_ENDPOINTS, Account, Accounts, Counts
+from wgnode.hostd.holders import Holders, Holding
 from wgnode.hostd.ledger import ACCOUNTS, SOONEST, Ledger
 from wgnode.hostd.parts import Refused
 from wgnode.nodeconfig import LinkConfig, NodeConfig, PeerConfig, encode_key
@@ -341,3 +345,36 @@ def test_a_file_that_is_none_of_ours_is_set_aside(tmp_path: Path, content: bytes
     assert (tmp_path / "accounts.json.refused").read_bytes() == content
     assert len(warned) == 1
     assert json.loads((tmp_path / ACCOUNTS).read_bytes())["accounts"][0]["rx_bytes"] == 1
+
+
+def test_of_all_denials_together_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "MOST_DENIALS_IN_ALL", 3)
+    book, two = Accounts(), config(phone="phone", laptop="laptop")
+    phone = peer(denied=2, denials=[denial(22, 1, NOW - 5), denial(23, 1, NOW - 1)])
+    book.update(report(phone, peer("laptop", 2, denied=2, denials=[denial(24, 1, NOW - 4)])), two, NOW)
+    assert sorted(one.port for account in book for one in account.denials) == [22, 23, 24]
+    book.update(report(phone, peer("laptop", 2, denied=3, denials=[denial(25, 1, NOW)])), two, NOW)
+    assert sorted(one.port for account in book for one in account.denials) == [23, 24, 25]
+    assert sum(account.counts.denied for account in book) == 5
+
+
+def test_what_is_written_of_as_many_as_there_may_be_is_read_again(tmp_path: Path) -> None:
+    """Each with all the places that are kept of it: 10,000 phones that roam."""
+    places = tuple(accounts.Seen(f"203.0.113.{number}:51820", NOW, NOW) for number in range(MOST_ENDPOINTS))
+    many = [Account(f"u{n}/phone", (encode_key(n.to_bytes(32, "big")),), endpoints=places) for n in range(10_000)]
+    ledger = Ledger(tmp_path, lambda: NOW, pytest.fail)
+    ledger._accounts = Accounts("one", many)
+    ledger._holders = Holders(NOW, "", held(20_000, 20_000))
+    ledger._holders_file.unsaved = True
+    ledger.save(at_once=True)
+    again = Ledger(tmp_path, lambda: NOW, pytest.fail)
+    assert list(again._accounts) == many
+    assert list(accounts_of(json.dumps(again.accounts()))) == many, "who asks reads it too"
+    assert len(list(again._holders)) == 40_000
+
+
+def held(now: int, ended: int) -> Iterator[Holding]:
+    key = encode_key(bytes(32))
+    for number in range(now + ended):
+        address = str(ip_address(0x0A000000 + number))
+        yield Holding(address, "a/b", key, None, (NOW, NOW), (NOW, NOW) if number >= now else None)

@@ -78,6 +78,9 @@ class Guest:
     vhost: str | None = None
     udp_segmentation: bool = False
     memory: int = machine.SMALLEST_MEMORY
+    architecture: str = "amd64"
+    qemu: Path | None = None
+    """Instead of the one that is installed."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -110,9 +113,10 @@ class Guest:
                 udp_segmentation=self.udp_segmentation,
                 memory=self.memory,
                 extra_cmdline=self.cmdline,
+                architecture=self.architecture,
             )
         )
-        self.run([*qemu])
+        self.run([str(self.qemu or qemu[0]), *qemu[1:]])
 
     def start_hostd(self) -> None:
         """It knows the guest's peers by the layer on the host's disk."""

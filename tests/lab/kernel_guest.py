@@ -24,8 +24,9 @@ from tests.lab.interop import OUTER_PREFIX, Namespace, Node, stop, wait_for
 from wgnode.image import apt, cpio, machine
 from wgnode.image.archive import read_members
 from wgnode.image.best import build_best
-from wgnode.image.build import PROJECT, Inputs, cache_directory
+from wgnode.image.build import PROJECT, cache_directory
 from wgnode.image.guest_python import BINARY
+from wgnode.image.inputs import Inputs
 from wgnode.image.kernel import modules_of
 from wgnode.image.machine import tsc_khz_of
 

@@ -10,6 +10,7 @@ import click
 
 from wgnode.cli.nanosimage import nanos
 from wgnode.image import apt, best, compared, lock, renew, sbom
+from wgnode.image.architecture import AMD64, ARCHITECTURES, COMPILED
 from wgnode.image.archive import Members, read_members
 from wgnode.image.build import PROJECT, Built, cache_directory, listing
 from wgnode.image.build import build as build_image
@@ -48,6 +49,13 @@ command.add_command(nanos)
     "--local-fastpath", is_flag=True, help="Another image, appliance-local.tar: with the one that is installed here."
 )
 @click.option("--best", "take_best", is_flag=True, help="The first of the three that can be built here.")
+@click.option(
+    "--arch",
+    type=click.Choice(list(ARCHITECTURES)),
+    default=AMD64.name,
+    show_default=True,
+    help="The processor of the hosts that it is for, whatever this one's. arm64 has no compiled data plane.",
+)
 @click.option("--fastpath-wheel", type=FILE, help="The pinned compiled data plane, made on another machine.")
 @click.option("--renew-if-gone", is_flag=True, help="Take newer signed packages when a pinned one is gone.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON on standard output.")
@@ -58,6 +66,7 @@ def build(
     without_fastpath: bool,
     local_fastpath: bool,
     take_best: bool,
+    arch: str,
     fastpath_wheel: Path | None,
     renew_if_gone: bool,
     as_json: bool,
@@ -70,16 +79,21 @@ def build(
         raise click.UsageError("of --without-fastpath, --local-fastpath, --best and --fastpath-wheel, give one")
     if take_best and output:
         raise click.UsageError("--best names its image itself; leave --output out")
-    variant = Variant.PLAIN if without_fastpath else Variant.LOCAL if local_fastpath else Variant.PINNED
+    architecture = ARCHITECTURES[arch]
+    if architecture not in COMPILED and (local_fastpath or take_best or fastpath_wheel):
+        raise click.UsageError(f"there is no compiled data plane for {arch}: its image is a plain one")
+    plain = without_fastpath or architecture not in COMPILED
+    variant = Variant.PLAIN if plain else Variant.LOCAL if local_fastpath else Variant.PINNED
     locks = (lock_file, requirements)
     try:
         built: Built = (
             best.build_best(*locks, renew_if_gone=renew_if_gone, report=_report)
             if take_best
             else build_image(
-                output or best.FOLDER / variant.file_name,
+                output or best.FOLDER / variant.file_of(architecture),
                 *locks,
                 variant=variant,
+                architecture=architecture,
                 fastpath_wheel=fastpath_wheel,
                 renew_if_gone=renew_if_gone,
                 report=_report,
@@ -94,12 +108,13 @@ def build(
 @command.command("lock")
 @click.option("--output", type=FILE, default=PROJECT / "image.lock", show_default="image.lock")
 def lock_command(output: Path) -> None:
-    """Renew image.lock against the distribution's signed release files."""
+    """Renew image.lock against the distribution's signed release files, for every architecture."""
     try:
         text = output.read_text(encoding="utf-8") if output.is_file() else ""
         before = lock.parse(text) if text else []
         extension = lock.parse_extension(text) if f"\n{lock.EXTENSION} " in text else None
-        packages = renew.renewed(cache_directory(), apt.machine_mirrors(), _report)
+        told = cache_directory(), apt.machine_mirrors(), _report
+        packages = [package for each in ARCHITECTURES.values() for package in renew.renewed(*told, each)]
     except (ImageError, lock.LockError) as error:
         raise Reported(str(error)) from None
     for line in lock.changes(before, packages) or ["nothing has changed"]:

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from wgnode.image.architecture import AMD64, Architecture
 from wgnode.image.errors import ImageError
 from wgnode.image.lock import Package
 
 SUITE = "trixie"
-ARCHITECTURE = "amd64"
 SOURCES = Path("/etc/apt")
 APT_HELPER = Path("/usr/lib/apt/apt-helper")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -98,19 +98,23 @@ def _resolve(uri: str) -> list[str]:
 class PrivateApt:
     """An apt root of our own in `directory`: trixie, its updates and its security fixes, nothing installed.
 
-    Signatures are checked by apt against Debian's archive keyring. Needs no root.
+    It is a machine of `architecture`, whatever this one is. Signatures are checked by apt against Debian's archive
+    keyring. Needs no root.
     """
 
-    def __init__(self, directory: Path, mirrors: Mirrors, keyring: Path = KEYRING) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: Path, mirrors: Mirrors, architecture: Architecture = AMD64, keyring: Path = KEYRING
+    ) -> None:
+        self.directory, self.architecture = directory, architecture
         self._write(mirrors, keyring)
 
     def update(self) -> None:
         """Fetch the signed release files and the package lists. Raises ImageError."""
         self._run("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
 
-    def newest_kernel(self, meta: str = f"linux-image-cloud-{ARCHITECTURE}") -> str:
-        """The kernel package that the meta package stands for."""
+    def newest_kernel(self) -> str:
+        """The kernel package that the architecture's meta package stands for."""
+        meta = self.architecture.kernel
         depends = self._run("apt-cache", "depends", meta)
         match = re.search(r"Depends:\s+(linux-image-\d\S+)", depends)
         if not match:
@@ -139,18 +143,18 @@ class PrivateApt:
         (self.directory / "sources" / "debian.sources").write_text(
             "\n".join(
                 f"Types: deb\nURIs: {uris[0]}\nSuites: {suites}\nComponents: main\n"
-                f"Architectures: {ARCHITECTURE}\nSigned-By: {keyring}\n"
+                f"Architectures: {self.architecture.name}\nSigned-By: {keyring}\n"
                 for uris, suites in stanzas
                 if uris
             )
         )
-        (self.directory / "apt.conf").write_text(_configuration(self.directory))
+        (self.directory / "apt.conf").write_text(_configuration(self.directory, self.architecture.name))
 
     def _run(self, tool: str, *arguments: str) -> str:
         return run_tool([tool, *arguments], {"APT_CONFIG": str(self.directory / "apt.conf")})
 
 
-def _configuration(directory: Path) -> str:
+def _configuration(directory: Path, architecture: str) -> str:
     settings = {
         "Dir::State": directory,
         "Dir::State::status": directory / "status",
@@ -163,13 +167,13 @@ def _configuration(directory: Path) -> str:
         "Dir::Etc::SourceParts": directory / "sources",
         "Dir::Etc::Preferences": "/dev/null",
         "Dir::Etc::PreferencesParts": directory / "empty",
-        "APT::Architecture": ARCHITECTURE,
+        "APT::Architecture": architecture,
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
     }
     lines = [f'{name} "{value}";\n' for name, value in settings.items()]
-    return "".join(lines) + f'#clear APT::Architectures;\nAPT::Architectures {{ "{ARCHITECTURE}"; }};\n'
+    return "".join(lines) + f'#clear APT::Architectures;\nAPT::Architectures {{ "{architecture}"; }};\n'
 
 
 def cached(package: Package, cache: Path) -> Path | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from wgnode.image import extension
-from wgnode.image.build import PROJECT, Built, Inputs, Report, build, finished, outdated
+from wgnode.image.build import PROJECT, Built, Report, build, finished, outdated
+from wgnode.image.inputs import Inputs
 from wgnode.image.variants import Variant
 
 FOLDER = PROJECT / "build" / "image"

@@ -18,17 +18,18 @@ from pathlib import Path
 
 import zstandard
 
-from wgnode.image import apt, budget, cpio, extension, lock, renew, wheels
+from wgnode.image import apt, budget, cpio, extension, lock, renew, traced, wheels
+from wgnode.image.architecture import AMD64, Architecture, of_this_machine
 from wgnode.image.archive import Members, pack, read_members, write_archive
 from wgnode.image.contents import initial_files
 from wgnode.image.errors import ImageError
-from wgnode.image.guest_python import BINARY, OURS, VERSION, GuestPython, always_needed
+from wgnode.image.guest_python import VERSION
+from wgnode.image.inputs import WGNODE, Inputs, is_kernel
 from wgnode.image.kernel import Kernel
 from wgnode.image.variants import Variant
 
 COMPRESSION_LEVEL = 19
 """8.7 MiB, within the budget, for half a minute of one processor; level 9 takes a second or two for 9.7 MiB."""
-WGNODE = Path(__file__).resolve().parents[1]
 PROJECT = WGNODE.parent
 Report = Callable[[str], None]
 
@@ -47,50 +48,6 @@ class Built:
     """False when a finished image of the same inputs was already there."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What the image depends on, all of it text or our own sources."""
-
-    packages: list[lock.Package]
-    requirements: str
-    pinned: lock.Extension
-    variant: Variant = Variant.PINNED
-    extension: str = ""
-    """The digest of the compiled data plane's files; "" for none."""
-
-    @classmethod
-    def read(cls, lock_file: Path, requirements_file: Path, variant: Variant = Variant.PINNED) -> Inputs:
-        for file in (lock_file, requirements_file):
-            if not file.is_file():
-                raise ImageError(f"{file} does not exist; the image is built from a clone of the project")
-        text = lock_file.read_text(encoding="utf-8")
-        try:
-            packages, pinned = lock.parse(text), lock.parse_extension(text)
-        except lock.LockError as error:
-            raise ImageError(str(error)) from None
-        requirements = wheels.pinned(requirements_file.read_text(encoding="utf-8"))
-        known = {Variant.PINNED: pinned.files, Variant.PLAIN: ""}  # before anybody has looked what there is here
-        digest = known[variant] if variant in known else extension.digest(extension.files())
-        return cls(packages, requirements, pinned, variant, digest)
-
-    @property
-    def name(self) -> str:
-        return self.variant.image_name(version("wgnode"))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, hex, over everything that decides the image's bytes."""
-        parts = {
-            "packages": lock.render(self.packages),
-            "requirements": self.requirements,
-            "extension": self.extension,
-            "name": self.name,
-            "zstandard": zstandard.__version__,
-            **{str(path.relative_to(WGNODE)): path.read_text(encoding="utf-8") for path in _sources()},
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
 def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wgnode"
 
@@ -101,6 +58,7 @@ def build(
     requirements_file: Path,
     *,
     variant: Variant = Variant.PINNED,
+    architecture: Architecture = AMD64,
     fastpath_wheel: Path | None = None,
     renew_if_gone: bool = False,
     report: Report = print,
@@ -110,7 +68,7 @@ def build(
     The compiled data plane comes from `fastpath_wheel`, or is the one that is installed here; ExtensionError where it
     is not the one that image.lock pins, unless the variant is one that does without.
     """
-    inputs = Inputs.read(lock_file, requirements_file, variant)
+    inputs = Inputs.read(lock_file, requirements_file, variant, architecture)
     requested = inputs.digest
     if (done := finished(output, requested, renew_if_gone)) is not None:
         report(f"image: {output} is up to date")
@@ -119,8 +77,11 @@ def build(
         return _stamped(output, _sha256(output), inputs, requested, report, renewed=False, fresh=False)
     files = _extension_files(inputs, fastpath_wheel)
     inputs, debs, renewed = _packages(inputs, renew_if_gone, report)
-    wheel_files = wheels.fetch(inputs.requirements, cache_directory() / "wheels")
-    members = _members(inputs, files, debs, wheel_files, report)
+    source = here = _source(inputs, debs)
+    if architecture is not of_this_machine():
+        of_here = Inputs.read(lock_file, requirements_file, Variant.PLAIN, of_this_machine())
+        here = _source(*_packages(of_here.without_kernel(), renew_if_gone, report)[:2])
+    members = _members(inputs, files, debs, source, here, report)
     output.parent.mkdir(parents=True, exist_ok=True)
     sha256 = write_archive(output, members)
     return _stamped(output, sha256, inputs, requested, report, renewed=renewed, fresh=True)
@@ -153,7 +114,7 @@ def _packages(inputs: Inputs, renew_if_gone: bool, report: Report) -> tuple[Inpu
         report(
             "image: WARNING: building from newer packages instead, verified by Debian's signatures, not by image.lock"
         )
-        packages = renew.renewed(cache, mirrors, report)
+        packages = renew.renewed(cache, mirrors, report, inputs.architecture)
         return replace(inputs, packages=packages), _fetch(packages, mirrors, cache, report), True
 
 
@@ -175,13 +136,6 @@ def _brought(output: Path, inputs: Inputs) -> bool:
         return False
     made_of = (members.description.get("inputs"), members.description.get("name"))
     return made_of == (inputs.digest, inputs.name) and output.read_bytes() == pack(members)
-
-
-def _sources() -> list[Path]:
-    """Our sources that go into the image, and the builder's."""
-    folders = [WGNODE / name for name in (*OURS, "image")]
-    files = [path for folder in folders if folder.is_dir() for path in folder.rglob("*.py")]
-    return sorted([*files, WGNODE / "__init__.py", WGNODE / "endpoint.py", WGNODE / "nodeconfig.py"])
 
 
 def _stamp(output: Path) -> Path:
@@ -224,27 +178,35 @@ def _fetch(packages: list[lock.Package], mirrors: apt.Mirrors, cache: Path, repo
     return debs
 
 
+def _source(inputs: Inputs, debs: dict[str, Path]) -> traced.Source:
+    return traced.Source(
+        inputs.architecture,
+        [deb for name, deb in debs.items() if not is_kernel(name)],
+        {package.name: package.version for package in inputs.packages},
+        wheels.fetch(inputs.requirements, cache_directory() / "wheels", inputs.architecture),
+    )
+
+
 def _members(
-    inputs: Inputs, files: dict[str, bytes], debs: dict[str, Path], wheel_files: list[Path], report: Report
+    inputs: Inputs,
+    files: dict[str, bytes],
+    debs: dict[str, Path],
+    source: traced.Source,
+    here: traced.Source,
+    report: Report,
 ) -> Members:
-    kernels = [name for name in debs if name.startswith("linux-image-")]
+    kernels = [name for name in debs if is_kernel(name)]
     if len(kernels) != 1:
         raise ImageError(f"image.lock holds {len(kernels)} kernel packages instead of one")
     report(f"image: unpacking the kernel ({kernels[0]})")
-    kernel = Kernel(debs[kernels[0]])
+    kernel = Kernel(debs[kernels[0]], inputs.architecture)
+    if inputs.variant is not Variant.PINNED:
+        report(f"image: {inputs.name} is {inputs.variant.about}")
+    by = "" if here == source else f" of {here.architecture.name}"
+    report(f"image: tracing what the node imports, compiling it with the appliance's interpreter{by}")
     with tempfile.TemporaryDirectory(prefix="wgnode-image-") as work:
-        python = GuestPython(Path(work, "root"))
-        if inputs.variant is not Variant.PINNED:
-            report(f"image: {inputs.name} is {inputs.variant.about}")
-        report("image: tracing what the node imports, compiling it with the appliance's interpreter")
-        python.unpack([deb for name, deb in debs.items() if name not in kernels])
-        wheels.extract(wheel_files, python.site)
-        extension.write(files, python.site)
-        python.add_our_code(WGNODE)
-        sources, extensions = python.traced()
-        pyc = python.compiled(sorted({*sources, *always_needed()}), Path(work, "pyc"))
-        binaries = python.with_libraries([BINARY, *extensions])
-    description = _description(inputs, kernels[0], wheel_files)
+        pyc, binaries = traced.files(source, here, files, WGNODE, Path(work))
+    description = _description(inputs, kernels[0], source.wheels)
     described = json.dumps(description, sort_keys=True).encode()
     entries = initial_files(pyc, binaries, kernel.modules, kernel.optional, described)
     report(f"image: packing {len(entries)} entries")
@@ -259,6 +221,7 @@ def _description(inputs: Inputs, kernel: str, wheel_files: list[Path]) -> dict[s
         "name": inputs.name,
         "version": version("wgnode"),
         "inputs": inputs.digest,
+        "architecture": inputs.architecture.name,
         "kernel": kernel.removeprefix("linux-image-"),
         "python": VERSION,
         "packages": {package.name: package.version for package in inputs.packages},

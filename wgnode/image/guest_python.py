@@ -1,7 +1,8 @@
 """The appliance's interpreter, run on the building machine by its own dynamic loader in an unpacked tree.
 
 It says which modules the node really imports and compiles them, so that neither the building machine's Python nor
-its libraries leave a trace in the image.
+its libraries leave a trace in the image. For another processor the same version of the building machine's own does it:
+byte code is the same for all, and what is imported is looked up in the other's tree.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wgnode.image import deb, elf
+from wgnode.image.architecture import AMD64, Architecture
 from wgnode.image.errors import ImageError
 
 VERSION = "3.13"
 LIBRARY = f"usr/lib/python{VERSION}"
 """One tree for the standard library, the wheels and our code: the node runs without `site`."""
 BINARY = f"usr/bin/python{VERSION}"
-LOADER = "lib64/ld-linux-x86-64.so.2"
-LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib")
 OURS = (
     "endpoint",
     "nodeconfig",
@@ -40,15 +40,18 @@ UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 """Extension modules that would bring large libraries for nothing: hashlib has its own SHA-2 and BLAKE2."""
 
 TRACE = """
-import importlib, importlib.util, json, pkgutil, sys
-compiled = ("wgnode.dataplane.fast", "wgnode.dataplane.fast_io")
-without = ("wgnode.pathmtu.carriers", *(() if importlib.util.find_spec("wgnode_fastpath") else compiled))
+import importlib, json, pkgutil, sys
 for name in json.loads(sys.argv[1]):
     module = importlib.import_module(name)
     if hasattr(module, "__path__"):
         for info in pkgutil.walk_packages(module.__path__, name + "."):
-            if info.name not in without:
+            if info.name == "wgnode.pathmtu.carriers":
+                continue
+            try:
                 importlib.import_module(info.name)
+            except ModuleNotFoundError as error:
+                if error.name != "wgnode_fastpath":  # of a plain image
+                    raise
 importlib.import_module("wgnode.appliance.warmup").exercise()
 print(json.dumps(sorted({m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)})))
 """
@@ -66,8 +69,8 @@ for path in json.load(sys.stdin):
 class GuestPython:
     """An unpacked tree under `root` with the interpreter, its libraries, the wheels and our code."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, architecture: Architecture = AMD64) -> None:
+        self.root, self.architecture = root, architecture
 
     @property
     def site(self) -> Path:
@@ -80,8 +83,9 @@ class GuestPython:
             for member, archive in deb.files(package):
                 if member.name.startswith(("usr/lib/", "usr/lib64/", "lib64/", "lib/", BINARY)):
                     archive.extract(member, self.root)
-        if not (self.root / "lib64").exists():
-            (self.root / "lib64").symlink_to("usr/lib64")
+        folder = PurePosixPath(self.architecture.loader).parts[0]
+        if not (self.root / folder).exists():
+            (self.root / folder).symlink_to(f"usr/{folder}")
         for name in UNWANTED:
             for file in (self.site / "lib-dynload").glob(f"{name}.*.so"):
                 file.unlink()
@@ -105,30 +109,41 @@ class GuestPython:
         paths = sorted(str(Path(path).relative_to(self.root)) for path in imported)
         return [path for path in paths if path.endswith(".py")], [path for path in paths if ".so" in path]
 
-    def compiled(self, sources: list[str], work: Path) -> dict[str, bytes]:
-        """Byte code without timestamps, by path in the image. The source's name in it is the image's."""
-        self._run(COMPILE, str(self.root), str(work), standard_input=json.dumps(sources))
+    def counterparts(self, traced: list[str], other: Architecture) -> list[str]:
+        """Here, what was traced in a tree of another architecture. Raises ImageError for what is not here."""
+        ours = [path.replace(f"-{other.triplet}.so", f"-{self.architecture.triplet}.so") for path in traced]
+        if missing := [path for path in ours if not (self.root / path).is_file()]:
+            raise ImageError(
+                f"{missing[0]} is imported on {other.name}, and no package of {self.architecture.name} has it"
+            )
+        return ours
+
+    def compiled(self, sources: list[str], root: Path, work: Path) -> dict[str, bytes]:
+        """Byte code of what is below `root`, without timestamps, by path in the image: the source's name in it too."""
+        self._run(COMPILE, str(root), str(work), standard_input=json.dumps(sources))
         return {f"{path}c": (work / f"{path}c").read_bytes() for path in sources}
 
     def with_libraries(self, binaries: list[str]) -> dict[str, bytes]:
         """These binaries and every library that they load, by path in the image."""
         found: dict[str, bytes] = {}
-        pending = [*binaries, LOADER]
+        loader = self.architecture.loader
+        pending = [*binaries, loader]
         while pending:
             path = pending.pop()
             if path not in found:
                 found[path] = (self.root / path).read_bytes()
-                pending += [self._library(name, path) for name in elf.needed(found[path]) if name != Path(LOADER).name]
+                pending += [self._library(name, path) for name in elf.needed(found[path]) if name != Path(loader).name]
         return found
 
     def _library(self, name: str, wanted_by: str) -> str:
-        for folder in LIBRARIES:
+        for folder in self.architecture.libraries:
             if (self.root / folder / name).exists():
                 return f"{folder}/{name}"
         raise ImageError(f"{wanted_by} needs {name}, which no package of image.lock holds")
 
     def _run(self, code: str, *arguments: str, standard_input: str = "") -> str:
-        loader = [str(self.root / LOADER), "--library-path", ":".join(str(self.root / path) for path in LIBRARIES)]
+        folders = ":".join(str(self.root / path) for path in self.architecture.libraries)
+        loader = [str(self.root / self.architecture.loader), "--library-path", folders]
         environment = {"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
         environment["PYTHONNODEBUGRANGES"] = "1"  # a quarter less byte code to read; tracebacks keep line numbers
         result = subprocess.run(

@@ -1,7 +1,8 @@
-"""The kernel of the appliance, out of Debian's package: the ELF that QEMU boots directly, and the modules it needs."""
+"""The kernel of the appliance, out of Debian's package: what QEMU boots directly, and the modules it needs."""
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import struct
 from pathlib import Path, PurePosixPath
@@ -9,24 +10,26 @@ from pathlib import Path, PurePosixPath
 import zstandard
 
 from wgnode.image import deb, elf
+from wgnode.image.architecture import AMD64, Architecture
 from wgnode.image.errors import ImageError
 
 MODULES = ("virtio_mmio", "virtio_rng", "virtio_net", "tun", "softdog")
 """What PID 1 loads, in this order after what they depend on; the rest of what we use is built in."""
 OPTIONAL = {"masquerade": ("nft_chain_nat", "nft_masq", "nft_ct")}
 """What it loads only when the configuration asks for it, by what asks."""
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+ZSTD_MAGIC, GZIP_MAGIC = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 
 
 class Kernel:
-    """`vmlinux`: an ELF with a PVH entry point. `modules`: name to decompressed .ko, in loading order.
+    """`vmlinux`: on amd64 an ELF with a PVH entry point, on arm64 an uncompressed Image. `modules`: name to
+    decompressed .ko, in loading order.
 
     `optional` has by name of an option the modules that it needs beyond these.
     """
 
-    def __init__(self, package: Path) -> None:
+    def __init__(self, package: Path, architecture: Architecture = AMD64) -> None:
         image, compressed = _read(package)
-        self.vmlinux = elf.loadable(extract_vmlinux(image))
+        self.vmlinux = elf.loadable(extract_vmlinux(image)) if architecture is AMD64 else arm64_image(image)
         self.modules = _in_order(compressed, MODULES)
         self.optional = {
             option: {name: data for name, data in _in_order(compressed, wanted).items() if name not in self.modules}
@@ -54,6 +57,15 @@ def extract_vmlinux(bzimage: bytes) -> bytes:
     if len(vmlinux) != size or vmlinux[:4] != b"\x7fELF":
         raise ImageError(f"the kernel unpacks to {len(vmlinux)} bytes, its header says {size}")
     return vmlinux
+
+
+def arm64_image(image: bytes) -> bytes:
+    """Unpacked where it is packed, as QEMU wants it (Documentation/arch/arm64/booting.rst)."""
+    if image[:2] == GZIP_MAGIC:
+        image = gzip.decompress(image)
+    if image[0x38:0x3C] != b"ARM\x64":
+        raise ImageError("the kernel package's vmlinuz is no Image of arm64")
+    return image
 
 
 def _read(package: Path) -> tuple[bytes, dict[str, bytes]]:

@@ -1,7 +1,7 @@
 """`image.lock`: what the appliance is made of. Text without any host: the mirror is the building machine's own. Pure.
 
-The Debian packages, by name, version, architecture, SHA-256 and place in the pool; and the compiled data plane, by the
-digests of its sources and of what they give, with the compilers and options that give just that.
+The Debian packages of each architecture, by name, version, SHA-256 and place in the pool; and the compiled data plane,
+by the digests of its sources and of what they give, with the compilers and options that give just that.
 """
 
 from __future__ import annotations
@@ -58,19 +58,21 @@ class Extension:
     made_by: Mapping[str, str]
 
 
-def parse(text: str) -> list[Package]:
-    """Packages, sorted. Raises LockError."""
+def parse(text: str, architecture: str | None = None) -> list[Package]:
+    """Packages, sorted: those of an architecture, or all. Raises LockError."""
     packages = [
         _parse_line(number, words)
         for number, line in enumerate(text.splitlines(), 1)
         if (words := line.split()) and not line.startswith("#") and words[0] != EXTENSION
     ]
-    names = [package.name for package in packages]
+    names = [_named(package) for package in packages]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise LockError(f"image.lock: {', '.join(twice)} is listed twice")
-    if not packages:
-        raise LockError("image.lock: no package in it; write it anew with `wgnode image lock`")
-    return sorted(packages)
+    found = [package for package in packages if architecture in (None, package.architecture)]
+    if not found:
+        of = f" of {architecture}" if architecture else ""
+        raise LockError(f"image.lock: no package{of} in it; write it anew with `wgnode image lock`")
+    return sorted(found)
 
 
 def parse_extension(text: str) -> Extension:
@@ -88,7 +90,8 @@ def parse_extension(text: str) -> Extension:
 
 
 def render(packages: list[Package], extension: Extension | None = None) -> str:
-    lines = (f"{p.name} {p.version} {p.architecture} {p.sha256} {p.path}\n" for p in sorted(packages))
+    ordered = sorted(packages, key=lambda package: (package.architecture, package))
+    lines = (f"{p.name} {p.version} {p.architecture} {p.sha256} {p.path}\n" for p in ordered)
     return HEADER + "".join(lines) + (_render_extension(extension) if extension else "")
 
 
@@ -99,8 +102,8 @@ def _render_extension(extension: Extension) -> str:
 
 def changes(old: list[Package], new: list[Package]) -> list[str]:
     """What a renewal changed, one line a package, for a person."""
-    before = {package.name: package for package in old}
-    after = {package.name: package for package in new}
+    before = {_named(package): package for package in old}
+    after = {_named(package): package for package in new}
     lines = [f"+ {name} {after[name].version}" for name in sorted(after.keys() - before.keys())]
     lines += [f"- {name} {before[name].version}" for name in sorted(before.keys() - after.keys())]
     for name in sorted(before.keys() & after.keys()):
@@ -109,6 +112,11 @@ def changes(old: list[Package], new: list[Package]) -> list[str]:
         elif before[name].sha256 != after[name].sha256:
             lines.append(f"~ {name} {after[name].version}: the same version with other bytes")
     return lines
+
+
+def _named(package: Package) -> str:
+    """As dpkg tells packages of other architectures from its own."""
+    return package.name if package.architecture == "amd64" else f"{package.name}:{package.architecture}"
 
 
 def _parse_line(number: int, words: list[str]) -> Package:

@@ -1,6 +1,7 @@
 """The gateway's virtual machine as a QEMU command line. Pure.
 
-A microvm: no PCI, no firmware to speak of, virtio over MMIO, the kernel entered directly by PVH.
+No PCI, no firmware to speak of, virtio over MMIO, the kernel entered directly: on amd64 a microvm, by PVH; on arm64
+QEMU's `virt`, by its boot protocol.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
+
+from wgnode.image.architecture import AMD64, ARM64
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 CONTROL_PORT = "org.wgnode.control"
@@ -27,16 +30,55 @@ QEMU's since 8.2, and beyond the features of the legacy transport; where the hos
 leaves them out."""
 HARDENED = (
     "lockdown=integrity",
-    "ia32_emulation=off",
     "proc_mem.force_override=never",
     "debugfs=off",
     "page_alloc.shuffle=1",
     "printk.devkmsg=off",
 )
 """Of the guest's kernel, beside what Debian's has by itself: not even root changes it (unsigned modules, /dev/mem,
-kexec), no 32-bit system calls, no writing past page protection, no debugfs, free pages in random order, no lines in
-the kernel's log that are not its own."""
+kexec), no writing past page protection, no debugfs, free pages in random order, no lines in the kernel's log that are
+not its own."""
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a machine of an architecture is: QEMU's program and its Debian package, the board under KVM and emulated,
+    the processor that is emulated, the serial console as its kernel calls it, and words for that kernel alone."""
+
+    qemu: str
+    package: str
+    kvm: tuple[str, ...]
+    emulated: tuple[str, ...]
+    processor: str
+    console: str
+    words: tuple[str, ...]
+
+
+_MICROVM = ("-M", "microvm,rtc=on,x-option-roms=off", "-bios", FIRMWARE)
+BOARDS = {
+    # Without 32-bit system calls.
+    AMD64.name: Board(
+        QEMU,
+        "qemu-system-x86",
+        _MICROVM,
+        _MICROVM,
+        EMULATED_PROCESSOR,
+        "ttyS0",
+        ("random.trust_cpu=on", "ia32_emulation=off"),
+    ),
+    # Its 32-bit system calls can't be switched off; the filter of the running node ends who makes one (seccomp.py).
+    ARM64.name: Board(
+        "/usr/bin/qemu-system-aarch64",
+        "qemu-system-arm",
+        ("-M", "virt,gic-version=host"),
+        ("-M", "virt,gic-version=3"),
+        "cortex-a57",
+        "ttyAMA0",
+        ("random.trust_bootloader=on",),
+    ),
+}
+"""By architecture."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +96,8 @@ class Machine:
     `tsc_khz` is how fast the host's time stamp counter ticks (`tsc_khz_of`); only TCG needs it, because a guest
     there has no other clock to calibrate by. `vhost` is "on" where the host's kernel moves the cards' packets itself
     (vhost-net, with KVM only), "off" or None otherwise. In a unit both are variables that systemd expands.
-    `udp_segmentation` makes its cards virtio 1's that carry it; an older QEMU would not start.
+    `udp_segmentation` makes its cards virtio 1's that carry it; an older QEMU would not start. `architecture` is the
+    image's, as dpkg calls it.
     """
 
     name: str
@@ -70,14 +113,22 @@ class Machine:
     vhost: str | None = None
     udp_segmentation: bool = False
     extra_cmdline: str = ""
+    architecture: str = AMD64.name
+
+    @property
+    def board(self) -> Board:
+        return BOARDS[self.architecture]
 
 
 def command(machine: Machine) -> list[str]:
     """The arguments, QEMU first. Raises ValueError for a machine that could not run."""
     _check(machine)
-    arguments = [QEMU, "-name", f"wgnode-{machine.name}", "-nodefaults", "-no-user-config", "-no-reboot"]
+    arguments = [machine.board.qemu, "-name", f"wgnode-{machine.name}", "-nodefaults", "-no-user-config", "-no-reboot"]
     arguments += ["-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
-    arguments += ["-M", "microvm,rtc=on,x-option-roms=off", "-bios", FIRMWARE, *_processor(machine)]
+    arguments += [
+        *(machine.board.kvm if machine.accelerator == "kvm" else machine.board.emulated),
+        *_processor(machine),
+    ]
     arguments += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     arguments += ["-kernel", machine.kernel, "-initrd", machine.initrd, "-append", kernel_command_line(machine)]
     arguments += ["-chardev", _console(machine.console), "-serial", "chardev:console"]
@@ -93,8 +144,8 @@ def command(machine: Machine) -> list[str]:
 
 def kernel_command_line(machine: Machine) -> str:
     """A panic or an oops ends the machine: whoever runs it starts a new one."""
-    words = ["console=ttyS0", "quiet", "panic=-1", "oops=panic", "random.trust_cpu=on", *HARDENED]
-    if machine.accelerator == "tcg" and machine.tsc_khz is not None:
+    words = [f"console={machine.board.console}", "quiet", "panic=-1", "oops=panic", *machine.board.words, *HARDENED]
+    if machine.accelerator == "tcg" and machine.architecture == AMD64.name and machine.tsc_khz is not None:
         words.append(f"tsc_early_khz={machine.tsc_khz}")
     return " ".join([*words, *machine.extra_cmdline.split()])
 
@@ -132,7 +183,7 @@ def _processor(machine: Machine) -> list[str]:
     if machine.accelerator == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
     threads = "multi" if machine.cpus > 1 else "single"
-    return ["-accel", f"tcg,thread={threads},tb-size={TRANSLATION_CACHE}", "-cpu", EMULATED_PROCESSOR]
+    return ["-accel", f"tcg,thread={threads},tb-size={TRANSLATION_CACHE}", "-cpu", machine.board.processor]
 
 
 def _console(where: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wgnode.image import apt, lock
+from wgnode.image.architecture import AMD64, Architecture
 
 ROOTS = ("python3.13-minimal", "libpython3.13-stdlib", "libffi8")
 """apt adds what these depend on; tracing then takes only what the node imports."""
@@ -31,12 +32,14 @@ UNUSED = frozenset(
 """Dependencies of parts of Python's library that the node never imports; a build fails if one were missing."""
 
 
-def renewed(cache: Path, mirrors: apt.Mirrors, report: Callable[[str], None]) -> list[lock.Package]:
+def renewed(
+    cache: Path, mirrors: apt.Mirrors, report: Callable[[str], None], architecture: Architecture = AMD64
+) -> list[lock.Package]:
     """The newest trixie packages of the image. Raises ImageError."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="apt-", dir=cache) as directory:
-        private = apt.PrivateApt(Path(directory), mirrors)
-        report(f"image: reading the signed package lists of {apt.SUITE}")
+        private = apt.PrivateApt(Path(directory), mirrors, architecture)
+        report(f"image: reading the signed package lists of {apt.SUITE} for {architecture.name}")
         private.update()
         names = [name for name in private.closure(ROOTS) if name not in UNUSED]
         return private.packages([*names, private.newest_kernel()])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from wgnode.image.architecture import AMD64
 from wgnode.image.archive import INITRAMFS, VMLINUX, Members, pack
 
 SPECIFICATION = "1.6"
@@ -77,9 +78,10 @@ def _files(members: Members) -> Iterator[dict[str, Any]]:
 
 
 def _packages(described: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    machine = described.get("architecture", AMD64.name)
     for name, version in described.get("packages", {}).items():
         kind = "operating-system" if name.startswith("linux-image-") else "library"
-        purl = f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe='')}?arch=amd64&distro={DISTRIBUTION}"
+        purl = f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe='')}?arch={machine}&distro={DISTRIBUTION}"
         yield _component(kind, name, version, purl)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from wgnode.image.architecture import AMD64, ARCHITECTURES, Architecture
+
 
 class Variant(Enum):
     """The value is what is added to the image's name and to its file's."""
@@ -19,10 +21,13 @@ class Variant(Enum):
 
     @property
     def file_name(self) -> str:
-        return f"appliance{self.value}.tar"
+        return self.file_of(AMD64)
 
-    def image_name(self, version: str) -> str:
-        return f"wgnode-{version}{self.value}"
+    def file_of(self, architecture: Architecture) -> str:
+        return f"appliance{self.value}{architecture.suffix}.tar"
+
+    def image_name(self, version: str, architecture: Architecture = AMD64) -> str:
+        return f"wgnode-{version}{self.value}{architecture.suffix}"
 
     @property
     def about(self) -> str:
@@ -46,9 +51,16 @@ def image_name(manifest: Mapping[str, object]) -> str:
 
 def variant_of_file(name: str) -> Variant:
     """Of a file by its name, as `wgnode image build` names it."""
-    return next((each for each in Variant if each.file_name == name), Variant.PINNED)
+    every = [(each, architecture) for each in Variant for architecture in ARCHITECTURES.values()]
+    return next((each for each, architecture in every if each.file_of(architecture) == name), Variant.PINNED)
 
 
 def variant_of(name: str) -> Variant:
     """Of an image by its name."""
-    return next((each for each in (Variant.LOCAL, Variant.PLAIN) if name.endswith(each.value)), Variant.PINNED)
+    kind = name.removesuffix(architecture_of(name).suffix)
+    return next((each for each in (Variant.LOCAL, Variant.PLAIN) if kind.endswith(each.value)), Variant.PINNED)
+
+
+def architecture_of(name: str) -> Architecture:
+    """Of an image by its name."""
+    return next((each for each in ARCHITECTURES.values() if each.suffix and name.endswith(each.suffix)), AMD64)

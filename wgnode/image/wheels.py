@@ -11,10 +11,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from wgnode.image.architecture import AMD64, Architecture
 from wgnode.image.errors import ImageError
 
 PYTHON = "3.13"
-PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 """glibc of trixie is 2.41; the newest tags that the projects build for."""
 NAMES = ("cffi", "cryptography")
 """`cffi` because cryptography's own extension module imports `_cffi_backend`."""
@@ -31,14 +32,14 @@ def pinned(lock_text: str, names: tuple[str, ...] = NAMES) -> str:
     return "".join(entries)
 
 
-def fetch(requirements: str, cache: Path) -> list[Path]:
+def fetch(requirements: str, cache: Path, architecture: Architecture = AMD64) -> list[Path]:
     """The wheels of these requirements in `cache`, downloaded by pip and checked against their hashes."""
-    target = cache / hashlib.sha256(requirements.encode()).hexdigest()[:16]
+    target = cache / f"{hashlib.sha256(requirements.encode()).hexdigest()[:16]}{architecture.suffix}"
     if not _complete(target, requirements):
         cache.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=cache) as work:
-            _download(requirements, Path(work))
+            _download(requirements, Path(work), architecture)
             shutil.copytree(work, target, ignore=shutil.ignore_patterns("requirements.txt"))
     return sorted(target.glob("*.whl"))
 
@@ -57,13 +58,13 @@ def extract(wheels: list[Path], site: Path) -> None:
             archive.extractall(site, names)
 
 
-def _download(requirements: str, directory: Path) -> None:
+def _download(requirements: str, directory: Path, architecture: Architecture) -> None:
     file = directory / "requirements.txt"
     file.write_text(requirements)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     command += ["--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}"]
     command += [f"--abi={abi}" for abi in ("cp313", "abi3")]
-    command += [f"--platform={platform}" for platform in PLATFORMS]
+    command += [f"--platform={platform}_{architecture.machine}" for platform in PLATFORMS]
     result = subprocess.run(
         [*command, f"--dest={directory}", f"--requirement={file}"], capture_output=True, text=True, check=False
     )

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from wgnode.image import apt, best, build, extension, lock, renew
+from wgnode.image import apt, best, build, extension, lock, renew, traced, variants
+from wgnode.image.architecture import AMD64, ARM64
 from wgnode.image.archive import Members, read_members
 from wgnode.image.errors import ImageError
 from wgnode.image.extension import ExtensionError
+from wgnode.image.guest_python import GuestPython
+from wgnode.image.inputs import Inputs
 from wgnode.image.variants import Variant
 
 PINNED = lock.Package("libc6", "1", "amd64", "a" * 64, "pool/main/libc6_1_amd64.deb")
@@ -46,7 +49,7 @@ class Project:
             raise apt.GoneError(package, ["404"])
         return cache / package.file_name
 
-    def _members(self, inputs: build.Inputs, files: dict[str, bytes], *_: object) -> Members:
+    def _members(self, inputs: Inputs, files: dict[str, bytes], *_: object) -> Members:
         data = inputs.packages[0].version.encode() + b"".join(files.values())
         return Members(data, b"", build._description(inputs, "linux-image-6", []))
 
@@ -91,6 +94,42 @@ def test_without_the_pinned_extension_there_is_no_image_but_what_to_do(
         assert remedy in said
     assert "`gateway.image` as a URL" in said
     assert not project.output.exists()
+
+
+ARM = lock.Package("libc6", "3", "arm64", "c" * 64, "pool/main/libc6_3_arm64.deb")
+
+
+def test_an_image_of_another_architecture_is_of_its_packages_and_has_another_name(project: Project) -> None:
+    project.lock.write_text(lock.render([PINNED, ARM], EXTENSION))
+    project.available.add(ARM)
+    built = build.build(
+        project.output, project.lock, project.requirements, variant=Variant.PLAIN, architecture=ARM64,
+        report=project.said.append,
+    )  # fmt: skip
+    members = read_members(project.output)
+    assert built.name.endswith("-plain-arm64")
+    assert (members.vmlinux, members.description["architecture"]) == (b"3", "arm64")
+    assert (variants.variant_of(built.name), variants.architecture_of(built.name)) == (Variant.PLAIN, ARM64)
+    with pytest.raises(ImageError, match="no compiled data plane for arm64"):
+        build.build(project.output, project.lock, project.requirements, architecture=ARM64)
+
+
+def test_what_traces_for_another_architecture_is_of_the_same_version(tmp_path: Path) -> None:
+    of, here = ({traced.PYTHON: version} for version in ("3.13.5-2", "3.13.6-1"))
+    with pytest.raises(ImageError, match=r"3\.13\.5-2 of arm64 and 3\.13\.6-1 of amd64"):
+        traced.files(traced.Source(ARM64, [], of, []), traced.Source(AMD64, [], here, []), {}, tmp_path, tmp_path)
+
+
+def test_what_is_traced_is_looked_up_by_the_other_architectures_names(tmp_path: Path) -> None:
+    python = GuestPython(tmp_path, ARM64)
+    ours = "lib-dynload/_ctypes.cpython-313-aarch64-linux-gnu.so"
+    for name in (ours, "os.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    theirs = ["lib-dynload/_ctypes.cpython-313-x86_64-linux-gnu.so", "os.py"]
+    assert python.counterparts(theirs, AMD64) == [ours, "os.py"]
+    with pytest.raises(ImageError, match=r"_x86\.py is imported on amd64, and no package of arm64 has it"):
+        python.counterparts(["_x86.py"], AMD64)
 
 
 def test_a_finished_image_is_good_on_a_machine_that_lost_its_compiler(project: Project) -> None:

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from wgnode.cli import image as cli
 from wgnode.image import apt, cpio, lock, renew
+from wgnode.image.architecture import AMD64
 from wgnode.image.archive import Members, write_archive
 from wgnode.image.errors import ImageError
 from wgnode.image.variants import Variant
@@ -54,6 +55,9 @@ def test_build_reports_on_standard_error_and_prints_json_alone(
 @pytest.mark.parametrize(
     ("options", "variant", "file"),
     [
+        (["--arch", "amd64"], Variant.PINNED, "appliance.tar"),
+        (["--arch", "arm64"], Variant.PLAIN, "appliance-plain-arm64.tar"),
+        (["--arch", "arm64", "--without-fastpath"], Variant.PLAIN, "appliance-plain-arm64.tar"),
         ([], Variant.PINNED, "appliance.tar"),
         (["--without-fastpath"], Variant.PLAIN, "appliance-plain.tar"),
         (["--local-fastpath"], Variant.LOCAL, "appliance-local.tar"),
@@ -73,7 +77,17 @@ def test_each_kind_of_image_has_its_own_file(
     assert asked == [(file, variant)]
 
 
-@pytest.mark.parametrize("options", [["--best", "--without-fastpath"], ["--best", "--output", "x"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--best", "--without-fastpath"],
+        ["--best", "--output", "x"],
+        ["--arch", "arm64", "--local-fastpath"],
+        ["--arch", "arm64", "--best"],
+        ["--arch", "arm64", "--fastpath-wheel", "a.whl"],
+        ["--arch", "riscv64"],
+    ],
+)
 def test_options_that_exclude_each_other_are_refused(runner: CliRunner, options: list[str]) -> None:
     assert runner.invoke(cli.command, ["build", *options]).exit_code == 2
 
@@ -82,7 +96,7 @@ def test_renewing_the_packages_keeps_what_is_pinned_of_the_extension(
     runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apt, "machine_mirrors", lambda: apt.Mirrors(("m",), ()))
-    monkeypatch.setattr(renew, "renewed", lambda *_: [LIBC])
+    monkeypatch.setattr(renew, "renewed", lambda *said: [LIBC] if said[-1] is AMD64 else [])
     file, pinned = tmp_path / "image.lock", lock.Extension("0" * 16, "1" * 64, "2" * 64, {"rustc": "1.95.0 (x)"})
     file.write_text(lock.render([lock.Package("libc6", "1", "amd64", "a" * 64, LIBC.path)], pinned))
     assert runner.invoke(cli.command, ["lock", "--output", str(file)]).output == "~ libc6 1 -> 2\n"
@@ -93,7 +107,7 @@ def test_lock_writes_what_the_signed_lists_offer_and_tells_the_changes(
     runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apt, "machine_mirrors", lambda: apt.Mirrors(("m",), ()))
-    monkeypatch.setattr(renew, "renewed", lambda *_: [LIBC])
+    monkeypatch.setattr(renew, "renewed", lambda *said: [LIBC] if said[-1] is AMD64 else [])
     file = tmp_path / "image.lock"
     first = runner.invoke(cli.command, ["lock", "--output", str(file)])
     assert first.output == "+ libc6 2\n"

@@ -1,3 +1,4 @@
+import gzip
 import lzma
 import struct
 
@@ -35,6 +36,13 @@ def test_a_boot_image_of_another_kind_is_refused() -> None:
         kernel.extract_vmlinux(bytes(4096))
     with pytest.raises(ImageError, match="its header says 5"):
         kernel.extract_vmlinux(bzimage(program(), 5))
+
+
+def test_an_image_of_arm64_is_taken_as_it_is_or_unpacked_and_nothing_else_is() -> None:
+    image = b"MZ" + bytes(0x36) + b"ARM\x64" + b"kernel"
+    assert kernel.arm64_image(image) == kernel.arm64_image(gzip.compress(image)) == image
+    with pytest.raises(ImageError, match="no Image of arm64"):
+        kernel.arm64_image(bzimage(program()))
 
 
 def test_only_what_is_loaded_stays_of_an_elf() -> None:

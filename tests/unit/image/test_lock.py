@@ -34,6 +34,19 @@ def test_a_package_listed_twice_is_refused() -> None:
         lock.parse(lock.render([LIBC, LIBC]))
 
 
+ARM = lock.Package("libc6", "2.41-12", "arm64", "d" * 64, "pool/main/g/glibc/libc6_2.41-12_arm64.deb")
+
+
+def test_each_architecture_has_its_own_packages_of_the_same_names() -> None:
+    text = lock.render([ARM, ZLIB, LIBC])
+    assert lock.parse(text, "amd64") == [LIBC, ZLIB]
+    assert lock.parse(text, "arm64") == [ARM]
+    assert lock.parse(text) == sorted([LIBC, ARM, ZLIB])
+    with pytest.raises(lock.LockError, match="no package of riscv64 in it"):
+        lock.parse(text, "riscv64")
+    assert lock.changes([LIBC], [LIBC, ARM]) == ["+ libc6:arm64 2.41-12"]
+
+
 def test_changes_tell_new_gone_and_changed_packages() -> None:
     newer = lock.Package("libc6", "2.42-1", "amd64", "c" * 64, LIBC.path)
     assert lock.changes([LIBC], [newer, ZLIB]) == ["+ zlib1g 1:1.3.1-1", "~ libc6 2.41-12 -> 2.42-1"]

@@ -68,6 +68,20 @@ def test_cards_carry_udp_segmentation_where_the_host_does_which_takes_virtio_1(c
     assert values(arguments, "-global") == (["virtio-mmio.force-legacy=false"] if carried else [])
 
 
+def test_arm64_has_another_program_board_processor_and_console_and_no_words_of_amd64() -> None:
+    """A word that its kernel does not know would be told as a lack of confinement (confine.unknown_words)."""
+    arm = replace(MACHINE, architecture="arm64")
+    assert command(arm)[0] == "/usr/bin/qemu-system-aarch64"
+    assert (values(command(arm), "-M"), values(command(arm), "-cpu")) == (["virt,gic-version=3"], ["cortex-a57"])
+    assert values(command(arm), "-bios") == []
+    words = kernel_command_line(arm).split()
+    assert words[0] == "console=ttyAMA0"
+    assert {"lockdown=integrity", "panic=-1"} <= set(words)
+    assert not [word for word in words if word.startswith(("tsc_early_khz", "ia32_emulation", "random.trust_cpu"))]
+    kvm = command(replace(arm, accelerator="kvm"))
+    assert (values(kvm, "-M"), values(kvm, "-cpu")) == (["virt,gic-version=host"], ["host"])
+
+
 def test_a_panic_ends_the_machine() -> None:
     assert {"panic=-1", "oops=panic"} <= set(kernel_command_line(MACHINE).split())
 

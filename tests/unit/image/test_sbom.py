@@ -57,6 +57,13 @@ def test_every_package_wheel_and_crate_has_its_place() -> None:
     assert any(purl and purl.startswith("pkg:cargo/ring@0.17") for purl in purls)
 
 
+def test_packages_are_of_the_images_architecture() -> None:
+    bill = sbom.bill(Members(IMAGE.vmlinux, IMAGE.initramfs, {**DESCRIPTION, "architecture": "arm64"}))
+    assert "pkg:deb/debian/libc6@2.41-12%2Bdeb13u4?arch=arm64&distro=debian-13" in {
+        one.get("purl") for one in bill["components"]
+    }
+
+
 def test_of_the_crates_those_of_tests_are_left_out() -> None:
     names = {crate.name for crate in sbom.crates(*CARGO)}
     assert {"ring", "blake2", "pyo3", "zeroize", "digest"} <= names

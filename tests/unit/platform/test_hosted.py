@@ -44,6 +44,6 @@ def test_a_filter_that_another_has_installed_is_not_taken_for_its_own() -> None:
 
 
 def test_its_filter_has_one_call_more_than_a_machines() -> None:
-    more = seccomp.program(calls={**seccomp.CALLS, **seccomp.OF_A_LISTENER})
+    more = seccomp.program(calls=(*seccomp.CALLS, *seccomp.OF_A_LISTENER))
     assert len(more) == len(seccomp.program()) + 16
     assert not set(seccomp.OF_A_LISTENER) & set(seccomp.CALLS)

@@ -14,16 +14,21 @@ from collections.abc import Sequence
 import pytest
 
 from wgnode.platform.linux import seccomp
+from wgnode.platform.linux.calls import NUMBERS
 from wgnode.platform.linux.seccomp import ABSENT, ALLOW, CALLS, DEADLY, ERRNO, KILL, LIMITED, LOG, program
 
 REFUSED, UNKNOWN = ERRNO | errno.EPERM, ERRNO | errno.ENOSYS
-X86_64 = seccomp.AUDIT_ARCH_X86_64
+EVERYWHERE = pytest.mark.parametrize("machine", NUMBERS)
 
 
-def verdict(number: int, *arguments: int, architecture: int = X86_64, code: bytes | None = None) -> int:
+def verdict(
+    call: int | str, *arguments: int, machine: str = "x86_64", of: int | None = None, code: bytes | None = None
+) -> int:
     """What the program returns for a call: classic BPF over struct seccomp_data (seccomp(2))."""
-    data = struct.pack("=IIQ6Q", number, architecture, 0, *(*arguments, *[0] * (6 - len(arguments))))
-    filters = list(struct.iter_unpack("=HBBI", code or program()))
+    number = call if isinstance(call, int) else NUMBERS[machine][call]
+    audited = seccomp.AUDIT_ARCHITECTURES[machine] if of is None else of
+    data = struct.pack("=IIQ6Q", number, audited, 0, *(*arguments, *[0] * (6 - len(arguments))))
+    filters = list(struct.iter_unpack("=HBBI", code or program(machine=machine)))
     accumulator, at = 0, 0
     while True:
         kind, if_true, if_false, value = filters[at]
@@ -41,21 +46,33 @@ def verdict(number: int, *arguments: int, architecture: int = X86_64, code: byte
             at += if_true if judge[kind] else if_false
 
 
+def listed(machine: str) -> list[int]:
+    """All that has a verdict of its own, on a processor that may lack some that nobody may call."""
+    numbers = NUMBERS[machine]
+    return [numbers[name] for name in (*CALLS, *LIMITED, *ABSENT, *DEADLY) if name in numbers or name not in DEADLY]
+
+
+@EVERYWHERE
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_of_the_node_passes_whatever_its_arguments(name: str) -> None:
-    assert verdict(CALLS[name], *[0xFFFFFFFFFFFFFFFF] * 6) == ALLOW
+def test_a_call_of_the_node_passes_whatever_its_arguments(machine: str, name: str) -> None:
+    assert verdict(name, *[0xFFFFFFFFFFFFFFFF] * 6, machine=machine) == ALLOW
 
 
+@EVERYWHERE
 @pytest.mark.parametrize("name", DEADLY)
-def test_what_only_an_attacker_would_try_ends_the_process(name: str) -> None:
-    assert verdict(DEADLY[name]) == KILL
+def test_what_only_an_attacker_would_try_ends_the_process(machine: str, name: str) -> None:
+    if name in NUMBERS[machine]:
+        assert verdict(name, machine=machine) == KILL
+    else:
+        assert (machine, name) in {("aarch64", old) for old in ("fork", "vfork", "iopl", "ioperm")}
 
 
-def test_each_call_is_judged_once() -> None:
-    numbers = [*CALLS.values(), *(number for number, _ in LIMITED.values()), *ABSENT.values(), *DEADLY.values()]
-    assert len(numbers) == len(set(numbers))
+@EVERYWHERE
+def test_each_call_is_judged_once(machine: str) -> None:
+    assert len(listed(machine)) == len(set(listed(machine)))
 
 
+@EVERYWHERE
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
@@ -78,20 +95,22 @@ def test_each_call_is_judged_once() -> None:
         ("prctl", (38,), REFUSED),
     ],
 )
-def test_some_pass_by_their_arguments(name: str, arguments: Sequence[int], expected: int) -> None:
-    assert verdict(LIMITED[name][0], *arguments) == expected
+def test_some_pass_by_their_arguments(machine: str, name: str, arguments: Sequence[int], expected: int) -> None:
+    assert verdict(name, *arguments, machine=machine) == expected
 
 
-def test_all_else_is_refused_or_logged_where_that_is_asked_for() -> None:
-    listed = {*CALLS.values(), *(number for number, _ in LIMITED.values()), *ABSENT.values(), *DEADLY.values()}
-    others = [number for number in range(470) if number not in listed]
-    assert {verdict(number) for number in others} == {REFUSED}
-    assert {verdict(number, code=program(LOG)) for number in others} == {LOG}
-    assert verdict(ABSENT["clone3"]) == UNKNOWN
+@EVERYWHERE
+def test_all_else_is_refused_or_logged_where_that_is_asked_for(machine: str) -> None:
+    others = [number for number in range(470) if number not in listed(machine)]
+    assert {verdict(number, machine=machine) for number in others} == {REFUSED}
+    assert {verdict(number, machine=machine, code=program(LOG, machine=machine)) for number in others} == {LOG}
+    assert verdict("clone3", machine=machine) == UNKNOWN
 
 
-def test_calls_of_another_architecture_end_the_process() -> None:
-    assert verdict(0, architecture=0x40000003) == KILL  # i386
+@pytest.mark.parametrize(("machine", "other"), [("x86_64", 0x40000003), ("aarch64", 0x40000028)])  # i386, arm
+def test_calls_of_another_architecture_end_the_process(machine: str, other: int) -> None:
+    assert verdict(0, machine=machine, of=other) == KILL
+    assert verdict("read", machine=machine, of=seccomp.AUDIT_ARCHITECTURES[machine]) == ALLOW
     assert verdict(seccomp.X32) == verdict(seccomp.X32 | 59) == KILL
 
 
@@ -144,9 +163,9 @@ def test_what_is_executed_ends_the_process() -> None:
 
 def test_another_processor_has_no_filter_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     class Elsewhere:
-        machine = "aarch64"
+        machine = "riscv64"
 
     monkeypatch.setattr(seccomp.os, "uname", Elsewhere)
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: pytest.fail("installed it"))
-    with pytest.raises(OSError, match="no filter is made for aarch64"):
+    with pytest.raises(OSError, match="no filter is made for riscv64"):
         seccomp.install(program())

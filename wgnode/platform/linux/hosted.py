@@ -118,7 +118,7 @@ class Filter:
 
     def install(self) -> None:
         self._before = _filters()
-        seccomp.install(seccomp.program(calls={**seccomp.CALLS, **seccomp.OF_A_LISTENER}))
+        seccomp.install(seccomp.program(calls=(*seccomp.CALLS, *seccomp.OF_A_LISTENER)))
 
     def read(self) -> str:
         ours = self._before is not None and _filters() > self._before

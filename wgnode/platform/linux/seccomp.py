@@ -10,11 +10,15 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-SYS_SECCOMP, SET_MODE_FILTER, TSYNC = 317, 1, 1
-AUDIT_ARCH_X86_64 = 0xC000003E
+from wgnode.platform.linux.calls import NUMBERS
+from wgnode.platform.linux.calls import number as call_number
+
+SET_MODE_FILTER, TSYNC = 1, 1
+AUDIT_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+"""By uname(2)'s machine (linux/audit.h): calls of another architecture, such as 32-bit ones, end the process."""
 X32 = 0x40000000
 ALLOW, LOG, KILL, ERRNO = 0x7FFF0000, 0x7FFC0000, 0x80000000, 0x00050000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -38,65 +42,67 @@ class Argument:
     unset: int = 0
 
 
-CALLS = {
-    "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "munmap": 11, "brk": 12, "rt_sigaction": 13,
-    "rt_sigprocmask": 14, "rt_sigreturn": 15, "ioctl": 16, "pread64": 17, "readv": 19, "writev": 20, "access": 21,
-    "sched_yield": 24, "mremap": 25, "madvise": 28, "nanosleep": 35, "getpid": 39, "connect": 42, "sendto": 44,
-    "recvfrom": 45, "sendmsg": 46, "recvmsg": 47, "shutdown": 48, "bind": 49, "getsockname": 51, "setsockopt": 54,
-    "getsockopt": 55, "exit": 60, "uname": 63, "fcntl": 72, "readlink": 89, "gettimeofday": 96, "sysinfo": 99,
-    "sigaltstack": 131,
-    "sync": 162, "gettid": 186, "futex": 202, "sched_getaffinity": 204, "getdents64": 217, "restart_syscall": 219,
-    "clock_settime": 227, "clock_gettime": 228, "clock_nanosleep": 230, "exit_group": 231, "epoll_wait": 232,
-    "epoll_ctl": 233, "tgkill": 234, "newfstatat": 262, "set_robust_list": 273, "timerfd_create": 283, "eventfd2": 290,
-    "epoll_create1": 291, "timerfd_settime": 286, "pipe2": 293, "recvmmsg": 299, "sendmmsg": 307, "getrandom": 318,
-    "membarrier": 324, "statx": 332, "rseq": 334,
-}  # fmt: skip
-"""arch/x86/entry/syscalls/syscall_64.tbl."""
-OF_A_LISTENER = {"accept4": 288}
+CALLS = (
+    "read", "write", "close", "fstat", "poll", "lseek", "munmap", "brk", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "ioctl", "pread64", "readv", "writev", "access", "sched_yield", "mremap", "madvise", "nanosleep",
+    "getpid", "connect", "sendto", "recvfrom", "sendmsg", "recvmsg", "shutdown", "bind", "getsockname", "setsockopt",
+    "getsockopt", "exit", "uname", "fcntl", "readlink", "gettimeofday", "sysinfo", "sigaltstack", "sync", "gettid",
+    "futex", "sched_getaffinity", "getdents64", "restart_syscall", "clock_settime", "clock_gettime", "clock_nanosleep",
+    "exit_group", "epoll_wait", "epoll_ctl", "tgkill", "newfstatat", "set_robust_list", "timerfd_create", "eventfd2",
+    "epoll_create1", "timerfd_settime", "pipe2", "recvmmsg", "sendmmsg", "getrandom", "membarrier", "statx", "rseq",
+)  # fmt: skip
+"""By name; their numbers are in calls.py."""
+OF_A_LISTENER = ("accept4",)
 """More, for a node that its host calls by a socket (hosted.py)."""
-LIMITED: Mapping[str, tuple[int, Argument]] = {
-    "mmap": (9, Argument(2, unset=PROT_EXEC)),
-    "mprotect": (10, Argument(2, unset=PROT_EXEC)),
-    "socket": (41, Argument(0, (AF_INET, AF_INET6, AF_NETLINK, AF_PACKET))),
-    "clone": (56, Argument(0, set=CLONE_THREAD)),
-    "prctl": (157, Argument(0, (PR_SET_NAME,))),
-    "reboot": (169, Argument(2, (RB_AUTOBOOT,))),
-    "prlimit64": (302, Argument(2, (0,))),
-    "openat": (257, Argument(2, unset=O_CREAT)),
+LIMITED: Mapping[str, Argument] = {
+    "mmap": Argument(2, unset=PROT_EXEC),
+    "mprotect": Argument(2, unset=PROT_EXEC),
+    "socket": Argument(0, (AF_INET, AF_INET6, AF_NETLINK, AF_PACKET)),
+    "clone": Argument(0, set=CLONE_THREAD),
+    "prctl": Argument(0, (PR_SET_NAME,)),
+    "reboot": Argument(2, (RB_AUTOBOOT,)),
+    "prlimit64": Argument(2, (0,)),
+    "openat": Argument(2, unset=O_CREAT),
 }
 """No code is made or mapped, no process started, no file created."""
-ABSENT = {"clone3": 435}
+ABSENT = ("clone3",)
 """Said to be unknown (ENOSYS): the C library then takes clone, whose flags can be judged."""
-DEADLY = {
-    "execve": 59, "execveat": 322, "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "init_module": 175,
-    "finit_module": 313, "delete_module": 176, "kexec_load": 246, "kexec_file_load": 320, "mount": 165, "umount2": 166,
-    "pivot_root": 155, "chroot": 161, "move_mount": 429, "open_tree": 428, "fsopen": 430, "fsmount": 432,
-    "unshare": 272, "setns": 308, "bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "io_uring_setup": 425,
-    "iopl": 172, "ioperm": 173, "keyctl": 250, "add_key": 248, "memfd_create": 319, "fork": 57, "vfork": 58,
-}  # fmt: skip
+DEADLY = (
+    "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "init_module", "finit_module",
+    "delete_module", "kexec_load", "kexec_file_load", "mount", "umount2", "pivot_root", "chroot", "move_mount",
+    "open_tree", "fsopen", "fsmount", "unshare", "setns", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
+    "iopl", "ioperm", "keyctl", "add_key", "memfd_create", "fork", "vfork",
+)  # fmt: skip
+"""Those of them that the processor has."""
 
 
-def program(otherwise: int = ERRNO | errno.EPERM, calls: Mapping[str, int] = CALLS) -> bytes:
-    """The filter as an array of struct sock_filter; `otherwise` is what happens to all that is in no list."""
-    code = [_load(ARCHITECTURE), _jump(EQUAL, AUDIT_ARCH_X86_64, 1, 0), _give(KILL)]
+def program(otherwise: int = ERRNO | errno.EPERM, calls: Sequence[str] = CALLS, machine: str | None = None) -> bytes:
+    """The filter as an array of struct sock_filter; `otherwise` is what happens to all that is in no list.
+
+    `machine` is the processor that it is for, as uname has it, else this one. Raises OSError for one that none is for.
+    """
+    machine = machine or os.uname().machine
+    if machine not in AUDIT_ARCHITECTURES:
+        raise OSError(errno.ENOTSUP, f"no filter is made for {machine}")
+    numbers = NUMBERS[machine]
+    code = [_load(ARCHITECTURE), _jump(EQUAL, AUDIT_ARCHITECTURES[machine], 1, 0), _give(KILL)]
     code += [_load(NUMBER), _jump(AT_LEAST, X32, 0, 1), _give(KILL)]
-    code += _calls(calls.values(), ALLOW)
-    for number, argument in LIMITED.values():
+    code += _calls([numbers[name] for name in calls], ALLOW)
+    for name, argument in LIMITED.items():
         judged = _judged(argument)
-        code += [_jump(EQUAL, number, 0, len(judged)), *judged]
-    code += [*_calls(ABSENT.values(), ERRNO | errno.ENOSYS), *_calls(DEADLY.values(), KILL), _give(otherwise)]
+        code += [_jump(EQUAL, numbers[name], 0, len(judged)), *judged]
+    code += _calls([numbers[name] for name in ABSENT], ERRNO | errno.ENOSYS)
+    code += [*_calls([numbers[name] for name in DEADLY if name in numbers], KILL), _give(otherwise)]
     return b"".join(code)
 
 
 def install(code: bytes) -> None:
     """For all threads of this process, for ever (TSYNC). no_new_privs must be set. Raises OSError."""
-    if os.uname().machine != "x86_64":
-        raise OSError(errno.ENOTSUP, f"no filter is made for {os.uname().machine}")
     filters = ctypes.create_string_buffer(code, len(code))
     described = struct.pack("@HP", len(code) // 8, ctypes.addressof(filters))  # struct sock_fprog
     libc = ctypes.CDLL(None, use_errno=True)
     given = ctypes.create_string_buffer(described, len(described))
-    result = libc.syscall(ctypes.c_long(SYS_SECCOMP), SET_MODE_FILTER, TSYNC, given)
+    result = libc.syscall(ctypes.c_long(call_number("seccomp")), SET_MODE_FILTER, TSYNC, given)
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     if result > 0:  # a thread that has another filter

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from wgnode.platform.linux import calls
 from wgnode.platform.linux.sysctl import write_sysctl
 
 MOUNTS = (
@@ -20,9 +21,7 @@ MOUNTS = (
 """Of those, devtmpfs alone has room for more than the kernel puts there: for device nodes, and no files to speak of.
 The root is of memory too, until it is made read-only (confine.py)."""
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
-SYS_FINIT_MODULE = 313
 REBOOT_MAGIC, REBOOT_MAGIC_2, RB_AUTOBOOT = 0xFEE1DEAD, 672274793, 0x01234567
-SYS_REBOOT = 169
 MODULES = Path("/lib/modules")
 CLOCK_TOLERANCE = 0.02
 """Seconds by which the clock may differ from the host's before it is set."""
@@ -65,10 +64,11 @@ def mount_file_systems() -> None:
 
 def load_modules(directory: Path = MODULES) -> None:
     """In the order of their file names, none of folders below. Raises OSError, naming the module."""
+    insert = calls.number("finit_module")
     for file in sorted(directory.glob("*.ko")):
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            result = _libc.syscall(ctypes.c_long(SYS_FINIT_MODULE), descriptor, ctypes.c_char_p(b""), ctypes.c_int(0))
+            result = _libc.syscall(ctypes.c_long(insert), descriptor, ctypes.c_char_p(b""), ctypes.c_int(0))
             if result < 0 and ctypes.get_errno() != errno.EEXIST:
                 _check(result, f"module {file.stem}")
         finally:
@@ -95,7 +95,7 @@ def set_clock(unix_ns: int) -> float:
 def end_machine() -> None:
     """Reset; the machine runs with -no-reboot, so this ends it, and whoever runs it starts a new one."""
     os.sync()
-    _libc.syscall(ctypes.c_long(SYS_REBOOT), REBOOT_MAGIC, REBOOT_MAGIC_2, RB_AUTOBOOT, None)
+    _libc.syscall(ctypes.c_long(calls.number("reboot")), REBOOT_MAGIC, REBOOT_MAGIC_2, RB_AUTOBOOT, None)
 
 
 def give_up() -> None:

@@ -166,6 +166,9 @@ class Flows:
         if flow is None or flow.ended or now - flow.seen >= flow.idle:
             return None
         if flow.epoch != self._epoch:
+            own = flow.key.source if flow.outgoing else flow.key.destination
+            if self._device_at(own) != flow.owner:
+                return None
             if self._verdict(flow.owner, flow.key, flow.outgoing) != (None, flow.other):
                 return None
             flow.epoch = self._epoch

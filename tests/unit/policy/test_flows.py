@@ -32,6 +32,7 @@ from tests.unit.policy.crossing import (
     unreachable,
 )
 from wgnode.policy.model import Rule
+from wgnode.protocol import access
 
 WEB = Rule("groups.guests.reach[0]", networks=("10.1.0.0/24", "fd00:10:1::/64"), protocols=(TCP,), ports=((443, 443),))
 FAMILIES = [(BOB, ALICE, MACHINE), (BOB6, ALICE6, MACHINE6)]
@@ -286,6 +287,22 @@ def test_denials_are_told_once_with_their_packets_and_counted_for_the_peer() -> 
     assert [what[5] for what in told.told] == list(range(12, 20)), "the newest"
 
 
+def test_of_all_denials_together_the_newest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report has room for so many, whatever how many devices there are."""
+    monkeypatch.setattr(access, "MOST_DENIALS", 3)
+    c = Crossing(policy())
+    for number, name in enumerate(("bob", "bob", "alice", "alice", "bob")):
+        c.carry(name, tcp(BOB if name == "bob" else ALICE, PUBLIC, number))
+        c.denials()
+    told = {name: c.gateway.access.denied(c.peer(name)) for name in ("alice", "bob")}
+    assert {name: [what[5] for what in one.told] for name, one in told.items()} == {"alice": [2, 3], "bob": [4]}
+    assert (told["alice"].packets, told["bob"].packets) == (2, 3), "all of them count"
+    c.gateway.remove_peer(c.peer("alice").public_key)
+    c.carry("bob", tcp(BOB, PUBLIC, 9))
+    c.denials()
+    assert [what[5] for what in c.gateway.access.denied(c.peer("bob")).told] == [4, 9]
+
+
 def test_a_handed_over_packet_is_judged_too() -> None:
     """The first of a session that is not confirmed is the protocol's to open."""
     c = Crossing(policy())
@@ -295,3 +312,15 @@ def test_a_handed_over_packet_is_judged_too() -> None:
     c.clock.now += 10.0
     assert not c.carry("bob", udp(BOB, MACHINE))
     assert c.denied() == [("bob", True, "", 1)]
+
+
+def test_a_flow_does_not_go_on_for_the_device_that_gets_its_address() -> None:
+    c = Crossing(policy())
+    assert c.carry("alice", udp(ALICE, MACHINE))
+    assert c.offer(udp(MACHINE, ALICE, 22, 53)), "what was opened to it"
+    c.gateway.replace_allowed_ips(c.peer("bob"), [f"{ALICE}/32"])
+    c.gateway.replace_allowed_ips(c.peer("alice"), [f"{BOB}/32"])
+    assert not c.carry("bob", udp(ALICE, MACHINE)), "bob may open nothing"
+    assert not c.offer(udp(MACHINE, ALICE, 22, 53))
+    assert not c.carry("bob", udp(ALICE, MACHINE, 53, 22))
+    assert c.carry("alice", udp(BOB, MACHINE))

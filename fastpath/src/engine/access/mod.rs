@@ -50,9 +50,13 @@ impl Devices<'_> {
         self.peers.get(peer)?.class
     }
 
+    fn holder(&self, address: Address) -> Option<PeerId> {
+        self.peers.at(self.routes.lookup(address)?)
+    }
+
     /// The device that has this address, and its class.
     fn at(&self, address: Address) -> Option<(PeerId, u32)> {
-        let peer = self.peers.at(self.routes.lookup(address)?)?;
+        let peer = self.holder(address)?;
         Some((peer, self.class(peer)?))
     }
 }
@@ -151,7 +155,12 @@ impl Access {
         };
         if flow.epoch != epoch {
             let verdict = verdict(policy, devices, flow.owner, &flow.opened, flow.outgoing);
-            if verdict != Ok(flow.other) {
+            let own = if flow.outgoing {
+                flow.opened.source
+            } else {
+                flow.opened.destination
+            };
+            if verdict != Ok(flow.other) || devices.holder(own) != Some(flow.owner) {
                 return false;
             }
             flow.epoch = epoch;

@@ -86,8 +86,14 @@ def stacks(folder: Path, environment: str | None = None) -> list[str]:
 
 
 def file_of(folder: Path, stack: str) -> Path:
-    project = yamlfile.parse(yamlfile.read(folder / "Pulumi.yaml")) or {}
-    return folder / str(project.get("stackConfigDir", "")) / f"Pulumi.{stack.rsplit('/', 1)[-1]}.yaml"
+    """Raises StackError for a project that can't be read."""
+    file = folder / "Pulumi.yaml"
+    try:
+        project = yamlfile.parse(yamlfile.read(file))
+    except (OSError, yamlfile.YamlError) as error:
+        raise StackError(f"{file} can't be read: {error}") from None
+    given = project.get("stackConfigDir") if isinstance(project, dict) else None
+    return folder / str(given or "") / f"Pulumi.{stack.rsplit('/', 1)[-1]}.yaml"
 
 
 def read_site(folder: Path, stack: str) -> SiteStack:

@@ -85,7 +85,7 @@ class Plan:
         try:
             raw = json.loads(blob)
             found = raw.pop("format")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise PlanError("this is no plan of a rollout; `wgnode rollout plan` makes one") from None
         if found != FORMAT:
             newer = formats.newer("the plan", found, FORMAT)

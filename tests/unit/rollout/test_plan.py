@@ -38,6 +38,7 @@ def test_a_plan_comes_back_from_its_bytes_with_the_same_digest() -> None:
         (b"{}", "this is no plan"),
         (b"[1]", "this is no plan"),
         (b"not JSON", "this is no plan"),
+        (b"[" * 100_000, "this is no plan"),
         (b'{"format":99}', "format 99"),
         (b'{"format":1}', "is damaged"),
         (MADE.to_json().replace(b'"parallel":1', b'"parallel": 1'), "somebody has changed it"),

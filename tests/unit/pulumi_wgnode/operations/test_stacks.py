@@ -109,3 +109,18 @@ def test_errors_that_a_command_prints_as_json_are_told(folder: Folder, printed: 
     with pytest.raises(stacks.StackError) as refused:
         stacks.pulumi(["preview", "--json"], folder.root, "stack 's'")
     assert str(refused.value) == told
+
+
+@pytest.mark.parametrize(
+    ("project", "said"),
+    [(b"a: [", "not valid YAML"), (b"a: \xe4", "not UTF-8 at byte 3"), (b"a: " + b"[" * 3000, "nested too deeply")],
+)
+def test_a_project_that_can_not_be_read_is_told(folder: Folder, project: bytes, said: str) -> None:
+    (folder.root / "Pulumi.yaml").write_bytes(project)
+    with pytest.raises(stacks.StackError, match=f"Pulumi.yaml can't be read: .*{said}"):
+        stacks.site_stacks(folder.root)
+
+
+def test_a_project_that_is_no_mapping_has_its_stack_files_beside_it(folder: Folder) -> None:
+    (folder.root / "Pulumi.yaml").write_text("- a\n")
+    assert stacks.file_of(folder.root, "prod-berlin") == folder.root / "Pulumi.prod-berlin.yaml"

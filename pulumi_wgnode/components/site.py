@@ -22,6 +22,7 @@ from pulumi_wgnode.components.site_configuration import configured
 from pulumi_wgnode.components.ways_out import WaysOut
 from pulumi_wgnode.contracts.connection import Connection
 from wgnode.image import backends
+from wgnode.image.architecture import AMD64
 from wgnode.topology import reached
 from wgnode.topology.users import expired, without_groups
 
@@ -143,6 +144,7 @@ class Site(pulumi.ComponentResource):
                 "accelerator": accelerator,
                 "kvm": _kvm(accelerator, host),
                 "udpSegmentation": made_of(_udp_segmentation, backend, host.facts),
+                "architecture": made_of(_architecture, host.facts),
             },
             config=_plain(self._compiled, "config"),
             secrets=self._compiled["secrets"],
@@ -269,6 +271,12 @@ def _accelerator(backend: str, asked: str) -> str | None:
 
 def _udp_segmentation(backend: str, facts: Mapping[str, Any]) -> bool | None:
     return facts.get("udpSegmentation", False) if backends.named(backend).accelerated else None
+
+
+def _architecture(facts: Mapping[str, Any]) -> str | None:
+    """As states have it whose hosts did not say: amd64 is the default."""
+    of = facts.get("architecture", AMD64.name)
+    return None if of == AMD64.name else str(of)
 
 
 def _kvm(accelerator: Input[str | None], host: sdk.HypervisorHost) -> Input[Any]:

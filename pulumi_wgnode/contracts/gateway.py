@@ -44,6 +44,9 @@ class Machine(Model):
         default=False,
         description="whether cards carry UDP segmentation, as the host's facts say; recorded where they do",
     )
+    architecture: Literal["amd64", "arm64"] = Field(
+        default="amd64", description="its processor, as the host's facts say; recorded where it is not amd64"
+    )
     kvm: Kvm | None = Field(
         default=None, description="whether guests can run by KVM on the host, and why; not recorded"
     )
@@ -58,6 +61,7 @@ class Machine(Model):
     def _can(self) -> Machine:
         asked: dict[str, Any] = {"accelerator": self.accelerator} if "accelerator" in self.model_fields_set else {}
         asked["udpSegmentation"] = self.udp_segmentation
+        asked["architecture"] = None if self.architecture == "amd64" else self.architecture
         for what, why in backends.refusals(self.backend, asked):
             raise ValueError(f"{what}: {why}")
         return self

@@ -73,7 +73,9 @@ class HypervisorHostInputs(Model):
     connection: Connection = Field(description="how the host is reached by SSH")
     site: Site = Field(description="whose gateway it is for")
     listen_port: Port = Field(default=DEFAULT_LISTEN_PORT, description="the UDP port that leads to the gateway")
-    packages: list[PackageName] = Field(default=list(PACKAGES), description="Debian packages that it has to have")
+    packages: list[PackageName] = Field(
+        default=list(PACKAGES), description="Debian packages that it has to have; QEMU's is its own processor's"
+    )
     networks: Networks = Field(description="its interfaces, and its links and routes to the gateway")
     backend: BackendName = Field(
         default=backends.DEFAULT,
@@ -91,6 +93,9 @@ class Facts(Model):
     """What kind of machine a host is."""
 
     os: str = Field(description="the operating system's release")
+    architecture: str = Field(
+        description="its processor, as dpkg calls it: amd64, or arm64, which its image must be of"
+    )
     kernel: str = Field(description="the running kernel's release")
     cpu: str = Field(description="the processor's model")
     cpus: int = Field(description="processors")

@@ -14,7 +14,7 @@ import shutil
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
@@ -26,10 +26,12 @@ from pulumi_wgnode.contracts.appliance_image import CONTRACT
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts import files, system
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
+from pulumi_wgnode.hosts.packages import supported
 from pulumi_wgnode.hosts.query import answer, ask
 from pulumi_wgnode.hosts.ssh import pool
 from pulumi_wgnode.resources.compare import changed_inputs, drift
-from pulumi_wgnode.resources.image_use import why_kept
+from pulumi_wgnode.resources.foresee import Check
+from pulumi_wgnode.resources.image_use import require_architecture, why_kept
 from pulumi_wgnode.resources.inputs import connection, validated
 from wgnode.image import variants
 from wgnode.image.paths import image_directory
@@ -89,6 +91,11 @@ class ApplianceImage:
             require_source(inputs.get("source"), inputs["sha256"])
         return _recorded({**state, **inputs})
 
+    def foresee(self, host: Host, inputs: Properties, state: Properties | None) -> Iterator[Check]:
+        """Where the image is a file here."""
+        if (name := name_at(inputs.get("source"))) is not None:
+            yield lambda: require_architecture(host.name, answer(host, supported.QUERY).architecture, name)
+
     def delete(self, id: str, state: Properties) -> None:
         host = self._connect(connection(state))
         if why := why_kept(host, id, (state.get("neededBy") or {}).get("id")):
@@ -113,6 +120,7 @@ class ApplianceImage:
             digests = unpack(source_of(inputs), sha256, Path(scratch))
             wanted = {member: files.described(digest) for member, digest in digests.items()}
             name = _name_in((Path(scratch) / "manifest.json").read_bytes())
+            require_architecture(host.name, answer(host, supported.QUERY).architecture, name)
             state = {**_recorded(inputs), "name": name, "directory": image_directory(sha256), "wanted": wanted, **found}
             try:
                 system.make_directories(host, _directories(sha256))

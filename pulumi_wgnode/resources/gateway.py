@@ -30,6 +30,7 @@ from pulumi_wgnode.resources.inputs import connection, validated
 from pulumi_wgnode.resources.owner_judgement import Known
 from wgnode import formats
 from wgnode.image import backends
+from wgnode.image.architecture import AMD64
 from wgnode.image.paths import Paths
 from wgnode.nodeconfig import FORMAT, ConfigError, encode_key
 
@@ -202,6 +203,7 @@ def _recorded(machine: Properties) -> Properties:
     """What makes the machine, as states of versions that knew less have it too."""
     without = {"kvm"} if machine.get("udpSegmentation") else {"kvm", "udpSegmentation"}
     without |= {"backend"} if machine.get("backend") == backends.DEFAULT else set()
+    without |= {"architecture"} if machine.get("architecture") == AMD64.name else set()
     return {name: value for name, value in machine.items() if name not in without}
 
 

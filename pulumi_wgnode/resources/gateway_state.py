@@ -19,6 +19,7 @@ from pulumi_wgnode.resources.compare import drift
 from wgnode.hostd import bundle
 from wgnode.hostd.said import answered, believed
 from wgnode.image import backends, layers, units
+from wgnode.image.architecture import AMD64
 from wgnode.image.backends import Backend
 from wgnode.image.paths import USER, Paths
 from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, encode_key, expected_live_digest
@@ -113,6 +114,7 @@ def desired(inputs: Properties) -> Desired:
         cpus=machine["cpus"],
         accelerator=machine.get("accelerator", "tcg"),
         udp_segmentation=machine.get("udpSegmentation", False),
+        architecture=machine.get("architecture", AMD64.name),
         paths=paths,
     )
     files = {

@@ -12,6 +12,7 @@ from pulumi_wgnode.hosts.host import Host, HostError
 from pulumi_wgnode.hosts.judging import firewalls
 from pulumi_wgnode.hosts.networks import lan_manager, network, uplink
 from pulumi_wgnode.hosts.networks.network import MissingInterface
+from pulumi_wgnode.hosts.packages import supported
 from pulumi_wgnode.resources import foreign_checks, host_checks
 from pulumi_wgnode.resources.foreign_checks import site_of
 from pulumi_wgnode.resources.hypervisor_state import Traits, Wanted, interfaces_of, traits_of, uplink_site, way_of
@@ -29,6 +30,8 @@ def tell_of_other_ways(host: Host, seen: Mapping[str, Any], wanted: Wanted) -> N
 
 def require_usable(host: Host, inputs: Properties, seen: Mapping[str, Any], traits: Traits) -> None:
     """Raises HostError, before anything is changed, for what cannot work."""
+    if seen["release"].architecture == supported.UNTRIED:
+        log(f"host {host.name}: it is of {supported.UNTRIED}, on which no host was ever tried", Severity.WARNING)
     way = uplink_site(inputs, traits.paths)
     if wrong := way_of(seen, way).way_out or uplink.lan_of_uplink(seen["links"], way):
         raise HostError(f"host {host.name}: {wrong}")

@@ -21,7 +21,8 @@ from pulumi_wgnode.hosts.packages import packages
 from pulumi_wgnode.hosts.query import Query, ask
 from pulumi_wgnode.resources import obstacles
 from pulumi_wgnode.resources.compare import drift
-from wgnode.image import backends
+from wgnode.image import backends, machine
+from wgnode.image.architecture import AMD64
 from wgnode.image.paths import IMAGES, PLAIN, STATE, USER, Paths
 from wgnode.topology.transit import DEFAULT_V4, DEFAULT_V6, Transit
 
@@ -47,6 +48,7 @@ class Traits:
     `gro_forwarding`, whether it can join datagrams that are only forwarded (features.FEATURE); `ipv6`, whether
     its kernel lets new interfaces have IPv6 addresses. `instance` is which of its gateways this one is, `protocol` the
     number of its routes: both as its owner record has them. `manager` is who configures the LAN interface.
+    `architecture` is its processor, as dpkg calls it.
     """
 
     bridge: str = PLAIN.bridge
@@ -56,6 +58,7 @@ class Traits:
     protocol: int = network.PROTOCOLS[0]
     manager: str = ""
     gro_forwarding: bool = True
+    architecture: str = AMD64.name
 
     @property
     def paths(self) -> Paths:
@@ -70,6 +73,7 @@ class Traits:
             "protocol": self.protocol,
             "manager": self.manager,
             "groForwarding": self.gro_forwarding,
+            **({"architecture": self.architecture} if self.architecture != AMD64.name else {}),
         }
 
     @classmethod
@@ -84,6 +88,7 @@ class Traits:
             int(kept.get("protocol", usual.protocol)),
             kept.get("manager", usual.manager),
             kept.get("groForwarding", usual.gro_forwarding),
+            kept.get("architecture", usual.architecture),
         )
 
 
@@ -123,7 +128,7 @@ def desired(inputs: Properties, traits: Traits) -> Wanted:
         unit_file(paths): network_change.unit_text(paths),
     }
     outputs: Properties = {
-        "packageStates": dict.fromkeys(inputs["packages"], "installed"),
+        "packageStates": dict.fromkeys(machine.packages_of(inputs["packages"], traits.architecture), "installed"),
         "users": {USER: "present", paths.machine_user: IN_GROUP},
         "directories": directories(paths),
         "sysctls": values,
@@ -197,7 +202,7 @@ def look(host: Host, inputs: Properties, paths: Paths = PLAIN) -> dict[str, Any]
             "sysctls": system.sysctls(names),
             "features": features.query(inputs["networks"]["uplink"]),
             "files": files.metadata([paths.network_script, paths.sysctl_file, unit_file(paths)]),
-            "packages": packages.query(inputs["packages"]),
+            "packages": packages.query(machine.every_package(inputs["packages"])),
             "user": system.user(USER),
             "machine_user": system.user(paths.machine_user),
             "machine_group": system.members(paths.machine_user),
@@ -235,7 +240,7 @@ def uplink_site(inputs: Properties, paths: Paths) -> uplink.Site:
 def observed(seen: Mapping[str, Any], wanted: Wanted) -> Properties:
     """What the host has of what is wanted, in the same shape."""
     found = {
-        "packageStates": seen["packages"],
+        "packageStates": {name: at for name, at in seen["packages"].items() if name in wanted.outputs["packageStates"]},
         "users": _users(seen, wanted.network.paths),
         "directories": seen["directories"],
         "sysctls": {name: value for name, value in seen["sysctls"].items() if name in wanted.outputs["sysctls"]},
@@ -268,8 +273,8 @@ def traits_of(seen: Mapping[str, Any], inputs: Properties, known: Traits) -> Tra
     name, now = f"net/ipv6/conf/{inputs['networks']['uplink']}/accept_ra", seen["sysctls"]
     listens = found_sysctls(seen["found"]).get(name, now.get(name, "0")) != "0"
     ipv6 = _IPV6 in now and now.get(_NO_IPV6, "0") == "0"
-    joins = bool(seen["features"])
-    return Traits(bridge, listens, ipv6, known.instance, known.protocol, seen["lan"].name, joins)
+    found = bool(seen["features"]), seen["release"].architecture
+    return Traits(bridge, listens, ipv6, known.instance, known.protocol, seen["lan"].name, *found)
 
 
 def _described(path: str, text: str, paths: Paths) -> str:

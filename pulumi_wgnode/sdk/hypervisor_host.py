@@ -66,7 +66,7 @@ class HypervisorHost(Resource):
 
     @property
     def packages(self) -> Output[Sequence[str]]:
-        """Debian packages that it has to have."""
+        """Debian packages that it has to have; QEMU's is its own processor's."""
         return self.output("packages")
 
     @property

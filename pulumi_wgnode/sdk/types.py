@@ -188,6 +188,7 @@ class MachineDict(TypedDict):
     cpus: NotRequired[Input[int | None]]
     accelerator: NotRequired[Input[Literal["auto", "kvm", "tcg"] | None]]
     udpSegmentation: NotRequired[Input[bool | None]]
+    architecture: NotRequired[Input[Literal["amd64", "arm64"] | None]]
     kvm: NotRequired[Input[KvmDict | None]]
 
 

@@ -7,6 +7,7 @@ QEMU's `virt`, by its boot protocol.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,26 +44,23 @@ MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 @dataclass(frozen=True)
 class Board:
-    """What a machine of an architecture is: QEMU's program and its Debian package, the board under KVM and emulated,
-    the processor that is emulated, the serial console as its kernel calls it, and words for that kernel alone."""
+    """What a machine of an architecture is: QEMU's program and its Debian package, the board, the processor that is
+    emulated, the serial console as its kernel calls it, and words for that kernel alone."""
 
     qemu: str
     package: str
-    kvm: tuple[str, ...]
-    emulated: tuple[str, ...]
+    options: tuple[str, ...]
     processor: str
     console: str
     words: tuple[str, ...]
 
 
-_MICROVM = ("-M", "microvm,rtc=on,x-option-roms=off", "-bios", FIRMWARE)
 BOARDS = {
     # Without 32-bit system calls.
     AMD64.name: Board(
         QEMU,
         "qemu-system-x86",
-        _MICROVM,
-        _MICROVM,
+        ("-M", "microvm,rtc=on,x-option-roms=off", "-bios", FIRMWARE),
         EMULATED_PROCESSOR,
         "ttyS0",
         ("random.trust_cpu=on", "ia32_emulation=off"),
@@ -71,7 +69,6 @@ BOARDS = {
     ARM64.name: Board(
         "/usr/bin/qemu-system-aarch64",
         "qemu-system-arm",
-        ("-M", "virt,gic-version=host"),
         ("-M", "virt,gic-version=3"),
         "cortex-a57",
         "ttyAMA0",
@@ -125,10 +122,7 @@ def command(machine: Machine) -> list[str]:
     _check(machine)
     arguments = [machine.board.qemu, "-name", f"wgnode-{machine.name}", "-nodefaults", "-no-user-config", "-no-reboot"]
     arguments += ["-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
-    arguments += [
-        *(machine.board.kvm if machine.accelerator == "kvm" else machine.board.emulated),
-        *_processor(machine),
-    ]
+    arguments += [*machine.board.options, *_processor(machine)]
     arguments += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     arguments += ["-kernel", machine.kernel, "-initrd", machine.initrd, "-append", kernel_command_line(machine)]
     arguments += ["-chardev", _console(machine.console), "-serial", "chardev:console"]
@@ -150,6 +144,18 @@ def kernel_command_line(machine: Machine) -> str:
     return " ".join([*words, *machine.extra_cmdline.split()])
 
 
+def packages_of(packages: Iterable[str], architecture: str) -> list[str]:
+    """The same for a host of an architecture: QEMU's package is another."""
+    named = {board.package for board in BOARDS.values()}
+    return [BOARDS[architecture].package if name in named else name for name in packages]
+
+
+def every_package(packages: Iterable[str]) -> list[str]:
+    """Of a host whose processor is not known yet."""
+    wanted = list(packages)
+    return sorted({name for architecture in BOARDS for name in packages_of(wanted, architecture)})
+
+
 def tsc_khz_of(cpuinfo: str) -> int | None:
     """From /proc/cpuinfo of the host: Linux derives bogomips from the time stamp counter's rate on x86."""
     match = re.search(r"^bogomips\s*:\s*([\d.]+)", cpuinfo, re.MULTILINE)
@@ -161,6 +167,8 @@ def _check(machine: Machine) -> None:
         raise ValueError(f"gateway {machine.name!r}: {machine.memory} MiB of memory; {SMALLEST_MEMORY} is the least")
     if machine.cpus < 1:
         raise ValueError(f"gateway {machine.name!r}: {machine.cpus} CPUs; 1 is the least")
+    if machine.accelerator == "kvm" and machine.architecture != AMD64.name:
+        raise ValueError(f"gateway {machine.name!r}: KVM on {machine.architecture} has not been tried; take tcg")
     for nic in machine.nics:
         if not MAC.fullmatch(nic.mac):
             raise ValueError(f"gateway {machine.name!r}: {nic.mac!r} is no MAC address in lower case")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from wgnode.image.architecture import AMD64
 from wgnode.image.machine import FIRMWARE, TRANSLATION_CACHE, Machine, Nic, command
 from wgnode.image.paths import PLAIN, TRANSIT_MAC, UAPI_DIRECTORY, USER, Paths
 
@@ -65,7 +66,7 @@ SHARED_SOCKET = HARDENING.replace("UMask=0077", "UMask=0007")
 class GatewayUnit:
     """`image` is the directory with vmlinux and initramfs.zst, `lan_mac` of the guest's second card.
 
-    `udp_segmentation`: whether the host's QEMU carries that (machine.UDP_SEGMENTATION).
+    `udp_segmentation`: whether the host's QEMU carries that (machine.UDP_SEGMENTATION). `architecture`: the host's.
     """
 
     name: str
@@ -76,6 +77,7 @@ class GatewayUnit:
     accelerator: Literal["kvm", "tcg"] = "tcg"
     udp_segmentation: bool = False
     paths: Paths = PLAIN
+    architecture: str = AMD64.name
 
     @property
     def machine(self) -> Machine:
@@ -89,6 +91,7 @@ class GatewayUnit:
             cpus=self.cpus,
             accelerator=self.accelerator,
             tsc_khz="${WGNODE_TSC_KHZ}" if self.accelerator == "tcg" else None,
+            architecture=self.architecture,
             vhost="${WGNODE_VHOST}" if self.accelerator == "kvm" else None,
             udp_segmentation=self.udp_segmentation,
         )
@@ -117,8 +120,7 @@ Group={paths.machine_user}
 RuntimeDirectory={paths.machine_run_name}
 RuntimeDirectoryMode=0750
 ExecStartPre=+{shell(initrd_script(unit.image, paths))}
-ExecStartPre=+{shell(tsc_script(paths))}
-EnvironmentFile=-{paths.tsc_environment}
+{_tsc(paths) if unit.architecture == AMD64.name else "# No time stamp counter to tell the guest of"}
 {_vhost(paths) if kvm else "# Software emulation: no vhost-net"}
 ExecStart={_words(command(unit.machine))}
 Restart=always
@@ -239,6 +241,10 @@ def _link(name: str, paths: Paths) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"gateway name {name!r}: up to 15 lower-case letters, digits and hyphens, a letter first")
     return paths.uapi_link(name)
+
+
+def _tsc(paths: Paths) -> str:
+    return f"ExecStartPre=+{shell(tsc_script(paths))}\nEnvironmentFile=-{paths.tsc_environment}"
 
 
 def _vhost(paths: Paths) -> str:

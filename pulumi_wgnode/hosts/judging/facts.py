@@ -23,24 +23,27 @@ timeout 10 qemu-system-x86_64 -accel kvm -machine microvm -m 16 -nodefaults -dis
     -bios "$d/bios" -device isa-debug-exit,iobase=0xf4,iosize=1 2>&1
 [ $? = {PROBE_EXIT} ] || exit 1"""
 
-_READ = """echo "kernel=$(uname -r)"
+_READ = """package=qemu-system-x86; [ "$(dpkg --print-architecture 2>/dev/null)" != arm64 ] || package=qemu-system-arm
+echo "kernel=$(uname -r)"
 echo "cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 echo "cpus=$(nproc)"
 echo "memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"
-echo "qemu=$(dpkg-query -W -f '${db:Status-Abbrev}${Version}' qemu-system-x86 2>/dev/null | sed -n 's/^ii *//p')"
+echo "qemu=$(dpkg-query -W -f '${db:Status-Abbrev}${Version}' $package 2>/dev/null | sed -n 's/^ii *//p')"
 for module in kvm_intel kvm_amd; do [ -d /sys/module/$module ] && echo "module=$module"; done
 true"""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """`memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is its package's version.
+    """`architecture` is dpkg's; `memory` in MiB; `kvm_reason` says why KVM is usable or not; `qemu` is its package's
+    version.
 
     It is empty where that is not installed. (To ask QEMU itself would cost more time than all the rest.) `addresses`
     are the uplink's, each with whether it is leased. `udp_segmentation`: whether it carries that to guests.
     """
 
     os: str
+    architecture: str
     kernel: str
     cpu: str
     cpus: int
@@ -56,6 +59,7 @@ class Facts:
     def outputs(self) -> dict[str, object]:
         return {
             "os": self.os,
+            "architecture": self.architecture,
             "kernel": self.kernel,
             "cpu": self.cpu,
             "cpus": self.cpus,
@@ -91,6 +95,8 @@ def of(
     module, now = values.get("module"), (values["kernel"], values["qemu"])
     if known and known["kvm"] and module and (known["kernel"], known["qemu"]) == now:
         usable, reason = True, _runs_on(module)
+    elif answers["release"].architecture == supported.UNTRIED:
+        usable, reason = False, f"KVM on {supported.UNTRIED} has not been tried; its guests are emulated"
     else:
         usable, reason = _kvm(host, module, values["qemu"])
     carried = segmentation.carried(values["qemu"], values["kernel"])
@@ -98,6 +104,7 @@ def of(
         carried = bool(known and known.get("udpSegmentation"))
     return Facts(
         os=str(answers["release"]),
+        architecture=answers["release"].architecture,
         kernel=values["kernel"],
         cpu=values["cpu"],
         cpus=int(values["cpus"]),

@@ -18,10 +18,12 @@ from pulumi_wgnode.hosts.query import Query
 
 RELEASES = {12: "bookworm", 13: "trixie"}
 """By major version. One more is a lab host of it (lab/plan.py), what that finds, and a line here."""
-ARCHITECTURE = "amd64"
-"""As dpkg calls it: the guest's processor, which QEMU has to run or to emulate."""
+UNTRIED = "arm64"
+"""Taken, and warned of: its guests were tried under emulation only, and a host of it never."""
+ARCHITECTURES = ("amd64", UNTRIED)
+"""As dpkg calls them: a guest has its host's, which QEMU has to run or to emulate."""
 _SUPPORTED = " or ".join(map(str, RELEASES))
-_NEEDED = f"needed is a host of Debian {_SUPPORTED} on {ARCHITECTURE}"
+_NEEDED = f"needed is a host of Debian {_SUPPORTED} on {' or '.join(ARCHITECTURES)}"
 
 _READ = """echo "architecture $(dpkg --print-architecture 2>/dev/null || uname -m)"
 echo "init $([ -d /run/systemd/system ] && echo systemd || cat /proc/1/comm)"
@@ -103,9 +105,9 @@ def _problems(release: Release) -> Iterator[str]:
         yield f"it is {release}, which is too old; {_NEEDED}: upgrade it, one release after the other"
     elif release.major not in RELEASES:
         yield f"it is {release}, which this version of wgnode has not been tried on; {_NEEDED}, or a later wgnode"
-    if release.architecture != ARCHITECTURE:
+    if release.architecture not in ARCHITECTURES:
         what = release.architecture or "an unknown architecture"
-        yield f"it is {release} on {what}, and gateways are {ARCHITECTURE} guests of its QEMU; {_NEEDED}"
+        yield f"it is {release} on {what}, and gateways are guests of its own kind; {_NEEDED}"
     if release.init != "systemd":
         yield (
             f"it is {release} with {release.init or 'something else'} as process 1, and everything of a gateway is a"

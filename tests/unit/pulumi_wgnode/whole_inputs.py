@@ -128,6 +128,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "accelerator": "auto",
             "backend": "microvm",
             "udpSegmentation": False,
+            "architecture": "amd64",
             "kvm": {"usable": True, "reason": "it is there"},
         },
         "config": NODE,

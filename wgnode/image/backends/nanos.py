@@ -37,6 +37,7 @@ class Nanos:
     packages = tuple(sorted((*COMMON_PACKAGES, "qemu-system-x86")))
     accelerated = True
     cannot: ClassVar[Mapping[str, str]] = {
+        "architecture": "its machine and the parts of Nanos that it checks are amd64's; take backend microvm",
         "masquerade": "Nanos translates no addresses; choose host-route",
         "proxyArp": "Nanos answers ARP for its own address only; choose host-route",
     }

@@ -33,10 +33,10 @@ def image(tmp_path):
     return build(tmp_path)
 
 
-def build(folder, kernel=KERNEL, extension=""):
+def build(folder, kernel=KERNEL, extension="", name=None):
     """(path, SHA-256) of an image file; as of before there were names, unless it has one."""
     path = folder / f"{hashlib.sha256(kernel).hexdigest()[:8]}.tar"
-    description = {"format": 1, "version": "1.2.3", "extension": extension}
+    description = {"format": 1, "version": "1.2.3", "extension": extension, **({"name": name} if name else {})}
     return path, write_archive(path, Members(kernel, INITRAMFS, description))
 
 

@@ -5,7 +5,7 @@ import pytest
 from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Partial
 from pulumi_wgnode.call.log import Severity, send_to
 from pulumi_wgnode.errors import ExplainedError
-from pulumi_wgnode.hosts.host import HostUnreachable
+from pulumi_wgnode.hosts.host import HostError, HostUnreachable
 from pulumi_wgnode.resources.appliance_image import ApplianceImage
 from pulumi_wgnode.resources.unrecorded import Unrecorded
 from tests.unit.pulumi_wgnode.keys import OTHER_KEY, OTHER_PIN, PIN
@@ -289,3 +289,20 @@ def test_an_image_that_the_gateway_runs_by_is_not_taken_from_under_it(kind, host
     host.files[unit] = (b"ExecStart=qemu -kernel /another/vmlinux", 0o644, "root")
     kind.delete(id, state)
     assert not [path for path in host.files if path.startswith(paths.IMAGES)]
+
+
+def test_an_image_of_another_processor_than_its_hosts_is_refused_by_name_and_foretold(kind, host, tmp_path):
+    arm = build(tmp_path, name="wgnode-1.2.3-plain-arm64")
+    with pytest.raises(
+        HostError, match=r"wgnode-1\.2\.3-plain-arm64 is of arm64, and host .* is of amd64: .*image/appliance\.tar"
+    ):
+        created(kind, arm)
+    assert uploaded(host) == []
+    checks = [*kind.foresee(host, checked(kind, arm), None)]
+    with pytest.raises(HostError, match="is of arm64"):
+        checks[0]()
+    host.release = host.release.replace("amd64", "arm64")
+    checks[0]()
+    created(kind, arm)
+    with pytest.raises(HostError, match=r"is of amd64, and host .* is of arm64: .*appliance-plain-arm64\.tar"):
+        created(kind, build(tmp_path, kernel=b"another"))

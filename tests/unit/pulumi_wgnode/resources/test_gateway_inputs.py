@@ -110,6 +110,18 @@ def test_cards_carry_udp_segmentation_where_the_host_was_found_to(kind, carried)
     assert ("udpSegmentation" in inputs["machine"]) is carried, "as in states of before, where it is not"
 
 
+def test_a_machine_is_of_its_hosts_processor_which_is_recorded_where_it_is_not_amd64(kind):
+    inputs = kind.check({**NEWS, "machine": {"architecture": "arm64"}}, {})
+    text = desired(inputs).files["gatewayUnit"].data.decode()
+    assert "ExecStart=/usr/bin/qemu-system-aarch64 " in text
+    assert "console=ttyAMA0" in text
+    assert "TSC" not in text
+    assert inputs["machine"]["architecture"] == "arm64"
+    assert "architecture" not in kind.check({**NEWS, "machine": {"architecture": "amd64"}}, {})["machine"]
+    with pytest.raises(CheckError, match="architecture: backend nanos: its machine"):
+        kind.check({**NEWS, "machine": {"architecture": "arm64", "backend": "nanos"}}, {})
+
+
 NO_KVM = {"usable": False, "reason": "neither kvm_intel nor kvm_amd is loaded"}
 KVM = {"usable": True, "reason": "kvm_intel is loaded and a probe guest started"}
 

@@ -49,6 +49,19 @@ def told():
     log.send_to(None)
 
 
+def test_a_host_of_arm64_gets_its_own_qemu_emulates_and_is_warned_of(kind, host, told):
+    host.release = host.release.replace("architecture amd64", "architecture arm64")
+    host.available.add("qemu-system-arm")
+    inputs, id, state = created(kind)
+    assert "qemu-system-arm" in host.packages
+    assert "qemu-system-x86" not in host.packages
+    assert (state["facts"]["architecture"], state["facts"]["kvm"]) == ("arm64", False)
+    assert "KVM on arm64 has not been tried" in state["facts"]["kvmReason"]
+    assert any("no host was ever tried" in text for text, severity in told if severity is Severity.WARNING)
+    state, real = kind.read(id, state, inputs)
+    assert not kind.diff(state, real, kind.check(NEWS, real)).changes
+
+
 FORKY = 'architecture amd64\ninit systemd\nID=debian\nVERSION_ID="14"\nPRETTY_NAME="Debian GNU/Linux 14 (forky)"\n'
 
 

@@ -11,11 +11,13 @@ from ipaddress import ip_address
 from pulumi_wgnode.hosts.host import Host
 from wgnode.image.paths import Paths
 
-_WRITE = """umask 077; file=$1 began=$2; shift 2; now=$(date +%s)
-while [ $# -gt 0 ]; do echo "${began:-$now} $now $1 $2"; shift 2; done >>"$file\""""
+_WRITE = """umask 077; now=$(date +%s)
+while read -r public inside; do echo "${2:-$now} ${3:-$now} $public $inside"; done >>"$1"; echo "$now\""""
 _READ = 'grep -sF " $1 " "$2" || true'
 _LINE = re.compile(r"(\d{1,12}) (\d{1,12}) (\S{1,45}) (\S{1,45})")
 NOBODY = "-"
+NOT_KNOWN = 10**12 - 1
+"""In place of when a change was done, written before it: the last line of an address has it where we were cut off."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +30,35 @@ class Change:
     inside: str | None
 
 
-def now(host: Host) -> str:
-    """Seconds since 1970 by the host's clock."""
-    return host.run(["date", "+%s"]).stdout.strip()
+def announce(host: Host, paths: Paths, behind: Mapping[str, str | None]) -> str:
+    """That these public addresses will be given to others, or to nobody, from now on. When that is, by the host's
+    clock."""
+    return _write(host, paths, "", str(NOT_KNOWN), behind)
 
 
 def write(host: Host, paths: Paths, began: str, behind: Mapping[str, str | None]) -> None:
-    """That since `began` these public addresses were given to others, or to nobody; done now."""
-    words = [word for public, inside in sorted(behind.items()) for word in (public, inside or NOBODY)]
-    if words:
-        host.run(["sh", "-c", _WRITE, "record", _path(paths), began, *words])
+    """That since `began` they were; done now."""
+    _write(host, paths, began, "", behind)
+
+
+def _write(host: Host, paths: Paths, began: str, done: str, behind: Mapping[str, str | None]) -> str:
+    lines = "".join(f"{public} {inside or NOBODY}\n" for public, inside in sorted(behind.items()))
+    return host.run(["sh", "-c", _WRITE, "record", _path(paths), began, done], input=lines.encode()).stdout.strip()
 
 
 def read(host: Host, paths: Paths, public: str) -> list[Change]:
-    """In the order in which they happened; lines that are none are passed over."""
+    """In the order in which they happened; lines that are none are passed over, and those that announce what a later
+    one tells."""
     said = host.run(["sh", "-c", _READ, "record", public, _path(paths)]).stdout
-    return list(_changes(said.splitlines(), public))
+    found = list(_changes(said.splitlines(), public))
+    return [one for number, one in enumerate(found, 1) if one.done != NOT_KNOWN or number == len(found)]
 
 
 def behind(changes: list[Change], at: float | None) -> tuple[str | None, ...] | None:
-    """Who had it, in order: one, or two where it was given away just then. None where that is not recorded."""
+    """Who had it, in order: one, or two where it was given away just then. None where that is not recorded. `at` is
+    None for now."""
     if at is None:
-        return (changes[-1].inside,) if changes else None
+        at = float(NOT_KNOWN - 1)
     before = [one for one in changes if one.done <= at]
     if later := next((one for one in changes if one.began < at < one.done), None):
         return (before[-1].inside if before else None, later.inside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pulumi_wgnode.call.kind import Properties
 from pulumi_wgnode.call.log import log
 from pulumi_wgnode.hosts import egress_record, undo, units
-from pulumi_wgnode.hosts.host import Host
+from pulumi_wgnode.hosts.host import Host, HostError
 from pulumi_wgnode.resources.compare import join
 from pulumi_wgnode.resources.firewall_state import Wanted, observed, plan, table_of, unit_text
 from wgnode.firewall import egress, meanwhile
@@ -48,14 +49,26 @@ def apply(host: Host, reconnect: undo.Connect, wanted: Wanted, inputs: Propertie
     host.run(["nft", "--check", "-f", "-"], input=wanted.script.encode())
     before = table_of(seen, paths).sets
     moved = egress.behind(before, wanted.sets)
-    began = egress_record.now(host) if moved else ""
-    undo.confirmed(
-        host, reconnect, wanted.change, undo=_undo(host, wanted, seen["file"], stood_in), apply=load, persist=persist
-    )
+    began = egress_record.announce(host, paths, moved) if moved else ""
+    try:
+        undo.confirmed(
+            host,
+            reconnect,
+            wanted.change,
+            undo=_undo(host, wanted, seen["file"], stood_in),
+            apply=load,
+            persist=persist,
+        )
+    except HostError:
+        with contextlib.suppress(HostError):  # it was undone, or will be
+            if moved:
+                egress_record.write(host, paths, began, egress.behind(wanted.sets, before))
+        raise
     if _translation(found["rules"]) != _translation(wanted.outputs["rules"]):
         forget_connections(host, inputs)
     forget_flows(host, egress.changed(before, wanted.sets))
-    egress_record.write(host, paths, began, moved)
+    if moved:
+        egress_record.write(host, paths, began, moved)
 
 
 def forget_flows(host: Host, addresses: Sequence[str]) -> None:

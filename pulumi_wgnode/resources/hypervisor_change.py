@@ -124,11 +124,12 @@ def _apply_networks(
 
 
 _SEND = """import socket, sys, time
+frames = sys.stdin.read().split()
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as card:
     card.bind((sys.argv[1], 0))
     for turn in range(2):
         time.sleep(turn)
-        for frame in sys.argv[2].split():
+        for frame in frames:
             card.send(bytes.fromhex(frame))"""
 
 
@@ -140,7 +141,7 @@ def _announce(host: Host, network: Network, seen: Mapping[str, Any]) -> None:
         return
     mac = next(link["address"] for link in json.loads(seen["links"]) if link["ifname"] == network.uplink)
     frames = (packets.announcement(bytes.fromhex(mac.replace(":", "")), ip_address(one)).hex() for one in new)
-    host.run(["python3", "-c", _SEND, network.uplink, " ".join(frames)], check=False)
+    host.run(["python3", "-c", _SEND, network.uplink], input="\n".join(frames).encode(), check=False)
 
 
 def _at(output: str, paths: Iterable[str]) -> bool:

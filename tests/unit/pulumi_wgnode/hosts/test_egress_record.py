@@ -24,15 +24,15 @@ class Shell:
 
     hostd_state: str
 
-    def run(self, argv: Sequence[str], **_: Any) -> Result:
-        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    def run(self, argv: Sequence[str], input: bytes = b"", **_: Any) -> Result:
+        done = subprocess.run(argv, input=input.decode(), capture_output=True, text=True, check=True)
         return Result(done.returncode, done.stdout, done.stderr)
 
 
 def test_what_is_written_is_read_of_its_address_alone_whatever_else_is_in_the_file(tmp_path: Path) -> None:
     host: Any = Shell(str(tmp_path))
     assert egress_record.read(host, host, PUBLIC) == []
-    began = egress_record.now(host)
+    began = egress_record.announce(host, host, {PUBLIC: ALICE})
     egress_record.write(host, host, began, {PUBLIC: ALICE, "203.0.113.3": BOB})
     with (tmp_path / "egress").open("a") as file:
         file.write(f"1 2 {PUBLIC} x\n1 2 {PUBLIC}\n\n")
@@ -42,6 +42,26 @@ def test_what_is_written_is_read_of_its_address_alone_whatever_else_is_in_the_fi
     assert first.began <= first.done <= second.began == second.done
     assert [one.inside for one in egress_record.read(host, host, "203.0.113.3")] == [BOB]
     assert (tmp_path / "egress").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_change_that_was_cut_off_may_have_happened_or_not_until_it_is_done(tmp_path: Path) -> None:
+    host: Any = Shell(str(tmp_path))
+    egress_record.write(host, host, "", {PUBLIC: ALICE})
+    began = float(egress_record.announce(host, host, {PUBLIC: BOB}))
+    changes = egress_record.read(host, host, PUBLIC)
+    assert behind(changes, None) == behind(changes, began + 1) == (ALICE, BOB)
+    assert behind(changes, began) == (ALICE,)
+    egress_record.write(host, host, f"{began:.0f}", {PUBLIC: BOB})
+    changes = egress_record.read(host, host, PUBLIC)
+    assert [one.inside for one in changes] == [ALICE, BOB]
+    assert behind(changes, None) == (BOB,)
+
+
+def test_many_addresses_are_no_arguments_of_a_command(tmp_path: Path) -> None:
+    host: Any = Shell(str(tmp_path))
+    many: dict[str, str | None] = {f"2001:db8::{number:x}": f"fd00:10:1::{number:x}" for number in range(0x10000)}
+    egress_record.write(host, host, "", many)
+    assert [one.inside for one in egress_record.read(host, host, "2001:db8::ffff")] == ["fd00:10:1::ffff"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from pulumi_wgnode.contracts import hypervisor_host
+from pulumi_wgnode.hosts import egress_record, undo
+from pulumi_wgnode.hosts.host import HostError
 from pulumi_wgnode.hosts.networks import network
 from pulumi_wgnode.hosts.networks.network import Network
 from pulumi_wgnode.resources.hypervisor_state import Traits, desired
@@ -54,6 +59,37 @@ def test_only_flows_of_what_is_translated_otherwise_are_forgotten(host: FakeHost
     host.commands.clear()
     kind.delete(id, state)
     assert forgotten(host) == {"10.1.0.130", "203.0.113.34", "fd00:10:1::1001", "2001:db8::33"}
+
+
+def test_whose_a_public_address_will_be_is_written_before_it_is_and_what_it_became_behind(
+    host: FakeHost, kind: NatFirewall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a runner that is killed between leaves nothing that is not true."""
+    told: list[tuple[str, dict[str, str | None]]] = []
+
+    def tell(what: str, behind: Mapping[str, str | None]) -> str:
+        told.append((what, {public: inside for public, inside in behind.items() if "." in public}))
+        return "7"
+
+    monkeypatch.setattr(egress_record, "announce", lambda host, paths, behind: tell("will be", behind))
+    monkeypatch.setattr(egress_record, "write", lambda host, paths, began, behind: tell(f"since {began}", behind))
+    inputs, id, state = created(kind, egress=EGRESS)
+    assert told == [("will be", {"203.0.113.33": "10.1.0.130"}), ("since 7", {"203.0.113.33": "10.1.0.130"})]
+    told.clear()
+    confirmed = undo.confirmed
+
+    def refused(*arguments: Any, **more: Any) -> None:
+        raise HostError("the host said no")
+
+    monkeypatch.setattr(undo, "confirmed", refused)
+    moved = {"lan": "br0", "devices": {"bob/pad": {**PHONE, "addresses": ["10.1.0.131"]}}}
+    after = kind.check({**NEWS, "egress": moved}, inputs)
+    with pytest.raises(HostError):
+        kind.update(id, state, after, False)
+    assert told == [("will be", {"203.0.113.33": "10.1.0.131"}), ("since 7", {"203.0.113.33": "10.1.0.130"})]
+    monkeypatch.setattr(undo, "confirmed", confirmed)
+    kind.update(id, state, after, False)
+    assert told[-1] == ("since 7", {"203.0.113.33": "10.1.0.131"})
 
 
 def test_a_device_with_addresses_of_its_own_leaves_by_no_other_family(host: FakeHost, kind: NatFirewall) -> None:

@@ -107,9 +107,15 @@ class SiteFile:
 
 
 def found(directory: Path, environment: str | None, site: str | None) -> list[SiteFile]:
-    """The stack files of sites, or of that one. Raises UserError for one that is no YAML, OSError."""
+    """The stack files of sites, or of that one. Raises UserError for one that is no YAML, and where there is no stack
+    file at all; OSError."""
     files = []
-    for path in sorted(directory.glob(f"Pulumi.{environment + '-' if environment else ''}*.yaml")):
+    pattern = f"Pulumi.{environment + '-' if environment else ''}*.yaml"
+    if not (paths := sorted(directory.glob(pattern))):
+        raise UserError(
+            f"there is no stack file {directory / pattern}; --directory and --environment say which are meant"
+        )
+    for path in paths:
         try:
             text = yamlfile.read(path)
             said = _site(text)

@@ -42,6 +42,8 @@ def list_command(counted: bool, as_json: bool, **where: Any) -> None:
     """
     with options.refusals():
         files = options.files(where)
+        if where["site"] and not files:
+            raise userfile.UserError(f"no stack file here is of a site that is called {where['site']!r}")
         rows = [row for file in files for row in usertable.rows(file)]
     if counted:
         _count(rows, files, where["directory"])

@@ -12,6 +12,7 @@ from wgnode.policy import written
 from wgnode.policy.model import Policy
 
 LARGEST = 16 << 20
+_FORM = "its form is {policy: {classes, known, own}, peers}, as of a gateway's configuration"
 
 
 def read(path: Path) -> tuple[Policy, dict[bytes, int]]:
@@ -20,11 +21,19 @@ def read(path: Path) -> tuple[Policy, dict[bytes, int]]:
         raw = strict.loads(path.read_bytes()[:LARGEST])
         policy = written.read(raw["policy"])
         peers = {decode_key(key): number for key, number in raw["peers"].items()}
-    except (strict.Malformed, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"policy {path}: {type(error).__name__}: {error}") from None
+    except KeyError as error:
+        raise ValueError(f"policy {path}: there is no {error}; {_FORM}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"policy {path}: a value of another type ({error}); {_FORM}") from None
+    except ValueError as error:
+        raise ValueError(f"policy {path}: {error}; {_FORM}") from None
+    if written.written(policy) != raw["policy"] or raw.keys() != {"policy", "peers"}:
+        raise ValueError(
+            f"policy {path}: something in it would not be kept to, or be taken for something else; {_FORM}"
+        )
     for number in peers.values():
         if type(number) is not int or not 0 <= number < len(policy.classes):
-            raise ValueError(f"policy {path}: {number!r:.40} is no class of it")
+            raise ValueError(f"policy {path}: {number!r:.40} is no class of it; it has 0 to {len(policy.classes) - 1}")
     return policy, peers
 
 

@@ -51,10 +51,16 @@ def _rules(raw: Any) -> tuple[Rule, ...]:
             tuple(_number(number, 0xFFFF) for number in one["classes"]),
             bool(one["internet"]),
             tuple(_number(number, 0xFF) for number in one["protocols"]),
-            tuple((_number(low, 0xFFFF), _number(high, 0xFFFF)) for low, high in one["ports"]),
+            tuple(_ports(low, high) for low, high in one["ports"]),
         )
         for one in raw
     )
+
+
+def _ports(low: Any, high: Any) -> tuple[int, int]:
+    if _number(low, 0xFFFF) > _number(high, 0xFFFF):
+        raise ValueError(f"{low} to {high} are no ports")
+    return low, high
 
 
 def _number(value: Any, most: int) -> int:

@@ -206,6 +206,9 @@ def test_disable_expire_and_rotate_change_what_they_say_and_can_be_said_twice(fi
             "no stack file here is of a site that is called 'paris'",
         ),
         (["show", "eve"], "no stack file here is of a site that has a user 'eve'"),
+        (["list", "--site", "paris"], "no stack file here is of a site that is called 'paris'"),
+        (["list", "--directory", "nowhere"], "there is no stack file nowhere/Pulumi.*.yaml; --directory and"),
+        (["remove", "alice", "-e", "prod"], "there is no stack file stacks/Pulumi.prod-*.yaml; --directory and"),
     ],
 )
 def test_what_would_be_refused_later_is_refused_now_and_nothing_is_written(

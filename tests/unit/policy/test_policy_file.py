@@ -55,7 +55,7 @@ def test_a_file_s_policy_is_judged_by_from_then_on_and_read_again_when_asked(
     assert listener._answer(POLICY) == {"peers": 1}
     assert crossing.carry("bob", tcp(BOB, MACHINE, 22))
     path.write_text("{}")
-    assert "KeyError" in str(listener._answer(POLICY))
+    assert "there is no 'policy'; its form is {policy: {classes, known, own}, peers}" in str(listener._answer(POLICY))
     assert crossing.carry("bob", tcp(BOB, MACHINE, 22)), "as before"
     told = listener._answer(DENIALS)
     assert isinstance(told, dict)
@@ -72,6 +72,31 @@ def test_a_class_that_the_policy_has_not_is_refused(shell: tuple[Crossing, Shell
     crossing, _ = shell
     with pytest.raises(ValueError, match="is no class of it"):
         policy_file.read(file_of(tmp_path / "policy.json", policy(WEB), crossing, number))
+
+
+RULE = {"id": "r", "networks": ["10.0.0.0/8"], "classes": [], "internet": False, "protocols": [], "ports": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"internet": "no"}, "would not be kept to, or be taken for something else"),
+        ({"networks": [5]}, "would not be kept to"),
+        ({"protocol": 6}, "would not be kept to"),
+        ({"networks": ["10.0.0.1/8"]}, "10.0.0.1/8 has host bits set"),
+        ({"ports": [[5, 1]]}, "5 to 1 are no ports"),
+        ({"ports": [5]}, "a value of another type"),
+        ({"protocols": [300]}, "300 is no number of 0 to 255"),
+    ],
+)
+def test_a_rule_that_would_be_taken_for_another_one_is_refused(
+    tmp_path: Path, plane: str, change: dict[str, Any], says: str
+) -> None:
+    classes = [{"outgoing": [], "incoming": []}, {"outgoing": [{**RULE, **change}], "incoming": []}]
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({"policy": {"classes": classes, "known": [], "own": []}, "peers": {}}))
+    with pytest.raises(ValueError, match=says):
+        policy_file.read(path)
 
 
 def test_what_is_told_is_believed_by_the_host(plane: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from wgnode.policy.model import Class, Policy, Rule
@@ -27,9 +27,19 @@ def read(raw: Any) -> Policy:
         raise ValueError("the first class of a policy allows nothing")
     return Policy(
         classes,
-        tuple(str(ip_network(text)) for text in raw["known"]),
-        tuple(str(ip_address(text)) for text in raw["own"]),
+        tuple(spelled(ip_network(text)) for text in raw["known"]),
+        tuple(spelled(ip_address(text)) for text in raw["own"]),
     )
+
+
+def spelled(one: IPv4Address | IPv4Network | IPv6Address | IPv6Network) -> str:
+    """The same by every Python: from 3.13 on, str() writes ::ffff:0:0/96 as ::ffff:0.0.0.0/96."""
+    if isinstance(one, IPv6Network):
+        return f"{spelled(one.network_address)}/{one.prefixlen}"
+    if isinstance(one, IPv6Address) and one.ipv4_mapped is not None:
+        high, low = divmod(int(one.ipv4_mapped), 1 << 16)
+        return f"::ffff:{high:x}:{low:x}"
+    return str(one)
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -47,7 +57,7 @@ def _rules(raw: Any) -> tuple[Rule, ...]:
     return tuple(
         Rule(
             str(one["id"]),
-            tuple(str(ip_network(text)) for text in one["networks"]),
+            tuple(spelled(ip_network(text)) for text in one["networks"]),
             tuple(_number(number, 0xFFFF) for number in one["classes"]),
             bool(one["internet"]),
             tuple(_number(number, 0xFF) for number in one["protocols"]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
 from wgnode.policy.model import NOTHING, Class, Policy, Rule
+from wgnode.policy.written import spelled
 from wgnode.topology.egress import NONE
 from wgnode.topology.groups import REACH, Group, GroupRule
 from wgnode.topology.model import Network, Topology
@@ -42,7 +43,7 @@ def compiled(
         named = [groups[name] for name in members]
         classes.append(Class(_merged(there.outgoing(named, groups)), _merged(there.incoming(named))))
     every = {*known, *there.all_lans, *there.tunnel, *SPECIAL}
-    return Policy(tuple(classes), _sorted(every), tuple(sorted({str(ip_interface(one).ip) for one in own}, key=_place)))
+    return Policy(tuple(classes), _sorted(every), tuple(sorted({spelled(ip_interface(one).ip) for one in own}, key=_place)))
 
 
 def ways(topology: Topology, home: str, people: Users, device: Device) -> list[str]:
@@ -123,7 +124,7 @@ def _merged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 def _sorted(networks: Iterable[str]) -> tuple[str, ...]:
     made = {ip_network(text) for text in networks}
     ordered = sorted(made, key=lambda network: (network.version, int(network.network_address), network.prefixlen))
-    return tuple(map(str, ordered))
+    return tuple(map(spelled, ordered))
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -43,7 +43,8 @@ def compiled(
         named = [groups[name] for name in members]
         classes.append(Class(_merged(there.outgoing(named, groups)), _merged(there.incoming(named))))
     every = {*known, *there.all_lans, *there.tunnel, *SPECIAL}
-    return Policy(tuple(classes), _sorted(every), tuple(sorted({spelled(ip_interface(one).ip) for one in own}, key=_place)))
+    ours = {spelled(ip_interface(one).ip) for one in own}
+    return Policy(tuple(classes), _sorted(every), tuple(sorted(ours, key=_place)))
 
 
 def ways(topology: Topology, home: str, people: Users, device: Device) -> list[str]:

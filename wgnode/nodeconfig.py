@@ -107,6 +107,10 @@ class NodeConfig:
     policy: Policy | None = None
     """What devices may reach; None where nothing is judged."""
 
+    def __hash__(self) -> int:
+        """Of ten thousand peers at once."""
+        return hash(self.digest)
+
     @property
     def everybody(self) -> tuple[PeerConfig, ...]:
         """All that the node talks to."""
@@ -191,6 +195,9 @@ class NodeSecrets:
 
     private_keys: tuple[bytes, ...]
     preshared_keys: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.private_keys)
 
     def to_json(self) -> bytes:
         return canonical(

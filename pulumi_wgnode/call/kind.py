@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -28,7 +29,21 @@ class Secret:
     value: Any = field(repr=False)
 
 
+class Judged(Properties):
+    """A structure that was made of `text`, which was read and judged as a whole: `of` is what it says, nothing in it is
+    unknown, and it is shared, so nobody may change it; a copy is an ordinary one."""
+
+    def __init__(self, structure: Properties, of: Any, text: str) -> None:
+        super().__init__(structure)
+        self.of, self.text = of, text
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Properties:
+        return copy.deepcopy(dict(self), memo)
+
+
 def has_unknown(value: Any) -> bool:
+    if isinstance(value, Judged):
+        return False
     if isinstance(value, Secret):
         return has_unknown(value.value)
     if isinstance(value, Mapping):

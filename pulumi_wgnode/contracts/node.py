@@ -12,8 +12,9 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from pydantic import Field, StrictBool, ValidatorFunctionWrapHandler, WrapValidator
 
+from pulumi_wgnode.call.kind import Judged
 from pulumi_wgnode.model import Model
 from pulumi_wgnode.values import (
     AddressText,
@@ -142,73 +143,121 @@ class NodeKeys(Model):
 
 def config_of(given: Mapping[str, Any] | str) -> NodeConfig:
     """Raises ConfigError."""
+    if isinstance(given, Judged):
+        return given.of  # type: ignore[no-any-return]
     if isinstance(given, str):
         return _read(given)
     try:
         text = json.dumps(given)
     except TypeError as error:
         raise ConfigError(f"node configuration: {error}") from error
-    return _config_of(text)
+    return _read(_text_of(text))
 
 
-# One change of a gateway needs the same configuration eight times, which may have a thousand peers.
+def config_text(given: Mapping[str, Any] | str) -> str:
+    """As the node has it. Raises ConfigError."""
+    return given.text if isinstance(given, Judged) else config_of(given).to_json().decode()
+
+
+def described(given: NodeConfig | Mapping[str, Any] | str) -> Judged:
+    """As inputs have it, with all defaults: the same configuration is always the same structure. Raises ConfigError,
+    ValueError."""
+    if isinstance(given, Judged):
+        return given
+    if isinstance(given, NodeConfig):
+        return _described(given.to_json().decode())
+    return _described(given if isinstance(given, str) else config_text(given))
+
+
+# One change of a gateway needs the same configuration eight times, which may have ten thousand peers.
 @lru_cache(maxsize=4)
 def _read(text: str) -> NodeConfig:
     return NodeConfig.from_json(text.encode())
 
 
 @lru_cache(maxsize=4)
-def _config_of(text: str) -> NodeConfig:
+def _described(text: str) -> Judged:
+    config, raw = _read(text), json.loads(text)
+    del raw["format"]
+    many: Wire = {name: raw.pop(name) for name in ("peers", "devices") if name in raw}
+    made = NodeConfiguration.model_validate(raw).to_dict()
+    models: dict[str, type[Model]] = {"peers": NodePeer, "devices": NodeDevice}
+    made |= {name: {one: _told(models[name], said) for one, said in of.items()} for name, of in many.items()}
+    return Judged(made, config, text)
+
+
+def _told(model: type[Model], one: Wire) -> Wire:
+    """A peer that was read already, as the model has it. There may be ten thousand, so the model is only asked of what
+    it might refuse."""
+    usual = (
+        one.keys() <= _NAMES[model] and len(one["publicKeys"]) in (1, 2) and 0 <= one["persistentKeepalive"] < 1 << 16
+    )
+    texts = (*one["allowedIPs"], one["endpoint"] or "", one.get("probe", ""))
+    if not usual or any("%" in text for text in texts):
+        return model.model_validate(one).to_dict()
+    return {name: value for name, value in one.items() if value is not None}
+
+
+_NAMES: Mapping[type[Model], frozenset[str]] = {one: frozenset(one.wire_names()) for one in (NodePeer, NodeDevice)}
+
+
+@lru_cache(maxsize=4)
+def _text_of(text: str) -> str:
     """Of a structure as JSON. Raises ConfigError."""
     try:
         raw = _raw(json.loads(text))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"node configuration: {type(error).__name__}: {error}") from error
     defaults = {"format": FORMAT, "interface": DEFAULT_INTERFACE, "mtu": DEFAULT_MTU}
-    return _read(canonical({**defaults, **raw}).decode())
+    return canonical({**defaults, **raw}).decode()
 
 
 def secrets_of(given: Mapping[str, Any] | str) -> NodeSecrets:
     """Raises ConfigError, whose text quotes nothing."""
+    if isinstance(given, Judged):
+        return given.of  # type: ignore[no-any-return]
     if isinstance(given, str):
-        return NodeSecrets.from_json(given.encode())
-    return NodeSecrets.from_json(canonical({"format": FORMAT, "presharedKeys": {}, **given}))
+        return _read_secrets(given)
+    return _read_secrets(canonical({"format": FORMAT, "presharedKeys": {}, **given}).decode())
 
 
-def described(config: NodeConfig) -> Wire:
-    """As inputs have it, with all defaults: the same configuration is always the same structure."""
-    made: Wire = json.loads(_described(config))
-    return made
+def keys_text(given: Mapping[str, Any] | str) -> str:
+    """As the node has them. Raises ConfigError."""
+    return given.text if isinstance(given, Judged) else secrets_of(given).to_json().decode()
+
+
+def keys_described(given: NodeSecrets | Mapping[str, Any] | str) -> Judged:
+    """As inputs have them. Raises ConfigError, ValueError."""
+    if isinstance(given, Judged):
+        return given
+    if isinstance(given, NodeSecrets):
+        return _keys_described(given.to_json().decode())
+    return _keys_described(given if isinstance(given, str) else keys_text(given))
 
 
 @lru_cache(maxsize=4)
-def _described(config: NodeConfig) -> str:
-    return json.dumps(_filled(NodeConfiguration, config.to_json()))
+def _read_secrets(text: str) -> NodeSecrets:
+    return NodeSecrets.from_json(text.encode())
 
 
-def keys_described(secrets: NodeSecrets) -> Wire:
-    return _filled(NodeKeys, secrets.to_json())
+@lru_cache(maxsize=4)
+def _keys_described(text: str) -> Judged:
+    secrets = _read_secrets(text)
+    raw = json.loads(text := secrets.to_json().decode())
+    own = NodeKeys.model_validate({"privateKeys": raw["privateKeys"]}).to_dict()
+    return Judged({**own, "presharedKeys": raw["presharedKeys"]}, secrets, text)
 
 
 def upgraded(properties: Wire) -> Wire:
     """Inputs or state of a Gateway of before there were structures; what can't be read stays."""
     made = dict(properties)
-    for name, read in (("config", lambda text: described(config_of(text))), ("secrets", _keys_of_text)):
+    for name, read in (("config", described), ("secrets", keys_described)):
         if isinstance(text := made.get(name), str):
             try:
                 made[name] = read(text)
             except ConfigError:  # of a version that is older still
                 continue
     return made
-
-
-def _keys_of_text(text: str) -> Wire:
-    return keys_described(secrets_of(text))
-
-
-def _filled(model: type[Model], blob: bytes) -> Wire:
-    raw = {name: value for name, value in json.loads(blob).items() if name != "format"}
-    return model.model_validate(raw).to_dict()
 
 
 def _raw(given: Mapping[str, Any]) -> Wire:
@@ -241,22 +290,15 @@ def _interfaces(given: list[str]) -> list[str]:
     return [str(ip_interface(one)) for one in given]
 
 
-def _from_text(read: Callable[[str], Wire]) -> BeforeValidator:
-    return BeforeValidator(lambda given: read(given) if isinstance(given, str) else given)
+def _judged(describe: Callable[[Any], Judged]) -> WrapValidator:
+    """What is text, or was judged before, is told as `describe` does. What the node would refuse of a structure is
+    refused here, with its reason."""
+
+    def judge(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        return describe(given if isinstance(given, str | Judged) else validate(given).to_dict())
+
+    return WrapValidator(judge)
 
 
-def _loads(configuration: NodeConfiguration) -> NodeConfiguration:
-    """What the node would refuse is refused here, with its reason."""
-    config_of(configuration.to_dict())
-    return configuration
-
-
-def _keys_load(keys: NodeKeys) -> NodeKeys:
-    secrets_of(keys.to_dict())
-    return keys
-
-
-Configuration = Annotated[
-    NodeConfiguration, _from_text(lambda text: described(config_of(text))), AfterValidator(_loads)
-]
-Keys = Annotated[NodeKeys, _from_text(_keys_of_text), AfterValidator(_keys_load)]
+Configuration = Annotated[NodeConfiguration, _judged(described)]
+Keys = Annotated[NodeKeys, _judged(keys_described)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
-from pulumi_wgnode.contracts.node import config_of, described, keys_described, secrets_of
+from pulumi_wgnode.contracts.node import config_of, config_text, described, keys_described, keys_text
 
 MANY = 64
 """Peers, or routes, up to which all is structures, in which the engine shows each change by itself."""
@@ -43,8 +43,8 @@ class Texts:
 
 
 # As the node has them itself, which versions before structures recorded, so every version reads it.
-_CONFIG = Text(lambda given: config_of(given).to_json().decode(), lambda text: described(config_of(text)))
-_KEYS = Text(lambda given: secrets_of(given).to_json().decode(), lambda text: keys_described(secrets_of(text)))
+_CONFIG = Text(config_text, described)
+_KEYS = Text(keys_text, keys_described)
 PLAIN = Text()
 KINDS: Mapping[str, Texts] = {
     "Gateway": Texts(

@@ -22,6 +22,8 @@ def drift(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -
             changes.append(PropertyChange(here, kind="ADD", drift=True))
         elif name not in wanted:
             changes.append(PropertyChange(here, kind="DELETE", drift=True))
+        elif wanted[name] == found[name]:
+            continue
         elif isinstance(wanted[name], Mapping) and isinstance(found[name], Mapping):
             changes += drift(wanted[name], found[name], here)
         else:

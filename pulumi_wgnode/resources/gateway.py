@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pulumi_wgnode.call.kind import CheckError, Diff, Partial, Properties, PropertyChange, has_unknown
 from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.contracts.gateway import CONTRACT
-from pulumi_wgnode.contracts.node import config_of, described, keys_described, secrets_of, upgraded
+from pulumi_wgnode.contracts.node import config_of, described, keys_described, upgraded
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts import owners
 from pulumi_wgnode.hosts.host import Connection, Host, HostError
@@ -169,9 +169,9 @@ def _in_one_way(checked: Properties) -> Properties:
     """Configuration and keys with all defaults, however they were given; what is unknown stays."""
     made = dict(checked)
     if not has_unknown(made["config"]):
-        made["config"] = described(config_of(made["config"]))
+        made["config"] = described(made["config"])
     if not has_unknown(made["secrets"]):
-        made["secrets"] = keys_described(secrets_of(made["secrets"]))
+        made["secrets"] = keys_described(made["secrets"])
     return made
 
 

@@ -17,7 +17,7 @@ from pulumi_wgnode.hosts.host import Host, Result
 from pulumi_wgnode.hosts.query import Query, ask
 from pulumi_wgnode.resources.compare import drift
 from wgnode.hostd import bundle
-from wgnode.hostd.said import answered, believed
+from wgnode.hostd.said import answered
 from wgnode.image import backends, layers, units
 from wgnode.image.architecture import AMD64
 from wgnode.image.backends import Backend
@@ -30,7 +30,8 @@ ATTACHED = "attached to the guest"
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
 
-_config_layer = lru_cache(maxsize=4)(layers.config_layer)  # wanted at each step of one change
+# Wanted at each step of one change.
+_config_layer, _secrets_layer = (lru_cache(maxsize=4)(made) for made in (layers.config_layer, layers.secrets_layer))
 _network = lru_cache(maxsize=1 << 14)(lambda text: str(ip_network(text)))  # wanted and found are most often the same
 
 
@@ -119,7 +120,7 @@ def desired(inputs: Properties) -> Desired:
     )
     files = {
         "config": Content(paths.config_layer, _config_layer(config)),
-        "secrets": Content(paths.secrets_layer, layers.secrets_layer(secrets), 0o600, USER),
+        "secrets": Content(paths.secrets_layer, _secrets_layer(secrets), 0o600, USER),
         "hostd": Content(hostd_path, hostd),
         "gatewayUnit": Content(f"{services.DIRECTORY}/{paths.gateway_unit}", backend.service(unit).encode()),
         "hostdUnit": Content(
@@ -133,14 +134,22 @@ def desired(inputs: Properties) -> Desired:
         config,
         files,
         config.digest,
-        expected_live_digest(config, secrets),
+        _live(config, secrets),
         node_described(config.public_keys, config.listen_port, 0),
-        {peer.name: _peer_wanted(peer, secrets) for peer in config.everybody},
+        _peers_wanted(config, secrets),
         machine["memory"],
         backend.boot_timeout(unit),
         paths,
         backend,
     )
+
+
+_live = lru_cache(maxsize=4)(expected_live_digest)
+
+
+@lru_cache(maxsize=4)
+def _peers_wanted(config: NodeConfig, secrets: NodeSecrets) -> Properties:
+    return {peer.name: _peer_wanted(peer, secrets) for peer in config.everybody}
 
 
 def observed(host: Host, wanted: Desired) -> Properties:
@@ -191,9 +200,8 @@ def health(paths: Paths) -> Query[dict[str, Any]]:
 def reported(health: Mapping[str, Any]) -> Properties:
     """A node's report in the shape of `Desired.properties`: nothing that changes by itself is in it.
 
-    One that is not believed is none: an older hostd passes on whatever its guest says.
+    `health` is one that is believed: an older hostd passes on whatever its guest says.
     """
-    health = believed(health)
     if not health.get("live"):
         return {**SILENT, "loaded": health.get("loaded") or ""}
     keys = [decode_key(key) for key in health.get("public_keys", [])]

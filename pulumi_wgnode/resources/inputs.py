@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Properties, has_unknown
+from pulumi_wgnode.call.kind import UNKNOWN, CheckError, Judged, Properties, has_unknown
 from pulumi_wgnode.errors import ExplainedError
 from pulumi_wgnode.hosts.host import Connection
 from pulumi_wgnode.words import wanted
@@ -74,7 +74,9 @@ def validated(model: type[BaseModel], news: Properties) -> Properties:
         if failures:
             raise CheckError(failures) from None
         return _known_defaults(model, news)
-    return checked.model_dump(by_alias=True, exclude_none=True)
+    judged = {name: value for name in model.model_fields if isinstance(value := getattr(checked, name), Judged)}
+    made = checked.model_dump(by_alias=True, exclude_none=True, exclude=set(judged))
+    return made | {model.model_fields[name].alias or name: value for name, value in judged.items()}
 
 
 def _said(problem: dict[str, Any]) -> str:

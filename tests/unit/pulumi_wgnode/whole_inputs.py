@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
-from pulumi_wgnode.contracts.node import config_of, described, keys_described, secrets_of
+from pulumi_wgnode.contracts.node import described, keys_described
 from tests.unit.pulumi_wgnode.keys import KEY, PIN
 from tests.unit.pulumi_wgnode.resources import gateway_case
 from wgnode import recipient
@@ -47,7 +48,7 @@ MESH: dict[str, Any] = {
     },
 }
 NODE = {
-    **described(config_of(gateway_case.NEWS["config"])),
+    **copy.deepcopy(described(gateway_case.NEWS["config"])),
     "carrier": {"name": "t-mobile-us", "up": 1400, "down": 1400},
     "devices": {
         "ada/phone": {
@@ -132,7 +133,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "kvm": {"usable": True, "reason": "it is there"},
         },
         "config": NODE,
-        "secrets": keys_described(secrets_of(gateway_case.NEWS["secrets"])),
+        "secrets": keys_described(gateway_case.NEWS["secrets"]),
         "lanInterface": "lan0",
         "bundle": "sealed",
     },

@@ -27,6 +27,7 @@ from tests.unit.pulumi_wgnode.resources.gateway_case import (
     kind,
     read_paths,
 )
+from wgnode.hostd.said import believed
 from wgnode.image import paths
 from wgnode.nodeconfig import expected_live_digest
 
@@ -260,19 +261,21 @@ def test_a_directory_that_others_may_write_to_is_drift_and_mended_under_what_run
     ids=str,
 )
 def test_a_report_that_is_not_believed_is_none(lie):
-    assert reported(lie) == SILENT
+    assert reported(believed(lie)) == SILENT
 
 
 def test_a_report_with_less_in_it_is_read_as_far_as_it_goes():
-    found = reported({"live": "a", "peers": [{"public_key": "AAAA"}]})
+    found = reported(believed({"live": "a", "peers": [{"public_key": "AAAA"}]}))
     assert (found["live"], found["node"]["listenPort"], list(found["peers"])) == ("a", "0", ["AAAA"])
 
 
 def test_what_a_node_found_of_a_path_is_in_no_diff() -> None:
     peer = {"public_key": "AAAA", "name": "cabin"}
     found = [
-        reported({"live": "a", "peers": [peer | {"path_mtu": {"size": size, "evidence": "probe", "since": 1.0}}]})
+        reported(
+            believed({"live": "a", "peers": [peer | {"path_mtu": {"size": size, "evidence": "probe", "since": 1.0}}]})
+        )
         for size in (1280, 1440)
     ]
-    assert found[0] == found[1] == reported({"live": "a", "peers": [peer]})
+    assert found[0] == found[1] == reported(believed({"live": "a", "peers": [peer]}))
     assert found[0]["live"] == "a"

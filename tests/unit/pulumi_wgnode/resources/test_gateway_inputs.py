@@ -294,7 +294,7 @@ def test_another_key_is_told_without_any_path_in_it(kind):
     ],
 )
 def test_what_a_node_would_refuse_is_refused_at_its_path(kind, path, value, where):
-    news = {**NEWS, "config": described(CONFIG), "secrets": keys_described(SECRETS)}
+    news = copy.deepcopy({**NEWS, "config": described(CONFIG), "secrets": keys_described(SECRETS)})
     inner = news
     for step in path[:-1]:
         inner = inner[step]

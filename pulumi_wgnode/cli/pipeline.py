@@ -89,7 +89,13 @@ def _report(command: Any) -> Any:
     return command
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Example:
+  wgnode rollout plan -e prod --markdown > plan.md 2> errors.txt
+  wgnode pipeline comment plan.md -e prod --code $? --errors errors.txt
+"""
+)
 @_report
 def comment(environment: str, report: Path, code: int, errors: Path | None) -> None:
     """In a job: put a plan on the change that it runs for, as one comment that is updated in place."""
@@ -98,12 +104,18 @@ def comment(environment: str, report: Path, code: int, errors: Path | None) -> N
 
     said = errors.read_text(errors="replace") if errors else ""
     try:
-        telling.comment(forges.of(os.environ), environment, report.read_text(), code, said)
+        telling.comment(forges.of(os.environ), environment, report.read_text(errors="replace"), code, said)
     except ExplainedError as error:
         raise click.ClickException(str(error)) from None
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Example:
+  wgnode drift -e prod --markdown > drift.md 2> errors.txt
+  wgnode pipeline issue drift.md -e prod --code $? --errors errors.txt
+"""
+)
 @_report
 def issue(environment: str, report: Path, code: int, errors: Path | None) -> None:
     """In a job: open or update the environment's one issue of drift, or close it."""
@@ -112,6 +124,6 @@ def issue(environment: str, report: Path, code: int, errors: Path | None) -> Non
 
     said = errors.read_text(errors="replace") if errors else ""
     try:
-        click.echo(telling.issue(forges.of(os.environ), environment, report.read_text(), code, said))
+        click.echo(telling.issue(forges.of(os.environ), environment, report.read_text(errors="replace"), code, said))
     except ExplainedError as error:
         raise click.ClickException(str(error)) from None

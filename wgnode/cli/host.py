@@ -48,6 +48,11 @@ def command() -> None:
 
 @command.command(
     epilog="""\b
+Examples:
+  wgnode host scan 203.0.113.7
+  wgnode host scan rome.example --port 2222 --write stacks/Pulumi.prod-rome.yaml
+
+\b
 Compare the fingerprints with what the host's own console says:
   for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -l -f $key; done
 """

@@ -38,7 +38,16 @@ def command() -> None:
 command.add_command(nanos)
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Exit codes: 0 built, or there already; 1 it can't be; 2 wrong usage.
+
+\b
+Examples:
+  wgnode image build
+  wgnode image build --without-fastpath --json | jq -r .path
+"""
+)
 @click.option(
     "--output", type=FILE, help="Where to write it  [default: build/image/appliance.tar, or one named as its kind]"
 )
@@ -105,7 +114,13 @@ def build(
         click.echo(json.dumps(asdict(built)))
 
 
-@command.command("lock")
+@command.command(
+    "lock",
+    epilog="""\b
+Example:
+  wgnode image lock && git diff image.lock
+""",
+)
 @click.option("--output", type=FILE, default=PROJECT / "image.lock", show_default="image.lock")
 def lock_command(output: Path) -> None:
     """Renew image.lock against the distribution's signed release files, for every architecture."""
@@ -122,7 +137,13 @@ def lock_command(output: Path) -> None:
     output.write_text(lock.render(packages, extension), encoding="utf-8")
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog="""\b
+Example:
+  wgnode image list build/image/appliance.tar
+""",
+)
 @click.argument("image", type=FILE)
 def list_command(image: Path) -> None:
     """Print what is in an image's initial file system."""

@@ -16,7 +16,13 @@ def command() -> None:
     """Make and convert keys."""
 
 
-@command.command("recipient")
+@command.command(
+    "recipient",
+    epilog="""\b
+Example:
+  wgnode key recipient > rome.key && wgnode key public < rome.key
+""",
+)
 def recipient_command() -> None:
     """Print a new private recipient key; `wgnode key public` gives its public half.
 
@@ -25,12 +31,17 @@ def recipient_command() -> None:
     click.echo(recipient.generate()[0])
 
 
-@command.command("public")
+@command.command(
+    "public",
+    epilog="""\b
+Example:
+  wg genkey | wgnode key public
+""",
+)
 def public() -> None:
     """Print the public half of the private key on standard input: a site's recipient key, or WireGuard's."""
-    text = sys.stdin.read().strip()
     try:
-        click.echo(public_half(text))
+        click.echo(public_half(sys.stdin.read().strip()))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -95,3 +97,21 @@ def completions(folder: Path, line: str) -> list[str]:
         timeout=60,
     )
     return [entry.split(",", 1)[1] for entry in done.stdout.splitlines()]
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from leaves(found, (*path, name))
+    else:
+        yield path
+
+
+def test_every_command_s_help_has_examples() -> None:
+    ours = {name for section in COMMANDS.values() for name in section}
+    all_of_them = [path for path in leaves(main) if path[0] in ours]
+    assert ("user", "add") in all_of_them
+    without = [path for path in all_of_them if "Example" not in CliRunner().invoke(main, [*path, "--help"]).output]
+    assert without == []

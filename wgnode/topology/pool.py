@@ -5,6 +5,7 @@ An address tells whose traffic something was, so one that is given up rests befo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 
 from wgnode.topology.model import Network
@@ -34,7 +35,7 @@ def next_address(
     used = {one for one in (*taken, *released) if one in pool}
     highest = max((int(one) - int(pool.network_address) for one in used), default=-1)
     closed = {*used, *never}
-    for number in (*range(highest + 1, pool.num_addresses), *range(highest + 1)):
+    for number in itertools.chain(range(highest + 1, pool.num_addresses), range(highest + 1)):
         if pool[number] not in closed:
             return pool[number]
     resting = [one for one in used if one in released and one not in taken and one not in never]

@@ -55,3 +55,10 @@ def test_it_is_never_anybodys_nor_one_that_rests(taken: set[int], ages: dict[int
     assert got in pool
     assert number not in taken | never
     assert ages.get(number, REST) >= REST
+
+
+def test_a_whole_lan_of_ipv6_is_a_pool_like_another() -> None:
+    pool = ip_network("fd00:10:1::/64")
+    assert next_address(pool, [ip_address("fd00:10:1::1001")], {}, [], TODAY) == ip_address("fd00:10:1::1002")
+    last = pool[-1]
+    assert next_address(pool, [last], {}, [pool[0]], TODAY) == ip_address("fd00:10:1::1")

@@ -210,8 +210,8 @@ def _run(
         plan = Plan.from_json(file.read_bytes())
         if approved and approved != plan.digest:
             raise click.UsageError(f"the plan's digest is {plan.digest}, not the approved {approved}")
-        for each in reports:  # where it can't be written, that is known before anything is changed
-            each.open("a").close()
+        if report and not report.parent.is_dir():  # known before anything is changed
+            raise click.UsageError(f"--report: there is no folder {report.parent}")
         progress = Progress(plan.course, sys.stderr, sys.stderr.isatty())
         engine_plan = engine.read_bytes() if engine.exists() else None
         folder = stack_files.project_folder(directory)
@@ -222,8 +222,11 @@ def _run(
         click.echo("cut off; `wgnode rollout resume` goes on from where the stacks are", err=True)
         sys.exit(outcome.PAUSED)
     told = json.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n"
-    for each, text in zip(reports, (told, outcome.markdown(done)), strict=False):
-        each.write_text(text)
+    try:
+        for each, text in zip(reports, (told, outcome.markdown(done)), strict=False):
+            each.write_text(text)
+    except OSError as error:  # how it ended is told all the same
+        click.echo(f"! the report is not written: {error}", err=True)
     click.echo(
         told if form == "json" else outcome.markdown(done) if form == "markdown" else outcome.text(done), nl=False
     )

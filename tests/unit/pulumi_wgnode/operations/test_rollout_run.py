@@ -372,8 +372,16 @@ def test_the_plan_and_the_report_may_lie_in_the_project_and_nothing_else_that_no
     assert "there are changes that no commit has (other/new.txt, out.json, out.json.md)" in refused.stderr
 
 
-def test_a_report_that_can_not_be_written_is_told_before_anything_is_changed(world: World) -> None:
+def test_a_report_that_can_not_be_written_is_told_and_where_it_can_before_anything_is_changed(world: World) -> None:
     done = world.run("run", "--report", str(world.root / "nowhere/out.json"))
     assert done.exit_code == 2
-    assert "nowhere/out.json" in done.stderr
+    assert "there is no folder" in done.stderr
     assert world.applied == []
+    (world.root / "bin/out.json.md").mkdir()
+    done = world.run("run", "--report", str(world.root / "bin/out.json"))
+    assert (report(done, 0)["outcome"], "! the report is not written" in done.stderr) == ("done", True)
+
+
+def test_a_refused_run_leaves_no_report(world: World) -> None:
+    assert world.run("run", "--approved", "x", "--report", str(world.root / "out.json")).exit_code == 2
+    assert not (world.root / "out.json").exists()

@@ -17,10 +17,12 @@ from wgnode.firewall import egress, meanwhile
 from wgnode.firewall.rules import CLOSED_TABLE
 from wgnode.topology.transit import Transit
 
-_FORGET = """for address; do
+_FORGET = """while read -r address; do
     case $address in *:*) family=ipv6 ;; *) family=ipv4 ;; esac
-    for end in --orig-src --orig-dst; do conntrack -D -f "$family" "$end" "$address"; done
+    for end in --orig-src --orig-dst; do conntrack -D -f "$family" "$end" "$address" </dev/null; done
 done >/dev/null 2>&1; true"""
+FORGET_ONE = 0.1
+"""Seconds that one address may take, beside a minute for all."""
 _TABLE = ("rules", "chains", "order", "others", "leaving")  # outputs that the table itself has
 
 
@@ -75,7 +77,8 @@ def forget_flows(host: Host, addresses: Sequence[str]) -> None:
     """Of devices that are translated otherwise now, or no more: theirs would go on as they began. By addresses inside
     and outside, from whichever side they began."""
     if addresses:
-        host.run(["sh", "-c", _FORGET, "forget", *addresses])
+        lines = "".join(f"{address}\n" for address in addresses)
+        host.run(["sh", "-c", _FORGET, "forget"], input=lines.encode(), timeout=60 + FORGET_ONE * len(addresses))
 
 
 def forget_connections(host: Host, inputs: Properties) -> None:

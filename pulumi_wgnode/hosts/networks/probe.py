@@ -20,6 +20,8 @@ for address; do ip neigh add "$address" dev "$device" use 2>/dev/null; done
 sleep 1
 for address; do ip neigh show to "$address" dev "$device" nud reachable nud delay nud probe nud stale |
     sed -n "s/^\([^ ]*\).* lladdr \([^ ]*\).*/\1 dev $device lladdr \2/p"; done; true"""
+AT_ONCE = 1000
+"""Addresses in one command: a line of it has room for some 3,000."""
 _ANSWER = re.compile(r"^(\S+) dev \S+ lladdr ([0-9a-f:]{17})\b", re.MULTILINE)
 
 
@@ -51,7 +53,12 @@ def holders_asked_as(host: Host, mac: str, addresses: Iterable[str], *, tap: str
 
 
 def holders(host: Host, addresses: Iterable[str], *, tap: str, lan: str) -> dict[str, str]:
-    """The MAC addresses of those that answer for `addresses`, by address. Takes about a second where nobody does."""
-    script = files("pulumi_wgnode.hosts.networks").joinpath("who_has.py").read_bytes()
-    said = host.run(["sh", "-c", _ASK, "ask", tap, lan, *addresses], input=script, check=False)
-    return dict(_ANSWER.findall(said.stdout.lower()))
+    """The MAC addresses of those that answer for `addresses`, by address. Takes about a second where nobody does, for
+    each AT_ONCE."""
+    script, found = files("pulumi_wgnode.hosts.networks").joinpath("who_has.py").read_bytes(), dict[str, str]()
+    left = list(addresses)
+    while left:
+        asked, left = left[:AT_ONCE], left[AT_ONCE:]
+        said = host.run(["sh", "-c", _ASK, "ask", tap, lan, *asked], input=script, check=False)
+        found |= _ANSWER.findall(said.stdout.lower())
+    return found

@@ -70,6 +70,7 @@ class FakeHost:
         self.in_our_table: list[dict[str, Any]] = []  # by others
         self.events: list[str] = []
         self.commands: list[str] = []
+        self.inputs: list[bytes] = []  # of each of them
         self.round_trips = 0  # of many commands at once
         self.reachable = True
         self.ssh_connection = ""
@@ -95,6 +96,7 @@ class FakeHost:
     ) -> Result:
         self._reach()
         self.commands.append(" ".join(argv))
+        self.inputs.append(input)
         result = self._answer(list(argv), input)
         if check and result.code != 0:
             raise HostError(f"host {self.name}: `{argv[0]}` exited with {result.code}: {result.stderr}")

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,10 +65,13 @@ def command(
 
 
 def _address(text: str) -> str:
+    from wgnode.topology import networks
+
     try:
-        return str(ip_address(text))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no IP address", param_hint="ADDRESS") from None
+        address = networks.parse_address(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="ADDRESS") from None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _moment(text: str | None) -> float | None:

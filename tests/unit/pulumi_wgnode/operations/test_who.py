@@ -101,6 +101,11 @@ def test_whose_an_address_was_stays_exact_after_it_was_given_to_another(host: Ho
     assert [told(*at(seconds))["holdings"][0]["user"] for seconds in (3600, 3610)] == ["alice", "bob"]
 
 
+def test_an_address_is_the_same_however_it_is_written(host: Host) -> None:
+    host.runs(0, FIRST)
+    assert run(f"::ffff:{ADDRESS}").stdout == run(ADDRESS).stdout
+
+
 def test_within_a_change_both_are_shown_and_none_is_claimed(host: Host) -> None:
     host.runs(0, FIRST)
     host.runs(3610, SECOND)
@@ -131,7 +136,8 @@ def test_what_was_before_the_record_and_what_is_nobodys_are_told_apart(host: Hos
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("10.1.0",), "is no IP address"),
+        (("10.1.0",), "'10.1.0' is not an address"),
+        (("fe80::1%eth0",), "has a zone, which means something on one machine only"),
         ((ADDRESS, "--at", "soon"), "is no time"),
         ((ADDRESS, "--at", "2999-01-01"), "come"),
     ],

@@ -14,11 +14,19 @@ from wgnode.protocol.device import Device
 from wgnode.protocol.peer import Peer
 from wgnode.work import Work
 
+WITH_HISTORY = 1000
+"""Peers: of more a report that a host takes has no room for what their paths were before."""
 
-def peer_health(device: Device, peer: Peer, now: float, wall: float, paths: Paths | None = None) -> dict[str, Any]:
+
+def peer_health(
+    device: Device, peer: Peer, now: float, wall: float, paths: Paths | None, *, history: bool
+) -> dict[str, Any]:
     """`last_handshake` is seconds since 1970, None before the first. `now` and `wall` are the same moment. `path_mtu`:
-    see path_report.path_mtu."""
+    see path_report.path_mtu; where `history` is asked for, with that."""
     handshake = None if peer.last_handshake is None else round(wall - (now - peer.last_handshake), 3)
+    path = path_mtu(paths, peer, now, wall)
+    if path is not None and not history:
+        path["history"] = []
     return {
         "name": peer.name,
         "public_key": encode_key(peer.public_keys[0]),
@@ -34,7 +42,7 @@ def peer_health(device: Device, peer: Peer, now: float, wall: float, paths: Path
         "sessions": peer.sessions,
         "serial": peer.serial,
         "persistent_keepalive": peer.persistent_keepalive,
-        "path_mtu": path_mtu(paths, peer, now, wall),
+        "path_mtu": path,
         **({"closed": True} if peer.closed else {}),
         **denied(device.access.denied(peer), now, wall),
     }
@@ -45,11 +53,11 @@ def device_health(
 ) -> Work[dict[str, Any]]:
     """`live` gives the digest of the configuration that the device has now. A step a peer."""
     device.access.collect(now)
-    peers = []
-    for peer in device.peers:
+    peers, all_of_them = [], device.peers
+    for peer in all_of_them:
         yield True
         live.look(peer)
-        peers.append(peer_health(device, peer, now, wall, paths))
+        peers.append(peer_health(device, peer, now, wall, paths, history=len(all_of_them) <= WITH_HISTORY))
     return {
         "live": live(),
         "public_key": encode_key(device.public_keys[0]) if device.public_keys else None,

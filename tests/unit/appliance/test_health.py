@@ -8,6 +8,7 @@ import hashlib
 import pytest
 
 from tests.unit.protocol.pairs import A4, B4, KEY_A, KEY_C, PSK_1, PSK_2, packet, pair
+from wgnode.appliance import health
 from wgnode.appliance.health import device_health
 from wgnode.io.node import LiveDigest
 from wgnode.io.uapi import handle
@@ -38,3 +39,15 @@ def test_both_keys_are_told_and_the_one_in_use_first(keys: tuple[bytes, bytes]) 
     assert [line for line in told if line.startswith("public_key=")] == [f"public_key={in_use.remote.public_key.hex()}"]
     assert f"preshared_key={PSK_2.hex()}" in told
     assert f"private_key={p.a.device.private_keys[0].hex()}" in handle(p.a.device, "get=1\n\n", p.now, wall=0.0)
+
+
+@pytest.mark.parametrize(("most", "told"), [(2, [1]), (1, [])])
+def test_what_paths_were_before_is_told_of_few_peers_only(
+    monkeypatch: pytest.MonkeyPatch, most: int, told: list[int]
+) -> None:
+    monkeypatch.setattr(health, "path_mtu", lambda *_: {"size": 1440, "history": [1]})
+    monkeypatch.setattr(health, "WITH_HISTORY", most)
+    device = pair().a.device
+    device.add_peer([b"\7" * 32])
+    found = at_once(device_health(device, LiveDigest(device), 0.0, 0.0))["peers"]
+    assert [each["path_mtu"] for each in found] == [{"size": 1440, "history": told}] * 2

@@ -7,14 +7,14 @@ variable of 128 KiB, some 800 devices; these files the program reads itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from wgnode import yamlfile
 
 KEY = "usersFolder"
-FILES = "*.yaml"
+SUFFIX, NO_SUFFIX = ".yaml", (".yml", ".json")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _LINE = re.compile(rf"^(?P<indent> +){KEY}:[^\n]*$", re.MULTILINE)
 
@@ -49,6 +49,14 @@ def missing(name: str) -> UsersFolderError:
     )
 
 
+def of_users(folder: str, names: Iterable[str]) -> list[str]:
+    """Those that are read of the files there. Raises UsersFolderError for one that somebody may think is."""
+    there = sorted(names)
+    if wrong := [name for name in there if name.lower().endswith(NO_SUFFIX)]:
+        raise UsersFolderError(f"{folder}/{wrong[0]} is not read: files of users are called NAME{SUFFIX}; rename it")
+    return [name for name in there if name.endswith(SUFFIX)]
+
+
 def beside(stack_file: Path) -> Read:
     """Of that stack file. What it gives raises OSError too."""
 
@@ -57,7 +65,8 @@ def beside(stack_file: Path) -> Read:
         if not folder.is_dir():
             raise missing(name)
         try:
-            return {file.name: yamlfile.read(file) for file in sorted(folder.glob(FILES))}
+            names = of_users(name, (file.name for file in folder.iterdir()))
+            return {file: yamlfile.read(folder / file) for file in names}
         except yamlfile.YamlError as error:
             raise UsersFolderError(f"{name}: {error}") from None
 

@@ -211,3 +211,15 @@ def test_more_users_than_the_engine_hands_over_are_no_problem_in_files_of_their_
     text = found.texts["stacks/Pulumi.prod-site0.yaml"]
     assert len(text) > environment.LONGEST > found.lengths["stacks/Pulumi.prod-site0.yaml"]
     assert problems(found) == ""
+
+
+def test_a_file_that_only_looks_like_one_of_users_is_no_silent_loss(tmp_path: Path) -> None:
+    folder = tmp_path / "users/berlin"
+    folder.mkdir(parents=True)
+    (folder / "alice.yaml").write_text(ALICE)
+    (folder / "README.md").write_text("# people\n")
+    read = usersfolder.beside(tmp_path / "Pulumi.dev-berlin.yaml")
+    assert read("users/berlin") == {"alice.yaml": ALICE}
+    (folder / "bob.yml").write_text("bob: {}\n")
+    with pytest.raises(usersfolder.UsersFolderError, match="users/berlin/bob.yml is not read: .* called NAME.yaml"):
+        read("users/berlin")

@@ -103,8 +103,8 @@ def _whole(
     def folder(here: PurePosixPath, name: str) -> dict[str, str]:
         if (found := listed(str(here / name))) is None:
             raise usersfolder.missing(name)
-        names = {PurePosixPath(one).name: one for one in found if PurePosixPath(one).match(usersfolder.FILES)}
-        return {name: read(names[name]) for name in sorted(names)}
+        paths = {PurePosixPath(one).name: one for one in found}
+        return {file: read(paths[file]) for file in usersfolder.of_users(name, paths)}
 
     def whole(path: str, text: str) -> str:
         here = PurePosixPath(path).parent

@@ -50,8 +50,7 @@ def included(text: str, read: Read) -> str:
     line = _LINE.search(text)
     if line is None:
         raise SitesFileError(f"`{KEY}:` stands within braces; write it on a line of its own")
-    indent = line["indent"] + "  "
-    inner = "".join(f"{indent}{part}" if part.strip() else part for part in read(name).splitlines(keepends=True))
+    inner = yamlfile.within(read(name), line["indent"] + "  ")
     return text[: line.start()] + f"{line['indent']}sites:\n{inner.rstrip()}" + text[line.end() :]
 
 

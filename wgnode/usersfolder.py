@@ -135,7 +135,7 @@ def included(text: str, read: Read) -> str:
     files = read(name)
     users = merged(name, files, users_of)
     indent = line["indent"] + "  "
-    listed = "".join(_indented(files[file], indent) for file in sorted(files))
+    listed = "".join(yamlfile.within(f"{files[file].rstrip()}\n", indent) for file in sorted(files))
     block = f"users:\n{listed.rstrip()}" if users else "users: {}"
     whole = text[: line.start()] + line["indent"] + block + text[line.end() :]
     if (_site(whole) or {}).get("users") != users:
@@ -146,12 +146,6 @@ def included(text: str, read: Read) -> str:
 def without(text: str) -> str:
     """A site's stack file in which nothing is said of the folder."""
     return _LINE.sub("", text)
-
-
-def _indented(text: str, indent: str) -> str:
-    return "".join(
-        f"{indent}{line}" if line.strip() else line for line in f"{text.rstrip()}\n".splitlines(keepends=True)
-    )
 
 
 def _site(text: str) -> Any:

@@ -28,6 +28,7 @@ _NUMBER = re.compile(
     r"[-+]?(0[xX][0-9a-fA-F_]+|0[bB][01_]+|[0-9][0-9]*_[0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+)"
 )
 _SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")  # 1.1 reads 1:30 as 90, the engine doesn't
+_BEGINNING = re.compile(r"\A\ufeff?((?:[ \t]*(?:#[^\n]*)?\r?\n)*)(?:---[ \t]*\r?(?=\n))?")
 _PLAIN = re.compile(r"[A-Za-z0-9./_]([A-Za-z0-9 ./_:@+=-]*[A-Za-z0-9./_@+=-])?")
 
 
@@ -84,6 +85,12 @@ def scalar(value: str) -> str:
 def block(value: Any) -> str:
     """Mappings and lists in block style, one value a line, with such quotes."""
     return "".join(f"{line}\n" for line in _block(value))
+
+
+def within(text: str, indent: str) -> str:
+    """A document's lines as they stand in another one: further in, and without its byte order mark and beginning."""
+    lines = _BEGINNING.sub(r"\1", text).splitlines(keepends=True)
+    return "".join(f"{indent}{line}" if line.strip() else line for line in lines)
 
 
 def write(path: Path, text: str) -> None:

@@ -39,6 +39,13 @@ def test_sites_are_where_the_name_of_their_file_was_each_as_it_is_written() -> N
     assert mesh == sitesfile.with_sites(yamlfile.parse(STACK)["config"]["wgmesh:mesh"], lambda _: SITES)
 
 
+def test_their_file_may_begin_as_documents_do() -> None:
+    plain = sitesfile.included(STACK, {"prod-sites.yaml": SITES}.__getitem__)
+    for begun in (f"---\n{SITES}", f"\ufeff{SITES}"):
+        text = sitesfile.included(STACK, {"prod-sites.yaml": begun}.__getitem__)
+        assert yamlfile.parse(text) == yamlfile.parse(plain)
+
+
 def test_a_stack_file_without_such_a_file_is_as_it_was() -> None:
     inline = STACK.replace("sitesFile: prod-sites.yaml", "sites: {}")
     assert sitesfile.included(inline, lambda _: "never read") == inline

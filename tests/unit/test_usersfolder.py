@@ -221,5 +221,14 @@ def test_a_file_that_only_looks_like_one_of_users_is_no_silent_loss(tmp_path: Pa
     read = usersfolder.beside(tmp_path / "Pulumi.dev-berlin.yaml")
     assert read("users/berlin") == {"alice.yaml": ALICE}
     (folder / "bob.yml").write_text("bob: {}\n")
-    with pytest.raises(usersfolder.UsersFolderError, match="users/berlin/bob.yml is not read: .* called NAME.yaml"):
+    with pytest.raises(usersfolder.UsersFolderError, match="users/berlin/bob.yml is not read"):
         read("users/berlin")
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeff" + ALICE, "---\n" + ALICE, "# all\n\n--- \n" + ALICE, "\ufeff---\r\nalice: {}\r\n"]
+)
+def test_a_file_may_begin_as_documents_do(text: str) -> None:
+    whole = usersfolder.included(STACK, lambda _: {"a.yaml": text, "b.yaml": "---\nbob: {}\n"})
+    users = yamlfile.parse(whole)["config"]["wgmesh:site"]["users"]
+    assert users == {**yamlfile.parse(text), "bob": {}}

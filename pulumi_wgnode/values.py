@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pulumi_wgnode.hosts.ssh import certificates, private_key
 from pulumi_wgnode.hosts.ssh.environment import HOST_KEY_TYPES, PASSPHRASE
-from wgnode import endpoint, recipient
+from wgnode import endpoint, networktext, recipient
 from wgnode.carriersfile import shipped
 from wgnode.image import backends
 from wgnode.image.paths import INSTANCE
@@ -218,7 +218,7 @@ Key = Annotated[str, AfterValidator(_key)]
 Mac = Annotated[str, Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 Moment = Annotated[str, BeforeValidator(users.written), AfterValidator(_moment)]
 """The beginning of a day, or a time: UTC."""
-NetworkText = Annotated[str, _text_of(ip_network)]
+NetworkText = Annotated[str, _text_of(networktext.canonical)]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?$")]
 PathMtu = Annotated[Literal["auto", "off"], BeforeValidator(_switch)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]

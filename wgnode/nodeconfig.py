@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
-from wgnode import endpoint
+from wgnode import endpoint, networktext
 from wgnode.policy import written as access
 from wgnode.policy.model import Policy
 from wgnode.work import Work, at_once
@@ -264,7 +264,7 @@ def expected_live_digest(config: NodeConfig, secrets: NodeSecrets) -> str:
         peer.public_keys: LivePeer(
             peer.public_keys,
             secrets.preshared_keys.get(peer.public_keys[0], ()),
-            tuple(str(ip_network(network)) for network in peer.allowed_ips),
+            tuple(map(networktext.canonical, peer.allowed_ips)),
             peer.persistent_keepalive,
         ).canonical()
         for peer in config.everybody
@@ -351,7 +351,7 @@ def _peers_to_dict(peers: Iterable[PeerConfig]) -> dict[str, Any]:
 def _peer_to_dict(peer: PeerConfig) -> dict[str, Any]:
     return {
         "publicKeys": [encode_key(key) for key in peer.public_keys],
-        "allowedIPs": sorted(str(ip_network(net)) for net in peer.allowed_ips),
+        "allowedIPs": sorted(map(networktext.canonical, peer.allowed_ips)),
         "endpoint": peer.endpoint,
         "persistentKeepalive": peer.persistent_keepalive,
         **({} if peer.mtu is None else {"mtu": peer.mtu}),

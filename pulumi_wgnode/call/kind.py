@@ -42,7 +42,7 @@ class Judged(Properties):
 
 
 def has_unknown(value: Any) -> bool:
-    if isinstance(value, Judged):
+    if isinstance(value, str | Judged):
         return False
     if isinstance(value, Secret):
         return has_unknown(value.value)

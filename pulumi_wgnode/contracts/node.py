@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, ValidatorFunctionWrapHandler, WrapValidator
@@ -30,6 +30,7 @@ from pulumi_wgnode.values import (
     PublicKey,
     SiteName,
 )
+from wgnode import networktext
 from wgnode.nodeconfig import (
     DEFAULT_INTERFACE,
     DEFAULT_MTU,
@@ -274,7 +275,7 @@ def _raw(given: Mapping[str, Any]) -> Wire:
 
 def _peer(given: Mapping[str, Any]) -> Wire:
     made = {name: value for name, value in given.items() if value is not None}
-    networks = sorted(str(ip_network(network)) for network in made["allowedIPs"])
+    networks = sorted(map(networktext.canonical, made["allowedIPs"]))
     if "probe" in made:
         made["probe"] = str(ip_address(made["probe"]))
     return {"endpoint": None, "persistentKeepalive": 0, **made, "allowedIPs": networks}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_network
 
 from pulumi_wgnode.call.kind import Properties, has_unknown
 from pulumi_wgnode.call.log import Severity, log
@@ -11,6 +10,7 @@ from pulumi_wgnode.hosts.host import Host, HostError
 from pulumi_wgnode.resources.hypervisor_state import Traits
 from wgnode.firewall.others.foreign import Foreign
 from wgnode.firewall.others.packet import FAMILIES, Family, Network, Path, Site
+from wgnode.topology import networks
 from wgnode.topology.model import DEFAULT_LISTEN_PORT
 from wgnode.topology.transit import Transit
 
@@ -40,11 +40,10 @@ def site_of(inputs: Properties, traits: Traits) -> Site:
 
 
 def _by_family(texts: Iterable[str]) -> dict[Family, tuple[Network, ...]]:
-    found: dict[Family, tuple[Network, ...]] = {}
-    for network in map(ip_network, texts):
-        family: Family = "ip" if network.version == 4 else "ip6"
-        found[family] = (*found.get(family, ()), network)
-    return found
+    found: dict[Family, list[Network]] = {}
+    for network in map(networks.of, texts):
+        found.setdefault("ip" if network.version == 4 else "ip6", []).append(network)
+    return {family: tuple(those) for family, those in found.items()}
 
 
 def require_forwarding(host: Host, firewalls: Iterable[Foreign]) -> None:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_network
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties, PropertyChange
@@ -16,6 +15,7 @@ from pulumi_wgnode.hosts import units as services
 from pulumi_wgnode.hosts.host import Host, Result
 from pulumi_wgnode.hosts.query import Query, ask
 from pulumi_wgnode.resources.compare import drift
+from wgnode import networktext
 from wgnode.hostd import bundle
 from wgnode.hostd.said import answered
 from wgnode.image import backends, layers, units
@@ -32,7 +32,6 @@ SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peer
 
 # Wanted at each step of one change.
 _config_layer, _secrets_layer = (lru_cache(maxsize=4)(made) for made in (layers.config_layer, layers.secrets_layer))
-_network = lru_cache(maxsize=1 << 14)(lambda text: str(ip_network(text)))  # wanted and found are most often the same
 
 
 @dataclass(frozen=True)
@@ -249,6 +248,6 @@ def _peer_described(
     return {
         "publicKey": ", next ".join(keys),
         "presharedKey": ", next ".join(f"sha256:{digest[:16]}" for digest in preshared) or "none",
-        "allowedIPs": sorted(map(_network, allowed_ips)),
+        "allowedIPs": sorted(map(networktext.canonical, allowed_ips)),
         "keepalive": keepalive,
     }

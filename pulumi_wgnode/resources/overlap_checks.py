@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
@@ -15,6 +15,7 @@ from pulumi_wgnode.hosts.networks.network import Network
 from pulumi_wgnode.hosts.networks.overlaps import Overlap
 from pulumi_wgnode.resources import egress_checks, host_checks
 from pulumi_wgnode.resources.foresee import Check
+from wgnode.topology.networks import of
 
 LINK = "the link to the gateway"
 ROUTES_WAY_OUT = (
@@ -45,7 +46,7 @@ def named(inputs: Properties) -> list[Wanted]:
     """The networks that the host is to route to the gateway, each with whose it is, as far as that was said."""
     networks = inputs["networks"]
     whose = networks.get("whose") or {}
-    return [Wanted(ip_network(one["to"]), whose.get(one["to"], "the mesh")) for one in networks["routes"]]
+    return [Wanted(of(one["to"]), whose.get(one["to"], "the mesh")) for one in networks["routes"]]
 
 
 def require_apart(host: Host, networks: Iterable[Wanted], there: There) -> None:

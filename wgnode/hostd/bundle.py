@@ -12,6 +12,7 @@ MODULES = (
     "__init__.py",
     "endpoint.py",
     "formats.py",
+    "networktext.py",
     "nodeconfig.py",
     "policy/__init__.py",
     "policy/model.py",

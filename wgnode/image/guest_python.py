@@ -23,6 +23,7 @@ LIBRARY = f"usr/lib/python{VERSION}"
 BINARY = f"usr/bin/python{VERSION}"
 OURS = (
     "endpoint",
+    "networktext",
     "nodeconfig",
     "work",
     "protocol",

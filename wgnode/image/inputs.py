@@ -82,6 +82,6 @@ def is_kernel(package: str) -> bool:
 
 def _sources() -> list[Path]:
     """Our sources that go into the image, and the builder's."""
-    folders = [WGNODE / name for name in (*OURS, "image")]
-    files = [path for folder in folders if folder.is_dir() for path in folder.rglob("*.py")]
-    return sorted([*files, WGNODE / "__init__.py", WGNODE / "endpoint.py", WGNODE / "nodeconfig.py"])
+    folders = [path for name in (*OURS, "image") if (path := WGNODE / name).is_dir()]
+    alone = [path for name in ("__init__", *OURS) if (path := WGNODE / f"{name}.py").is_file()]
+    return sorted([*alone, *(path for folder in folders for path in folder.rglob("*.py"))])

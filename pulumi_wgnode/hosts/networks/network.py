@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface
 from typing import Any
 
 from pulumi_wgnode.hosts.judging import features
 from wgnode.image.paths import PLAIN, TRANSIT_MAC, Paths
+from wgnode.topology import networks
 
 PROTOCOLS = range(119, 151)  # of the routes of a host's gateways, one each; unassigned in /etc/iproute2/rt_protos
 METRIC = 30000  # of all of them: behind what managers of networks give theirs, so that a host's own always count
@@ -247,17 +248,15 @@ def interfaces(links: str) -> list[str]:
 
 
 def _routes(network: Network, version: int) -> str:
-    wanted = [(to, via) for to, via in network.routes.items() if _parsed(to).version == version]
+    wanted = [(to, via) for to, via in network.routes.items() if networks.of(to).version == version]
     return "".join(" " + shlex.quote(f"{_short(to)} {via}") for to, via in sorted(wanted))
 
 
+@lru_cache(maxsize=1 << 14)
 def _short(network: str) -> str:
     """As `ip route` prints it: a single address without its prefix length."""
-    parsed = _parsed(network)
+    parsed = networks.of(network)
     return str(parsed.network_address) if parsed.prefixlen == parsed.max_prefixlen else str(parsed)
-
-
-_parsed = lru_cache(maxsize=1 << 14)(ip_network)  # a host's routes may be thousands, wanted again at each step
 
 
 def _is_bridge(link: Mapping[str, Any]) -> bool:

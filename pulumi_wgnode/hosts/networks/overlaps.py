@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 
 from pulumi_wgnode.hosts.networks.host_networks import (
     SENDING,
@@ -26,6 +26,7 @@ from pulumi_wgnode.hosts.networks.host_networks import (
 from pulumi_wgnode.hosts.networks.network import METRIC, PROTOCOLS, lan_names
 from pulumi_wgnode.hosts.networks.passed_over import first, passed_over
 from pulumi_wgnode.hosts.networks.routing import MAIN, Route
+from wgnode.topology import networks
 from wgnode.topology.model import Network
 
 
@@ -80,7 +81,7 @@ def _same_places(index: Index, host: There) -> Iterator[Overlap]:
 
 def _same_routes(index: Index, host: There) -> Iterator[Overlap]:
     """One with a worse metric than ours is a fallback, one to our gateway says what ours says."""
-    hops = {ip_network(to): ip_address(via) for to, via in host.own.routes.items()}
+    hops = {networks.of(to): ip_address(via) for to, via in host.own.routes.items()}
     for route in routes(host):
         harmless = (route.table == MAIN and _behind(route)) or route.gateways == (hops.get(route.to),)
         if route.kind in SENDING and not _another_gateways(route) and not harmless:

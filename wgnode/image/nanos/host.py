@@ -25,7 +25,7 @@ from wgnode.nanos import fits
 from wgnode.nanos.words import Environment
 
 MODULES = (
-    *("__init__.py", "endpoint.py", "nodeconfig.py", "work.py"),
+    *("__init__.py", "endpoint.py", "networktext.py", "nodeconfig.py", "work.py"),
     *(f"policy/{name}.py" for name in ("__init__", "model", "written")),
     *(f"nanos/{name}.py" for name in ("__init__", "fits", "words")),
     *(f"image/{name}.py" for name in ("__init__", "cpio", "elf", "errors", "layers", "unpack")),

@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from pulumi_wgnode.call.kind import Properties
+from pulumi_wgnode.call.kind import Judged, Properties
 from pulumi_wgnode.contracts.node import config_of, config_text, described, keys_described, keys_text
 
 MANY = 64
@@ -46,9 +47,18 @@ class Texts:
 _CONFIG = Text(config_text, described)
 _KEYS = Text(keys_text, keys_described)
 PLAIN = Text()
+
+
+@lru_cache(maxsize=4)
+def _peers(text: str) -> Any:
+    found = json.loads(text)
+    return Judged(found, None, text) if isinstance(found, dict) else found
+
+
+_PEERS = Text(lambda given: given.text if isinstance(given, Judged) else _json(given), _peers)
 KINDS: Mapping[str, Texts] = {
     "Gateway": Texts(
-        {"config": _CONFIG, "secrets": _KEYS, "peers": PLAIN}, "config", lambda text: len(config_of(text).everybody)
+        {"config": _CONFIG, "secrets": _KEYS, "peers": _PEERS}, "config", lambda text: len(config_of(text).everybody)
     ),
     "HypervisorHost": Texts(
         dict.fromkeys(("networks.routes", "networks.whose", "networks.peers", "routes"), PLAIN),

@@ -12,6 +12,7 @@ from typing import Any
 
 from pulumi_wgnode.call.kind import Properties
 from pulumi_wgnode.call.log import Severity, cancelled, log
+from pulumi_wgnode.contracts.node import config_of
 from pulumi_wgnode.hosts import system
 from pulumi_wgnode.hosts import units as services
 from pulumi_wgnode.hosts.host import Host, HostError
@@ -135,7 +136,7 @@ def _config_on(host: Host, wanted: Desired) -> NodeConfig | None:
     """The configuration in the baked layer, None where there is none that can be read."""
     layer = host.read_file(wanted.paths.config_layer)
     try:
-        return layers.config_of(layer or b"")
+        return config_of(layers.config_json(layer or b"").decode())  # most often what the state has
     except ValueError:
         return None
 

@@ -25,7 +25,12 @@ def secrets_layer(secrets: NodeSecrets) -> bytes:
 
 def config_of(layer: bytes) -> NodeConfig:
     """The configuration in a layer. Raises ValueError (CpioError, ConfigError)."""
-    return NodeConfig.from_json(_member(layer, CONFIG_PATH))
+    return NodeConfig.from_json(config_json(layer))
+
+
+def config_json(layer: bytes) -> bytes:
+    """As it stands there, unread. Raises CpioError."""
+    return _member(layer, CONFIG_PATH)
 
 
 def secrets_of(layer: bytes) -> NodeSecrets:

@@ -115,9 +115,8 @@ def write(file: SiteFile, made: SiteFile) -> None:
     UserError, OSError."""
     made.understood()
     with _alone(file.path.parent):
-        for path, text in file.texts.items():
-            if (yamlfile.read(path) if path.exists() else "") != text:
-                raise UserError(f"{path} was changed by somebody else meanwhile; nothing was written, do it once more")
+        if path := file.stale():
+            raise UserError(f"{path} was changed by somebody else meanwhile; nothing was written, do it once more")
         _write(file, made)
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from wgnode import yamlfile
+from wgnode import usersfolder, yamlfile
 from wgnode.cli import peoplefiles, usershape
 from wgnode.cli.peoplefiles import PeopleFiles
 from wgnode.cli.placed import put, take
@@ -65,6 +65,16 @@ class SiteFile:
         its device is gone."""
         people = {} if self.people is None else {self.people.folder / name: t for name, t in self.people.texts.items()}
         return {self.path: self.text, **people}
+
+    def stale(self) -> Path | None:
+        """What is there otherwise than it was read, or is new: another's change. Raises ValueError, OSError."""
+        if yamlfile.read(self.path) != self.text:
+            return self.path
+        if self.people is None:
+            return None
+        now = usersfolder.beside(self.path)(self.people.name)
+        other = sorted({name for name, _ in now.items() ^ self.people.texts.items()})
+        return self.people.folder / other[0] if other else None
 
     def with_text(self, text: str) -> SiteFile:
         """The stack file's."""

@@ -409,6 +409,23 @@ def test_a_new_user_has_a_file_of_the_name_and_none_in_the_stack_file(file: Path
     assert "10.1.0.130" in run("add", "bob", "--device", "phone", "--group", "staff").stdout
 
 
+def test_somebody_s_new_file_is_seen_and_no_address_is_given_twice(
+    file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh_of = userkeys.mesh_of
+
+    def slowly(mine: SiteFile) -> Topology:
+        monkeypatch.setattr(userkeys, "mesh_of", mesh_of)
+        run("add", "bob", "--device", "phone", "--group", "staff")
+        return mesh_of(mine)
+
+    monkeypatch.setattr(userkeys, "device_secret", lambda mine: bytes(32))
+    monkeypatch.setattr(userkeys, "mesh_of", slowly)
+    assert "users/berlin/bob.yaml was changed by somebody else meanwhile" in add(code=1).stderr
+    assert [one.name for one in folder.iterdir()] == ["bob.yaml"]
+    assert "10.1.0.130" in add().stdout
+
+
 def test_who_stands_in_another_file_is_changed_there_and_every_other_line_stays(file: Path, folder: Path) -> None:
     phone = f"phone: {{publicKey: {KEY}, addresses: [10.1.0.130]}}"
     before = f"# of the second floor\nbob:  # since May\n  groups: [staff]\n  devices:\n    {phone}\neve: {{}}\n"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from tests.exposure import exposure, judged
 from wgnode.image import backends, cpio, paths, unpack
 from wgnode.image.backends.process import Process
 from wgnode.image.paths import Paths
@@ -22,7 +21,6 @@ from wgnode.platform.linux import hosted
 
 UNIT = GatewayUnit("berlin", "/var/lib/wgnode/images/ab", "52:54:00:01:02:03")
 SERVICE = Process().service(UNIT)
-ANALYZE = shutil.which("systemd-analyze")
 
 
 def settings(text: str, key: str) -> list[str]:
@@ -86,18 +84,11 @@ def test_another_name_alone_is_no_other_process_and_another_image_is() -> None:
     assert not Process().same_machine(SERVICE, Process().service(replace(UNIT, memory=129)))
 
 
-@pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze here")
+@judged
 def test_systemd_finds_little_that_a_process_may_do(tmp_path: Path) -> None:
-    """`systemd-analyze security`: 0 is nothing, 10 all."""
-    assert ANALYZE is not None
-    file = tmp_path / "wgnode-gateway.service"
-    file.write_text(SERVICE)
-    argv = [ANALYZE, "security", "--offline=yes", "--no-pager", "--threshold=20", str(file)]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False)
-    found = re.search(r"exposure level for \S+: (\d+\.\d+)", said.stdout)
-    assert found, said.stderr
-    print(f"systemd-analyze security, backend process: {found[1]}")
-    assert float(found[1]) <= 2.0
+    found = exposure(SERVICE, tmp_path)
+    print(f"systemd-analyze security, backend process: {found}")
+    assert found <= 2.0
 
 
 # Its root, unpacked

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import socket
 import stat
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.exposure import exposure, judged
 from tests.nanos_parts import bring
 from tests.unit.image.test_nanos_image import FILES
 from tests.unit.platform.test_nanos import CONFIG, TOLD
@@ -32,7 +32,6 @@ from wgnode.nodeconfig import NodeSecrets
 UNIT = GatewayUnit("berlin", "/var/lib/wgnode/images/ab", "52:54:00:01:02:03")
 SERVICE = Nanos().service(UNIT)
 SECRETS = NodeSecrets((b"\1" * 32,))
-ANALYZE = shutil.which("systemd-analyze")
 
 
 def settings(text: str, key: str) -> list[str]:
@@ -231,15 +230,8 @@ def free_port() -> int:
         return int(tried.getsockname()[1])
 
 
-@pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze here")
+@judged
 def test_systemd_finds_little_that_its_unit_may_do(tmp_path: Path) -> None:
-    """`systemd-analyze security`: 0 is nothing, 10 all."""
-    assert ANALYZE is not None
-    file = tmp_path / "wgnode-gateway.service"
-    file.write_text(SERVICE)
-    argv = [ANALYZE, "security", "--offline=yes", "--no-pager", "--threshold=20", str(file)]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False)
-    found = re.search(r"exposure level for \S+: (\d+\.\d+)", said.stdout)
-    assert found, said.stderr
-    print(f"systemd-analyze security, backend nanos: {found[1]}")
-    assert float(found[1]) <= 2.0
+    found = exposure(SERVICE, tmp_path)
+    print(f"systemd-analyze security, backend nanos: {found}")
+    assert found <= 2.0

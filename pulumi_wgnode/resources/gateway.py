@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 
 from pulumi_wgnode.call.kind import CheckError, Diff, Partial, Properties, PropertyChange, has_unknown
@@ -145,7 +146,7 @@ class Gateway:
             unit = self._connect(connection(checked)).read_file(desired(kvm).files["gatewayUnit"].path)
         except HostError:
             return None
-        return "kvm" if b"-accel kvm" in (unit or b"") else None
+        return "kvm" if re.search(rb"-accel(erator)? kvm", unit or b"") else None
 
     def _apply(self, id: str, inputs: Properties, known: Known, state: Properties) -> Properties:
         host = self._connect(connection(inputs))

@@ -18,7 +18,7 @@ from pulumi_wgnode.hosts import units as services
 from pulumi_wgnode.hosts.host import Host, HostError
 from pulumi_wgnode.hosts.query import answer
 from pulumi_wgnode.resources import host_checks
-from pulumi_wgnode.resources.gateway_state import ATTACHED, Desired, differences, health, observed
+from pulumi_wgnode.resources.gateway_state import ATTACHED, CHANGED, Desired, differences, health, observed
 from wgnode.hostd import client
 from wgnode.image import layers, units
 from wgnode.io import strict
@@ -94,6 +94,8 @@ def _why_no_guest(host: Host, wanted: Desired, found: Properties) -> str | None:
         return OTHER_UNIT
     if loose := [tap for tap, state in found["taps"].items() if state != ATTACHED]:
         return f"nothing is attached to {' and '.join(loose)}"
+    if CHANGED in unit:
+        return f"{CHANGED}{unit.partition(CHANGED)[2]}"
     if "overridden" in unit and services.runs_overridden(host, wanted.paths.gateway_unit):
         return f"{wanted.paths.gateway_unit} runs with somebody's override"
     return None

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from pulumi_wgnode.call.kind import Properties, PropertyChange
+from pulumi_wgnode.call.log import Severity, log
 from pulumi_wgnode.contracts.node import config_of, secrets_of
 from pulumi_wgnode.hosts import files, system
 from pulumi_wgnode.hosts import units as services
@@ -27,6 +28,7 @@ from wgnode.nodeconfig import NodeConfig, NodeSecrets, PeerConfig, decode_key, e
 COMPARED = ("files", "directories", "units", "taps", "applied", "live", "node", "peers")
 """Of `Desired.properties`, which checked inputs have too: those that differ are drift."""
 ATTACHED = "attached to the guest"
+CHANGED = "its machine was changed while it runs: "
 SILENT: Properties = {"loaded": "", "applied": "", "live": "", "node": {}, "peers": {}}  # no node answers
 
 
@@ -154,9 +156,11 @@ def _peers_wanted(config: NodeConfig, secrets: NodeSecrets) -> Properties:
 def observed(host: Host, wanted: Desired) -> Properties:
     """What the host has and what the node says, in one round trip."""
     paths_wanted = {content.path: name for name, content in wanted.files.items()}
+    look = backends.look(wanted.backend, wanted.paths)
     seen = ask(
         host,
         {
+            **({"machine": Query(look, lambda said: said)} if look else {}),
             "files": files.metadata(list(paths_wanted)),
             "directories": system.directories(
                 (*wanted.directories, wanted.paths.previous)
@@ -169,10 +173,21 @@ def observed(host: Host, wanted: Desired) -> Properties:
     return {
         "files": {paths_wanted[path]: files.describe(file) for path, file in seen["files"].items()},
         "directories": seen["directories"],
-        "units": seen["units"],
+        "units": {**seen["units"], **_changed(host, seen, wanted.paths.gateway_unit)},
         "taps": seen["taps"],
         **reported(seen["health"]),
     }
+
+
+def _changed(host: Host, seen: Mapping[str, Any], unit: str) -> dict[str, str]:
+    """The state of a unit that runs, with what somebody has changed of its machine past it."""
+    said, state = seen.get("machine"), seen["units"].get(unit, "")
+    if said is None or not state.startswith("active"):
+        return {}
+    if said.code:
+        log(f"gateway on {host.name}: {said.stderr.strip().removeprefix('<3>')}; it goes on", Severity.WARNING)
+    lines = said.stdout.split("\n") if said.code == 0 else []
+    return {unit: f"{state}; {CHANGED}{', '.join(told)}"} if (told := list(filter(None, lines))) else {}
 
 
 def _taps(said: Result, taps: Sequence[str]) -> dict[str, str]:

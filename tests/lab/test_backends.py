@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,7 +22,9 @@ from tests.lab.environment import (
     remove_site,
     up_all,
 )
+from tests.lab.with_libvirt import libvirt
 from wgnode.image import backends
+from wgnode.image.paths import PLAIN
 
 pytestmark = pytest.mark.lab
 
@@ -38,6 +41,14 @@ def lab(deployed: Deployment) -> Lab:
     return deployed.lab
 
 
+@pytest.fixture(scope="module")
+def libvirtd(lab: Lab) -> Iterator[str]:
+    """Debian's, on berlin for as long as a gateway there may be its."""
+    with libvirt(lab, "berlin") as version:
+        print(version)
+        yield version
+
+
 def start(lab: Lab) -> str:
     """Tells one start of berlin's node from another."""
     return str(health(lab, "berlin")["run"])
@@ -51,11 +62,15 @@ def both_ways(lab: Lab) -> bool:
 @pytest.mark.sampled(0)
 @pytest.mark.parametrize("backend", EACH)
 def test_a_gateway_of_each_backend_talks_to_a_microvm_and_is_all_that_a_gateway_is(
-    lab: Lab, deployed: Deployment, backend: str
+    lab: Lab, deployed: Deployment, backend: str, request: pytest.FixtureRequest
 ) -> None:
+    if backend == "libvirt":
+        request.getfixturevalue("libvirtd")
     deployed_as(lab, deployed, backend)
     changes_live(lab, deployed)
     drift_is_mended(lab, deployed)
+    if backend == "libvirt":
+        what_somebody_does_with_libvirt_is_mended_or_can_not_be(lab, deployed)
     an_operator_looks_into_it_and_starts_it_anew(lab, deployed)
     another_size_replaces_it(lab, deployed)
     a_reboot_brings_it_back(lab, deployed)
@@ -105,6 +120,26 @@ def drift_is_mended(lab: Lab, deployed: Deployment) -> None:
     lab.host_ssh("berlin", "ip link del wgnode-lan")
     assert "site-host" in changed(deployed, "dev-berlin")
     deployed.up("dev-berlin")
+    assert both_ways(lab)
+    assert is_clean(deployed, "dev-berlin")
+
+
+def what_somebody_does_with_libvirt_is_mended_or_can_not_be(lab: Lab, deployed: Deployment) -> None:
+    """A transient domain is neither started by libvirtd itself nor saved with keys in it."""
+    before, domain = start(lab), PLAIN.domain
+    for command in ("autostart", "managedsave"):
+        done = lab.host_ssh("berlin", f"virsh {command} {domain}", check=False)
+        assert "transient domain" in done.stderr, done.stdout + done.stderr
+    lab.host_ssh("berlin", "systemctl restart libvirtd")
+    assert (changed(deployed, "dev-berlin"), start(lab)) == ({}, before)
+    lab.host_ssh("berlin", f"virsh domif-setlink {domain} {PLAIN.lan_tap} down")
+    lab.host_ssh("berlin", f"virsh dumpxml --inactive {domain} >/tmp/edited && virsh define /tmp/edited")
+    said = deployed.pulumi(["preview", "--diff", "--stack", "dev-berlin"])
+    print(said.stdout + said.stderr)
+    assert "interface[net1] link has come" in said.stdout + said.stderr
+    assert "it is persistent, of what somebody has defined or edited" in said.stdout + said.stderr
+    deployed.up("dev-berlin")
+    assert start(lab) != before
     assert both_ways(lab)
     assert is_clean(deployed, "dev-berlin")
 

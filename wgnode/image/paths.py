@@ -85,6 +85,26 @@ class Paths:
         return f"/var/cache/{self.nanos_name}"
 
     @property
+    def domain(self) -> str:
+        """What libvirt calls a gateway that it runs."""
+        return self._own("wgnode-gateway")
+
+    @property
+    def domain_runner(self) -> str:
+        """What has libvirt run it."""
+        return f"{self.gateway}/libvirt.pyz"
+
+    @property
+    def domain_started(self) -> str:
+        """The domain as it was started, in libvirt's words."""
+        return f"/run/{self.machine_run_name}/started.xml"
+
+    @property
+    def console_socket(self) -> str:
+        """Of a domain, whose console nobody else reads."""
+        return f"/run/{self.machine_run_name}/console.sock"
+
+    @property
     def hostd_directory(self) -> str:
         return self._own(f"{STATE}/hostd")
 

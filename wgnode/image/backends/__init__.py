@@ -21,12 +21,13 @@ Cards = Literal["tap", "veth"]
 """What the host makes for it, for the transit link and in the LAN."""
 DEFAULT: Name = "microvm"
 BUILT: tuple[Name, ...] = ("microvm", "nanos", "process")
-"""Of the names, those that there is an implementation of: a module each, beside this one."""
+"""Of the names, those that there is a finished implementation of: a module each, beside this one. libvirt's waits for
+tests/lab/test_backends.py to pass with it (docs/decisions/backends.md)."""
 COMMON_PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "wireguard-tools")
 
 
 class Backend(Protocol):
-    """Has no state. It may have a `warning` and `misfits` too: see `warning` and `misfits` below."""
+    """Has no state. It may have a `warning`, `misfits` and `look` too: see the functions below."""
 
     name: Name
     about: str
@@ -101,3 +102,12 @@ def misfits(machine: Mapping[str, Any], config: NodeConfig) -> list[str]:
 def has_misfits(backend: Backend) -> TypeGuard[_Choosy]:
     """Whether there may be any, for which a configuration has to be compiled."""
     return hasattr(backend, "misfits")
+
+
+def look(backend: Backend, paths: Paths) -> Sequence[str] | None:
+    """A command for its host that tells, a line each, in what the machine that runs is not as its unit started it.
+
+    It exits non-zero, saying why, where that can't be told. None where nobody but the unit can change the machine.
+    """
+    command = getattr(backend, "look", None)
+    return list(command(paths)) if command else None

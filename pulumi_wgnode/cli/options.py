@@ -11,7 +11,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _stacks(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_stacks(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     from pulumi_wgnode.errors import ExplainedError
     from pulumi_wgnode.operations import stacks
 
@@ -49,7 +49,7 @@ choose_folder = click.option(
 def choose_environment(required: bool = False) -> Callable[[Command], Command]:
     """--environment and -C, of what is about whole environments."""
     help = "The stacks ENVIRONMENT-*." + ("" if required else "  [default: all in the project's folder]")
-    option = click.option("-e", "--environment", shell_complete=_stacks, help=help, required=required)
+    option = click.option("-e", "--environment", shell_complete=complete_stacks, help=help, required=required)
     return lambda command: choose_folder(option(command))
 
 
@@ -62,11 +62,14 @@ def choose_stacks(command: Command) -> Command:
             "--stack",
             "stacks",
             multiple=True,
-            shell_complete=_stacks,
+            shell_complete=complete_stacks,
             help="The stack of a site; repeat.  [default: all in the project's folder]",
         ),
         click.option(
-            "-e", "--environment", shell_complete=_stacks, help="All sites of an environment: stacks ENVIRONMENT-*."
+            "-e",
+            "--environment",
+            shell_complete=complete_stacks,
+            help="All sites of an environment: stacks ENVIRONMENT-*.",
         ),
     ):
         command = option(command)

@@ -6,10 +6,14 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pulumi_wgnode.cli import options
+
+if TYPE_CHECKING:
+    from wgnode.rollout.plan import Plan
 
 
 @click.group()
@@ -78,6 +82,24 @@ def _write(output: Path, plan: bytes, engine_plan: bytes | None) -> None:
         beside.write_bytes(engine_plan)
 
 
+def _of_environment(command: options.Command) -> options.Command:
+    """-C, and --environment of what is bound to one by its plan."""
+    help = "Refuse a plan of another environment.  [default: take what the plan is of]"
+    return options.choose_folder(
+        click.option("-e", "--environment", shell_complete=options.complete_stacks, help=help)(command)
+    )
+
+
+def _read(file: Path, environment: str | None) -> Plan:
+    """Raises PlanError, OSError, and UsageError for a plan of another environment than is meant."""
+    from wgnode.rollout.plan import Plan
+
+    plan = Plan.from_json(file.read_bytes())
+    if environment is not None and environment != plan.environment:
+        raise click.UsageError(f"{file} is a plan of environment {plan.environment!r}, not of {environment!r}")
+    return plan
+
+
 @command.command(
     epilog="""\b
 Exit codes: 0 all of the plan's stacks are as it wants them; 1 not all, or not all could be read; 2 wrong usage, or no
@@ -87,10 +109,10 @@ Examples:
   wgnode rollout status prod.plan --json | jq -r '.next[]' | xargs -n 1 pulumi up --stack
 """
 )
-@options.choose_folder
+@_of_environment
 @click.argument("plan", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(directory: Path, plan: Path, as_json: bool) -> None:
+def status(directory: Path, environment: str | None, plan: Path, as_json: bool) -> None:
     """Show how far the stacks of PLAN are, and whose turn it is.
 
     What is done is read from the stacks' states, whoever ran `pulumi up` and from whichever machine. A stack that is
@@ -100,10 +122,10 @@ def status(directory: Path, plan: Path, as_json: bool) -> None:
     from pulumi_wgnode.errors import ExplainedError
     from pulumi_wgnode.operations import stacks as stack_files
     from pulumi_wgnode.operations.rolling import following
-    from wgnode.rollout.plan import Plan, PlanError
+    from wgnode.rollout.plan import PlanError
 
     try:
-        found = following.follow(stack_files.project_folder(directory), Plan.from_json(plan.read_bytes()))
+        found = following.follow(stack_files.project_folder(directory), _read(plan, environment))
     except (ExplainedError, PlanError, OSError) as error:
         raise click.UsageError(str(error)) from None
     text = json.dumps(found.to_dict(), indent=2) + "\n" if as_json else following.text(found)
@@ -120,7 +142,7 @@ def _runs(order: str, help: str, examples: str) -> None:
     """One of the commands that take a plan and do something with it."""
 
     @command.command(order, help=help, epilog=f"{CODES}\nExamples:\n{examples}")
-    @options.choose_folder
+    @_of_environment
     @click.argument("plan", type=click.Path(path_type=Path, dir_okay=False, exists=True))
     @click.option(
         "--lock-timeout",
@@ -140,6 +162,7 @@ def _runs(order: str, help: str, examples: str) -> None:
     @click.option("--json", "form", flag_value="json", help="The report for programs.")
     def run(
         directory: Path,
+        environment: str | None,
         plan: Path,
         lock_timeout: int,
         approved: str | None,
@@ -147,7 +170,7 @@ def _runs(order: str, help: str, examples: str) -> None:
         form: str | None,
         again: bool = False,
     ) -> None:
-        _run(directory, plan, "again" if again else order, lock_timeout, approved, report, form)
+        _run(directory, environment, plan, "again" if again else order, lock_timeout, approved, report, form)
 
     if order == "run":
         click.option("--again", is_flag=True, help="Also where this commit was undone before.")(run)
@@ -164,7 +187,7 @@ _runs(
     Before a stack is changed, that is written down with the stack itself. So a run that was killed goes on from any
     machine that has the commit and the plan's files: `rollout resume`.
     """,
-    "  wgnode rollout run prod.plan\n  wgnode rollout run prod.plan --report report.json\n",
+    "  wgnode rollout run prod.plan\n  wgnode rollout run -e prod prod.plan --report report.json\n",
 )
 _runs(
     "resume",
@@ -188,6 +211,7 @@ _runs(
 
 def _run(
     directory: Path,
+    environment: str | None,
     file: Path,
     order: str,
     patience: int,
@@ -201,13 +225,13 @@ def _run(
     from pulumi_wgnode.operations import stacks as stack_files
     from pulumi_wgnode.operations.rolling import outcome, rollout
     from pulumi_wgnode.operations.rolling.progress import Progress
-    from wgnode.rollout.plan import Plan, PlanError
+    from wgnode.rollout.plan import PlanError
     from wgnode.rollout.steps import Order
 
     engine = _engine_plan(file)
     reports = [report, report.with_name(f"{report.name}.md")] if report else []
     try:
-        plan = Plan.from_json(file.read_bytes())
+        plan = _read(file, environment)
         if approved and approved != plan.digest:
             raise click.UsageError(f"the plan's digest is {plan.digest}, not the approved {approved}")
         if report and not report.parent.is_dir():  # known before anything is changed

@@ -247,6 +247,16 @@ def test_another_plan_than_the_approved_one_is_refused(world: World) -> None:
     assert world.applied == []
 
 
+@pytest.mark.parametrize("order", ["run", "resume", "undo"])
+def test_a_plan_of_another_environment_than_is_meant_is_refused(world: World, order: str) -> None:
+    of = world.plan_made.environment
+    done = world.run(order, "-e", "other")
+    assert done.exit_code == 2
+    assert f"is a plan of environment {of!r}, not of 'other'" in " ".join(done.stderr.split())
+    assert world.applied == []
+    assert world.run("run", "--environment", of).exit_code == 0
+
+
 def test_a_commit_before_that_makes_something_else_by_now_is_told_before_anything_is_changed(world: World) -> None:
     """An image that was rebuilt under the same path: of both commits it is the new one."""
     (world.root / "build/image/appliance.tar").write_bytes(b"another image")

@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -355,6 +354,8 @@ class Gateway:
         self.log.error(f"the node does not run: {self.error}")
         if not expected:
             with contextlib.suppress(OSError):  # nobody reads the console
+                import traceback  # seldom needed, and large
+
                 traceback.print_exc()
 
 

@@ -27,10 +27,14 @@ def run() -> None:
 
     gc.disable()  # imports make no garbage, and looking for it only costs time
 
-    from wgnode.appliance.serve import serve
-    from wgnode.platform.linux.machine import Microvm
+    from wgnode.appliance import made
 
-    serve(Microvm())
+    with made.at_hand():
+        from wgnode.appliance.serve import serve
+        from wgnode.platform.linux.machine import Microvm
+
+        platform = Microvm()
+    serve(platform)
 
 
 def end() -> None:

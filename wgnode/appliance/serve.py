@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import traceback
 
 from wgnode.appliance.control import Control
 from wgnode.appliance.gateway import Gateway
@@ -19,6 +18,8 @@ def serve(platform: Platform) -> None:
     try:
         _serve(platform)
     except BaseException:
+        import traceback  # seldom needed, and large
+
         traceback.print_exc()
     finally:
         platform.machine.end()

@@ -21,6 +21,7 @@ VERSION = "3.13"
 LIBRARY = f"usr/lib/python{VERSION}"
 """One tree for the standard library, the wheels and our code: the node runs without `site`."""
 BINARY = f"usr/bin/python{VERSION}"
+MADE = f"{LIBRARY}/wgnode/appliance/made.bin"
 OURS = (
     "endpoint",
     "networktext",
@@ -41,7 +42,12 @@ UNWANTED = ("_hashlib", "_ssl", "readline", "_uuid", "_curses")
 """Extension modules that would bring large libraries for nothing: hashlib has its own SHA-2 and BLAKE2."""
 
 TRACE = """
-import importlib, json, pkgutil, sys
+import dataclasses, importlib, json, pkgutil, sys
+made = set()
+def record(source, *namespaces):
+    made.add(source)
+    exec(source, *namespaces)
+dataclasses.exec = record
 for name in json.loads(sys.argv[1]):
     module = importlib.import_module(name)
     if hasattr(module, "__path__"):
@@ -54,12 +60,16 @@ for name in json.loads(sys.argv[1]):
                 if error.name != "wgnode_fastpath":  # of a plain image
                     raise
 importlib.import_module("wgnode.appliance.warmup").exercise()
-print(json.dumps(sorted({m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)})))
+files = {m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)}
+print(json.dumps([sorted(files), sorted(made)]))
 """
 COMPILE = """
-import json, os, py_compile, sys
+import json, marshal, os, py_compile, sys
 root, out = sys.argv[1:3]
-for path in json.load(sys.stdin):
+paths, made = json.load(sys.stdin)
+with open(os.path.join(out, "made"), "wb") as file:
+    marshal.dump({source: compile(source, "<string>", "exec") for source in made}, file)
+for path in paths:
     target = os.path.join(out, path + "c")
     os.makedirs(os.path.dirname(target), exist_ok=True)
     py_compile.compile(os.path.join(root, path), target, "/" + path, True,
@@ -103,12 +113,13 @@ class GuestPython:
             elif (package / f"{name}.py").is_file():
                 shutil.copy(package / f"{name}.py", target)
 
-    def traced(self) -> tuple[list[str], list[str]]:
-        """(Python sources, extension modules) that the node imports, as paths in the image."""
+    def traced(self) -> tuple[list[str], list[str], list[str]]:
+        """(Python sources, extension modules) that the node imports, as paths in the image; and what dataclasses make
+        of source meanwhile (appliance/made.py)."""
         roots = [f"wgnode.{name}" for name in OURS if any((self.site / "wgnode").glob(f"{name}*"))]
-        imported = json.loads(self._run(TRACE, json.dumps(roots)))
+        imported, made = json.loads(self._run(TRACE, json.dumps(roots)))
         paths = sorted(str(Path(path).relative_to(self.root)) for path in imported)
-        return [path for path in paths if path.endswith(".py")], [path for path in paths if ".so" in path]
+        return [path for path in paths if path.endswith(".py")], [path for path in paths if ".so" in path], made
 
     def counterparts(self, traced: list[str], other: Architecture) -> list[str]:
         """Here, what was traced in a tree of another architecture. Raises ImageError for what is not here."""
@@ -119,10 +130,12 @@ class GuestPython:
             )
         return ours
 
-    def compiled(self, sources: list[str], root: Path, work: Path) -> dict[str, bytes]:
+    def compiled(self, sources: list[str], made: list[str], root: Path, work: Path) -> dict[str, bytes]:
         """Byte code of what is below `root`, without timestamps, by path in the image: the source's name in it too."""
-        self._run(COMPILE, str(root), str(work), standard_input=json.dumps(sources))
-        return {f"{path}c": (work / f"{path}c").read_bytes() for path in sources}
+        work.mkdir()
+        self._run(COMPILE, str(root), str(work), standard_input=json.dumps([sources, made]))
+        pyc = {f"{path}c": (work / f"{path}c").read_bytes() for path in sources}
+        return {**pyc, MADE: (work / "made").read_bytes()}
 
     def with_libraries(self, binaries: list[str]) -> dict[str, bytes]:
         """These binaries and every library that they load, by path in the image."""

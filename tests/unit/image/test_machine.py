@@ -84,6 +84,13 @@ def test_arm64_has_another_program_board_processor_and_console_and_no_words_of_a
         command(replace(arm, accelerator="kvm"))
 
 
+def test_what_others_need_of_the_kernel_is_not_started() -> None:
+    words = kernel_command_line(MACHINE).split()
+    assert "cryptomgr.notests=1" in words
+    (skipped,) = [word for word in words if word.startswith("initcall_blacklist=")]
+    assert "load_system_certificate_list" not in skipped, "modules are judged by these"
+
+
 def test_a_panic_ends_the_machine() -> None:
     assert {"panic=-1", "oops=panic"} <= set(kernel_command_line(MACHINE).split())
 

@@ -1,4 +1,4 @@
-"""Imports of a machine that boots, without what they do for developers: a quarter less of them (docs/performance.md).
+"""Imports of a machine that boots, without what they do for developers: a third less time (docs/performance.md).
 
 Dataclasses write source for each class and compile it: that was done when the image was built. They import `inspect`,
 with Python's parser and more, to look at annotations, and to write a text where a class has none.

@@ -46,8 +46,8 @@ NOT_STARTED = (
 )
 SOONER = (f"initcall_blacklist={','.join(NOT_STARTED)}", "cryptomgr.notests=1", "rcupdate.rcu_expedited=1")
 """What Debian's kernel does at each start for others: it tests each of its ciphers, derives keys and gathers jitter for
-some, reads the types of all that BPF programs may call, waits for readers of RCU that there are none of. What an emulated
-guest gains: docs/performance.md."""
+some, reads the types of all that BPF programs may call, waits for readers of RCU that there are none of. What an
+emulated guest gains is in docs/performance.md."""
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 

@@ -131,6 +131,7 @@ def what_somebody_does_with_libvirt_is_mended_or_can_not_be(lab: Lab, deployed: 
         done = lab.host_ssh("berlin", f"virsh {command} {domain}", check=False)
         assert "transient domain" in done.stderr, done.stdout + done.stderr
     lab.host_ssh("berlin", "systemctl restart libvirtd")
+    print(lab.host_ssh("berlin", f"python3 -I {PLAIN.domain_runner} look").stdout)
     assert (changed(deployed, "dev-berlin"), start(lab)) == ({}, before)
     lab.host_ssh("berlin", f"virsh domif-setlink {domain} {PLAIN.lan_tap} down")
     lab.host_ssh("berlin", f"virsh dumpxml --inactive {domain} >/tmp/edited && virsh define /tmp/edited")

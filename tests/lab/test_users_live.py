@@ -155,7 +155,8 @@ def _hostd(folder: Path) -> subprocess.Popen[bytes]:
 class Stream:
     """Numbered packets from one to the other, until it is stopped; `arrived` has their numbers and times."""
 
-    def __init__(self, source: Namespace, own: str, target: Namespace, to: str) -> None:
+    def __init__(self, source: Namespace, own: str, target: Namespace, to: str, pace: float = PACE) -> None:
+        self.pace = pace
         self.sender, self.receiver = udp_socket(source, own), udp_socket(target, to)
         self.receiver.settimeout(0.2)
         self.sent = 0
@@ -167,7 +168,7 @@ class Stream:
 
     def _send(self) -> None:
         where = self.receiver.getsockname()
-        while not self._stop.wait(PACE):
+        while not self._stop.wait(self.pace):
             with contextlib.suppress(OSError):  # unreachable, once the route is gone
                 self.sender.sendto(struct.pack(">I", self.sent), where)
             self.sent += 1

@@ -244,6 +244,8 @@ def test_devices_come_and_go_by_up_and_nobody_else_loses_a_packet(berlin: Berlin
             ending.callback(stream.stop)
             stream.flowing(8)
         assert public in berlin.lab.host_ssh("berlin", "ip neigh show proxy").stdout
+        outwards = f"conntrack -L -s {carol.own[4]} -d {OUTSIDE[4]}"
+        assert public in berlin.lab.host_ssh("berlin", outwards).stdout
         berlin.user("remove", "carol")
         done = berlin.up()
         for stream in steady:
@@ -252,6 +254,7 @@ def test_devices_come_and_go_by_up_and_nobody_else_loses_a_packet(berlin: Berlin
     assert [stream.lost for stream in steady] == [set(), set(), set()]
     assert health(berlin.lab, "berlin")["uptime"] > guest, "the guest went on"
     assert public not in berlin.lab.host_ssh("berlin", "ip neigh show proxy").stdout
+    assert berlin.lab.host_ssh("berlin", outwards).stdout == ""
     assert berlin.whose(carol.own[4]) == ""
     assert is_clean(berlin.deployed, STACK)
 

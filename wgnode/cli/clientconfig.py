@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -72,9 +74,10 @@ def write_png(text: str, path: Path) -> bool:
     """For its owner only: it has the private key. Whether there is the library for it. Raises OSError."""
     if (code := _code(text)) is None:
         return False
-    path.touch(0o600)
-    path.chmod(0o600)
-    with path.open("wb") as out:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as out:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a device is everybody's, like /dev/null
+            os.fchmod(descriptor, 0o600)
         code.save(out, kind="png", scale=6)
     return True
 

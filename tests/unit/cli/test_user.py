@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.unit.cli.test_site import FAKE_PULUMI
 from tests.unit.topology.meshes import public_key, topology_of, two_sites
 from wgnode.cli import userkeys
-from wgnode.cli.clientconfig import qr_lines
+from wgnode.cli.clientconfig import qr_lines, write_png
 from wgnode.cli.user import command
 from wgnode.cli.userfile import SiteFile
 from wgnode.nodeconfig import decode_key, encode_key
@@ -120,6 +122,19 @@ def test_the_qr_code_has_the_configuration_and_its_file_is_for_its_owner(file: P
     assert png.read_bytes().startswith(b"\x89PNG")
     assert png.stat().st_mode & 0o777 == 0o600
     assert (qr_lines(answer.stdout) or "none") in answer.stderr
+
+
+def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o644)
+    os.chmod(pipe, 0o644)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert write_png("x", pipe)
+        assert os.read(reader, 4) == b"\x89PNG"
+    finally:
+        os.close(reader)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o644
 
 
 def test_every_other_line_stays_and_what_is_there_already_changes_nothing(file: Path) -> None:

@@ -44,6 +44,18 @@ def test_what_is_written_is_read_of_its_address_alone_whatever_else_is_in_the_fi
     assert (tmp_path / "egress").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    host: Any = Shell(str(tmp_path))
+    other = tmp_path / "other"
+    other.write_text(f"1 2 {PUBLIC} {ALICE}\n")
+    (tmp_path / "egress").symlink_to(other)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        egress_record.write(host, host, "", {PUBLIC: BOB})
+    assert "symbolic links" in failed.value.stderr
+    assert other.read_text() == f"1 2 {PUBLIC} {ALICE}\n"
+    assert egress_record.read(host, host, PUBLIC) == []
+
+
 def test_a_change_that_was_cut_off_may_have_happened_or_not_until_it_is_done(tmp_path: Path) -> None:
     host: Any = Shell(str(tmp_path))
     egress_record.write(host, host, "", {PUBLIC: ALICE})

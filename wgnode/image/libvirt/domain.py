@@ -16,6 +16,8 @@ from wgnode.image.machine import BOARDS, CONTROL_PORT, HARDENED, MAC, QEMU, SMAL
 from wgnode.image.paths import TRANSIT_MAC, Paths
 
 Element = ElementTree.Element
+Accelerator = Literal["kvm", "tcg"]
+ACCELERATORS: tuple[Accelerator, ...] = ("kvm", "tcg")
 BOARD = BOARDS[AMD64.name]
 GROUP = "libvirt-qemu"
 """Debian's, of QEMU under libvirt."""
@@ -32,7 +34,7 @@ class Domain:
     lan_mac: str
     memory: int
     cpus: int
-    accelerator: Literal["kvm", "tcg"]
+    accelerator: Accelerator
 
     @property
     def name(self) -> str:

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wgnode.image.libvirt import compare
-from wgnode.image.libvirt.domain import Domain, xml
-from wgnode.image.paths import Paths
+from wgnode.image.libvirt.domain import ACCELERATORS, Domain, xml
+from wgnode.image.machine import SMALLEST_MEMORY
+from wgnode.image.paths import TRANSIT_MAC, Paths
 
 MODULES = (
     "__init__.py",
@@ -42,6 +43,8 @@ ADVICE = {
     "is already defined with uuid": "it is not wgnode's, so it is left alone; give it another UUID (`virsh edit`)",
 }
 """By what libvirt's error says, what to do about it."""
+OURS = compare.paths(*(xml(Domain(Paths(), "/", TRANSIT_MAC, SMALLEST_MEMORY, 1, kind)) for kind in ACCELERATORS))
+"""What a domain is compared in: the same places for all that differ in values only."""
 
 
 class LibvirtError(Exception):
@@ -88,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lan-mac", default="")
     parser.add_argument("--memory", type=int, default=0)
     parser.add_argument("--cpus", type=int, default=0)
-    parser.add_argument("--accelerator", choices=("kvm", "tcg"), default="tcg")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default="tcg")
     return parser
 
 
@@ -165,7 +168,7 @@ def look(paths: Paths, ask: Callable[..., str] | None = None) -> list[str]:
     ask = ask or _asked
     started = Path(paths.domain_started).read_text(encoding="utf-8")
     kept = dict(line.split(":", 1) for line in ask("dominfo", paths.domain).splitlines() if ":" in line)
-    found = compare.differences(started, ask("dumpxml", paths.domain))
+    found = compare.differences(started, ask("dumpxml", paths.domain), OURS)
     if kept["Persistent"].strip() != "no":
         found.append("it is persistent, of what somebody has defined or edited, and is to be transient")
     return found

@@ -20,9 +20,8 @@ Name = Literal["microvm", "process", "libvirt", "nanos"]
 Cards = Literal["tap", "veth"]
 """What the host makes for it, for the transit link and in the LAN."""
 DEFAULT: Name = "microvm"
-BUILT: tuple[Name, ...] = ("microvm", "nanos", "process")
-"""Of the names, those that there is a finished implementation of: a module each, beside this one. libvirt's waits for
-tests/lab/test_backends.py to pass with it (docs/decisions/backends.md)."""
+BUILT: tuple[Name, ...] = ("libvirt", "microvm", "nanos", "process")
+"""Of the names, those that there is an implementation of: a module each, beside this one."""
 COMMON_PACKAGES = ("conntrack", "iproute2", "nftables", "procps", "python3", "wireguard-tools")
 
 

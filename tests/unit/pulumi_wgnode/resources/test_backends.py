@@ -97,7 +97,6 @@ def test_states_of_another_backend_have_a_format_that_versions_before_refuse(kin
         ),
         ({"machine": {"backend": "process", "accelerator": "tcg"}}, "accelerator: backend process"),
         ({"machine": {"backend": "process", "udpSegmentation": True}}, "udpSegmentation: backend process"),
-        ({"machine": {"backend": "libvirt"}}, "there is no backend libvirt in this version of wgnode"),
         ({"machine": {"backend": "process", "memory": 64}}, "machine.memory"),
         (
             {**PROCESS, "config": replace(CONFIG, lan=replace(CONFIG.lan, masquerade=True)).to_json().decode()},

@@ -13,7 +13,6 @@ from tests.unit.pulumi_wgnode.fake_host import said
 from tests.unit.pulumi_wgnode.resources import gateway_case
 from tests.unit.pulumi_wgnode.resources.gateway_case import GATEWAY_UNIT, clock, created, kind, read_paths
 from tests.unit.pulumi_wgnode.resources.gateway_host import Clock, GatewayHost
-from wgnode.image import backends
 from wgnode.image.paths import PLAIN
 
 __all__ = ["clock", "kind"]
@@ -36,12 +35,6 @@ class LibvirtHost(GatewayHost):
     def _boot(self) -> None:
         super()._boot()
         self.looked = said("\n")
-
-
-@pytest.fixture(autouse=True)
-def offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it will be."""
-    monkeypatch.setattr(backends, "BUILT", (*backends.BUILT, "libvirt"))
 
 
 @pytest.fixture
